@@ -1,0 +1,284 @@
+//! Sealed envelopes (HPKE base mode, RFC 9180: X25519, HKDF-SHA256, AES-256-GCM): first contact without a connection.
+//!
+//! Layout on the wire: one version byte (1), 32 bytes of encapsulated key, ciphertext with its 16-byte tag. The sender is
+//! inside, signed together with the recipient's id, so an envelope cannot be passed on to somebody else.
+
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::X25519HkdfSha256;
+use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+
+use crate::account::sign;
+use crate::card::{CardError, SignedCard, VerifiedCard};
+use crate::frame::{self, FrameError};
+use crate::ids::AccountId;
+use crate::limits::{ENVELOPE_MAX, REQUEST_TEXT_MAX};
+
+const VERSION: u8 = 1;
+const KEY_BYTES: usize = 32;
+const INFO: &[u8] = b"starling 1 envelope";
+const SIGN_CONTEXT: &[u8] = b"starling 1 letter";
+
+/// What an envelope says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Letter {
+    /// "I would like to be your contact."
+    Request {
+        /// What the sender wrote, at most [`REQUEST_TEXT_MAX`] bytes.
+        text: String,
+    },
+    /// "Yes."
+    Accept,
+    /// "My card has changed." Only from accepted contacts.
+    Update,
+}
+
+/// The plaintext of an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Inside {
+    card: SignedCard,
+    letter: Letter,
+    sent_at: u64,
+    signature: ([u8; 32], [u8; 32]),
+}
+
+/// A letter whose sender was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Who sent it.
+    pub sender: VerifiedCard,
+    /// What it says.
+    pub letter: Letter,
+    /// Unix seconds, the sender's clock.
+    pub sent_at: u64,
+}
+
+/// Why an envelope was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnvelopeError {
+    /// Too long, or too much text.
+    #[error("the message to a new contact is too long; {REQUEST_TEXT_MAX} bytes are allowed")]
+    TooLarge,
+    /// Another version, or not sealed for this key.
+    #[error("a sealed request could not be opened; it is damaged or for another account")]
+    Unreadable,
+    /// Its content is malformed.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Its card is not valid.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// Not signed by the sender for this recipient.
+    #[error("a sealed request was not signed by the account it names")]
+    Signature,
+}
+
+/// The public half of a request key made from 32 secret bytes.
+pub fn request_key(secret: &[u8; 32]) -> [u8; 32] {
+    let (_, public) = X25519HkdfSha256::derive_keypair(secret);
+    public.to_bytes().into()
+}
+
+/// Who writes.
+#[derive(Debug)]
+pub struct Sender<'a> {
+    /// The account's signing key.
+    pub key: &'a ed25519_dalek::SigningKey,
+    /// The sender's card.
+    pub card: SignedCard,
+}
+
+/// Seals a letter for `recipient`. `seed` is fresh randomness; `now` is Unix seconds.
+pub fn seal(
+    sender: Sender<'_>,
+    recipient: AccountId,
+    request_key: &[u8; 32],
+    letter: Letter,
+    now: u64,
+    seed: [u8; 32],
+) -> Result<Vec<u8>, EnvelopeError> {
+    check_text(&letter)?;
+    let signature = sign(sender.key, &signed_bytes(&recipient, &letter, now));
+    let inside = Inside {
+        card: sender.card,
+        letter,
+        sent_at: now,
+        signature,
+    };
+    let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(request_key)
+        .map_err(|_| EnvelopeError::Unreadable)?;
+    let mut rng = ChaCha20Rng::from_seed(seed);
+    let (encapsulated, sealed) =
+        hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+            &OpModeS::Base,
+            &public,
+            INFO,
+            &frame::encode_body(&inside),
+            recipient.as_bytes(),
+            &mut rng,
+        )
+        .map_err(|_| EnvelopeError::Unreadable)?;
+    let mut envelope = vec![VERSION];
+    envelope.extend_from_slice(&encapsulated.to_bytes());
+    envelope.extend_from_slice(&sealed);
+    if envelope.len() > ENVELOPE_MAX {
+        return Err(EnvelopeError::TooLarge);
+    }
+    Ok(envelope)
+}
+
+/// Opens an envelope addressed to `own` with the secret of its request key (`ENVELOPE-01` to `ENVELOPE-04`).
+pub fn open(envelope: &[u8], own: AccountId, secret: &[u8; 32]) -> Result<Opened, EnvelopeError> {
+    // ENVELOPE-01: bound.
+    if envelope.len() > ENVELOPE_MAX {
+        return Err(EnvelopeError::TooLarge);
+    }
+    // ENVELOPE-02: version and encapsulated key.
+    let (&VERSION, rest) = envelope.split_first().ok_or(EnvelopeError::Unreadable)? else {
+        return Err(EnvelopeError::Unreadable);
+    };
+    let (encapsulated, sealed) = rest
+        .split_at_checked(KEY_BYTES)
+        .ok_or(EnvelopeError::Unreadable)?;
+    let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated)
+        .map_err(|_| EnvelopeError::Unreadable)?;
+    // ENVELOPE-03: sealed for us.
+    let (private, _) = X25519HkdfSha256::derive_keypair(secret);
+    let plain = hpke::single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
+        &OpModeR::Base,
+        &private,
+        &encapsulated,
+        INFO,
+        sealed,
+        own.as_bytes(),
+    )
+    .map_err(|_| EnvelopeError::Unreadable)?;
+    let inside: Inside = frame::decode_body(&plain, ENVELOPE_MAX)?;
+    check_text(&inside.letter)?;
+    // ENVELOPE-04: the card is the sender's and the sender wrote to us.
+    let sender = inside.card.verify()?;
+    if !sender.account().verifies(
+        &signed_bytes(&own, &inside.letter, inside.sent_at),
+        inside.signature,
+    ) {
+        return Err(EnvelopeError::Signature);
+    }
+    Ok(Opened {
+        sender,
+        letter: inside.letter,
+        sent_at: inside.sent_at,
+    })
+}
+
+fn check_text(letter: &Letter) -> Result<(), EnvelopeError> {
+    match letter {
+        Letter::Request { text } if text.len() > REQUEST_TEXT_MAX => Err(EnvelopeError::TooLarge),
+        _ => Ok(()),
+    }
+}
+
+fn signed_bytes(recipient: &AccountId, letter: &Letter, sent_at: u64) -> Vec<u8> {
+    let mut bytes = SIGN_CONTEXT.to_vec();
+    bytes.extend_from_slice(&frame::encode_body(&(recipient, letter, sent_at)));
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Chain;
+    use crate::card::Card;
+    use crate::ids::DeviceId;
+    use ed25519_dalek::SigningKey;
+
+    const ALICE: AccountId = AccountId([7; 32]);
+    const SECRET: [u8; 32] = [8; 32];
+
+    fn bob_writes(text: &str) -> Result<Vec<u8>, EnvelopeError> {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let recovery = SigningKey::from_bytes(&[2; 32]).verifying_key();
+        let chain = Chain::create(&key, &recovery, [0; 16], DeviceId([4; 32]), "desk");
+        let card = Card {
+            chain,
+            network: None,
+            name: "Bob".into(),
+            doors: vec![],
+            request_key: [0; 32],
+            discovery_key: [0; 32],
+            sequence: 1,
+        };
+        let sender = Sender {
+            key: &key,
+            card: card.sign(&key),
+        };
+        seal(
+            sender,
+            ALICE,
+            &request_key(&SECRET),
+            Letter::Request { text: text.into() },
+            5,
+            [9; 32],
+        )
+    }
+
+    #[test]
+    fn envelope_01_the_text_is_bounded() {
+        assert_eq!(
+            bob_writes(&"x".repeat(REQUEST_TEXT_MAX + 1)),
+            Err(EnvelopeError::TooLarge)
+        );
+        assert_eq!(
+            open(&vec![1; ENVELOPE_MAX + 1], ALICE, &SECRET),
+            Err(EnvelopeError::TooLarge)
+        );
+    }
+
+    #[test]
+    fn envelope_02_another_version_is_refused() {
+        let mut envelope = bob_writes("hello").unwrap();
+        envelope[0] = 2;
+        assert_eq!(
+            open(&envelope, ALICE, &SECRET),
+            Err(EnvelopeError::Unreadable)
+        );
+        assert_eq!(open(&[], ALICE, &SECRET), Err(EnvelopeError::Unreadable));
+        assert_eq!(
+            open(&[1; 20], ALICE, &SECRET),
+            Err(EnvelopeError::Unreadable)
+        );
+    }
+
+    #[test]
+    fn envelope_03_only_its_recipient_opens_it() {
+        let envelope = bob_writes("hello").unwrap();
+        let opened = open(&envelope, ALICE, &SECRET).unwrap();
+        assert_eq!(
+            opened.letter,
+            Letter::Request {
+                text: "hello".into()
+            }
+        );
+        assert_eq!(opened.sender.card().name, "Bob");
+        assert_eq!(
+            open(&envelope, AccountId([0; 32]), &SECRET),
+            Err(EnvelopeError::Unreadable)
+        );
+        assert_eq!(
+            open(&envelope, ALICE, &[0; 32]),
+            Err(EnvelopeError::Unreadable)
+        );
+    }
+
+    #[test]
+    fn envelope_04_a_flipped_bit_is_noticed() {
+        let envelope = bob_writes("hello").unwrap();
+        for index in [1, 40, envelope.len() - 1] {
+            let mut damaged = envelope.clone();
+            damaged[index] ^= 1;
+            assert!(open(&damaged, ALICE, &SECRET).is_err());
+        }
+    }
+}

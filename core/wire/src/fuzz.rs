@@ -1,0 +1,55 @@
+//! Fuzz bodies: one plain function per parser of outside bytes. They must return for every input; `tests/it/fuzz.rs` runs
+//! them over mutated valid inputs, and `cargo fuzz` can call them as they are.
+
+use crate::chat::{CHAT_FRAME_MAX, ChatFrame};
+use crate::envelope;
+use crate::frame;
+use crate::ids::AccountId;
+use crate::link::Link;
+use crate::network::Network;
+use crate::peer::{LINK_FRAME_MAX, LinkFrame};
+use crate::record::SignedRecord;
+use crate::supernode::{Answer, Notice, REQUEST_MAX, Request};
+
+/// Requests, answers and notices of a supernode.
+pub fn supernode(data: &[u8]) {
+    if let Ok(request) = frame::decode_body::<Request>(data, REQUEST_MAX) {
+        let _ = request.check();
+    }
+    let _ = frame::decode_body::<Answer>(data, REQUEST_MAX);
+    let _ = frame::decode_body::<Notice>(data, REQUEST_MAX);
+}
+
+/// A record, through all of its checks.
+pub fn record(data: &[u8]) {
+    if let Ok(record) = frame::decode_body::<SignedRecord>(data, crate::limits::RECORD_MAX) {
+        let _ = record.verify(record.record.chain.id(), 1_800_000_000);
+    }
+}
+
+/// Frames between two front doors.
+pub fn link_frame(data: &[u8]) {
+    if let Ok(LinkFrame::Hello { card }) = frame::decode_body::<LinkFrame>(data, LINK_FRAME_MAX) {
+        let _ = card.verify();
+    }
+}
+
+/// Chat frames.
+pub fn chat(data: &[u8]) {
+    if let Ok(frame) = frame::decode_body::<ChatFrame>(data, CHAT_FRAME_MAX) {
+        let _ = frame.check();
+    }
+}
+
+/// Sealed envelopes.
+pub fn envelope(data: &[u8]) {
+    let _ = envelope::open(data, AccountId([7; 32]), &[8; 32]);
+}
+
+/// Links and network files.
+pub fn text(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = text.parse::<Link>();
+        let _ = Network::from_file(text);
+    }
+}

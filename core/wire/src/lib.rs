@@ -1,0 +1,22 @@
+//! Everything two Starling nodes must agree on, and nothing else: ids, keys, signed records, frames and limits.
+//!
+//! Pure: bytes in, values out. Each protocol has one module with its ALPN name, its frames and its bounds; the pages in
+//! `docs/spec/` describe the same in prose. Bytes from outside are bounded before anything is allocated for them, and
+//! what has not been verified has another type than what has ([`account::Chain`] and [`account::VerifiedAccount`]).
+
+pub mod account;
+pub mod alpn;
+pub mod card;
+pub mod chat;
+pub mod envelope;
+pub mod frame;
+pub mod ids;
+pub mod limits;
+pub mod link;
+pub mod network;
+pub mod peer;
+pub mod record;
+pub mod supernode;
+
+#[doc(hidden)]
+pub mod fuzz;

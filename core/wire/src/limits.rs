@@ -1,0 +1,42 @@
+//! Every bound on what comes from outside, in one place. Sizes are bytes unless the name says otherwise.
+
+/// One frame on any stream, its four length bytes not counted. Protocols may ask for less.
+pub const FRAME_MAX: usize = 64 * 1024;
+/// A record of the global index (BEP 44 allows 1,000; we keep one UDP packet).
+pub const RECORD_MAX: usize = 600;
+/// A sealed envelope that waits at a home supernode.
+pub const ENVELOPE_MAX: usize = 8 * 1024;
+/// Entries of an account's chain.
+pub const CHAIN_ENTRIES_MAX: usize = 64;
+/// Devices of one account.
+pub const DEVICES_MAX: usize = 16;
+/// Supernodes named in a link, a record or a card.
+pub const SUPERNODES_MAX: usize = 3;
+/// A display name, in bytes of UTF-8.
+pub const NAME_MAX: usize = 128;
+/// The message that goes with a contact request.
+pub const REQUEST_TEXT_MAX: usize = 1_000;
+/// One chat message.
+pub const CHAT_TEXT_MAX: usize = 16 * 1024;
+/// Message ids in one receipt.
+pub const RECEIPT_IDS_MAX: usize = 1_000;
+/// A file's name as offered by a peer.
+pub const FILE_NAME_MAX: usize = 255;
+/// A file's size: 1 TiB.
+pub const FILE_SIZE_MAX: u64 = 1 << 40;
+/// A `starling:` link, in characters.
+pub const LINK_MAX: usize = 512;
+/// A network file.
+pub const NETWORK_FILE_MAX: usize = 64 * 1024;
+/// The payload of one media packet.
+pub const MEDIA_PAYLOAD_MAX: usize = 1_000;
+/// Ids one device may watch at one supernode.
+pub const WATCH_MAX: usize = 2_000;
+/// Envelopes a supernode keeps for one account.
+pub const DEPOSITS_PER_ACCOUNT_MAX: usize = 100;
+/// Seconds a supernode keeps an envelope: 30 days.
+pub const DEPOSIT_TTL_S: u64 = 30 * 24 * 3600;
+/// Seconds a record stays valid after it was signed: 7 days.
+pub const RECORD_TTL_S: u64 = 7 * 24 * 3600;
+/// Direct addresses of one endpoint that are told to a contact.
+pub const ADDRESSES_MAX: usize = 32;
