@@ -1,1 +1,14 @@
-//! (skeleton)
+//! The local API: the only door to a running node. Window, command line, tests and bots are its clients.
+//!
+//! JSON-RPC 2.0, one JSON value per line, over a Unix socket (`control.sock` in the profile, peer uid checked) and, for the
+//! window, in process. Ids are text as the person sees them. Times are Unix milliseconds unless a name says otherwise.
+//! Types only: this crate opens nothing.
+
+pub mod command;
+pub mod event;
+pub mod rpc;
+pub mod view;
+
+pub use command::Command;
+pub use event::Event;
+pub use rpc::{ErrorKind, Failure};

@@ -1,0 +1,260 @@
+//! What a client can ask. Each variant names the view it is answered with.
+
+use serde::{Deserialize, Serialize};
+
+/// A request to the node. `WHO` fields take a display name, a nickname or an account id (its beginning is enough).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", content = "params")]
+pub enum Command {
+    /// [`view::Status`](crate::view::Status)
+    #[serde(rename = "status")]
+    Status {},
+    /// Makes the profile's account. [`view::Account`](crate::view::Account)
+    #[serde(rename = "account.create")]
+    AccountCreate {
+        /// Display name.
+        name: String,
+    },
+    /// [`view::Account`](crate::view::Account), or null while there is none.
+    #[serde(rename = "account.show")]
+    AccountShow {},
+    /// Writes account, contacts and network, sealed under a passphrase. `null`
+    #[serde(rename = "account.backup")]
+    AccountBackup {
+        /// Absolute path; must not exist.
+        file: String,
+        /// At least 8 characters.
+        passphrase: String,
+    },
+    /// The opposite, into a profile without an account. [`view::Account`](crate::view::Account)
+    #[serde(rename = "account.restore")]
+    AccountRestore {
+        /// Absolute path.
+        file: String,
+        /// As given at backup.
+        passphrase: String,
+    },
+    /// Makes a network with this machine as its first supernode. [`view::NetworkMade`](crate::view::NetworkMade)
+    #[serde(rename = "network.init")]
+    NetworkInit {
+        /// What the owner calls it.
+        name: String,
+        /// The address others reach this machine at; the node's listening address if absent.
+        advertise: Option<String>,
+    },
+    /// [`view::Network`](crate::view::Network), or null in a profile that stands alone.
+    #[serde(rename = "network.show")]
+    NetworkShow {},
+    /// Joins by a network file's text or a link. [`view::Network`](crate::view::Network)
+    #[serde(rename = "network.join")]
+    NetworkJoin {
+        /// Content of the file, or a `starling:` link.
+        source: String,
+    },
+    /// The own link. [`view::OwnLink`](crate::view::OwnLink)
+    #[serde(rename = "contact.link")]
+    ContactLink {},
+    /// What a link leads to; changes nothing. [`view::LinkPreview`](crate::view::LinkPreview)
+    #[serde(rename = "contact.preview")]
+    ContactPreview {
+        /// A `starling:` link.
+        link: String,
+    },
+    /// Sends a contact request. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.add")]
+    ContactAdd {
+        /// A `starling:` link.
+        link: String,
+        /// Goes with the request.
+        message: String,
+    },
+    /// List of [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.list")]
+    ContactList {},
+    /// List of [`view::ContactRequest`](crate::view::ContactRequest)
+    #[serde(rename = "contact.requests")]
+    ContactRequests {},
+    /// [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.accept")]
+    ContactAccept {
+        /// Of the request (account id, or its beginning, or the name).
+        id: String,
+    },
+    /// `null`
+    #[serde(rename = "contact.decline")]
+    ContactDecline {
+        /// Of the request.
+        id: String,
+    },
+    /// `null`
+    #[serde(rename = "contact.remove")]
+    ContactRemove {
+        /// WHO.
+        who: String,
+    },
+    /// `null`
+    #[serde(rename = "contact.block")]
+    ContactBlock {
+        /// WHO, also somebody who only sent a request.
+        who: String,
+    },
+    /// A local nickname; empty removes it. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.nickname")]
+    ContactNickname {
+        /// WHO.
+        who: String,
+        /// At most 128 bytes.
+        nickname: String,
+    },
+    /// Starts the sound-test node if it does not run and makes it a contact. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "echo.open")]
+    EchoOpen {},
+    /// [`view::Message`](crate::view::Message)
+    #[serde(rename = "chat.send")]
+    ChatSend {
+        /// WHO.
+        who: String,
+        /// At most 16 KiB.
+        text: String,
+    },
+    /// The newest messages, oldest first. List of [`view::Message`](crate::view::Message)
+    #[serde(rename = "chat.log")]
+    ChatLog {
+        /// WHO.
+        who: String,
+        /// How many at most (default 50).
+        limit: Option<u32>,
+        /// Only messages before this one (paging upwards).
+        before: Option<String>,
+    },
+    /// Everything of that contact was seen. `null`
+    #[serde(rename = "chat.read")]
+    ChatRead {
+        /// WHO.
+        who: String,
+    },
+    /// [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.start")]
+    CallStart {
+        /// WHO.
+        who: String,
+        /// Sound in and out.
+        #[serde(flatten)]
+        sound: Sound,
+    },
+    /// Answers the ringing call. [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.answer")]
+    CallAnswer {
+        /// Which; the only ringing one if absent.
+        id: Option<String>,
+        /// Sound in and out.
+        #[serde(flatten)]
+        sound: Sound,
+    },
+    /// Ends, cancels or declines. [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.hangup")]
+    CallHangup {
+        /// Which; the only one if absent.
+        id: Option<String>,
+    },
+    /// [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.hold")]
+    CallHold {
+        /// Which; the only one if absent.
+        id: Option<String>,
+        /// Hold or resume.
+        on: bool,
+    },
+    /// [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.mute")]
+    CallMute {
+        /// Which; the only one if absent.
+        id: Option<String>,
+        /// Microphone off or on.
+        on: bool,
+    },
+    /// Calls of now and before, newest first. List of [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.list")]
+    CallList {
+        /// How many at most (default 50).
+        limit: Option<u32>,
+    },
+    /// [`view::Transfer`](crate::view::Transfer)
+    #[serde(rename = "file.send")]
+    FileSend {
+        /// WHO.
+        who: String,
+        /// Absolute path of a readable file.
+        path: String,
+    },
+    /// Newest first. List of [`view::Transfer`](crate::view::Transfer)
+    #[serde(rename = "file.list")]
+    FileList {},
+    /// [`view::Transfer`](crate::view::Transfer)
+    #[serde(rename = "file.accept")]
+    FileAccept {
+        /// Transfer id or its beginning.
+        id: String,
+        /// Absolute path of a folder; the download folder if absent.
+        to: Option<String>,
+    },
+    /// Cancels, or declines an offer. [`view::Transfer`](crate::view::Transfer)
+    #[serde(rename = "file.cancel")]
+    FileCancel {
+        /// Transfer id or its beginning.
+        id: String,
+    },
+    /// From now on, events come on this connection as notifications. `null`
+    #[serde(rename = "events")]
+    Events {},
+    /// Ends the node. `null`
+    #[serde(rename = "node.stop")]
+    NodeStop {},
+}
+
+/// Where a call's sound comes from and goes to. Without a file it is the system's microphone and speaker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sound {
+    /// Absolute path of a WAV file to play to the other side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub play: Option<String>,
+    /// Absolute path of a WAV file to record the other side into; must not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// Hang up after so many milliseconds of conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_ms: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_is_what_the_documents_say() {
+        let send = Command::ChatSend {
+            who: "bob".into(),
+            text: "hi".into(),
+        };
+        let json = serde_json::to_string(&send).unwrap();
+        assert_eq!(
+            json,
+            r#"{"method":"chat.send","params":{"who":"bob","text":"hi"}}"#
+        );
+        let call: Command = serde_json::from_str(
+            r#"{"method":"call.start","params":{"who":"bob","play":"/a.wav"}}"#,
+        )
+        .unwrap();
+        let sound = Sound {
+            play: Some("/a.wav".into()),
+            ..Sound::default()
+        };
+        assert_eq!(
+            call,
+            Command::CallStart {
+                who: "bob".into(),
+                sound
+            }
+        );
+    }
+}

@@ -1,0 +1,29 @@
+//! What the node tells its clients unasked. An event carries the whole new view, so a client never has to merge.
+
+use serde::{Deserialize, Serialize};
+
+use crate::view::{Call, Contact, ContactRequest, Message, Status, Transfer};
+
+/// Something changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    /// Account, reachability, roles, warnings.
+    Status(Box<Status>),
+    /// A contact is new or changed (also presence and unread count).
+    Contact(Contact),
+    /// A contact is gone; its account id.
+    ContactRemoved(String),
+    /// Somebody asks.
+    Request(ContactRequest),
+    /// A request was answered or withdrawn; its account id.
+    RequestGone(String),
+    /// A message is new, or its delivery state changed.
+    Message(Message),
+    /// A call is new or changed; in a call once a second.
+    Call(Call),
+    /// A transfer is new or changed; while it runs up to four times a second.
+    Transfer(Transfer),
+    /// The client was too slow and missed events: ask for everything again.
+    Lagged,
+}

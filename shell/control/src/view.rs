@@ -1,0 +1,381 @@
+//! What clients are shown: plain data, complete in itself, with words a person understands beside every code.
+
+use serde::{Deserialize, Serialize};
+
+/// Who am I, how am I reachable, what do I carry.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Starling's version.
+    pub version: String,
+    /// The profile's folder.
+    pub home: String,
+    /// The account, if one was made.
+    pub account: Option<Account>,
+    /// The network, if the profile belongs to one.
+    pub network: Option<Network>,
+    /// The home supernode in use.
+    pub supernode: Option<SupernodeStatus>,
+    /// What this node does for others, in words ("supernode: on, 3 clients").
+    pub roles: Vec<Role>,
+    /// Open paths to contacts.
+    pub paths: Vec<PathView>,
+    /// Bytes since the node started, by purpose.
+    pub traffic: Vec<Traffic>,
+    /// Ports and addresses listened on, in words.
+    pub listening: Vec<String>,
+    /// What a person should know ("no microphone was found").
+    pub warnings: Vec<String>,
+    /// Milliseconds from start of the node to registration at a home supernode.
+    pub online_after_ms: Option<u64>,
+}
+
+/// The own account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Account id.
+    pub id: String,
+    /// Display name.
+    pub name: String,
+    /// This device's id.
+    pub device: String,
+    /// Its name.
+    pub device_name: String,
+}
+
+/// The network a profile belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Network id.
+    pub id: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its supernodes, as `address (id)`.
+    pub supernodes: Vec<String>,
+    /// Whether this profile holds the owner's key.
+    pub owner: bool,
+}
+
+/// A network just made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkMade {
+    /// As shown later.
+    pub network: Network,
+    /// The network file's content, for others.
+    pub file: String,
+    /// The network's link.
+    pub link: String,
+    /// What still has to be done by hand, if anything (a port below 1024, an address only reachable on the LAN).
+    pub notes: Vec<String>,
+}
+
+/// The home supernode in use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SupernodeStatus {
+    /// Its id.
+    pub id: String,
+    /// Its address.
+    pub address: String,
+    /// Whether its link is up.
+    pub connected: bool,
+    /// In words: "connected", "not answering since 12 s".
+    pub words: String,
+    /// Whether it is this very machine.
+    pub own: bool,
+}
+
+/// One role.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    /// "supernode", "relay".
+    pub name: String,
+    /// Whether it is on.
+    pub on: bool,
+    /// Why, and for whom.
+    pub words: String,
+}
+
+/// An open path.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PathView {
+    /// Contact's name.
+    pub who: String,
+    /// "front door", "call", "chat", "file".
+    pub purpose: String,
+    /// "direct" or "relay".
+    pub kind: String,
+    /// Remote address or relay.
+    pub remote: String,
+    /// Round-trip time in milliseconds.
+    pub rtt_ms: Option<f64>,
+}
+
+/// Bytes by purpose.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// "own: calls", "own: chat", "own: files", "for others: relay".
+    pub purpose: String,
+    /// Sent.
+    pub sent: u64,
+    /// Received.
+    pub received: u64,
+}
+
+/// The own link.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnLink {
+    /// The link.
+    pub link: String,
+    /// To be read before copying ("the link shows this machine's address 192.168.1.7").
+    pub warnings: Vec<String>,
+}
+
+/// What opening a link would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkPreview {
+    /// "account" or "network".
+    pub kind: String,
+    /// Account id.
+    pub account: Option<String>,
+    /// Network id.
+    pub network: Option<String>,
+    /// Supernode addresses that would be asked.
+    pub supernodes: Vec<String>,
+    /// "own", "contact", "requested" or "new".
+    pub relation: String,
+}
+
+/// Somebody in the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// Account id.
+    pub id: String,
+    /// Name they gave themselves; not verified.
+    pub name: String,
+    /// Own name for them.
+    pub nickname: Option<String>,
+    /// How the contact stands.
+    pub relation: Relation,
+    /// Whether they are there.
+    pub presence: Presence,
+    /// Unread messages.
+    pub unread: u32,
+    /// Messages that wait for them to return.
+    pub waiting: u32,
+    /// The newest message's beginning, for the list.
+    pub last_text: Option<String>,
+    /// And its time.
+    pub last_at: Option<u64>,
+    /// Whether this is the Echo / Sound Test node.
+    pub echo: bool,
+}
+
+impl Contact {
+    /// The name to show: nickname, else name, else the id's beginning.
+    pub fn title(&self) -> &str {
+        match &self.nickname {
+            Some(nickname) => nickname,
+            None if !self.name.is_empty() => &self.name,
+            None => self.id.get(..8).unwrap_or(&self.id),
+        }
+    }
+}
+
+/// How somebody stands to us.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relation {
+    /// Both agreed.
+    #[default]
+    Contact,
+    /// We asked; no answer yet.
+    Requested,
+    /// Blocked here.
+    Blocked,
+}
+
+/// Whether somebody is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// Their device is at its home supernode.
+    Online,
+    /// It is not.
+    Offline,
+    /// Their home supernode cannot be asked.
+    #[default]
+    Unknown,
+}
+
+/// Somebody asks to be a contact.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactRequest {
+    /// Account id.
+    pub id: String,
+    /// Name they gave themselves; not verified.
+    pub name: String,
+    /// What they wrote.
+    pub message: String,
+    /// When it came.
+    pub at: u64,
+}
+
+/// One chat message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Message id.
+    pub id: String,
+    /// Contact's account id.
+    pub contact: String,
+    /// Contact's title, for plain listings.
+    pub who: String,
+    /// Ours or theirs.
+    pub outgoing: bool,
+    /// The text.
+    pub text: String,
+    /// Author's clock.
+    pub sent_at: u64,
+    /// When it was stored here.
+    pub stored_at: u64,
+    /// Where an outgoing message is.
+    pub delivery: Delivery,
+    /// When the receipt came.
+    pub delivered_at: Option<u64>,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Incoming: it is here.
+    #[default]
+    Received,
+    /// Stored here, on its way.
+    Sending,
+    /// The contact is offline; it goes when they return.
+    Waiting,
+    /// Stored at a device of theirs.
+    Delivered,
+}
+
+/// One call, running or over.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Call id.
+    pub id: String,
+    /// Contact's account id.
+    pub contact: String,
+    /// Contact's title.
+    pub who: String,
+    /// Who called.
+    pub outgoing: bool,
+    /// Where it stands.
+    pub state: CallState,
+    /// In words: "calling", "on hold by Bob", "no answer".
+    pub words: String,
+    /// When it began.
+    pub started_at: u64,
+    /// When it was answered.
+    pub answered_at: Option<u64>,
+    /// When it ended.
+    pub ended_at: Option<u64>,
+    /// Own microphone off.
+    pub muted: bool,
+    /// Held by us.
+    pub held: bool,
+    /// Held by them.
+    pub held_by_peer: bool,
+    /// Path and quality, while sound flows and after.
+    pub quality: Option<CallQuality>,
+    /// What a person should know ("no microphone was found: the other side hears silence").
+    pub warnings: Vec<String>,
+}
+
+/// State of a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallState {
+    /// We called; nothing rang yet.
+    Calling,
+    /// It rings (there if outgoing, here if incoming).
+    Ringing,
+    /// Answered, sound is being connected.
+    Connecting,
+    /// Sound flows.
+    Established,
+    /// Held by either side.
+    Held,
+    /// The connection was lost and is sought again.
+    Reconnecting,
+    /// Over.
+    #[default]
+    Ended,
+}
+
+/// What a call's path and sound are like.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CallQuality {
+    /// "direct" or "relay".
+    pub path: String,
+    /// Round-trip time in milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Packets lost, of those expected, in percent.
+    pub loss_percent: f64,
+    /// Interarrival jitter (RFC 3550) in milliseconds.
+    pub jitter_ms: f64,
+    /// Jitter buffer's depth in milliseconds.
+    pub buffer_ms: f64,
+    /// Frames concealed.
+    pub concealed: u64,
+    /// Codec in words.
+    pub codec: String,
+    /// Milliseconds from answering to the first frame played, once known.
+    pub first_sound_ms: Option<u64>,
+}
+
+/// One file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Transfer id.
+    pub id: String,
+    /// Contact's account id.
+    pub contact: String,
+    /// Contact's title.
+    pub who: String,
+    /// Ours or theirs.
+    pub outgoing: bool,
+    /// The file's safe name.
+    pub name: String,
+    /// Bytes in all.
+    pub size: u64,
+    /// Bytes verified at the receiver.
+    pub done: u64,
+    /// Bytes a second, while it runs.
+    pub rate: u64,
+    /// Where it stands.
+    pub state: TransferState,
+    /// In words: "waits for Bob to come online", "cancelled by Bob".
+    pub words: String,
+    /// Where it lies: the source, or the finished file.
+    pub path: Option<String>,
+    /// When it was offered.
+    pub at: u64,
+}
+
+/// State of a transfer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferState {
+    /// The offer has not reached the other side, or waits for an answer.
+    #[default]
+    Offered,
+    /// Accepted; the other side is offline or the stream is being opened.
+    Waiting,
+    /// Bytes flow.
+    Running,
+    /// Complete and verified.
+    Done,
+    /// Cancelled or declined.
+    Cancelled,
+    /// It cannot go on.
+    Failed,
+}
