@@ -1,0 +1,5 @@
+//! The control server: who may ask, how a request reaches the node, how events reach the clients.
+
+pub mod handle;
+
+pub use handle::{ControlHandle, ControlInbox};
