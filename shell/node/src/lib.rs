@@ -1,5 +1,10 @@
 //! The running peer: sockets, timers, files and devices around the pure machines of `core/`.
 
+pub mod clock;
+pub mod config;
 pub mod control;
+pub mod lock;
+pub mod transport;
 
+pub use config::NodeConfig;
 pub use control::ControlHandle;

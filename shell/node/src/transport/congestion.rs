@@ -1,0 +1,93 @@
+//! Congestion control by purpose (DESIGN 3.9, 3.11). Voice: a constant window, because the media's own rate control
+//! decides how much is sent and a loss must not hold the next frame back. Files: BBR3, which random loss does not starve.
+//! Signalling and chat keep the library's default.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use iroh::endpoint::{
+    Controller, ControllerFactory, ControllerMetrics, QuicTransportConfig, RttEstimator, VarInt,
+};
+use noq_proto::congestion::Bbr3Config;
+
+/// Room for a second of the highest audio rate with repetition; never the limit in a working call.
+const VOICE_WINDOW: u64 = 64 * 1024;
+/// Datagrams that wait longer than about 100 ms are stale: the queue holds no more.
+const VOICE_QUEUE: usize = 16 * 1024;
+/// DESIGN 3.1: more than 2,048 packets queued behind one loss abort the connection.
+const STREAM_WINDOW: u32 = 1_250_000;
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Signalling and chat.
+pub fn signalling() -> QuicTransportConfig {
+    base().build()
+}
+
+/// Voice.
+pub fn voice() -> QuicTransportConfig {
+    base()
+        .congestion_controller_factory(Arc::new(ConstantWindowConfig))
+        .datagram_send_buffer_size(VOICE_QUEUE)
+        .build()
+}
+
+/// Files.
+pub fn bulk() -> QuicTransportConfig {
+    base()
+        .congestion_controller_factory(Arc::new(Bbr3Config::default()))
+        .receive_window(VarInt::from_u32(8 * STREAM_WINDOW))
+        .send_window(u64::from(8 * STREAM_WINDOW))
+        .build()
+}
+
+fn base() -> iroh::endpoint::QuicTransportConfigBuilder {
+    let idle = SILENCE
+        .try_into()
+        .expect("30 s is a valid QUIC idle time-out");
+    QuicTransportConfig::builder()
+        .max_idle_timeout(Some(idle))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+}
+
+#[derive(Debug)]
+struct ConstantWindowConfig;
+
+impl ControllerFactory for ConstantWindowConfig {
+    fn build(self: Arc<Self>, _now: Instant, _mtu: u16) -> Box<dyn Controller> {
+        Box::new(ConstantWindow)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct ConstantWindow;
+
+impl Controller for ConstantWindow {
+    fn on_ack(&mut self, _: Instant, _: Instant, _: u64, _: u64, _: bool, _: &RttEstimator) {}
+
+    fn on_congestion_event(&mut self, _: Instant, _: Instant, _: bool, _: bool, _: u64, _: u64) {}
+
+    fn on_mtu_update(&mut self, _: u16) {}
+
+    fn window(&self) -> u64 {
+        VOICE_WINDOW
+    }
+
+    fn metrics(&self) -> ControllerMetrics {
+        let mut metrics = ControllerMetrics::default();
+        metrics.congestion_window = VOICE_WINDOW;
+        metrics
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+
+    fn initial_window(&self) -> u64 {
+        VOICE_WINDOW
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}

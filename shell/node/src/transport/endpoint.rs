@@ -1,0 +1,177 @@
+//! The three kinds of iroh endpoint (DESIGN 1): front door (relay only), inner endpoint (UDP, direct paths) and the
+//! supernode's own. None of them ever uses anybody else's infrastructure: no preset, no name server of others, no port
+//! mapper unless the user asks, relays only from our own list.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use iroh::dns::{DnsResolver, FallbackMode};
+use iroh::endpoint::{Builder, NetReportConfig, PortmapperConfig, QuicTransportConfig, presets};
+use iroh::{
+    Endpoint, EndpointAddr, EndpointId, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey,
+};
+use iroh_relay::RelayQuicConfig;
+use iroh_relay::tls::CaTlsConfig;
+use starling_wire::ids::EndpointKey;
+use starling_wire::peer::InnerAddr;
+use starling_wire::supernode::SupernodeAddr;
+
+use super::congestion;
+use super::pins::{Pins, crypto_provider};
+
+/// Why an endpoint could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// The system refused the socket.
+    #[error("the network could not be opened: {0}")]
+    Bind(String),
+}
+
+/// Relay only: no UDP socket, no address of ours in any packet.
+pub async fn front_door(
+    secret: &[u8; 32],
+    pins: &Pins,
+    home: Option<&SupernodeAddr>,
+    alpns: Vec<Vec<u8>>,
+) -> Result<Endpoint, EndpointError> {
+    let map = RelayMap::empty();
+    if let Some((url, config)) = home.and_then(|home| relay_config(home, false)) {
+        map.insert(url, config);
+    }
+    let builder = builder(secret, pins, alpns, congestion::signalling())
+        .clear_ip_transports()
+        .relay_mode(RelayMode::Custom(map));
+    let endpoint = bind(builder).await?;
+    debug_assert!(
+        endpoint.bound_sockets().is_empty(),
+        "a front door must not own a UDP socket"
+    );
+    Ok(endpoint)
+}
+
+/// UDP and the home relay, with address discovery there. `listen` is the wanted UDP address; a free port if taken.
+pub async fn inner(
+    secret: &[u8; 32],
+    pins: &Pins,
+    home: Option<&SupernodeAddr>,
+    listen: Option<SocketAddr>,
+    alpns: Vec<Vec<u8>>,
+) -> Result<Endpoint, EndpointError> {
+    let make = |listen: Option<SocketAddr>| {
+        let map = RelayMap::empty();
+        if let Some((url, config)) = home.and_then(|home| relay_config(home, true)) {
+            map.insert(url, config);
+        }
+        let builder = builder(secret, pins, alpns.clone(), congestion::signalling())
+            .relay_mode(RelayMode::Custom(map));
+        match listen {
+            Some(address) => builder
+                .clear_ip_transports()
+                .bind_addr(address)
+                .map_err(|error| EndpointError::Bind(error.to_string())),
+            None => Ok(builder),
+        }
+    };
+    if let Some(address) = listen
+        && let Ok(endpoint) = bind(make(Some(address))?).await
+    {
+        return Ok(endpoint);
+    }
+    let any = listen.map(|address| SocketAddr::new(address.ip(), 0));
+    bind(make(any)?).await
+}
+
+/// The supernode's own endpoint: clients reach it through its own relay, and it reaches them the same way, over loopback.
+pub async fn supernode(
+    secret: &[u8; 32],
+    pins: &Pins,
+    alpns: Vec<Vec<u8>>,
+    own: &SupernodeAddr,
+) -> Result<Endpoint, EndpointError> {
+    let map = RelayMap::empty();
+    if let Some((url, config)) = relay_config(own, false) {
+        map.insert(url, config);
+    }
+    bind(
+        builder(secret, pins, alpns, congestion::signalling())
+            .clear_ip_transports()
+            .relay_mode(RelayMode::Custom(map)),
+    )
+    .await
+}
+
+fn builder(
+    secret: &[u8; 32],
+    pins: &Pins,
+    alpns: Vec<Vec<u8>>,
+    transport: QuicTransportConfig,
+) -> Builder {
+    let pins = pins.clone();
+    let verifier = CaTlsConfig::custom_server_cert_verifier(Arc::new(move |provider| {
+        Ok(pins.verifier(provider))
+    }));
+    let resolver = DnsResolver::builder()
+        .with_fallback_mode(FallbackMode::Never)
+        .build();
+    let mut report = NetReportConfig::default();
+    report.captive_portal_check = false;
+    Endpoint::builder(presets::Empty)
+        .crypto_provider(crypto_provider())
+        .secret_key(SecretKey::from_bytes(secret))
+        .alpns(alpns)
+        .transport_config(transport)
+        .dns_resolver(resolver)
+        .ca_tls_config(verifier)
+        .portmapper_config(PortmapperConfig::Disabled)
+        .net_report_config(report)
+}
+
+async fn bind(builder: Builder) -> Result<Endpoint, EndpointError> {
+    builder
+        .bind()
+        .await
+        .map_err(|error| EndpointError::Bind(error.to_string()))
+}
+
+/// A supernode's relay as iroh names it; `None` if the address makes no URL.
+pub fn relay_config(
+    supernode: &SupernodeAddr,
+    discovery: bool,
+) -> Option<(RelayUrl, Arc<RelayConfig>)> {
+    let url = relay_url(supernode)?;
+    let quic = (discovery && supernode.discovery_port != 0)
+        .then(|| RelayQuicConfig::new(supernode.discovery_port));
+    Some((url.clone(), Arc::new(RelayConfig::new(url, quic))))
+}
+
+/// A supernode's relay URL.
+pub fn relay_url(supernode: &SupernodeAddr) -> Option<RelayUrl> {
+    supernode.relay_url().parse().ok()
+}
+
+/// An endpoint reached through a supernode's relay only.
+pub fn through(key: EndpointKey, supernode: &SupernodeAddr) -> Option<EndpointAddr> {
+    Some(EndpointAddr::new(endpoint_id(key)?).with_relay_url(relay_url(supernode)?))
+}
+
+/// An inner endpoint, by relay and by every direct address its owner told.
+pub fn inner_addr(inner: &InnerAddr) -> Option<EndpointAddr> {
+    let mut address = EndpointAddr::new(endpoint_id(inner.endpoint)?);
+    if let Some(url) = inner.home.as_ref().and_then(relay_url) {
+        address = address.with_relay_url(url);
+    }
+    for direct in &inner.direct {
+        address = address.with_ip_addr(*direct);
+    }
+    Some(address)
+}
+
+/// iroh's name of a key; `None` if it is no Ed25519 point.
+pub fn endpoint_id(key: EndpointKey) -> Option<EndpointId> {
+    EndpointId::from_bytes(key.as_bytes()).ok()
+}
+
+/// Our name of iroh's id.
+pub fn endpoint_key(id: EndpointId) -> EndpointKey {
+    EndpointKey(*id.as_bytes())
+}

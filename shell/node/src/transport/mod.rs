@@ -1,0 +1,7 @@
+//! Sockets: iroh endpoints, the embedded relay server, certificates, frames on streams, congestion control.
+
+pub mod congestion;
+pub mod endpoint;
+pub mod pins;
+pub mod relay_server;
+pub mod stream;

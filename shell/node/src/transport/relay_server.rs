@@ -1,0 +1,312 @@
+//! The embedded relay server of a supernode. We accept its TCP ourselves (one port, TLS only) and hand each connection
+//! to iroh's relay service; so who may connect, from where, is decided here. Beside it runs QUIC address discovery.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use iroh::EndpointId;
+use iroh_relay::KeyCache;
+use iroh_relay::server::http_server::{BytesBody, Handlers, RelayService, RelayServiceWithNotify};
+use iroh_relay::server::streams::MaybeTlsStream;
+use iroh_relay::server::{
+    Access, AccessControl, ClientRequest, ConnectionId, Metrics, QuicConfig, Server, ServerConfig,
+};
+use starling_wire::ids::EndpointKey;
+use starling_wire::supernode::is_private;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tracing::{debug, trace};
+
+use super::endpoint::endpoint_key;
+use super::pins::{self, CertificateMakeError};
+
+/// Relay links admitted at once. Part of a supernode's promise is that it says no before it breaks.
+const LINKS_MAX: usize = 10_000;
+/// TCP connections that may be in their handshake at once.
+const HANDSHAKES_MAX: usize = 512;
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+const KEY_CACHE: usize = 4096;
+
+/// A front door came or went. One door can hold two links for a moment; the newer one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkEvent {
+    /// A relay link is up.
+    Up(EndpointKey, u64),
+    /// A relay link ended.
+    Down(EndpointKey, u64),
+}
+
+/// How to serve.
+#[derive(Debug)]
+pub struct RelayServerConfig {
+    /// Wanted TCP address; another port is taken if this one is in use.
+    pub listen: SocketAddr,
+    /// Wanted UDP address for address discovery; likewise.
+    pub discovery: SocketAddr,
+    /// The supernode's key seed.
+    pub seed: [u8; 32],
+    /// Refuse sources outside loopback and private ranges.
+    pub private_only: bool,
+}
+
+/// A running relay server; stops when dropped.
+#[derive(Debug)]
+pub struct RelayServer {
+    tcp: SocketAddr,
+    discovery_port: u16,
+    carried: Arc<Metrics>,
+    links: Arc<Links>,
+    service: RelayService,
+    _tasks: JoinSet<()>,
+    _discovery: Server,
+}
+
+/// Why it does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayServerError {
+    /// The port could not be opened.
+    #[error("the supernode cannot listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    /// Certificate trouble.
+    #[error(transparent)]
+    Certificate(#[from] CertificateMakeError),
+    /// Address discovery could not be started.
+    #[error("address discovery cannot listen on {0}: {1}")]
+    Discovery(SocketAddr, String),
+}
+
+impl RelayServer {
+    /// Opens both ports and serves.
+    pub async fn start(
+        config: RelayServerConfig,
+        events: mpsc::UnboundedSender<LinkEvent>,
+    ) -> Result<Self, RelayServerError> {
+        let listener = listen(config.listen).await?;
+        let tcp = listener
+            .local_addr()
+            .map_err(|error| RelayServerError::Listen(config.listen, error))?;
+        let tls = pins::server_config(&config.seed)?;
+        let discovery = start_discovery(config.discovery, &config.seed).await?;
+        let discovery_port = discovery.quic_addr().map_or(0, |address| address.port());
+        let carried = Arc::new(Metrics::default());
+        let links = Arc::new(Links::default());
+        let access = Arc::new(Admission {
+            events,
+            links: Arc::clone(&links),
+        });
+        let service = RelayService::new(
+            handlers(),
+            http::HeaderMap::new(),
+            None,
+            KeyCache::new(KEY_CACHE),
+            access,
+            Arc::clone(&carried),
+        );
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept_loop(
+            listener,
+            Arc::new(tls),
+            service.clone(),
+            config.private_only,
+        ));
+        Ok(Self {
+            tcp,
+            discovery_port,
+            carried,
+            links,
+            service,
+            _tasks: tasks,
+            _discovery: discovery,
+        })
+    }
+
+    /// The TCP address really listened on.
+    pub const fn tcp(&self) -> SocketAddr {
+        self.tcp
+    }
+
+    /// The UDP port of address discovery.
+    pub const fn discovery_port(&self) -> u16 {
+        self.discovery_port
+    }
+
+    /// Relay links that are up.
+    pub fn links(&self) -> usize {
+        self.links.count()
+    }
+
+    /// Bytes received from and sent to clients.
+    pub fn carried(&self) -> (u64, u64) {
+        (self.carried.bytes_recv.get(), self.carried.bytes_sent.get())
+    }
+
+    /// Says goodbye to every client.
+    pub async fn shutdown(&self) {
+        self.service.shutdown().await;
+    }
+}
+
+async fn listen(wanted: SocketAddr) -> Result<TcpListener, RelayServerError> {
+    match TcpListener::bind(wanted).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => {
+            let any = SocketAddr::new(wanted.ip(), 0);
+            TcpListener::bind(any)
+                .await
+                .map_err(|error| RelayServerError::Listen(wanted, error))
+        }
+    }
+}
+
+async fn start_discovery(wanted: SocketAddr, seed: &[u8; 32]) -> Result<Server, RelayServerError> {
+    let mut last = String::new();
+    for address in [wanted, SocketAddr::new(wanted.ip(), 0)] {
+        let mut quic = QuicConfig::new(address);
+        quic.server_config = Some(pins::server_config(seed)?);
+        let mut config = ServerConfig::default();
+        config.quic = Some(quic);
+        match Server::spawn(config).await {
+            Ok(server) => return Ok(server),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(RelayServerError::Discovery(wanted, last))
+}
+
+/// iroh's clients measure a relay by `GET /ping`; without an answer nobody would choose it.
+fn handlers() -> Handlers {
+    let mut handlers = Handlers::default();
+    handlers.insert(
+        (hyper::Method::GET, "/ping"),
+        Box::new(|_request, response| {
+            let body: BytesBody = Box::new(http_body_util::Empty::new());
+            Ok(response
+                .status(StatusCode::OK)
+                .header("Access-Control-Allow-Origin", "*")
+                .body(body)?)
+        }),
+    );
+    handlers
+}
+
+async fn accept_loop(
+    listener: TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+    service: RelayService,
+    private_only: bool,
+) {
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls);
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((tcp, peer)) = listener.accept().await else {
+            // Out of descriptors: give those in use a moment to end.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        if private_only && !is_private(peer.ip()) {
+            debug!(
+                "refused a relay client from outside: this supernode serves its own network only"
+            );
+            continue;
+        }
+        if connections.len() >= HANDSHAKES_MAX + LINKS_MAX {
+            debug!("refused a relay client: full");
+            continue;
+        }
+        connections.spawn(serve(tcp, acceptor.clone(), service.clone()));
+    }
+}
+
+async fn serve(tcp: TcpStream, acceptor: tokio_rustls::TlsAcceptor, service: RelayService) {
+    let _ = tcp.set_nodelay(true);
+    let Ok(Ok(tls)) = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(tcp)).await else {
+        trace!("a relay client failed its TLS handshake");
+        return;
+    };
+    let established = Arc::new(Notify::new());
+    let relay = RelayServiceWithNotify::new(service, Arc::clone(&established));
+    let handler = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let answer = relay.call(request);
+        async move {
+            let answer: Result<Response<BytesBody>, _> = answer.await;
+            answer.map_err(|error| std::io::Error::other(error.to_string()))
+        }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(MaybeTlsStream::Tls(tls)), handler)
+        .with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = &mut connection => {}
+        () = established.notified() => { let _ = connection.await; }
+        () = tokio::time::sleep(HANDSHAKE_TIME) => trace!("a relay client asked for nothing"),
+    }
+}
+
+/// Admits clients up to the bound and reports who is here. Links are numbered in the order they came.
+#[derive(Debug)]
+struct Admission {
+    events: mpsc::UnboundedSender<LinkEvent>,
+    links: Arc<Links>,
+}
+
+#[derive(Debug, Default)]
+struct Links(Mutex<(u64, HashMap<ConnectionId, u64>)>);
+
+impl Links {
+    fn count(&self) -> usize {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .len()
+    }
+
+    fn add(&self, id: ConnectionId) -> Option<u64> {
+        let (next, links) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if links.len() >= LINKS_MAX {
+            return None;
+        }
+        *next += 1;
+        links.insert(id, *next);
+        Some(*next)
+    }
+
+    fn remove(&self, id: ConnectionId) -> Option<u64> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .remove(&id)
+    }
+}
+
+impl AccessControl for Admission {
+    async fn on_connect(&self, request: &ClientRequest) -> Access {
+        let Some(number) = self.links.add(request.connection_id()) else {
+            return Access::Deny {
+                reason: Some("this supernode is full".to_owned()),
+            };
+        };
+        let _ = self
+            .events
+            .send(LinkEvent::Up(endpoint_key(request.endpoint_id()), number));
+        Access::Allow
+    }
+
+    fn on_disconnect(&self, endpoint_id: EndpointId, connection_id: ConnectionId) {
+        if let Some(number) = self.links.remove(connection_id) {
+            let _ = self
+                .events
+                .send(LinkEvent::Down(endpoint_key(endpoint_id), number));
+        }
+    }
+}

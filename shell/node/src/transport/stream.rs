@@ -1,0 +1,49 @@
+//! Frames on QUIC streams: length first, bound checked, then the body. The only place that reads bytes off a stream.
+
+use iroh::endpoint::{RecvStream, SendStream};
+use serde::{Serialize, de::DeserializeOwned};
+use starling_wire::frame::{self, FrameError, LENGTH_BYTES};
+
+/// Why nothing could be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// The other side closed in the middle of a frame, or the connection was lost.
+    #[error("the connection was lost")]
+    Lost,
+    /// What came is no frame of the protocol.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// Reads one frame; `None` when the stream ended cleanly between two frames.
+pub async fn read<T: DeserializeOwned>(
+    stream: &mut RecvStream,
+    max: usize,
+) -> Result<Option<T>, StreamError> {
+    let mut prefix = [0; LENGTH_BYTES];
+    let mut have = 0;
+    while have < LENGTH_BYTES {
+        match stream.read(&mut prefix[have..]).await {
+            Ok(Some(count)) => have += count,
+            Ok(None) if have == 0 => return Ok(None),
+            Ok(None) | Err(_) => return Err(StreamError::Lost),
+        }
+    }
+    let length = frame::body_length(prefix, max)?;
+    let mut body = vec![0; length];
+    stream
+        .read_exact(&mut body)
+        .await
+        .map_err(|_| StreamError::Lost)?;
+    Ok(Some(frame::decode_body(&body, max)?))
+}
+
+/// Writes one frame.
+pub async fn write<T: Serialize>(stream: &mut SendStream, value: &T) -> Result<(), StreamError> {
+    write_bytes(stream, &frame::encode(value)).await
+}
+
+/// Writes frames that are encoded already.
+pub async fn write_bytes(stream: &mut SendStream, bytes: &[u8]) -> Result<(), StreamError> {
+    stream.write_all(bytes).await.map_err(|_| StreamError::Lost)
+}
