@@ -1,5 +1,6 @@
 //! The running peer: sockets, timers, files and devices around the pure machines of `core/`.
 
+pub mod bulk;
 pub mod clock;
 pub mod config;
 pub mod control;
