@@ -8,6 +8,7 @@ pub mod account;
 pub mod alpn;
 pub mod card;
 pub mod chat;
+pub mod discovery;
 pub mod envelope;
 pub mod frame;
 pub mod ids;
