@@ -1,13 +1,12 @@
-//! What two contacts' front doors say to each other (ALPN `starling/1/link`): who is here, where the inner endpoint is.
+//! What two contacts' front doors say to each other (ALPN `starling/1/link`): where the inner endpoints are.
 //!
-//! The connection itself proves the front door's key; the receiver looks the key up among its contacts' cards and closes
-//! the connection of anybody else.
+//! The connection itself proves the front door's key; the receiver looks the key up among its contacts' cards and never
+//! answers anybody else. One bidirectional stream carries one question and its answer.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::card::SignedCard;
 use crate::ids::EndpointKey;
 use crate::limits::ADDRESSES_MAX;
 use crate::supernode::SupernodeAddr;
@@ -15,7 +14,7 @@ use crate::supernode::SupernodeAddr;
 /// Where a device's inner endpoint is. Told to accepted contacts only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InnerAddr {
-    /// Its key.
+    /// Its key, fresh for every binding.
     pub endpoint: EndpointKey,
     /// The supernode whose relay reaches it.
     pub home: Option<SupernodeAddr>,
@@ -24,8 +23,8 @@ pub struct InnerAddr {
 }
 
 impl InnerAddr {
-    /// Bound (`LINK-P1` in spec page "peer").
-    pub fn fits(&self) -> bool {
+    /// `PEER-01`: as many addresses as a machine can have, and no more.
+    pub const fn fits(&self) -> bool {
         self.direct.len() <= ADDRESSES_MAX
     }
 }
@@ -33,11 +32,6 @@ impl InnerAddr {
 /// One frame of the link protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkFrame {
-    /// First frame each way: this is my newest card. The sequence tells whether anything changed.
-    Hello {
-        /// The sender's card.
-        card: Box<SignedCard>,
-    },
     /// "Please bind your inner endpoint and tell me where it is; mine is here."
     Meet {
         /// The asker's.
@@ -48,9 +42,25 @@ pub enum LinkFrame {
         /// The answerer's.
         inner: InnerAddr,
     },
-    /// "I go offline."
-    Bye,
 }
 
 /// Bound on one frame.
-pub const LINK_FRAME_MAX: usize = 16 * 1024;
+pub const LINK_FRAME_MAX: usize = 2 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame;
+
+    #[test]
+    fn peer_01_the_largest_address_list_fits_its_frame_and_a_larger_one_is_refused() {
+        let address: SocketAddr = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535".parse().unwrap();
+        let home = SupernodeAddr { id: EndpointKey([1; 32]), tcp: address, discovery_port: u16::MAX };
+        let mut inner =
+            InnerAddr { endpoint: EndpointKey([2; 32]), home: Some(home), direct: vec![address; ADDRESSES_MAX] };
+        assert!(inner.fits());
+        assert!(frame::encode_body(&LinkFrame::Meet { inner: inner.clone() }).len() <= LINK_FRAME_MAX);
+        inner.direct.push(address);
+        assert!(!inner.fits());
+    }
+}

@@ -221,6 +221,9 @@ pub struct Sound {
     /// Absolute path of a WAV file to record the other side into; must not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
+    /// Send back what is heard: the sound-test node's way to answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub echo: bool,
     /// Hang up after so many milliseconds of conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_ms: Option<u64>,

@@ -26,8 +26,6 @@ pub struct NodeConfig {
     pub window: Option<WindowHook>,
     /// The program to start as the sound-test node; absent in the sound-test node itself.
     pub echo_program: Option<PathBuf>,
-    /// Be a sound-test node: accept one contact, answer its calls, return its texts and files.
-    pub echo: bool,
 }
 
 /// Called when somebody asks for the window of this process.
@@ -44,7 +42,6 @@ impl NodeConfig {
             downloads: None,
             window: None,
             echo_program: None,
-            echo: false,
         }
     }
 
@@ -72,7 +69,6 @@ impl std::fmt::Debug for NodeConfig {
             .field("supernode", &self.supernode)
             .field("listen", &self.listen)
             .field("lan_discovery", &self.lan_discovery)
-            .field("echo", &self.echo)
             .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,8 @@ pub mod bulk;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod drivers;
+pub mod echo;
 pub mod lock;
 pub mod transport;
 

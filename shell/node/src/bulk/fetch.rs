@@ -30,13 +30,20 @@ pub struct Target {
 }
 
 /// Reads `groups` from `stream` into the target. `progress` hears of every verified stretch, in bytes.
-pub async fn fetch<P>(stream: &mut RecvStream, target: &Target, groups: Range<u64>, progress: P) -> Result<(), BulkError>
+pub async fn fetch<P>(
+    stream: &mut RecvStream,
+    target: &Target,
+    groups: Range<u64>,
+    progress: P,
+) -> Result<(), BulkError>
 where
     P: Fn(u64) + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel::<Bytes>(QUEUE);
     let target = target.clone();
-    let decoding = tokio::task::spawn_blocking(move || decode(&target, &groups, PieceReader::new(receiver), progress));
+    let decoding = tokio::task::spawn_blocking(move || {
+        decode(&target, &groups, PieceReader::new(receiver), progress)
+    });
     loop {
         match stream.read_chunk(PIECE).await {
             Ok(Some(chunk)) => {
@@ -49,10 +56,17 @@ where
         }
     }
     drop(sender);
-    decoding.await.map_err(|error| BulkError::Disk(std::io::Error::other(error)))?
+    decoding
+        .await
+        .map_err(|error| BulkError::Disk(std::io::Error::other(error)))?
 }
 
-fn decode(target: &Target, groups: &Range<u64>, reader: PieceReader, progress: impl Fn(u64)) -> Result<(), BulkError> {
+fn decode(
+    target: &Target,
+    groups: &Range<u64>,
+    reader: PieceReader,
+    progress: impl Fn(u64),
+) -> Result<(), BulkError> {
     let ranges = chunk_ranges(groups);
     let root = blake3::Hash::from_bytes(target.root);
     for item in DecodeResponseIter::new(root, tree(target.size), reader, &ranges) {
@@ -61,7 +75,10 @@ fn decode(target: &Target, groups: &Range<u64>, reader: PieceReader, progress: i
             _ => BulkError::Corrupt,
         })?;
         if let BaoContentItem::Leaf(leaf) = item {
-            target.file.write_all_at(&leaf.data, leaf.offset).map_err(BulkError::Disk)?;
+            target
+                .file
+                .write_all_at(&leaf.data, leaf.offset)
+                .map_err(BulkError::Disk)?;
             progress(leaf.data.len() as u64);
         }
     }
@@ -75,7 +92,10 @@ struct PieceReader {
 
 impl PieceReader {
     const fn new(pieces: mpsc::Receiver<Bytes>) -> Self {
-        Self { pieces, current: Bytes::new() }
+        Self {
+            pieces,
+            current: Bytes::new(),
+        }
     }
 }
 

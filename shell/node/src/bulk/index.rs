@@ -37,14 +37,25 @@ impl Indexed {
             .mode(0o600)
             .open(outboard)
             .map_err(BulkError::Disk)?;
-        let mut index = PreOrderOutboard { root: blake3::Hash::from_bytes([0; 32]), tree: tree(size), data: store };
-        index.init_from(BufReader::with_capacity(1 << 20, file)).map_err(|error| match error.kind() {
-            // Shorter than it was a moment ago.
-            std::io::ErrorKind::UnexpectedEof => BulkError::Changed,
-            _ => BulkError::Disk(error),
-        })?;
+        let mut index = PreOrderOutboard {
+            root: blake3::Hash::from_bytes([0; 32]),
+            tree: tree(size),
+            data: store,
+        };
+        index
+            .init_from(BufReader::with_capacity(1 << 20, file))
+            .map_err(|error| match error.kind() {
+                // Shorter than it was a moment ago.
+                std::io::ErrorKind::UnexpectedEof => BulkError::Changed,
+                _ => BulkError::Disk(error),
+            })?;
         index.data.sync_all().map_err(BulkError::Disk)?;
-        Ok(Self { path: path.to_owned(), outboard: outboard.to_owned(), root: *index.root.as_bytes(), size })
+        Ok(Self {
+            path: path.to_owned(),
+            outboard: outboard.to_owned(),
+            root: *index.root.as_bytes(),
+            size,
+        })
     }
 
     /// Opens both files for serving.
@@ -55,7 +66,14 @@ impl Indexed {
         }
         let data = File::open(&self.outboard).map_err(BulkError::Disk)?;
         let root = blake3::Hash::from_bytes(self.root);
-        Ok((file, PreOrderOutboard { root, tree: tree(self.size), data }))
+        Ok((
+            file,
+            PreOrderOutboard {
+                root,
+                tree: tree(self.size),
+                data,
+            },
+        ))
     }
 }
 

@@ -23,7 +23,9 @@ fn tree(size: u64) -> BaoTree {
 
 fn chunk_ranges(groups: &std::ops::Range<u64>) -> ChunkRanges {
     let chunks_per_group = GROUP_BYTES / 1024;
-    ChunkRanges::from(ChunkNum(groups.start * chunks_per_group)..ChunkNum(groups.end * chunks_per_group))
+    ChunkRanges::from(
+        ChunkNum(groups.start * chunks_per_group)..ChunkNum(groups.end * chunks_per_group),
+    )
 }
 
 /// Why a file could not be moved.

@@ -18,14 +18,22 @@ const PIECE: usize = 128 * 1024;
 const QUEUE: usize = 8;
 
 /// Sends `groups` of the file on `stream` and finishes it. Returns the bytes written.
-pub async fn serve(stream: &mut SendStream, source: &Indexed, groups: Range<u64>) -> Result<u64, BulkError> {
+pub async fn serve(
+    stream: &mut SendStream,
+    source: &Indexed,
+    groups: Range<u64>,
+) -> Result<u64, BulkError> {
     let (sender, mut pieces) = mpsc::channel::<Bytes>(QUEUE);
     let source = source.clone();
     let encoding = tokio::task::spawn_blocking(move || {
         let (file, outboard) = source.open()?;
-        let mut writer = PieceWriter { sender, piece: Vec::with_capacity(PIECE) };
+        let mut writer = PieceWriter {
+            sender,
+            piece: Vec::with_capacity(PIECE),
+        };
         // Any failure here means the file on disk is not the one that was indexed, or the receiver is gone.
-        encode_ranges_validated(&file, &outboard, &chunk_ranges(&groups), &mut writer).map_err(|_| BulkError::Changed)?;
+        encode_ranges_validated(&file, &outboard, &chunk_ranges(&groups), &mut writer)
+            .map_err(|_| BulkError::Changed)?;
         writer.flush().map_err(|_| BulkError::Lost)
     });
     let mut sent = 0;
@@ -35,7 +43,9 @@ pub async fn serve(stream: &mut SendStream, source: &Indexed, groups: Range<u64>
             return Err(BulkError::Lost);
         }
     }
-    encoding.await.map_err(|error| BulkError::Disk(std::io::Error::other(error)))??;
+    encoding
+        .await
+        .map_err(|error| BulkError::Disk(std::io::Error::other(error)))??;
     stream.finish().map_err(|_| BulkError::Lost)?;
     Ok(sent)
 }
@@ -59,6 +69,8 @@ impl Write for PieceWriter {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        self.sender.blocking_send(piece.into()).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+        self.sender
+            .blocking_send(piece.into())
+            .map_err(|_| std::io::ErrorKind::BrokenPipe.into())
     }
 }

@@ -44,7 +44,9 @@ pub async fn through_homes(
     let mut last = DialError::NoAddress;
     for home in homes {
         pins.learn(home);
-        let Some(address) = endpoint::through(key, home) else { continue };
+        let Some(address) = endpoint::through(key, home) else {
+            continue;
+        };
         match connect(from, address, alpn, transport.clone()).await {
             Ok(connection) => return Ok(connection),
             Err(DialError::Version) => return Err(DialError::Version),
@@ -63,10 +65,15 @@ pub async fn connect(
 ) -> Result<Connection, DialError> {
     let options = ConnectOptions::new().with_transport_config(transport);
     let attempt = async {
-        let connecting = from.connect_with_opts(address, alpn, options).await.map_err(|_| DialError::NoAddress)?;
+        let connecting = from
+            .connect_with_opts(address, alpn, options)
+            .await
+            .map_err(|_| DialError::NoAddress)?;
         connecting.await.map_err(|error| classify(&error))
     };
-    tokio::time::timeout(DIAL_TIME, attempt).await.unwrap_or(Err(DialError::TimedOut))
+    tokio::time::timeout(DIAL_TIME, attempt)
+        .await
+        .unwrap_or(Err(DialError::TimedOut))
 }
 
 fn classify(error: &(dyn std::error::Error + 'static)) -> DialError {
@@ -80,5 +87,9 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> DialError {
     if text.contains(NO_APPLICATION_PROTOCOL) || text.contains("application protocol") {
         return DialError::Version;
     }
-    if text.contains("timed out") { DialError::TimedOut } else { DialError::Refused }
+    if text.contains("timed out") {
+        DialError::TimedOut
+    } else {
+        DialError::Refused
+    }
 }

@@ -70,7 +70,11 @@ pub struct InnerLease {
 
 impl InnerEndpoints {
     /// Nothing is bound yet. `listen` is the wanted UDP address; arrivals go to the channel.
-    pub fn new(pins: Pins, listen: Option<SocketAddr>, arrivals: mpsc::Sender<InnerArrival>) -> Self {
+    pub fn new(
+        pins: Pins,
+        listen: Option<SocketAddr>,
+        arrivals: mpsc::Sender<InnerArrival>,
+    ) -> Self {
         Self(Arc::new(Shared {
             pins,
             listen,
@@ -92,7 +96,11 @@ impl InnerEndpoints {
 
     /// A contact was removed or blocked: its keys count no more, and it gets no packet from the key it knows of ours.
     pub async fn forget(&self, account: AccountId) {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, owner| *owner != account);
+        self.0
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, owner| *owner != account);
         if let Some(bound) = self.0.current.lock().await.take() {
             bound.endpoint.close().await;
         }
@@ -101,13 +109,20 @@ impl InnerEndpoints {
     /// The endpoint, bound now if it is not.
     pub async fn lease(&self, home: Option<&SupernodeAddr>) -> Result<InnerLease, EndpointError> {
         let mut current = self.0.current.lock().await;
-        if current.as_ref().is_none_or(|bound| bound.endpoint.is_closed() || bound.home.as_ref() != home) {
+        if current
+            .as_ref()
+            .is_none_or(|bound| bound.endpoint.is_closed() || bound.home.as_ref() != home)
+        {
             *current = Some(self.bind(home).await?);
             tokio::spawn(close_when_unused(Arc::clone(&self.0)));
         }
         let bound = current.as_ref().expect("bound just above");
         self.0.users.fetch_add(1, Ordering::SeqCst);
-        Ok(InnerLease { endpoint: bound.endpoint.clone(), home: bound.home.clone(), users: Arc::clone(&self.0.users) })
+        Ok(InnerLease {
+            endpoint: bound.endpoint.clone(),
+            home: bound.home.clone(),
+            users: Arc::clone(&self.0.users),
+        })
     }
 
     async fn bind(&self, home: Option<&SupernodeAddr>) -> Result<Bound, EndpointError> {
@@ -122,7 +137,11 @@ impl InnerEndpoints {
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(endpoint.clone(), Arc::clone(&self.0)));
         debug!("inner endpoint bound");
-        Ok(Bound { endpoint, home: home.cloned(), _accepting: accepting })
+        Ok(Bound {
+            endpoint,
+            home: home.cloned(),
+            _accepting: accepting,
+        })
     }
 
     /// Closes the endpoint for good.
@@ -141,8 +160,18 @@ impl InnerLease {
 
     /// What to tell a contact.
     pub fn address(&self) -> InnerAddr {
-        let direct = self.endpoint.addr().ip_addrs().copied().take(ADDRESSES_MAX).collect();
-        InnerAddr { endpoint: endpoint_key(self.endpoint.id()), home: self.home.clone(), direct }
+        let direct = self
+            .endpoint
+            .addr()
+            .ip_addrs()
+            .copied()
+            .take(ADDRESSES_MAX)
+            .collect();
+        InnerAddr {
+            endpoint: endpoint_key(self.endpoint.id()),
+            home: self.home.clone(),
+            direct,
+        }
     }
 }
 
@@ -157,7 +186,11 @@ async fn close_when_unused(shared: Arc<Shared>) {
     let step = Duration::from_secs(5);
     loop {
         tokio::time::sleep(step).await;
-        idle = if shared.users.load(Ordering::SeqCst) == 0 { idle + step } else { Duration::ZERO };
+        idle = if shared.users.load(Ordering::SeqCst) == 0 {
+            idle + step
+        } else {
+            Duration::ZERO
+        };
         if idle < LINGER {
             continue;
         }
@@ -201,12 +234,26 @@ fn refusal(incoming: &Incoming, shared: &Shared) -> Option<&'static str> {
 }
 
 async fn admit(incoming: Incoming, shared: Arc<Shared>) {
-    let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIME, incoming.into_future()).await else { return };
+    let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIME, incoming.into_future()).await
+    else {
+        return;
+    };
     let key = endpoint_key(connection.remote_id());
-    let account = shared.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied();
+    let account = shared
+        .known
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&key)
+        .copied();
     match account {
         Some(account) => {
-            let _ = shared.arrivals.send(InnerArrival { account, connection }).await;
+            let _ = shared
+                .arrivals
+                .send(InnerArrival {
+                    account,
+                    connection,
+                })
+                .await;
         }
         None => connection.close(1u32.into(), b"unknown"),
     }

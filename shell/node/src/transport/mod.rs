@@ -3,6 +3,7 @@
 pub mod congestion;
 pub mod dial;
 pub mod endpoint;
+pub mod front_door;
 pub mod inner;
 pub mod pins;
 pub mod relay_server;

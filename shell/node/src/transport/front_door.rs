@@ -1,0 +1,163 @@
+//! The front door: relay only, always there. It admits contacts and the supernodes we know, and nobody else: a relayed
+//! packet names its sender's key, so a stranger is dropped before any handshake.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iroh::endpoint::{Connection, Incoming, IncomingAddr};
+use iroh::{Endpoint, Watcher};
+use starling_wire::alpn;
+use starling_wire::card::Door;
+use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
+use starling_wire::supernode::SupernodeAddr;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::dial::{self, DialError};
+use super::endpoint::{self, EndpointError, endpoint_key, relay_config, relay_url};
+use super::pins::Pins;
+use super::congestion;
+
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// Somebody who may knock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visitor {
+    /// A contact's device.
+    Contact(AccountId, DeviceId),
+    /// A supernode of ours or of a contact.
+    Supernode,
+}
+
+/// Tells whose key this is; `None` for strangers.
+pub type Doorkeeper = Arc<dyn Fn(EndpointKey) -> Option<Visitor> + Send + Sync>;
+
+/// A connection that somebody known has opened.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Who.
+    pub visitor: Visitor,
+    /// Their key.
+    pub key: EndpointKey,
+    /// The connection; its ALPN says what for.
+    pub connection: Connection,
+}
+
+/// The front door and the home relay it stands behind.
+#[derive(Debug)]
+pub struct FrontDoor {
+    endpoint: Endpoint,
+    pins: Pins,
+    home: watch::Sender<Option<SupernodeAddr>>,
+    connected: watch::Receiver<bool>,
+    _tasks: JoinSet<()>,
+}
+
+impl FrontDoor {
+    /// Opens it behind `home` and starts to admit.
+    pub async fn open(
+        secret: &[u8; 32],
+        pins: Pins,
+        home: Option<SupernodeAddr>,
+        keeper: Doorkeeper,
+        arrivals: mpsc::Sender<Arrival>,
+    ) -> Result<Self, EndpointError> {
+        if let Some(home) = &home {
+            pins.learn(home);
+        }
+        let alpns = [alpn::SUPER, alpn::LINK, alpn::CHAT, alpn::CALL].map(<[u8]>::to_vec).to_vec();
+        let endpoint = endpoint::front_door(secret, &pins, home.as_ref(), alpns).await?;
+        let (connected_sender, connected) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(endpoint.clone(), keeper, arrivals));
+        tasks.spawn(watch_relay(endpoint.clone(), connected_sender));
+        Ok(Self { endpoint, pins, home: watch::Sender::new(home), connected, _tasks: tasks })
+    }
+
+    /// The front door's key.
+    pub fn key(&self) -> EndpointKey {
+        endpoint_key(self.endpoint.id())
+    }
+
+    /// The home supernode in use.
+    pub fn home(&self) -> Option<SupernodeAddr> {
+        self.home.borrow().clone()
+    }
+
+    /// Whether the link to the home relay is up, and every change of it.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.clone()
+    }
+
+    /// Moves to another home relay, or dials the same one afresh.
+    pub async fn set_home(&self, home: &SupernodeAddr) {
+        let previous = self.home.send_replace(Some(home.clone()));
+        self.pins.learn(home);
+        if let Some(url) = previous.as_ref().and_then(relay_url) {
+            self.endpoint.remove_relay(&url).await;
+        }
+        if let Some((url, config)) = relay_config(home, false) {
+            self.endpoint.insert_relay(url, config).await;
+        }
+    }
+
+    /// Dials a contact's device.
+    pub async fn dial(&self, door: &Door, alpn: &[u8]) -> Result<Connection, DialError> {
+        self.dial_key(door.endpoint, &door.home, alpn).await
+    }
+
+    /// Dials a supernode itself, through its own relay.
+    pub async fn dial_supernode(&self, supernode: &SupernodeAddr, alpn: &[u8]) -> Result<Connection, DialError> {
+        self.dial_key(supernode.id, std::slice::from_ref(supernode), alpn).await
+    }
+
+    async fn dial_key(&self, key: EndpointKey, homes: &[SupernodeAddr], alpn: &[u8]) -> Result<Connection, DialError> {
+        dial::through_homes(&self.endpoint, &self.pins, key, homes, alpn, congestion::signalling()).await
+    }
+
+    /// Closes it.
+    pub async fn close(&self) {
+        self.endpoint.close().await;
+    }
+}
+
+async fn watch_relay(endpoint: Endpoint, connected: watch::Sender<bool>) {
+    let mut status = endpoint.home_relay_status();
+    loop {
+        let up = status.get().iter().any(iroh::endpoint::RelayStatus::is_connected);
+        connected.send_if_modified(|value| std::mem::replace(value, up) != up);
+        if status.updated().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn accept(endpoint: Endpoint, keeper: Doorkeeper, arrivals: mpsc::Sender<Arrival>) {
+    let mut handshakes = JoinSet::new();
+    while let Some(incoming) = endpoint.accept().await {
+        while handshakes.try_join_next().is_some() {}
+        let known = match incoming.remote_addr() {
+            IncomingAddr::Relay { endpoint_id, .. } => keeper(endpoint_key(endpoint_id)).is_some(),
+            _ => false,
+        };
+        if !known {
+            debug!(reason = "unknown key", "refused a connection to the front door");
+            incoming.refuse();
+            continue;
+        }
+        handshakes.spawn(admit(incoming, Arc::clone(&keeper), arrivals.clone()));
+    }
+}
+
+async fn admit(incoming: Incoming, keeper: Doorkeeper, arrivals: mpsc::Sender<Arrival>) {
+    let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIME, incoming.into_future()).await else { return };
+    let key = endpoint_key(connection.remote_id());
+    match keeper(key) {
+        Some(visitor) => {
+            let _ = arrivals.send(Arrival { visitor, key, connection }).await;
+        }
+        None => connection.close(1u32.into(), b"unknown"),
+    }
+}
