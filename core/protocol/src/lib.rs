@@ -1,1 +1,6 @@
-//! (skeleton)
+//! Conversations as state machines, one folder per protocol, one file per side. Pure: no clock, no socket, no randomness
+//! but a seed.
+
+pub mod overlay;
+pub mod people;
+pub mod presence;

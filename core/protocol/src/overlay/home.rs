@@ -1,0 +1,313 @@
+//! Which home supernode is used, and when it is replaced. iroh alone needs 23 s to leave a dead relay; here a closed link
+//! is acted on at once, and in a call silence is probed every second.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use starling_wire::supernode::SupernodeAddr;
+
+/// In a call, an unanswered probe condemns the relay after this long.
+pub const SILENCE_IN_CALL: Duration = Duration::from_secs(3);
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// A relay that was dialled and did not come up.
+const CONNECT_TIME: Duration = Duration::from_secs(4);
+const RETRIES: [Duration; 5] = [
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// What the driver is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HomeAction {
+    /// Dial this relay now, afresh.
+    Dial(SupernodeAddr),
+    /// The link is up: register there.
+    Register(SupernodeAddr),
+    /// Ask the supernode something small and report the answer.
+    Probe,
+}
+
+/// Why the machine wants to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HomeReason {
+    /// The relay did not come up.
+    ConnectTimeout,
+    /// Time to dial again.
+    Retry,
+    /// Time for a probe.
+    Probe,
+    /// The probe was not answered.
+    Silence,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No candidate.
+    Nowhere,
+    /// Waiting before the next dial.
+    Waiting(Duration),
+    /// Dialled, not up yet.
+    Dialling(Duration),
+    /// Up.
+    Up,
+}
+
+/// The home supernode's state.
+#[derive(Debug)]
+pub struct Home {
+    candidates: Vec<SupernodeAddr>,
+    current: usize,
+    failures: usize,
+    state: State,
+    in_call: bool,
+    next_probe: Option<Duration>,
+    silent_since: Option<Duration>,
+    actions: VecDeque<HomeAction>,
+}
+
+impl Home {
+    /// Starts with the first candidate.
+    pub fn new(candidates: Vec<SupernodeAddr>, now: Duration) -> Self {
+        let mut home = Self {
+            candidates,
+            current: 0,
+            failures: 0,
+            state: State::Nowhere,
+            in_call: false,
+            next_probe: None,
+            silent_since: None,
+            actions: VecDeque::new(),
+        };
+        home.dial(now);
+        home
+    }
+
+    /// Other supernodes to choose from; a current one that is still listed stays.
+    pub fn set_candidates(&mut self, candidates: Vec<SupernodeAddr>, now: Duration) {
+        let current = self.current().cloned();
+        self.candidates = candidates;
+        match current.and_then(|current| {
+            self.candidates
+                .iter()
+                .position(|candidate| *candidate == current)
+        }) {
+            Some(position) => self.current = position,
+            None => {
+                self.current = 0;
+                self.failures = 0;
+                self.dial(now);
+            }
+        }
+    }
+
+    /// The candidate in use or being dialled.
+    pub fn current(&self) -> Option<&SupernodeAddr> {
+        self.candidates.get(self.current)
+    }
+
+    /// Whether its link is up.
+    pub fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
+    /// The relay link came up.
+    pub fn handle_connected(&mut self, now: Duration) {
+        if self.state == State::Up {
+            return;
+        }
+        self.state = State::Up;
+        self.failures = 0;
+        self.silent_since = None;
+        self.next_probe = self.in_call.then_some(now + PROBE_EVERY);
+        if let Some(current) = self.current().cloned() {
+            self.actions.push_back(HomeAction::Register(current));
+        }
+    }
+
+    /// `HOME-01`: the relay link ended: the next candidate is dialled at once, an only one after 200 ms.
+    pub fn handle_disconnected(&mut self, now: Duration) {
+        if self.state == State::Up {
+            self.replace(now);
+        }
+    }
+
+    /// A call began or the last one ended: silence is looked for only in calls.
+    pub fn set_in_call(&mut self, in_call: bool, now: Duration) {
+        self.in_call = in_call;
+        self.next_probe = (in_call && self.is_up()).then_some(now);
+        self.silent_since = None;
+    }
+
+    /// The supernode answered a probe, or anything else.
+    pub fn handle_heard(&mut self, now: Duration) {
+        self.silent_since = None;
+        if self.in_call && self.is_up() {
+            self.next_probe = Some(now + PROBE_EVERY);
+        }
+    }
+
+    /// Timers.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        match self.state {
+            State::Waiting(at) if at <= now => self.dial(now),
+            // HOME-02: a relay that does not come up is replaced.
+            State::Dialling(at) if at <= now => self.replace(now),
+            State::Up => self.watch_silence(now),
+            _ => {}
+        }
+    }
+
+    /// When to be woken, and why.
+    pub fn poll_timeout(&self) -> Option<(Duration, HomeReason)> {
+        match self.state {
+            State::Nowhere => None,
+            State::Waiting(at) => Some((at, HomeReason::Retry)),
+            State::Dialling(at) => Some((at, HomeReason::ConnectTimeout)),
+            State::Up => match (self.silent_since, self.next_probe) {
+                (Some(since), _) => Some((since + SILENCE_IN_CALL, HomeReason::Silence)),
+                (None, Some(at)) => Some((at, HomeReason::Probe)),
+                (None, None) => None,
+            },
+        }
+    }
+
+    /// What to do next.
+    pub fn poll_action(&mut self) -> Option<HomeAction> {
+        self.actions.pop_front()
+    }
+
+    /// `HOME-03`: in a call, a probe a second; three seconds without an answer replace the relay.
+    fn watch_silence(&mut self, now: Duration) {
+        match self.silent_since {
+            Some(since) if since + SILENCE_IN_CALL <= now => self.replace(now),
+            None if self.next_probe.is_some_and(|at| at <= now) => {
+                self.silent_since = Some(now);
+                self.next_probe = None;
+                self.actions.push_back(HomeAction::Probe);
+            }
+            _ => {}
+        }
+    }
+
+    /// `HOME-04`: through the candidates in their order; after a full round, ever slower, never slower than 30 s.
+    fn replace(&mut self, now: Duration) {
+        self.next_probe = None;
+        self.silent_since = None;
+        let round = self.failures / self.candidates.len().max(1);
+        self.failures += 1;
+        self.current = (self.current + 1) % self.candidates.len().max(1);
+        if round == 0 && self.candidates.len() > 1 {
+            self.dial(now);
+            return;
+        }
+        let wait = RETRIES.get(round).copied().unwrap_or(RETRY_MAX);
+        self.state = State::Waiting(now + wait);
+    }
+
+    fn dial(&mut self, now: Duration) {
+        match self.current().cloned() {
+            Some(candidate) => {
+                self.state = State::Dialling(now + CONNECT_TIME);
+                self.actions.push_back(HomeAction::Dial(candidate));
+            }
+            None => self.state = State::Nowhere,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use starling_wire::ids::EndpointKey;
+
+    fn supernode(id: u8) -> SupernodeAddr {
+        SupernodeAddr {
+            id: EndpointKey([id; 32]),
+            tcp: "127.0.0.1:1".parse().expect("an address"),
+            discovery_port: 0,
+        }
+    }
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    fn up(candidates: Vec<SupernodeAddr>) -> Home {
+        let mut home = Home::new(candidates, ms(0));
+        assert!(matches!(home.poll_action(), Some(HomeAction::Dial(_))));
+        home.handle_connected(ms(0));
+        assert!(matches!(home.poll_action(), Some(HomeAction::Register(_))));
+        home
+    }
+
+    #[test]
+    fn home_01_a_dead_process_is_replaced_at_once_and_an_only_one_redialled_within_a_second() {
+        let mut home = up(vec![supernode(1), supernode(2)]);
+        home.handle_disconnected(ms(10));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
+        let mut home = up(vec![supernode(1)]);
+        home.handle_disconnected(ms(10));
+        assert_eq!(home.poll_action(), None);
+        assert_eq!(home.poll_timeout(), Some((ms(210), HomeReason::Retry)));
+        home.handle_timeout(ms(210));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(1))));
+    }
+
+    #[test]
+    fn home_02_a_relay_that_does_not_come_up_is_left() {
+        let mut home = Home::new(vec![supernode(1), supernode(2)], ms(0));
+        home.poll_action();
+        home.handle_timeout(ms(3_999));
+        assert_eq!(home.poll_action(), None);
+        home.handle_timeout(ms(4_000));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
+    }
+
+    #[test]
+    fn home_03_silence_in_a_call_is_noticed_within_three_seconds() {
+        let mut home = up(vec![supernode(1), supernode(2)]);
+        assert_eq!(home.poll_timeout(), None, "idle: iroh's own ping is enough");
+        home.set_in_call(true, ms(100));
+        home.handle_timeout(ms(100));
+        assert_eq!(home.poll_action(), Some(HomeAction::Probe));
+        home.handle_heard(ms(150));
+        assert_eq!(home.poll_timeout(), Some((ms(1_150), HomeReason::Probe)));
+        home.handle_timeout(ms(1_150));
+        assert_eq!(home.poll_action(), Some(HomeAction::Probe));
+        assert_eq!(home.poll_timeout(), Some((ms(4_150), HomeReason::Silence)));
+        home.handle_timeout(ms(4_150));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
+    }
+
+    #[test]
+    fn home_04_a_dead_network_is_tried_ever_more_slowly_and_never_given_up() {
+        let mut home = up(vec![supernode(1), supernode(2)]);
+        home.handle_disconnected(ms(0));
+        let mut dials = 0;
+        let mut now = ms(0);
+        let mut longest = ms(0);
+        while now < Duration::from_secs(600) {
+            while let Some(action) = home.poll_action() {
+                dials += u32::from(matches!(action, HomeAction::Dial(_)));
+            }
+            let (at, _) = home.poll_timeout().expect("it never gives up");
+            longest = longest.max(at - now);
+            now = at;
+            home.handle_timeout(now);
+        }
+        assert_eq!(longest, RETRY_MAX);
+        assert!((15..60).contains(&dials), "{dials}");
+    }
+
+    #[test]
+    fn no_candidate_is_no_busy_loop() {
+        let mut home = Home::new(vec![], ms(0));
+        assert_eq!((home.poll_action(), home.poll_timeout()), (None, None));
+        home.set_candidates(vec![supernode(1)], ms(5));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(1))));
+    }
+}

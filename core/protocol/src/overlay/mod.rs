@@ -1,0 +1,3 @@
+//! The overlay as one client sees it: which supernode is home.
+
+pub mod home;

@@ -1,0 +1,3 @@
+//! People: requests, answers, blocking.
+
+pub mod requests;

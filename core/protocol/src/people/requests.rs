@@ -1,0 +1,145 @@
+//! What a sealed letter means, given how its sender stands to us. Pure decisions; the driver stores and answers.
+
+use starling_wire::envelope::Letter;
+
+/// Unanswered requests kept; a flood of strangers cannot fill the disk.
+pub const REQUESTS_MAX: usize = 100;
+
+/// How the sender of a letter stands to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody we know.
+    Stranger,
+    /// We asked them and wait.
+    Requested,
+    /// A contact.
+    Contact,
+    /// Blocked.
+    Blocked,
+}
+
+/// What to do with a letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Show the request.
+    Ask,
+    /// They are a contact now; `answer` when they still have to be told.
+    Befriend {
+        /// Whether to send an acceptance.
+        answer: bool,
+    },
+    /// Keep their newer card.
+    Update,
+    /// Drop it.
+    Drop(DropReason),
+}
+
+/// Why a letter was dropped. Its sender never learns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DropReason {
+    /// The sender is blocked.
+    Blocked,
+    /// Too many requests wait already.
+    TooMany,
+    /// An acceptance that nobody asked for.
+    Unasked,
+    /// An update from somebody who is no contact.
+    NoContact,
+}
+
+/// Decides (`PEOPLE-01` to `PEOPLE-05`). `waiting` is the number of unanswered requests from other people.
+pub const fn decide(standing: Standing, letter: &Letter, waiting: usize) -> Outcome {
+    match (standing, letter) {
+        // PEOPLE-01: blocked people get silence.
+        (Standing::Blocked, _) => Outcome::Drop(DropReason::Blocked),
+        // PEOPLE-02: crossing requests make a contact without a question.
+        (Standing::Requested, Letter::Request { .. }) => Outcome::Befriend { answer: true },
+        (Standing::Requested, Letter::Accept) => Outcome::Befriend { answer: false },
+        // PEOPLE-03: a contact who asks again has lost us (a restored backup): they are answered.
+        (Standing::Contact, Letter::Request { .. }) => Outcome::Befriend { answer: true },
+        (Standing::Contact, Letter::Accept | Letter::Update) => Outcome::Update,
+        // PEOPLE-04: strangers may ask, within a bound.
+        (Standing::Stranger, Letter::Request { .. }) if waiting >= REQUESTS_MAX => {
+            Outcome::Drop(DropReason::TooMany)
+        }
+        (Standing::Stranger, Letter::Request { .. }) => Outcome::Ask,
+        // PEOPLE-05: nobody becomes a contact by saying so.
+        (Standing::Stranger, Letter::Accept) => Outcome::Drop(DropReason::Unasked),
+        (Standing::Stranger | Standing::Requested, Letter::Update) => {
+            Outcome::Drop(DropReason::NoContact)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> Letter {
+        Letter::Request {
+            text: "hello".into(),
+        }
+    }
+
+    #[test]
+    fn people_01_blocked_people_get_silence() {
+        for letter in [request(), Letter::Accept, Letter::Update] {
+            assert_eq!(
+                decide(Standing::Blocked, &letter, 0),
+                Outcome::Drop(DropReason::Blocked)
+            );
+        }
+    }
+
+    #[test]
+    fn people_02_crossing_requests_make_a_contact() {
+        assert_eq!(
+            decide(Standing::Requested, &request(), 0),
+            Outcome::Befriend { answer: true }
+        );
+        assert_eq!(
+            decide(Standing::Requested, &Letter::Accept, 0),
+            Outcome::Befriend { answer: false }
+        );
+    }
+
+    #[test]
+    fn people_03_a_contact_who_asks_again_is_answered() {
+        assert_eq!(
+            decide(Standing::Contact, &request(), REQUESTS_MAX),
+            Outcome::Befriend { answer: true }
+        );
+        assert_eq!(
+            decide(Standing::Contact, &Letter::Update, 0),
+            Outcome::Update
+        );
+    }
+
+    #[test]
+    fn people_04_strangers_may_ask_within_a_bound() {
+        assert_eq!(
+            decide(Standing::Stranger, &request(), REQUESTS_MAX - 1),
+            Outcome::Ask
+        );
+        assert_eq!(
+            decide(Standing::Stranger, &request(), REQUESTS_MAX),
+            Outcome::Drop(DropReason::TooMany)
+        );
+    }
+
+    #[test]
+    fn people_05_nobody_becomes_a_contact_by_saying_so() {
+        assert_eq!(
+            decide(Standing::Stranger, &Letter::Accept, 0),
+            Outcome::Drop(DropReason::Unasked)
+        );
+        assert_eq!(
+            decide(Standing::Stranger, &Letter::Update, 0),
+            Outcome::Drop(DropReason::NoContact)
+        );
+        assert_eq!(
+            decide(Standing::Requested, &Letter::Update, 0),
+            Outcome::Drop(DropReason::NoContact)
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! The client's side: which front doors are watched at which supernode, what is known of them, when to ask again.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use starling_wire::ids::EndpointKey;
+use starling_wire::supernode::SupernodeAddr;
+
+/// A subscription is renewed so often: a supernode that was restarted has forgotten it.
+pub const REFRESH: Duration = Duration::from_secs(5 * 60);
+const RETRY_FIRST: Duration = Duration::from_secs(2);
+const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// What is known of a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// Its supernode could not be asked.
+    Unknown,
+    /// Its link is up.
+    Here,
+    /// It is not.
+    Gone,
+}
+
+/// A watch list to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// To whom.
+    pub supernode: SupernodeAddr,
+    /// About whom.
+    pub doors: Vec<EndpointKey>,
+}
+
+#[derive(Debug)]
+struct Place {
+    address: SupernodeAddr,
+    doors: BTreeSet<EndpointKey>,
+    next_ask: Duration,
+    failures: u32,
+    asking: bool,
+}
+
+/// Watches contacts' doors at their supernodes.
+#[derive(Debug)]
+pub struct Watcher {
+    places: BTreeMap<EndpointKey, Place>,
+    seen: BTreeMap<EndpointKey, Seen>,
+    changes: VecDeque<(EndpointKey, Seen)>,
+    random: u64,
+}
+
+impl Watcher {
+    /// Watches nobody yet. The seed spreads retries.
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            places: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            changes: VecDeque::new(),
+            random: seed | 1,
+        }
+    }
+
+    /// Replaces who is watched where (`PRESENCE-05`: only what changed is asked anew).
+    pub fn set_targets(&mut self, targets: &[(EndpointKey, SupernodeAddr)], now: Duration) {
+        let mut wanted: BTreeMap<EndpointKey, (SupernodeAddr, BTreeSet<EndpointKey>)> =
+            BTreeMap::new();
+        for (door, home) in targets {
+            wanted
+                .entry(home.id)
+                .or_insert_with(|| (home.clone(), BTreeSet::new()))
+                .1
+                .insert(*door);
+        }
+        for (id, place) in &mut self.places {
+            if !wanted.contains_key(id) && !place.doors.is_empty() {
+                place.doors.clear();
+                place.next_ask = now;
+            }
+        }
+        for (id, (address, doors)) in wanted {
+            let fresh = || Place {
+                address: address.clone(),
+                doors: BTreeSet::new(),
+                next_ask: now,
+                failures: 0,
+                asking: false,
+            };
+            let place = self.places.entry(id).or_insert_with(fresh);
+            if place.doors != doors || place.address != address {
+                place.doors = doors;
+                place.address = address;
+                place.next_ask = now;
+                place.failures = 0;
+            }
+        }
+        let watched: BTreeSet<EndpointKey> = targets.iter().map(|(door, _)| *door).collect();
+        self.seen.retain(|door, _| watched.contains(door));
+        for door in watched {
+            self.seen.entry(door).or_insert(Seen::Unknown);
+        }
+    }
+
+    /// Our own home changed or came back: everybody has to learn where we are reached.
+    pub fn ask_all(&mut self, now: Duration) {
+        for place in self.places.values_mut() {
+            place.next_ask = now;
+            place.failures = 0;
+        }
+    }
+
+    /// The next list that is due.
+    pub fn poll_ask(&mut self, now: Duration) -> Option<Ask> {
+        let place = self
+            .places
+            .values_mut()
+            .find(|place| !place.asking && place.next_ask <= now)?;
+        place.asking = true;
+        Some(Ask {
+            supernode: place.address.clone(),
+            doors: place.doors.iter().copied().collect(),
+        })
+    }
+
+    /// A supernode answered.
+    pub fn handle_answer(
+        &mut self,
+        supernode: EndpointKey,
+        state: &[(EndpointKey, bool)],
+        now: Duration,
+    ) {
+        let Some(place) = self.places.get_mut(&supernode) else {
+            return;
+        };
+        place.asking = false;
+        place.failures = 0;
+        place.next_ask = place.next_ask.max(now + REFRESH);
+        if place.doors.is_empty() {
+            self.places.remove(&supernode);
+            return;
+        }
+        let here: Vec<_> = state
+            .iter()
+            .filter(|(door, _)| place.doors.contains(door))
+            .copied()
+            .collect();
+        for (door, online) in here {
+            self.set(door, if online { Seen::Here } else { Seen::Gone });
+        }
+    }
+
+    /// A supernode could not be asked (`PRESENCE-06`: its doors are unknown, not gone; retries slow down).
+    pub fn handle_failure(&mut self, supernode: EndpointKey, now: Duration) {
+        let Some(place) = self.places.get_mut(&supernode) else {
+            return;
+        };
+        place.asking = false;
+        if place.doors.is_empty() {
+            self.places.remove(&supernode);
+            return;
+        }
+        let wait = RETRY_FIRST
+            .saturating_mul(1 << place.failures.min(8))
+            .min(RETRY_MAX);
+        place.failures += 1;
+        let doors: Vec<_> = place.doors.iter().copied().collect();
+        let wait = wait / 2 + wait.mul_f64(self.spread()) / 2;
+        if let Some(place) = self.places.get_mut(&supernode) {
+            place.next_ask = now + wait;
+        }
+        for door in doors {
+            self.set(door, Seen::Unknown);
+        }
+    }
+
+    /// A supernode says that a door came or went. Believed only for doors that are watched there (`PRESENCE-07`).
+    pub fn handle_notice(&mut self, supernode: EndpointKey, door: EndpointKey, online: bool) {
+        if self
+            .places
+            .get(&supernode)
+            .is_some_and(|place| place.doors.contains(&door))
+        {
+            self.set(door, if online { Seen::Here } else { Seen::Gone });
+        }
+    }
+
+    /// What is known of a door.
+    pub fn seen(&self, door: EndpointKey) -> Seen {
+        self.seen.get(&door).copied().unwrap_or(Seen::Unknown)
+    }
+
+    /// The next change.
+    pub fn poll_change(&mut self) -> Option<(EndpointKey, Seen)> {
+        self.changes.pop_front()
+    }
+
+    /// When the next list is due.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.places
+            .values()
+            .filter(|place| !place.asking)
+            .map(|place| place.next_ask)
+            .min()
+    }
+
+    fn set(&mut self, door: EndpointKey, seen: Seen) {
+        if let Some(known) = self.seen.get_mut(&door)
+            && *known != seen
+        {
+            *known = seen;
+            self.changes.push_back((door, seen));
+        }
+    }
+
+    /// xorshift64: good enough to keep a thousand clients from asking in the same second.
+    fn spread(&mut self) -> f64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOB: EndpointKey = EndpointKey([2; 32]);
+    const CAROL: EndpointKey = EndpointKey([3; 32]);
+
+    fn home(id: u8) -> SupernodeAddr {
+        SupernodeAddr {
+            id: EndpointKey([id; 32]),
+            tcp: "127.0.0.1:1".parse().expect("an address"),
+            discovery_port: 0,
+        }
+    }
+
+    fn seconds(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn presence_05_only_what_changed_is_asked_anew() {
+        let mut watcher = Watcher::new(1);
+        watcher.set_targets(&[(BOB, home(7))], seconds(0));
+        assert_eq!(
+            watcher.poll_ask(seconds(0)),
+            Some(Ask {
+                supernode: home(7),
+                doors: vec![BOB]
+            })
+        );
+        assert_eq!(watcher.poll_ask(seconds(0)), None, "an answer is awaited");
+        watcher.handle_answer(home(7).id, &[(BOB, true)], seconds(1));
+        assert_eq!(watcher.poll_change(), Some((BOB, Seen::Here)));
+        watcher.set_targets(&[(BOB, home(7)), (CAROL, home(8))], seconds(2));
+        assert_eq!(
+            watcher.poll_ask(seconds(2)),
+            Some(Ask {
+                supernode: home(8),
+                doors: vec![CAROL]
+            })
+        );
+        watcher.handle_answer(home(8).id, &[(CAROL, false)], seconds(2));
+        assert_eq!(watcher.poll_timeout(), Some(seconds(301)));
+        watcher.set_targets(&[(CAROL, home(8))], seconds(3));
+        assert_eq!(
+            watcher.poll_ask(seconds(3)),
+            Some(Ask {
+                supernode: home(7),
+                doors: vec![]
+            }),
+            "the list is withdrawn"
+        );
+    }
+
+    #[test]
+    fn presence_06_an_unreachable_supernode_makes_its_doors_unknown_and_is_asked_ever_less() {
+        let mut watcher = Watcher::new(5);
+        watcher.set_targets(&[(BOB, home(7))], seconds(0));
+        let mut now = seconds(0);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            watcher.poll_ask(now).expect("due");
+            watcher.handle_failure(home(7).id, now);
+            let next = watcher.poll_timeout().expect("a retry");
+            waits.push(next - now);
+            now = next;
+        }
+        assert!(
+            waits[0] <= RETRY_FIRST && waits[11] >= RETRY_MAX / 2 && waits[11] <= RETRY_MAX,
+            "{waits:?}"
+        );
+        assert_eq!(watcher.seen(BOB), Seen::Unknown);
+    }
+
+    #[test]
+    fn presence_07_a_notice_counts_only_from_the_doors_own_supernode() {
+        let mut watcher = Watcher::new(1);
+        watcher.set_targets(&[(BOB, home(7)), (CAROL, home(8))], seconds(0));
+        watcher.handle_notice(home(8).id, BOB, true);
+        assert_eq!(watcher.poll_change(), None);
+        watcher.handle_notice(home(7).id, BOB, true);
+        watcher.handle_notice(home(7).id, BOB, true);
+        assert_eq!(watcher.poll_change(), Some((BOB, Seen::Here)));
+        assert_eq!(watcher.poll_change(), None);
+    }
+}
