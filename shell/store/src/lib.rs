@@ -1,1 +1,30 @@
-//! (skeleton)
+//! What a profile keeps on disk: one SQLite database encrypted with SQLCipher, and the files it receives.
+//!
+//! [`Store`] opens the database, [`StoreHandle`] runs it behind one writer thread with group commit. Everything that is
+//! read or written goes through a [`Tx`] and the typed functions of the modules below; no SQL leaves this crate.
+//!
+//! Units: times are Unix milliseconds unless a name ends in `_s` (Unix seconds), sizes are bytes.
+
+pub mod calls;
+pub mod contacts;
+pub mod error;
+pub mod key;
+pub mod letters;
+pub mod messages;
+pub mod networks;
+pub mod outbox;
+pub mod profile;
+pub mod requests;
+pub mod settings;
+pub mod supernode;
+pub mod transfers;
+
+mod database;
+mod handle;
+mod migrate;
+mod tx;
+
+pub use database::{DATABASE_FILE, Store};
+pub use error::StoreError;
+pub use handle::StoreHandle;
+pub use tx::Tx;

@@ -1,0 +1,211 @@
+//! The store behind one writer thread. Requests that arrive while a commit runs are committed together by the next one
+//! (group commit), so many small writes share one wait for the disk. Nobody is answered before the commit that holds
+//! the write is on disk.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+
+use crate::database::{self, Store};
+use crate::error::StoreError;
+use crate::key::KeySource;
+use crate::tx::Tx;
+
+/// Requests in one commit: bounds how long the first of them waits for the others.
+const BATCH_MAX: usize = 1024;
+
+/// A shared store. Clones are the same store; when the last one is dropped, what was asked before is finished first.
+#[derive(Clone)]
+pub struct StoreHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+    reader: Mutex<Connection>,
+    key: KeySource,
+}
+
+impl StoreHandle {
+    /// Starts the writer thread.
+    pub fn start(store: Store) -> Result<Self, StoreError> {
+        let Store {
+            writer,
+            reader,
+            key,
+        } = store;
+        let (jobs, queue) = mpsc::channel();
+        let thread = thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || serve(&writer, &queue))
+            .map_err(|error| StoreError::io("cannot start the store's thread", &error))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                jobs: Some(jobs),
+                thread: Some(thread),
+                reader: Mutex::new(reader),
+                key,
+            }),
+        })
+    }
+
+    /// Where the key comes from.
+    pub fn key(&self) -> &KeySource {
+        &self.inner.key
+    }
+
+    /// Queues a write. `done` is called on the writer thread, after the commit, and must not block; what `work` did is
+    /// undone if it fails, without touching the writes beside it.
+    pub fn run<T, F, D>(&self, work: F, done: D)
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        D: FnOnce(Result<T, StoreError>) + Send + 'static,
+    {
+        let task = Box::new(Task {
+            work: Some(work),
+            outcome: None,
+            done,
+        });
+        let refused = match &self.inner.jobs {
+            Some(jobs) => jobs.send(task).err().map(|error| error.0),
+            None => Some(task as Box<dyn Job>),
+        };
+        if let Some(job) = refused {
+            job.finish(Err(StoreError::Closed));
+        }
+    }
+
+    /// Queues a write and waits for its commit. Blocks the calling thread for at least one wait for the disk.
+    pub fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.run(work, move |result| {
+            // The caller waits below; it can only be gone if its thread was ended.
+            let _ = answer.send(result);
+        });
+        answered.recv().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Reads what is committed, on the calling thread; never waits for the disk's writes.
+    pub fn read<T>(
+        &self,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        // A reader that panicked left nothing half done: its snapshot was dropped.
+        let reader = self
+            .inner
+            .reader
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        database::read(&reader, work)
+    }
+}
+
+impl fmt::Debug for StoreHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreHandle")
+            .field("key", &self.inner.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.jobs = None;
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // An answer may hold the last handle; the writer cannot wait for itself.
+        if thread.thread().id() != thread::current().id() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A queued write whose types were erased.
+trait Job: Send {
+    /// Does the work inside the open transaction.
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError>;
+    /// Answers, with the commit's outcome.
+    fn finish(self: Box<Self>, commit: Result<(), StoreError>);
+}
+
+struct Task<T, F, D> {
+    work: Option<F>,
+    outcome: Option<Result<T, StoreError>>,
+    done: D,
+}
+
+impl<T, F, D> Job for Task<T, F, D>
+where
+    T: Send,
+    F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send,
+    D: FnOnce(Result<T, StoreError>) + Send,
+{
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        let work = self.work.take().ok_or(StoreError::Closed)?;
+        match work(tx) {
+            Ok(value) => {
+                self.outcome = Some(Ok(value));
+                Ok(())
+            }
+            Err(error) => {
+                self.outcome = Some(Err(error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    fn finish(self: Box<Self>, commit: Result<(), StoreError>) {
+        let result = match (self.outcome, commit) {
+            (Some(Err(error)), _) | (_, Err(error)) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(StoreError::Closed),
+        };
+        (self.done)(result);
+    }
+}
+
+fn serve(writer: &Connection, queue: &mpsc::Receiver<Box<dyn Job>>) {
+    while let Ok(first) = queue.recv() {
+        let mut batch = vec![first];
+        batch.extend(queue.try_iter().take(BATCH_MAX - 1));
+        let outcome = commit(writer, &mut batch);
+        for job in batch {
+            job.finish(outcome.clone());
+        }
+    }
+}
+
+/// All jobs in one transaction, each in a savepoint of its own.
+fn commit(writer: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    let tx = Tx::new(writer);
+    tx.execute("BEGIN IMMEDIATE", ())?;
+    let outcome = run_all(writer, &tx, batch).and_then(|()| tx.execute("COMMIT", ()).map(drop));
+    if outcome.is_err() && !writer.is_autocommit() {
+        tx.execute("ROLLBACK", ())?;
+    }
+    outcome
+}
+
+fn run_all(writer: &Connection, tx: &Tx<'_>, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
+    for job in batch {
+        tx.execute("SAVEPOINT job", ())?;
+        if let Err(error) = job.run(tx) {
+            // A full disk may have made SQLite take back everything: then nobody's write stands.
+            if writer.is_autocommit() {
+                return Err(error);
+            }
+            tx.execute("ROLLBACK TO job", ())?;
+        }
+        tx.execute("RELEASE job", ())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Sealed envelopes of ours that still have to be deposited at somebody's home supernode.
+
+use rusqlite::{Row, params};
+use starling_wire::ids::AccountId;
+
+use crate::error::StoreError;
+use crate::tx::{Tx, int, time};
+
+/// What a letter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterKind {
+    /// We would like to be their contact.
+    Request,
+    /// We accepted them.
+    Accept,
+    /// Our card has changed.
+    Update,
+}
+
+/// A letter on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// For the functions below.
+    pub number: i64,
+    /// To whom.
+    pub account: AccountId,
+    /// What it is for.
+    pub kind: LetterKind,
+    /// The sealed bytes.
+    pub envelope: Vec<u8>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub next_at: u64,
+    /// When it was written.
+    pub written_at: u64,
+}
+
+const COLUMNS: &str = "number, account, kind, envelope, attempts, next_at, written_at";
+
+/// Keeps a letter, due at once. One of the same kind to the same account is replaced: the newer one says it better.
+pub fn put(
+    tx: &Tx<'_>,
+    account: AccountId,
+    kind: LetterKind,
+    envelope: &[u8],
+    now: u64,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO letters (account, kind, envelope, attempts, next_at, written_at) VALUES (?1, ?2, ?3, 0, ?4, ?4)
+         ON CONFLICT (account, kind) DO UPDATE
+         SET envelope = excluded.envelope, attempts = 0, next_at = excluded.next_at, written_at = excluded.written_at",
+        params![account.0, kind.code(), envelope, int(now)],
+    )?;
+    Ok(())
+}
+
+/// Letters to try now, the longest due first, at most `limit`.
+pub fn due(tx: &Tx<'_>, now: u64, limit: u32) -> Result<Vec<Letter>, StoreError> {
+    tx.all(
+        &format!(
+            "SELECT {COLUMNS} FROM letters WHERE next_at <= ?1 ORDER BY next_at, number LIMIT ?2"
+        ),
+        params![int(now), limit],
+        read,
+    )
+}
+
+/// Letters to one account.
+pub fn to(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Letter>, StoreError> {
+    tx.all(
+        &format!("SELECT {COLUMNS} FROM letters WHERE account = ?1 ORDER BY number"),
+        params![account.0],
+        read,
+    )
+}
+
+/// When the next letter is due.
+pub fn next_due(tx: &Tx<'_>) -> Result<Option<u64>, StoreError> {
+    tx.one(
+        "SELECT next_at FROM letters ORDER BY next_at LIMIT 1",
+        (),
+        |row| time(row, 0),
+    )
+}
+
+/// It did not work; try again at `next_at`.
+pub fn failed(tx: &Tx<'_>, number: i64, next_at: u64) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE letters SET attempts = attempts + 1, next_at = ?2 WHERE number = ?1",
+        params![number, int(next_at)],
+    )?;
+    Ok(())
+}
+
+/// Everything may be tried again now: a supernode can be reached once more.
+pub fn retry_all(tx: &Tx<'_>, now: u64) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE letters SET next_at = ?1 WHERE next_at > ?1",
+        params![int(now)],
+    )?;
+    Ok(())
+}
+
+/// A supernode keeps it now.
+pub fn deposited(tx: &Tx<'_>, number: i64) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM letters WHERE number = ?1", params![number])?;
+    Ok(())
+}
+
+/// Forgets all letters to an account.
+pub fn drop_to(tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM letters WHERE account = ?1", params![account.0])?;
+    Ok(())
+}
+
+impl LetterKind {
+    const fn code(self) -> i64 {
+        match self {
+            Self::Request => 0,
+            Self::Accept => 1,
+            Self::Update => 2,
+        }
+    }
+
+    const fn from_code(code: i64) -> Result<Self, StoreError> {
+        match code {
+            0 => Ok(Self::Request),
+            1 => Ok(Self::Accept),
+            2 => Ok(Self::Update),
+            _ => Err(StoreError::Damaged),
+        }
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<Letter, StoreError> {
+    Ok(Letter {
+        number: row.get(0)?,
+        account: AccountId(row.get(1)?),
+        kind: LetterKind::from_code(row.get(2)?)?,
+        envelope: row.get(3)?,
+        attempts: row.get(4)?,
+        next_at: time(row, 5)?,
+        written_at: time(row, 6)?,
+    })
+}

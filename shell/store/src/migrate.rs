@@ -1,0 +1,33 @@
+//! Migrations: one SQL file each, numbered, forward only. `user_version` holds the number of the last one applied.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::error::StoreError;
+
+/// In order; the first has number 1.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+
+/// The format this version writes.
+pub(crate) const LATEST: u32 = MIGRATIONS.len() as u32;
+
+/// Brings the database to [`LATEST`], each step in a transaction of its own.
+pub(crate) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+    let found = version(connection)?;
+    if found > LATEST {
+        return Err(StoreError::Newer {
+            found,
+            known: LATEST,
+        });
+    }
+    for (number, sql) in (1..).zip(MIGRATIONS).skip(found as usize) {
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(sql)?;
+        tx.pragma_update(None, "user_version", number)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+fn version(connection: &Connection) -> Result<u32, StoreError> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}

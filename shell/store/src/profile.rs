@@ -1,0 +1,150 @@
+//! The own account: its secrets, its chain, its names. One profile holds one account.
+
+use rusqlite::{Row, params};
+use starling_wire::account::Chain;
+use starling_wire::ids::AccountId;
+use zeroize::Zeroizing;
+
+use crate::error::StoreError;
+use crate::tx::{Tx, int, pack, time, unpack};
+
+/// 32 secret bytes, wiped from memory when dropped.
+pub type Secret = Zeroizing<[u8; 32]>;
+
+/// The account and everything that proves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Its id.
+    pub account: AccountId,
+    /// Inception and devices.
+    pub chain: Chain,
+    /// Display name.
+    pub name: String,
+    /// What this device is called.
+    pub device_name: String,
+    /// Secrets.
+    pub keys: Keys,
+    /// The newest sequence number used for a card or record.
+    pub sequence: u64,
+    /// When the account was made.
+    pub created_at: u64,
+}
+
+/// Seeds of Ed25519 keys, and two symmetric secrets. Never shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// Signs chain, cards and records.
+    pub signing: Secret,
+    /// Overrules the signing key; absent where only the 24 words hold it.
+    pub recovery: Option<Secret>,
+    /// This device.
+    pub device: Secret,
+    /// The front door.
+    pub front_door: Secret,
+    /// The inner endpoint.
+    pub inner: Secret,
+    /// Opens sealed envelopes.
+    pub request: Secret,
+    /// Makes the daily LAN token.
+    pub discovery: Secret,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(..)")
+    }
+}
+
+/// The account, if one was made.
+pub fn load(tx: &Tx<'_>) -> Result<Option<Profile>, StoreError> {
+    tx.one(
+        "SELECT account, chain, name, device_name, signing_seed, recovery_seed, device_seed, front_door_seed,
+                inner_seed, request_secret, discovery_key, sequence, created_at
+         FROM profile",
+        (),
+        read,
+    )
+}
+
+/// Keeps a new account; a profile has one at most.
+pub fn create(tx: &Tx<'_>, profile: &Profile) -> Result<(), StoreError> {
+    if load(tx)?.is_some() {
+        return Err(StoreError::Exists("an account in this profile"));
+    }
+    let keys = &profile.keys;
+    tx.execute(
+        "INSERT INTO profile (one, account, chain, name, device_name, signing_seed, recovery_seed, device_seed,
+                              front_door_seed, inner_seed, request_secret, discovery_key, sequence, created_at)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        params![
+            profile.account.0,
+            pack(&profile.chain),
+            profile.name,
+            profile.device_name,
+            *keys.signing,
+            keys.recovery.as_deref(),
+            *keys.device,
+            *keys.front_door,
+            *keys.inner,
+            *keys.request,
+            *keys.discovery,
+            int(profile.sequence),
+            int(profile.created_at),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Changes the display name.
+pub fn set_name(tx: &Tx<'_>, name: &str) -> Result<(), StoreError> {
+    changed(tx.execute("UPDATE profile SET name = ?1", params![name])?)
+}
+
+/// Keeps a longer chain.
+pub fn set_chain(tx: &Tx<'_>, chain: &Chain) -> Result<(), StoreError> {
+    changed(tx.execute("UPDATE profile SET chain = ?1", params![pack(chain)])?)
+}
+
+/// A new inner endpoint: whoever knew the old one knows nothing.
+pub fn set_inner(tx: &Tx<'_>, seed: &Secret) -> Result<(), StoreError> {
+    changed(tx.execute("UPDATE profile SET inner_seed = ?1", params![**seed])?)
+}
+
+/// The next sequence number for a card or record. Never given twice, also after a crash.
+pub fn next_sequence(tx: &Tx<'_>) -> Result<u64, StoreError> {
+    tx.one(
+        "UPDATE profile SET sequence = sequence + 1 RETURNING sequence",
+        (),
+        |row| time(row, 0),
+    )?
+    .ok_or(StoreError::Missing("account"))
+}
+
+fn changed(rows: usize) -> Result<(), StoreError> {
+    match rows {
+        0 => Err(StoreError::Missing("account")),
+        _ => Ok(()),
+    }
+}
+
+fn read(row: &Row<'_>) -> Result<Profile, StoreError> {
+    let secret =
+        |column: usize| -> Result<Secret, StoreError> { Ok(Zeroizing::new(row.get(column)?)) };
+    Ok(Profile {
+        account: AccountId(row.get(0)?),
+        chain: unpack(row.get_ref(1)?.as_blob().map_err(|_| StoreError::Damaged)?)?,
+        name: row.get(2)?,
+        device_name: row.get(3)?,
+        keys: Keys {
+            signing: secret(4)?,
+            recovery: row.get::<_, Option<[u8; 32]>>(5)?.map(Zeroizing::new),
+            device: secret(6)?,
+            front_door: secret(7)?,
+            inner: secret(8)?,
+            request: secret(9)?,
+            discovery: secret(10)?,
+        },
+        sequence: time(row, 11)?,
+        created_at: time(row, 12)?,
+    })
+}

@@ -1,0 +1,91 @@
+//! Contact requests that came in and wait for an answer.
+
+use rusqlite::{Row, params};
+use starling_wire::card::SignedCard;
+use starling_wire::ids::AccountId;
+
+use crate::error::StoreError;
+use crate::tx::{Tx, int, pack, time, unpack};
+
+/// Requests kept at once: anybody can send one, so their number is bounded.
+pub const REQUESTS_MAX: u64 = 1_000;
+
+/// A request. Its card was verified before it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Who asks.
+    pub account: AccountId,
+    /// Their card.
+    pub card: SignedCard,
+    /// What they wrote.
+    pub text: String,
+    /// When it came.
+    pub at: u64,
+}
+
+/// Keeps a request; a second one of the same account replaces the first. `false` when there are too many.
+pub fn put(tx: &Tx<'_>, request: &Request) -> Result<bool, StoreError> {
+    let known = get(tx, request.account)?.is_some();
+    if !known && tx.count("SELECT count(*) FROM requests", ())? >= REQUESTS_MAX {
+        return Ok(false);
+    }
+    tx.execute(
+        "INSERT INTO requests (account, card, text, at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (account) DO UPDATE SET card = excluded.card, text = excluded.text, at = excluded.at",
+        params![
+            request.account.0,
+            pack(&request.card),
+            request.text,
+            int(request.at)
+        ],
+    )?;
+    Ok(true)
+}
+
+/// One account's request.
+pub fn get(tx: &Tx<'_>, account: AccountId) -> Result<Option<Request>, StoreError> {
+    tx.one(
+        "SELECT account, card, text, at FROM requests WHERE account = ?1",
+        params![account.0],
+        read,
+    )
+}
+
+/// All, the newest first.
+pub fn list(tx: &Tx<'_>) -> Result<Vec<Request>, StoreError> {
+    tx.all(
+        "SELECT account, card, text, at FROM requests ORDER BY at DESC, account",
+        (),
+        read,
+    )
+}
+
+/// Every request that `who` may mean: the exact id, else those whose id begins so or whose sender has that name.
+pub fn find(tx: &Tx<'_>, who: &str) -> Result<Vec<Request>, StoreError> {
+    let all = list(tx)?;
+    let wanted = crate::contacts::Wanted::new(who);
+    if let Some(exact) = all.iter().find(|request| wanted.is_id(request.account)) {
+        return Ok(vec![exact.clone()]);
+    }
+    Ok(all
+        .into_iter()
+        .filter(|request| wanted.begins(request.account) || wanted.is_name(&request.card.card.name))
+        .collect())
+}
+
+/// The request was answered.
+pub fn remove(tx: &Tx<'_>, account: AccountId) -> Result<bool, StoreError> {
+    Ok(tx.execute(
+        "DELETE FROM requests WHERE account = ?1",
+        params![account.0],
+    )? > 0)
+}
+
+fn read(row: &Row<'_>) -> Result<Request, StoreError> {
+    Ok(Request {
+        account: AccountId(row.get(0)?),
+        card: unpack(&row.get::<_, Vec<u8>>(1)?)?,
+        text: row.get(2)?,
+        at: time(row, 3)?,
+    })
+}

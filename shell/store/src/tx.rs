@@ -1,0 +1,94 @@
+//! A transaction as the rest of the program sees it: something to hand to this crate's functions. Inside the crate it
+//! runs prepared statements and turns rows into values.
+
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+use starling_wire::frame;
+use starling_wire::limits::FRAME_MAX;
+
+use crate::error::StoreError;
+
+/// An open transaction. What is done with it becomes durable as one, or not at all.
+#[derive(Debug)]
+pub struct Tx<'a> {
+    connection: &'a Connection,
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) const fn new(connection: &'a Connection) -> Self {
+        Self { connection }
+    }
+
+    /// Runs a statement; returns how many rows it changed.
+    pub(crate) fn execute(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        Ok(self.connection.prepare_cached(sql)?.execute(params)?)
+    }
+
+    /// The first row, if there is one.
+    pub(crate) fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        // Two steps, because rusqlite's own error type cannot carry ours.
+        statement
+            .query_row(params, |row| Ok(read(row)))
+            .optional()?
+            .transpose()
+    }
+
+    /// All rows.
+    pub(crate) fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut values = Vec::new();
+        while let Some(row) = rows.next()? {
+            values.push(read(row)?);
+        }
+        Ok(values)
+    }
+
+    /// A count.
+    pub(crate) fn count(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
+        Ok(self.one(sql, params, |row| time(row, 0))?.unwrap_or(0))
+    }
+}
+
+/// Numbers of ours fit SQLite's signed 64 bits; one from outside that does not is kept as the largest that does.
+pub(crate) fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The same for a number that may be absent.
+pub(crate) fn opt_int(value: Option<u64>) -> Option<i64> {
+    value.map(int)
+}
+
+/// A number written by [`int`].
+pub(crate) fn time(row: &Row<'_>, column: usize) -> Result<u64, StoreError> {
+    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| StoreError::Damaged)
+}
+
+/// A number written by [`opt_int`].
+pub(crate) fn opt_time(row: &Row<'_>, column: usize) -> Result<Option<u64>, StoreError> {
+    match row.get::<_, Option<i64>>(column)? {
+        Some(value) => Ok(Some(u64::try_from(value).map_err(|_| StoreError::Damaged)?)),
+        None => Ok(None),
+    }
+}
+
+/// A value of `wire` as bytes.
+pub(crate) fn pack<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    frame::encode_body(value)
+}
+
+/// A value written by [`pack`].
+pub(crate) fn unpack<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    frame::decode_body(bytes, FRAME_MAX).map_err(|_| StoreError::Damaged)
+}
