@@ -1,6 +1,7 @@
 //! Conversations as state machines, one folder per protocol, one file per side. Pure: no clock, no socket, no randomness
 //! but a seed.
 
+pub mod call;
 pub mod overlay;
 pub mod people;
 pub mod presence;

@@ -54,7 +54,7 @@ pub struct SignedCard {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedCard {
     account: VerifiedAccount,
-    card: Card,
+    signed: SignedCard,
 }
 
 /// Why a card was refused.
@@ -118,7 +118,7 @@ impl SignedCard {
         }
         Ok(VerifiedCard {
             account,
-            card: card.clone(),
+            signed: self.clone(),
         })
     }
 }
@@ -131,7 +131,12 @@ impl VerifiedCard {
 
     /// The card's fields.
     pub const fn card(&self) -> &Card {
-        &self.card
+        &self.signed.card
+    }
+
+    /// The card with its signature, to keep or to pass on.
+    pub const fn signed(&self) -> &SignedCard {
+        &self.signed
     }
 }
 

@@ -29,7 +29,9 @@ pub fn record(data: &[u8]) {
 
 /// Frames between two front doors.
 pub fn link_frame(data: &[u8]) {
-    if let Ok(LinkFrame::Meet { inner } | LinkFrame::Met { inner }) = frame::decode_body(data, LINK_FRAME_MAX) {
+    if let Ok(LinkFrame::Meet { inner } | LinkFrame::Met { inner }) =
+        frame::decode_body(data, LINK_FRAME_MAX)
+    {
         let _ = inner.fits();
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod alpn;
+pub mod call;
 pub mod card;
 pub mod chat;
 pub mod discovery;

@@ -54,12 +54,27 @@ mod tests {
 
     #[test]
     fn peer_01_the_largest_address_list_fits_its_frame_and_a_larger_one_is_refused() {
-        let address: SocketAddr = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535".parse().unwrap();
-        let home = SupernodeAddr { id: EndpointKey([1; 32]), tcp: address, discovery_port: u16::MAX };
-        let mut inner =
-            InnerAddr { endpoint: EndpointKey([2; 32]), home: Some(home), direct: vec![address; ADDRESSES_MAX] };
+        let address: SocketAddr = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
+            .parse()
+            .unwrap();
+        let home = SupernodeAddr {
+            id: EndpointKey([1; 32]),
+            tcp: address,
+            discovery_port: u16::MAX,
+        };
+        let mut inner = InnerAddr {
+            endpoint: EndpointKey([2; 32]),
+            home: Some(home),
+            direct: vec![address; ADDRESSES_MAX],
+        };
         assert!(inner.fits());
-        assert!(frame::encode_body(&LinkFrame::Meet { inner: inner.clone() }).len() <= LINK_FRAME_MAX);
+        assert!(
+            frame::encode_body(&LinkFrame::Meet {
+                inner: inner.clone()
+            })
+            .len()
+                <= LINK_FRAME_MAX
+        );
         inner.direct.push(address);
         assert!(!inner.fits());
     }
