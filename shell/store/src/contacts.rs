@@ -161,6 +161,14 @@ pub fn set_nickname(
     )?)
 }
 
+/// Marks the Echo / Sound Test node.
+pub fn set_echo(tx: &Tx<'_>, account: AccountId, echo: bool) -> Result<(), StoreError> {
+    changed(tx.execute(
+        "UPDATE contacts SET echo = ?2 WHERE account = ?1",
+        params![account.0, echo],
+    )?)
+}
+
 /// Where their record was found.
 pub fn set_homes(
     tx: &Tx<'_>,
@@ -174,24 +182,24 @@ pub fn set_homes(
 }
 
 /// Ends a contact: the card goes, letters and unsent messages go, running transfers are cancelled, the history stays.
-pub fn remove(tx: &Tx<'_>, account: AccountId, now: u64) -> Result<(), StoreError> {
-    end(tx, account, Relation::Removed, now)
+pub fn remove(tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
+    end(tx, account, Relation::Removed)
 }
 
 /// The same, and nothing of theirs is accepted again. The row must exist: somebody who only sent a request is put
 /// in the table first.
-pub fn block(tx: &Tx<'_>, account: AccountId, now: u64) -> Result<(), StoreError> {
-    end(tx, account, Relation::Blocked, now)
+pub fn block(tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
+    end(tx, account, Relation::Blocked)
 }
 
-fn end(tx: &Tx<'_>, account: AccountId, relation: Relation, now: u64) -> Result<(), StoreError> {
+fn end(tx: &Tx<'_>, account: AccountId, relation: Relation) -> Result<(), StoreError> {
     changed(tx.execute(
         "UPDATE contacts SET relation = ?2, card = NULL WHERE account = ?1",
         params![account.0, relation.code()],
     )?)?;
     letters::drop_to(tx, account)?;
     outbox::drop_to(tx, account)?;
-    transfers::cancel_all(tx, account, "the contact was removed", now)
+    transfers::cancel_all(tx, account, "the contact was removed")
 }
 
 fn changed(rows: usize) -> Result<(), StoreError> {

@@ -117,6 +117,8 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
 fn connect(path: &Path, key: &Key) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    // Its errors come back as results; it need not also write to standard error.
+    connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
     connection.execute_batch(&key_pragma(key))?;
     connection.busy_timeout(BUSY)?;
     // The first read shows whether the key fits.

@@ -96,6 +96,12 @@ fn from_code(failure: &ffi::Error, error: &rusqlite::Error) -> StoreError {
         ErrorCode::DiskFull => StoreError::Full,
         ErrorCode::NotADatabase => StoreError::WrongKey,
         ErrorCode::DatabaseCorrupt => StoreError::Damaged,
+        // The one reference between tables that outsiders' input can break.
+        ErrorCode::ConstraintViolation
+            if failure.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY =>
+        {
+            StoreError::Missing("contact")
+        }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy,
         ErrorCode::SystemIoFailure
         | ErrorCode::CannotOpen

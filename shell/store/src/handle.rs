@@ -209,3 +209,81 @@ fn run_all(writer: &Connection, tx: &Tx<'_>, batch: &mut [Box<dyn Job>]) -> Resu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::settings;
+
+    fn put(number: u32) -> impl FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static {
+        move |tx| settings::set(tx, &number.to_string(), &"x".repeat(16 * 1024))
+    }
+
+    #[test]
+    fn a_commit_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let pragma = |name| {
+            store
+                .writer
+                .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+        };
+        assert_eq!(pragma("synchronous"), Ok(2.into()), "FULL");
+        assert_eq!(pragma("journal_mode"), Ok("wal".to_owned().into()));
+        assert_eq!(pragma("foreign_keys"), Ok(1.into()));
+        let version: String = store
+            .writer
+            .pragma_query_value(None, "cipher_version", |row| row.get(0))
+            .unwrap();
+        assert!(version.starts_with('4'), "{version}");
+    }
+
+    /// SQLite reports a database that may not grow exactly as it reports a full disk.
+    #[test]
+    fn on_a_full_disk_nothing_is_lost_and_writing_goes_on_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store
+            .writer
+            .pragma_update(None, "max_page_count", 100)
+            .unwrap();
+        let store = StoreHandle::start(store).unwrap();
+        let stored = (0..100)
+            .take_while(|number| match store.write(put(*number)) {
+                Ok(()) => true,
+                Err(error) => {
+                    assert_eq!(error, StoreError::Full);
+                    false
+                }
+            })
+            .count();
+        assert!((1..100).contains(&stored), "{stored}");
+        // Many at once: who was told that it is stored finds it, who was told no does not.
+        let (done, answers) = mpsc::channel();
+        for number in 1_000..1_050 {
+            let done = done.clone();
+            let small = move |tx: &Tx<'_>| settings::set(tx, &number.to_string(), "small");
+            match number % 2 {
+                0 => store.run(small, move |result| done.send((number, result)).unwrap()),
+                _ => store.run(put(number), move |result| {
+                    done.send((number, result)).unwrap()
+                }),
+            }
+        }
+        for _ in 0..50 {
+            let (number, result) = answers.recv_timeout(Duration::from_secs(20)).unwrap();
+            let found = store.read(|tx| settings::get(tx, &number.to_string()));
+            assert_eq!(found.unwrap().is_some(), result.is_ok(), "{number}");
+        }
+        drop(store);
+        let mut store = Store::open(dir.path()).unwrap();
+        for number in 0..stored {
+            let found = store.read(|tx| settings::get(tx, &number.to_string()));
+            assert!(found.unwrap().is_some(), "{number}");
+        }
+        // The user made room.
+        store.write(put(9_999)).unwrap();
+    }
+}

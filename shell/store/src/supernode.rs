@@ -4,8 +4,8 @@
 use rusqlite::params;
 use starling_wire::ids::{AccountId, EndpointKey, EnvelopeId};
 use starling_wire::limits::{DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX, DEVICES_MAX};
-use starling_wire::record::{SignedRecord, VerifiedRecord};
-use starling_wire::supernode::envelope_id;
+use starling_wire::record::SignedRecord;
+use starling_wire::supernode::{REQUEST_MAX, envelope_id};
 
 use crate::error::StoreError;
 use crate::tx::{Tx, int, pack, unpack};
@@ -23,11 +23,9 @@ pub enum Registered {
 
 /// What became of a deposit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deposited {
-    /// It is kept.
-    Stored,
-    /// It was here already.
-    Known,
+pub enum Deposit {
+    /// It is kept, or was here already.
+    Kept,
     /// The account has too many.
     Full,
     /// No such account is registered.
@@ -47,16 +45,17 @@ pub struct Kept {
     pub deposit_bytes: u64,
 }
 
-/// Keeps an account's record and one of its front doors. A door belongs to the account that registered it last: its
-/// owner proved to hold its key.
+/// Bytes of envelopes in one answer: what does not fit is asked for again after the first ones were collected.
+const ANSWER_BYTES: usize = REQUEST_MAX - 1024;
+
+/// Keeps an account's record, verified by the caller, and one of its front doors (`SUPER-02`: a lower sequence never
+/// replaces a higher one). A door belongs to the account that registered it last: its owner proved to hold its key.
 pub fn register(
     tx: &Tx<'_>,
-    record: &VerifiedRecord,
-    signed: &SignedRecord,
+    account: AccountId,
     door: EndpointKey,
-    now_s: u64,
+    record: &SignedRecord,
 ) -> Result<Registered, StoreError> {
-    let account = record.account().id();
     let rows = tx.execute(
         "INSERT INTO registered_accounts (account, record, sequence, expires_s) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (account) DO UPDATE
@@ -64,9 +63,9 @@ pub fn register(
          WHERE excluded.sequence >= registered_accounts.sequence",
         params![
             account.0,
-            pack(signed),
-            int(signed.record.sequence),
-            int(signed.record.expires)
+            pack(record),
+            int(record.record.sequence),
+            int(record.record.expires)
         ],
     )?;
     let others = tx.count(
@@ -77,9 +76,9 @@ pub fn register(
         return Ok(Registered::TooManyDoors);
     }
     tx.execute(
-        "INSERT INTO registered_doors (door, account, at_s) VALUES (?1, ?2, ?3)
-         ON CONFLICT (door) DO UPDATE SET account = excluded.account, at_s = excluded.at_s",
-        params![door.0, account.0, int(now_s)],
+        "INSERT INTO registered_doors (door, account) VALUES (?1, ?2)
+         ON CONFLICT (door) DO UPDATE SET account = excluded.account",
+        params![door.0, account.0],
     )?;
     Ok(match rows {
         0 => Registered::Older,
@@ -87,15 +86,11 @@ pub fn register(
     })
 }
 
-/// The newest record of an account, unless it has expired.
-pub fn record(
-    tx: &Tx<'_>,
-    account: AccountId,
-    now_s: u64,
-) -> Result<Option<SignedRecord>, StoreError> {
+/// The newest record of an account, expired or not: its own dates say that.
+pub fn record(tx: &Tx<'_>, account: AccountId) -> Result<Option<SignedRecord>, StoreError> {
     tx.one(
-        "SELECT record FROM registered_accounts WHERE account = ?1 AND expires_s > ?2",
-        params![account.0, int(now_s)],
+        "SELECT record FROM registered_accounts WHERE account = ?1",
+        params![account.0],
         |row| unpack(&row.get::<_, Vec<u8>>(0)?),
     )
 }
@@ -110,7 +105,7 @@ pub fn account_of(tx: &Tx<'_>, door: EndpointKey) -> Result<Option<AccountId>, S
 }
 
 /// The front doors of an account.
-pub fn doors_of(tx: &Tx<'_>, account: AccountId) -> Result<Vec<EndpointKey>, StoreError> {
+pub fn doors(tx: &Tx<'_>, account: AccountId) -> Result<Vec<EndpointKey>, StoreError> {
     tx.all(
         "SELECT door FROM registered_doors WHERE account = ?1 ORDER BY door",
         params![account.0],
@@ -124,30 +119,30 @@ pub fn deposit(
     account: AccountId,
     envelope: &[u8],
     now_s: u64,
-) -> Result<Deposited, StoreError> {
+) -> Result<Deposit, StoreError> {
     let known = "SELECT count(*) FROM registered_accounts WHERE account = ?1";
     if tx.count(known, params![account.0])? == 0 {
-        return Ok(Deposited::UnknownAccount);
+        return Ok(Deposit::UnknownAccount);
     }
     let id = envelope_id(envelope);
     let same = "SELECT count(*) FROM deposits WHERE account = ?1 AND id = ?2";
     if tx.count(same, params![account.0, id.0])? > 0 {
-        return Ok(Deposited::Known);
+        return Ok(Deposit::Kept);
     }
     let all = "SELECT count(*) FROM deposits WHERE account = ?1";
     if tx.count(all, params![account.0])? >= DEPOSITS_PER_ACCOUNT_MAX as u64 {
-        return Ok(Deposited::Full);
+        return Ok(Deposit::Full);
     }
     tx.execute(
         "INSERT INTO deposits (account, id, envelope, received_s) VALUES (?1, ?2, ?3, ?4)",
         params![account.0, id.0, envelope, int(now_s)],
     )?;
-    Ok(Deposited::Stored)
+    Ok(Deposit::Kept)
 }
 
-/// What waits for an account, the oldest first, at most `budget` bytes but at least one envelope. Nothing is forgotten
-/// before [`collected`].
-pub fn collect(tx: &Tx<'_>, account: AccountId, budget: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+/// What waits for an account, the oldest first, as many as fit one answer. Nothing is forgotten before
+/// [`forget_envelopes`].
+pub fn envelopes(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Vec<u8>>, StoreError> {
     let all = tx.all(
         "SELECT envelope FROM deposits WHERE account = ?1 ORDER BY number",
         params![account.0],
@@ -155,15 +150,19 @@ pub fn collect(tx: &Tx<'_>, account: AccountId, budget: usize) -> Result<Vec<Vec
     )?;
     let mut bytes = 0;
     let fits = |envelope: &Vec<u8>| {
-        let first = bytes == 0;
-        bytes += envelope.len();
-        first || bytes <= budget
+        // Three bytes at most for the length in front of each.
+        bytes += envelope.len() + 3;
+        bytes <= ANSWER_BYTES
     };
     Ok(all.into_iter().take_while(fits).collect())
 }
 
 /// The account has these now. Returns how many were forgotten.
-pub fn collected(tx: &Tx<'_>, account: AccountId, ids: &[EnvelopeId]) -> Result<usize, StoreError> {
+pub fn forget_envelopes(
+    tx: &Tx<'_>,
+    account: AccountId,
+    ids: &[EnvelopeId],
+) -> Result<usize, StoreError> {
     let mut forgotten = 0;
     for id in ids {
         forgotten += tx.execute(

@@ -167,20 +167,10 @@ pub fn interrupt(tx: &Tx<'_>) -> Result<usize, StoreError> {
 }
 
 /// Cancels everything that may still go on with a contact.
-pub fn cancel_all(
-    tx: &Tx<'_>,
-    contact: AccountId,
-    reason: &str,
-    now: u64,
-) -> Result<(), StoreError> {
+pub fn cancel_all(tx: &Tx<'_>, contact: AccountId, reason: &str) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE transfers SET state = ?2, reason = ?3, changed_at = ?4 WHERE contact = ?1 AND state < 3",
-        params![
-            contact.0,
-            TransferState::Cancelled.code(),
-            reason,
-            int(now)
-        ],
+        "UPDATE transfers SET state = ?2, reason = ?3 WHERE contact = ?1 AND state < 3",
+        params![contact.0, TransferState::Cancelled.code(), reason],
     )?;
     Ok(())
 }

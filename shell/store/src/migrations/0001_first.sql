@@ -132,8 +132,7 @@ CREATE INDEX registered_accounts_expiry ON registered_accounts (expires_s);
 
 CREATE TABLE registered_doors (
     door    BLOB PRIMARY KEY CHECK (length(door) = 32),
-    account BLOB NOT NULL REFERENCES registered_accounts (account) ON DELETE CASCADE,
-    at_s    INTEGER NOT NULL
+    account BLOB NOT NULL REFERENCES registered_accounts (account) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX registered_doors_account ON registered_doors (account);
 

@@ -1,0 +1,167 @@
+//! Received files: an unfinished file is made exclusively beside its later place, and moved there without replacing
+//! anything once it is complete. No symbolic link is followed, nothing becomes executable, and every step is relative
+//! to the opened folder, so swapping the folder's path in between changes nothing.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fchmod, fstat, fsync, linkat, mkdirat,
+    openat, renameat_with, unlinkat,
+};
+use rustix::io::Errno;
+use starling_wire::ids::TransferId;
+use starling_wire::limits::FILE_NAME_MAX;
+
+use crate::error::StoreError;
+
+/// Names tried before giving up ("photo.jpg", "photo (2).jpg", ...).
+const NAMES_MAX: u32 = 1_000;
+
+/// A folder that receives files.
+#[derive(Debug)]
+pub struct Downloads {
+    path: PathBuf,
+    folder: OwnedFd,
+}
+
+impl Downloads {
+    /// Opens the folder, making it (mode 0700) if only its last part does not exist.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let refused = |error: Errno| failed("cannot use the folder", path, error);
+        match mkdirat(CWD, path, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(refused(error)),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(CWD, path, flags, Mode::empty()).map_err(refused)?;
+        Ok(Self {
+            path: path.to_owned(),
+            folder,
+        })
+    }
+
+    /// The folder's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where a transfer's unfinished file lies.
+    pub fn part_path(&self, id: TransferId) -> PathBuf {
+        self.path.join(part_name(id))
+    }
+
+    /// Makes the unfinished file of a transfer: new, empty, mode 0600. Whatever lies there already is an error.
+    pub fn begin(&self, id: TransferId) -> Result<File, StoreError> {
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match openat(&self.folder, part_name(id), flags, Mode::RUSR | Mode::WUSR) {
+            Ok(file) => Ok(File::from(file)),
+            Err(Errno::EXIST) => Err(StoreError::Exists("an unfinished file of this transfer")),
+            Err(error) => Err(failed("cannot make a file in", &self.path, error)),
+        }
+    }
+
+    /// Opens the unfinished file again; `None` when it is gone. Something else in its place is refused.
+    pub fn resume(&self, id: TransferId) -> Result<Option<File>, StoreError> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(&self.folder, part_name(id), flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => {
+                return Err(failed(
+                    "cannot open the unfinished file in",
+                    &self.path,
+                    error,
+                ));
+            }
+        };
+        let stat = fstat(&file).map_err(|error| failed("cannot read", &self.path, error))?;
+        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let own = stat.st_uid == rustix::process::geteuid().as_raw();
+        if !regular || !own || stat.st_nlink != 1 {
+            return Err(StoreError::Name(part_name(id)));
+        }
+        Ok(Some(File::from(file)))
+    }
+
+    /// Gives a complete file its name: the first of `name(1)`, `name(2)`, ... that is free. The file is on disk before
+    /// it is moved, readable (0644) and never executable. Returns where it lies.
+    pub fn finish(
+        &self,
+        id: TransferId,
+        name: impl Fn(u32) -> String,
+    ) -> Result<PathBuf, StoreError> {
+        let file = self
+            .resume(id)?
+            .ok_or(StoreError::Missing("unfinished file"))?;
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+        fchmod(&file, mode)
+            .and_then(|()| fsync(&file))
+            .map_err(|error| failed("cannot finish a file in", &self.path, error))?;
+        for number in 1..=NAMES_MAX {
+            let name = name(number);
+            check_name(&name)?;
+            match self.publish(&part_name(id), &name) {
+                Ok(()) => {
+                    fsync(&self.folder)
+                        .map_err(|error| failed("cannot finish a file in", &self.path, error))?;
+                    return Ok(self.path.join(name));
+                }
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(failed("cannot name a file in", &self.path, error)),
+            }
+        }
+        Err(StoreError::Exists(
+            "a file of that name, and of every name like it,",
+        ))
+    }
+
+    /// Removes the unfinished file, if there is one.
+    pub fn discard(&self, id: TransferId) -> Result<(), StoreError> {
+        match unlinkat(&self.folder, part_name(id), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(failed(
+                "cannot remove the unfinished file in",
+                &self.path,
+                error,
+            )),
+        }
+    }
+
+    /// Moves without replacing; where the file system cannot do that in one step, by a second name.
+    fn publish(&self, part: &str, name: &str) -> Result<(), Errno> {
+        let folder = &self.folder;
+        match renameat_with(folder, part, folder, name, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                linkat(folder, part, folder, name, AtFlags::empty())?;
+                unlinkat(folder, part, AtFlags::empty())
+            }
+            outcome => outcome,
+        }
+    }
+}
+
+fn part_name(id: TransferId) -> String {
+    format!(".starling-{id}.part")
+}
+
+/// `FILE-01`: one component, whoever made the name and however carefully.
+fn check_name(name: &str) -> Result<(), StoreError> {
+    let path = Path::new(name);
+    let one = path.file_name() == Some(OsStr::new(name));
+    if !one || name.len() > FILE_NAME_MAX || name.contains(['\0', '\\']) {
+        return Err(StoreError::Name(name.to_owned()));
+    }
+    Ok(())
+}
+
+fn failed(what: &str, path: &Path, error: Errno) -> StoreError {
+    StoreError::io(
+        format!("{what} {}", path.display()),
+        &io::Error::from(error),
+    )
+}

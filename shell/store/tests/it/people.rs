@@ -1,0 +1,311 @@
+//! Account, networks, contacts, requests, letters, settings.
+
+use ed25519_dalek::SigningKey;
+use starling_store::contacts::{self, Contact};
+use starling_store::letters::{self, LetterKind};
+use starling_store::networks::{self, Joined};
+use starling_store::profile::{self, Keys, Profile};
+use starling_store::requests::{self, REQUESTS_MAX, Request};
+use starling_store::{StoreError, settings};
+use starling_wire::account::Chain;
+use starling_wire::card::{Card, SignedCard};
+use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
+use starling_wire::supernode::SupernodeAddr;
+use zeroize::Zeroizing;
+
+use crate::{ALICE, BOB, NOW, carol, carol_with_friends, contact};
+
+fn chain() -> (SigningKey, Chain) {
+    let key = SigningKey::from_bytes(&[1; 32]);
+    let recovery = SigningKey::from_bytes(&[2; 32]).verifying_key();
+    let chain = Chain::create(&key, &recovery, [3; 16], DeviceId([4; 32]), "desk");
+    (key, chain)
+}
+
+fn card(name: &str, sequence: u64) -> SignedCard {
+    let (key, chain) = chain();
+    Card {
+        chain,
+        network: Some(NetworkId([5; 32])),
+        name: name.to_owned(),
+        doors: vec![],
+        request_key: [0; 32],
+        discovery_key: [0; 32],
+        sequence,
+    }
+    .sign(&key)
+}
+
+fn home() -> SupernodeAddr {
+    SupernodeAddr {
+        id: EndpointKey([6; 32]),
+        tcp: "192.0.2.1:27474".parse().unwrap(),
+        discovery_port: 27476,
+    }
+}
+
+#[test]
+fn an_account_is_made_once_and_reads_back() {
+    let (dir, mut store) = carol();
+    let (_, chain) = chain();
+    let secret = |byte| Zeroizing::new([byte; 32]);
+    let mut carol = Profile {
+        account: chain.id(),
+        chain,
+        name: "Carol".into(),
+        device_name: "desk".into(),
+        keys: Keys {
+            signing: secret(1),
+            recovery: Some(secret(2)),
+            device: secret(3),
+            front_door: secret(4),
+            inner: secret(5),
+            request: secret(6),
+            discovery: secret(7),
+        },
+        sequence: 0,
+        created_at: NOW,
+    };
+    assert_eq!(store.read(profile::load), Ok(None));
+    assert_eq!(
+        store.write(profile::next_sequence),
+        Err(StoreError::Missing("account"))
+    );
+    store.write(|tx| profile::create(tx, &carol)).unwrap();
+    assert!(matches!(
+        store.write(|tx| profile::create(tx, &carol)),
+        Err(StoreError::Exists(_))
+    ));
+    store
+        .write(|tx| {
+            assert_eq!(profile::next_sequence(tx)?, 1);
+            profile::set_inner(tx, &secret(8))?;
+            profile::set_name(tx, "Caroline")
+        })
+        .unwrap();
+    drop(store);
+    let mut store = starling_store::Store::open(&dir.path().join("profile")).unwrap();
+    carol.sequence = 1;
+    carol.keys.inner = secret(8);
+    carol.name = "Caroline".into();
+    assert_eq!(store.write(profile::next_sequence), Ok(2));
+    carol.sequence = 2;
+    assert_eq!(store.read(profile::load), Ok(Some(carol.clone())));
+    assert!(
+        !format!("{carol:?}").contains("[1, 1"),
+        "secrets are not printed"
+    );
+}
+
+#[test]
+fn joining_again_never_forgets_the_owners_key() {
+    let (_dir, mut store) = carol();
+    let mut family = Joined {
+        network: Some(NetworkId([5; 32])),
+        name: "Family".into(),
+        file: Some("format = 1".into()),
+        owner: Some(Zeroizing::new([9; 32])),
+        supernodes: vec![home()],
+        joined_at: NOW,
+    };
+    store.write(|tx| networks::join(tx, &family)).unwrap();
+    let by_link = Joined {
+        owner: None,
+        name: "Family 2".into(),
+        ..family.clone()
+    };
+    store.write(|tx| networks::join(tx, &by_link)).unwrap();
+    family.name = "Family 2".into();
+    assert_eq!(store.read(networks::list), Ok(vec![family.clone()]));
+    let alone = Joined {
+        network: None,
+        owner: None,
+        file: None,
+        ..family.clone()
+    };
+    store
+        .write(|tx| {
+            networks::join(tx, &alone)?;
+            networks::join(tx, &alone)
+        })
+        .unwrap();
+    assert_eq!(store.read(networks::list), Ok(vec![alone, family]));
+    store
+        .write(|tx| {
+            networks::leave(tx, None)?;
+            networks::leave(tx, Some(NetworkId([5; 32])))
+        })
+        .unwrap();
+    assert_eq!(store.read(networks::list), Ok(vec![]));
+}
+
+#[test]
+fn the_own_supernodes_key_stays() {
+    let (_dir, mut store) = carol();
+    let first = Zeroizing::new([1; 32]);
+    store
+        .write(|tx| networks::set_own_supernode(tx, &first))
+        .unwrap();
+    let second = store.write(|tx| networks::set_own_supernode(tx, &Zeroizing::new([2; 32])));
+    assert!(second.is_err());
+    assert_eq!(store.read(networks::own_supernode), Ok(Some(first)));
+}
+
+#[test]
+fn who_is_an_id_a_nickname_a_beginning_or_a_name() {
+    let (_dir, mut store) = carol_with_friends();
+    let prefix = &ALICE.to_string()[..6];
+    // Mallory made ids until one began like Alice's, and took her name.
+    let mut near = ALICE;
+    near.0[31] = 0;
+    let mallory = contact(near, "ALICE");
+    let found = |store: &starling_store::Store, who: &str| -> Vec<AccountId> {
+        let found = store.read(|tx| contacts::find(tx, who)).unwrap();
+        found.into_iter().map(|c| c.account).collect()
+    };
+    assert_eq!(found(&store, " Alice "), [ALICE]);
+    assert_eq!(found(&store, prefix), [ALICE]);
+    assert_eq!(
+        found(&store, &prefix[..3]),
+        [],
+        "too short to be a beginning"
+    );
+    assert_eq!(found(&store, ""), []);
+    store.write(|tx| contacts::put(tx, &mallory)).unwrap();
+    assert_eq!(found(&store, prefix).len(), 2, "two begin so: ask back");
+    assert_eq!(found(&store, "alice").len(), 2, "two call themselves so");
+    assert_eq!(found(&store, &ALICE.to_string().to_uppercase()), [ALICE]);
+    store
+        .write(|tx| contacts::set_nickname(tx, ALICE, Some("alice")))
+        .unwrap();
+    assert_eq!(found(&store, "Alice"), [ALICE], "the user's own choice");
+    assert_eq!(
+        store.write(|tx| contacts::set_nickname(tx, AccountId([0; 32]), None)),
+        Err(StoreError::Missing("contact"))
+    );
+}
+
+#[test]
+fn only_a_newer_card_replaces_a_card() {
+    let (_dir, mut store) = carol_with_friends();
+    let put = |store: &mut starling_store::Store, card: &SignedCard| {
+        store.write(|tx| contacts::put_card(tx, ALICE, card))
+    };
+    assert_eq!(put(&mut store, &card("Alice B.", 5)), Ok(true));
+    assert_eq!(put(&mut store, &card("Old", 4)), Ok(false));
+    assert_eq!(put(&mut store, &card("Same", 5)), Ok(false));
+    let homes = [home()];
+    store
+        .write(|tx| {
+            contacts::set_homes(tx, ALICE, &homes)?;
+            contacts::set_echo(tx, ALICE, true)
+        })
+        .unwrap();
+    let alice = store.read(|tx| contacts::get(tx, ALICE)).unwrap().unwrap();
+    let expected = Contact {
+        card: Some(card("Alice B.", 5)),
+        network: Some(NetworkId([5; 32])),
+        homes: homes.to_vec(),
+        echo: true,
+        ..contact(ALICE, "Alice B.")
+    };
+    assert_eq!(alice, expected);
+    store.write(|tx| contacts::block(tx, ALICE)).unwrap();
+    let blocked = store.read(|tx| contacts::get(tx, ALICE)).unwrap().unwrap();
+    assert_eq!(blocked.card, None, "nobody keeps a blocked contact's doors");
+}
+
+#[test]
+fn requests_are_bounded_and_one_per_account() {
+    let (_dir, mut store) = carol();
+    let request = |number: u64, text: &str| {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&number.to_be_bytes());
+        Request {
+            account: AccountId(id),
+            card: card("Dave", 1),
+            text: text.to_owned(),
+            at: NOW + number,
+        }
+    };
+    store
+        .write(|tx| {
+            for number in 0..REQUESTS_MAX {
+                assert!(requests::put(tx, &request(number, "hi"))?);
+            }
+            assert!(!requests::put(tx, &request(REQUESTS_MAX, "one more"))?);
+            assert!(requests::put(tx, &request(3, "again"))?);
+            Ok(())
+        })
+        .unwrap();
+    store
+        .read(|tx| {
+            assert_eq!(requests::list(tx)?.len() as u64, REQUESTS_MAX);
+            let third = request(3, "again");
+            assert_eq!(
+                requests::find(tx, &third.account.to_string())?,
+                std::slice::from_ref(&third)
+            );
+            assert_eq!(requests::get(tx, third.account)?, Some(third));
+            assert_eq!(requests::find(tx, "dave")?.len() as u64, REQUESTS_MAX);
+            Ok(())
+        })
+        .unwrap();
+    let gone = store.write(|tx| requests::remove(tx, request(3, "").account));
+    assert_eq!(gone, Ok(true));
+}
+
+#[test]
+fn letters_wait_for_their_time_and_the_newer_replaces() {
+    let (_dir, mut store) = carol();
+    store
+        .write(|tx| {
+            letters::put(tx, ALICE, LetterKind::Request, b"first", NOW)?;
+            letters::put(tx, BOB, LetterKind::Accept, b"yes", NOW + 1)
+        })
+        .unwrap();
+    let due = store.read(|tx| letters::due(tx, NOW, 10)).unwrap();
+    assert_eq!(due.len(), 1);
+    store
+        .write(|tx| letters::failed(tx, due[0].number, NOW + 60_000))
+        .unwrap();
+    assert_eq!(store.read(letters::next_due), Ok(Some(NOW + 1)));
+    let to_alice = store.read(|tx| letters::to(tx, ALICE)).unwrap();
+    assert_eq!(
+        (to_alice[0].attempts, to_alice[0].next_at),
+        (1, NOW + 60_000)
+    );
+    store
+        .write(|tx| {
+            letters::retry_all(tx, NOW + 2)?;
+            letters::put(tx, ALICE, LetterKind::Request, b"second", NOW + 2)
+        })
+        .unwrap();
+    let due = store.read(|tx| letters::due(tx, NOW + 2, 10)).unwrap();
+    assert_eq!(due.len(), 2);
+    assert_eq!((&due[1].envelope[..], due[1].attempts), (&b"second"[..], 0));
+    store
+        .write(|tx| {
+            letters::deposited(tx, due[0].number)?;
+            letters::drop_to(tx, ALICE)
+        })
+        .unwrap();
+    assert_eq!(store.read(letters::next_due), Ok(None));
+}
+
+#[test]
+fn settings_are_text() {
+    let (_dir, mut store) = carol();
+    store
+        .write(|tx| {
+            settings::set(tx, "lan", "on")?;
+            settings::set(tx, "lan", "off")
+        })
+        .unwrap();
+    assert_eq!(
+        store.read(|tx| settings::get(tx, "lan")),
+        Ok(Some("off".into()))
+    );
+    store.write(|tx| settings::clear(tx, "lan")).unwrap();
+    assert_eq!(store.read(|tx| settings::get(tx, "lan")), Ok(None));
+}

@@ -1,0 +1,237 @@
+//! Messages, outbox, calls and transfers.
+
+use proptest::prelude::*;
+use starling_store::calls::{self, Call};
+use starling_store::contacts::{self, Relation};
+use starling_store::messages::{self, Delivery};
+use starling_store::outbox;
+use starling_store::transfers::{self, Transfer, TransferState};
+use starling_store::{StoreError, Tx};
+use starling_wire::chat::ChatMessage;
+use starling_wire::ids::{CallId, MessageId, TransferId};
+
+use crate::{ALICE, BOB, NOW, carol, carol_with_friends, message};
+
+#[test]
+fn a_conversation_keeps_the_order_of_storage_whatever_the_clocks_say() {
+    let (_dir, mut store) = carol_with_friends();
+    let from_the_future = ChatMessage {
+        sent_at: u64::MAX,
+        ..message(1, "my clock is wrong")
+    };
+    store
+        .write(|tx| {
+            messages::insert_incoming(tx, ALICE, &from_the_future, NOW)?;
+            // Carol's own clock is set back between the two.
+            messages::insert_outgoing(tx, ALICE, &message(2, "it is"), NOW - 86_400_000)?;
+            messages::insert_incoming(tx, BOB, &message(3, "elsewhere"), NOW)
+        })
+        .unwrap();
+    let page = store
+        .read(|tx| messages::page(tx, ALICE, None, 10))
+        .unwrap();
+    let texts: Vec<_> = page.iter().map(|m| m.text.as_str()).collect();
+    assert_eq!(texts, ["my clock is wrong", "it is"]);
+    assert_eq!(
+        page[0].sent_at,
+        i64::MAX as u64,
+        "kept as the latest time there is"
+    );
+    assert_eq!(page[1].delivery, Delivery::Pending);
+}
+
+#[test]
+fn pages_go_back_to_the_beginning_without_gap_or_overlap() {
+    let (_dir, mut store) = carol_with_friends();
+    store
+        .write(|tx| {
+            (0..25).try_for_each(|n| {
+                messages::insert_incoming(tx, ALICE, &message(n, &n.to_string()), NOW).map(drop)
+            })
+        })
+        .unwrap();
+    let mut seen = Vec::new();
+    let mut before = None;
+    for _ in 0..4 {
+        let page = store
+            .read(|tx| messages::page(tx, ALICE, before, 10))
+            .unwrap();
+        before = page.first().map(|m| m.id).or(before);
+        seen.splice(0..0, page.into_iter().map(|m| m.text));
+    }
+    let all: Vec<_> = (0..25).map(|n| n.to_string()).collect();
+    assert_eq!(seen, all);
+    let unknown = store.read(|tx| messages::page(tx, ALICE, Some(MessageId([9; 16])), 10));
+    assert_eq!(unknown, Err(StoreError::Missing("message")));
+}
+
+#[test]
+fn chat_03_a_message_that_comes_twice_is_stored_once() {
+    let (_dir, mut store) = carol_with_friends();
+    let hello = message(1, "hello");
+    let fresh = |tx: &Tx<'_>| messages::insert_incoming(tx, ALICE, &hello, NOW);
+    assert_eq!(store.write(fresh), Ok(true));
+    assert_eq!(store.write(fresh), Ok(false));
+    // The same id from somebody else is another message.
+    assert_eq!(
+        store.write(|tx| messages::insert_incoming(tx, BOB, &hello, NOW)),
+        Ok(true)
+    );
+    let summary = store.read(|tx| messages::summary(tx, ALICE)).unwrap();
+    assert_eq!(summary.unseen, 1);
+    assert_eq!(store.write(|tx| messages::mark_seen(tx, ALICE)), Ok(1));
+    assert_eq!(
+        store
+            .read(|tx| messages::summary(tx, ALICE))
+            .unwrap()
+            .unseen,
+        0
+    );
+}
+
+#[test]
+fn the_outbox_is_what_has_no_receipt_in_order() {
+    let (_dir, mut store) = carol_with_friends();
+    store
+        .write(|tx| {
+            (0..5).try_for_each(|n| messages::insert_outgoing(tx, ALICE, &message(n, "hi"), NOW))
+        })
+        .unwrap();
+    let ids = |range: std::ops::Range<u64>| range.map(|n| message(n, "").id).collect::<Vec<_>>();
+    let (first, last) = store
+        .read(|tx| outbox::pending(tx, ALICE, None, 3))
+        .unwrap();
+    assert_eq!(first.iter().map(|m| m.id).collect::<Vec<_>>(), ids(0..3));
+    assert!(!last);
+    let receipts = vec![message(1, "").id, MessageId([9; 16])];
+    let changed = store
+        .write(|tx| messages::mark_delivered(tx, ALICE, &receipts, NOW + 7))
+        .unwrap();
+    assert_eq!(changed, ids(1..2), "an unknown id changes nothing");
+    let (rest, last) = store
+        .read(|tx| outbox::pending(tx, ALICE, Some(message(2, "").id), 3))
+        .unwrap();
+    assert_eq!(rest.iter().map(|m| m.id).collect::<Vec<_>>(), ids(3..5));
+    assert!(last);
+    assert_eq!(store.read(outbox::contacts), Ok(vec![ALICE]));
+    let delivered = store
+        .read(|tx| messages::get(tx, ALICE, message(1, "").id))
+        .unwrap()
+        .unwrap();
+    assert_eq!(delivered.delivered_at, Some(NOW + 7));
+}
+
+#[test]
+fn removing_a_contact_keeps_the_history_and_ends_the_rest() {
+    let (_dir, mut store) = carol_with_friends();
+    let offer = transfer(TransferState::Offered);
+    store
+        .write(|tx| {
+            messages::insert_incoming(tx, ALICE, &message(1, "bye"), NOW)?;
+            messages::insert_outgoing(tx, ALICE, &message(2, "never sent"), NOW)?;
+            transfers::insert(tx, &offer)?;
+            contacts::remove(tx, ALICE)
+        })
+        .unwrap();
+    store
+        .read(|tx| {
+            assert_eq!(messages::page(tx, ALICE, None, 10)?.len(), 1);
+            assert_eq!(outbox::contacts(tx)?, []);
+            assert_eq!(contacts::list(tx)?.len(), 1);
+            assert_eq!(contacts::find(tx, "alice")?, []);
+            let gone = contacts::get(tx, ALICE)?.unwrap();
+            assert_eq!((gone.relation, gone.card), (Relation::Removed, None));
+            let state = transfers::get(tx, ALICE, offer.id)?.unwrap().state;
+            assert_eq!(state, TransferState::Cancelled);
+            Ok(())
+        })
+        .unwrap();
+}
+
+fn transfer(state: TransferState) -> Transfer {
+    Transfer {
+        id: TransferId([3; 16]),
+        contact: ALICE,
+        outgoing: false,
+        name: "photo.jpg".into(),
+        size: 1 << 40,
+        root: [4; 32],
+        path: None,
+        part: Some("/tmp/\u{fc}.part".into()),
+        state,
+        done: 0,
+        ranges: vec![1, 2, 3],
+        reason: None,
+        offered_at: NOW,
+        changed_at: NOW,
+    }
+}
+
+#[test]
+fn a_transfer_goes_on_after_a_restart() {
+    let (dir, mut store) = carol_with_friends();
+    let mut photo = transfer(TransferState::Offered);
+    assert_eq!(store.write(|tx| transfers::insert(tx, &photo)), Ok(true));
+    assert_eq!(
+        store.write(|tx| transfers::insert(tx, &photo)),
+        Ok(false),
+        "the first offer with an id stays"
+    );
+    photo.state = TransferState::Running;
+    photo.done = 500;
+    photo.ranges = vec![9; 100];
+    store.write(|tx| transfers::update(tx, &photo)).unwrap();
+    drop(store);
+    let mut store = starling_store::Store::open(&dir.path().join("profile")).unwrap();
+    assert_eq!(store.write(transfers::interrupt), Ok(1));
+    photo.state = TransferState::Waiting;
+    store
+        .read(|tx| {
+            assert_eq!(transfers::open(tx, ALICE)?, std::slice::from_ref(&photo));
+            assert_eq!(transfers::find(tx, &photo.id.short())?, [photo.clone()]);
+            assert_eq!(transfers::find(tx, "am")?, [], "too short to mean one");
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_call_that_ended_stays_as_it_ended() {
+    let (_dir, mut store) = carol_with_friends();
+    let mut call = Call {
+        id: CallId([1; 16]),
+        contact: BOB,
+        outgoing: true,
+        started_at: NOW,
+        answered_at: Some(NOW + 5),
+        ended_at: None,
+        reason: None,
+        path: Some("direct".into()),
+    };
+    store.write(|tx| calls::put(tx, &call)).unwrap();
+    assert_eq!(store.write(|tx| calls::close_open(tx, NOW + 9)), Ok(1));
+    call.ended_at = Some(NOW + 99);
+    store.write(|tx| calls::put(tx, &call)).unwrap();
+    let listed = store.read(|tx| calls::list(tx, 5)).unwrap();
+    assert_eq!(listed[0].ended_at, Some(NOW + 9));
+    assert_eq!(listed[0].answered_at, Some(NOW + 5));
+}
+
+#[test]
+fn nothing_is_stored_for_somebody_unknown() {
+    let (_dir, mut store) = carol();
+    let stranger = store.write(|tx| messages::insert_incoming(tx, ALICE, &message(1, "hi"), NOW));
+    assert_eq!(stranger, Err(StoreError::Missing("contact")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn any_text_reads_back(text in ".{0,300}", sent_at: u64) {
+        let (_dir, mut store) = carol_with_friends();
+        let sent = ChatMessage { sent_at, ..message(1, &text) };
+        store.write(|tx| messages::insert_incoming(tx, ALICE, &sent, NOW)).unwrap();
+        let stored = store.read(|tx| messages::get(tx, ALICE, sent.id)).unwrap().unwrap();
+        prop_assert_eq!(stored.text, text);
+    }
+}
