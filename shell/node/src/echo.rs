@@ -48,7 +48,13 @@ impl Echo {
 
     /// Starts it for `account`, in the network `network` leads to, or keeps the running one for five minutes more.
     /// Returns its link.
-    pub async fn open(&self, program: &Path, home: &Path, account: &str, network: &str) -> Result<String, EchoError> {
+    pub async fn open(
+        &self,
+        program: &Path,
+        home: &Path,
+        account: &str,
+        network: &str,
+    ) -> Result<String, EchoError> {
         let mut slot = self.0.lock().await;
         if let Some(running) = slot.as_mut()
             && matches!(running.child.try_wait(), Ok(None))
@@ -57,7 +63,11 @@ impl Echo {
             return Ok(running.link.clone());
         }
         let (child, link) = start(program.to_owned(), &home.join("echo"), account, network).await?;
-        *slot = Some(Running { child, link: link.clone(), until: Instant::now() + LIFE });
+        *slot = Some(Running {
+            child,
+            link: link.clone(),
+            until: Instant::now() + LIFE,
+        });
         drop(slot);
         tokio::spawn(stop_in_time(Arc::clone(&self.0)));
         Ok(link)
@@ -84,7 +94,12 @@ impl Default for Echo {
     }
 }
 
-async fn start(program: PathBuf, home: &Path, account: &str, network: &str) -> Result<(Child, String), EchoError> {
+async fn start(
+    program: PathBuf,
+    home: &Path,
+    account: &str,
+    network: &str,
+) -> Result<(Child, String), EchoError> {
     let trouble = |error: std::io::Error| EchoError::Start(error.to_string());
     // It ends when its standard input closes, so it cannot outlive this process.
     let mut child = Command::new(program)
@@ -97,7 +112,10 @@ async fn start(program: PathBuf, home: &Path, account: &str, network: &str) -> R
         .kill_on_drop(true)
         .spawn()
         .map_err(trouble)?;
-    let stdout = child.stdout.take().ok_or_else(|| EchoError::Start("it has no output".to_owned()))?;
+    let stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| EchoError::Start("it has no output".to_owned()))?;
     let mut lines = BufReader::new(stdout).lines();
     let ready = async {
         while let Ok(Some(line)) = lines.next_line().await {
@@ -135,7 +153,10 @@ async fn stop_in_time(slot: Arc<Mutex<Option<Running>>>) {
 /// Closing its input asks it to end; it has three seconds.
 async fn end(child: &mut Child) {
     drop(child.stdin.take());
-    if tokio::time::timeout(Duration::from_secs(3), child.wait()).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(3), child.wait())
+        .await
+        .is_err()
+    {
         let _ = child.kill().await;
     }
 }

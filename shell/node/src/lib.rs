@@ -1,13 +1,23 @@
 //! The running peer: sockets, timers, files and devices around the pure machines of `core/`.
 
+pub mod backup;
+pub mod book;
 pub mod bulk;
 pub mod clock;
 pub mod config;
+pub mod context;
 pub mod control;
+pub mod db;
 pub mod drivers;
 pub mod echo;
+pub mod identity;
 pub mod lock;
+pub mod node;
+pub mod session;
+pub mod status;
+pub mod traffic;
 pub mod transport;
 
 pub use config::NodeConfig;
 pub use control::ControlHandle;
+pub use node::{Node, NodeError};

@@ -1,5 +1,6 @@
 //! The control server: who may ask, how a request reaches the node, how events reach the clients.
 
+pub mod commands;
 pub mod handle;
 pub mod socket;
 

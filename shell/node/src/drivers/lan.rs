@@ -28,7 +28,6 @@ pub struct Sighting {
 }
 
 /// Announces and listens until dropped.
-#[derive(Debug)]
 pub struct Lan {
     daemon: ServiceDaemon,
     _listening: JoinSet<()>,
@@ -77,6 +76,12 @@ impl Lan {
         )?;
         self.daemon.register(info)?;
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for Lan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lan").finish_non_exhaustive()
     }
 }
 

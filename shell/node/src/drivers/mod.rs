@@ -1,4 +1,10 @@
 //! One driver per protocol: it owns the machine, moves its frames, runs its timers, commits what must be durable before
 //! anything is sent. Drivers do not call each other; `session.rs` holds the table of who hears what.
 
+pub mod chat;
+pub mod home;
 pub mod lan;
+pub mod meet;
+pub mod people;
+pub mod supernode;
+pub mod views;

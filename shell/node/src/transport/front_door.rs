@@ -15,10 +15,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::debug;
 
+use super::congestion;
 use super::dial::{self, DialError};
 use super::endpoint::{self, EndpointError, endpoint_key, relay_config, relay_url};
 use super::pins::Pins;
-use super::congestion;
 
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
@@ -67,13 +67,21 @@ impl FrontDoor {
         if let Some(home) = &home {
             pins.learn(home);
         }
-        let alpns = [alpn::SUPER, alpn::LINK, alpn::CHAT, alpn::CALL].map(<[u8]>::to_vec).to_vec();
+        let alpns = [alpn::SUPER, alpn::LINK, alpn::CHAT, alpn::CALL]
+            .map(<[u8]>::to_vec)
+            .to_vec();
         let endpoint = endpoint::front_door(secret, &pins, home.as_ref(), alpns).await?;
         let (connected_sender, connected) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(endpoint.clone(), keeper, arrivals));
         tasks.spawn(watch_relay(endpoint.clone(), connected_sender));
-        Ok(Self { endpoint, pins, home: watch::Sender::new(home), connected, _tasks: tasks })
+        Ok(Self {
+            endpoint,
+            pins,
+            home: watch::Sender::new(home),
+            connected,
+            _tasks: tasks,
+        })
     }
 
     /// The front door's key.
@@ -109,12 +117,30 @@ impl FrontDoor {
     }
 
     /// Dials a supernode itself, through its own relay.
-    pub async fn dial_supernode(&self, supernode: &SupernodeAddr, alpn: &[u8]) -> Result<Connection, DialError> {
-        self.dial_key(supernode.id, std::slice::from_ref(supernode), alpn).await
+    pub async fn dial_supernode(
+        &self,
+        supernode: &SupernodeAddr,
+        alpn: &[u8],
+    ) -> Result<Connection, DialError> {
+        self.dial_key(supernode.id, std::slice::from_ref(supernode), alpn)
+            .await
     }
 
-    async fn dial_key(&self, key: EndpointKey, homes: &[SupernodeAddr], alpn: &[u8]) -> Result<Connection, DialError> {
-        dial::through_homes(&self.endpoint, &self.pins, key, homes, alpn, congestion::signalling()).await
+    async fn dial_key(
+        &self,
+        key: EndpointKey,
+        homes: &[SupernodeAddr],
+        alpn: &[u8],
+    ) -> Result<Connection, DialError> {
+        dial::through_homes(
+            &self.endpoint,
+            &self.pins,
+            key,
+            homes,
+            alpn,
+            congestion::signalling(),
+        )
+        .await
     }
 
     /// Closes it.
@@ -126,7 +152,10 @@ impl FrontDoor {
 async fn watch_relay(endpoint: Endpoint, connected: watch::Sender<bool>) {
     let mut status = endpoint.home_relay_status();
     loop {
-        let up = status.get().iter().any(iroh::endpoint::RelayStatus::is_connected);
+        let up = status
+            .get()
+            .iter()
+            .any(iroh::endpoint::RelayStatus::is_connected);
         connected.send_if_modified(|value| std::mem::replace(value, up) != up);
         if status.updated().await.is_err() {
             return;
@@ -143,7 +172,10 @@ async fn accept(endpoint: Endpoint, keeper: Doorkeeper, arrivals: mpsc::Sender<A
             _ => false,
         };
         if !known {
-            debug!(reason = "unknown key", "refused a connection to the front door");
+            debug!(
+                reason = "unknown key",
+                "refused a connection to the front door"
+            );
             incoming.refuse();
             continue;
         }
@@ -152,11 +184,20 @@ async fn accept(endpoint: Endpoint, keeper: Doorkeeper, arrivals: mpsc::Sender<A
 }
 
 async fn admit(incoming: Incoming, keeper: Doorkeeper, arrivals: mpsc::Sender<Arrival>) {
-    let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIME, incoming.into_future()).await else { return };
+    let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIME, incoming.into_future()).await
+    else {
+        return;
+    };
     let key = endpoint_key(connection.remote_id());
     match keeper(key) {
         Some(visitor) => {
-            let _ = arrivals.send(Arrival { visitor, key, connection }).await;
+            let _ = arrivals
+                .send(Arrival {
+                    visitor,
+                    key,
+                    connection,
+                })
+                .await;
         }
         None => connection.close(1u32.into(), b"unknown"),
     }

@@ -7,4 +7,5 @@ pub mod front_door;
 pub mod inner;
 pub mod pins;
 pub mod relay_server;
+pub mod requests;
 pub mod stream;

@@ -1,0 +1,152 @@
+//! Who we know, in memory: contacts, whose front door is whose, which supernodes serve them. The store is the truth; this
+//! is what the doors and the drivers ask many times a second.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use starling_control::view;
+use starling_wire::card::{Door, SignedCard};
+use starling_wire::ids::{AccountId, EndpointKey};
+use starling_wire::supernode::SupernodeAddr;
+
+use crate::transport::front_door::Visitor;
+
+/// How somebody stands to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// Both agreed.
+    Contact,
+    /// We asked.
+    Requested,
+    /// Blocked.
+    Blocked,
+}
+
+/// Somebody in the book.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// How they stand to us.
+    pub relation: Relation,
+    /// Their newest card; none while a request waits.
+    pub card: Option<SignedCard>,
+    /// Our name for them.
+    pub nickname: Option<String>,
+    /// The sound-test node.
+    pub echo: bool,
+    /// Whether they are there.
+    pub presence: view::Presence,
+}
+
+impl Person {
+    /// The name they gave themselves.
+    pub fn name(&self) -> &str {
+        self.card.as_ref().map_or("", |card| &card.card.name)
+    }
+
+    /// Front doors of their devices.
+    pub fn doors(&self) -> &[Door] {
+        self.card.as_ref().map_or(&[], |card| &card.card.doors)
+    }
+}
+
+/// The book. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Book(Arc<RwLock<Pages>>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    people: BTreeMap<AccountId, Person>,
+    own_supernodes: BTreeSet<EndpointKey>,
+}
+
+impl Book {
+    /// Adds or replaces somebody.
+    pub fn put(&self, account: AccountId, person: Person) {
+        self.pages_mut().people.insert(account, person);
+    }
+
+    /// Removes somebody.
+    pub fn remove(&self, account: AccountId) {
+        self.pages_mut().people.remove(&account);
+    }
+
+    /// Somebody's entry.
+    pub fn person(&self, account: AccountId) -> Option<Person> {
+        self.pages().people.get(&account).cloned()
+    }
+
+    /// Everybody.
+    pub fn people(&self) -> Vec<(AccountId, Person)> {
+        self.pages()
+            .people
+            .iter()
+            .map(|(account, person)| (*account, person.clone()))
+            .collect()
+    }
+
+    /// Changes an entry; whether there was one.
+    pub fn change(&self, account: AccountId, change: impl FnOnce(&mut Person)) -> bool {
+        self.pages_mut()
+            .people
+            .get_mut(&account)
+            .map(change)
+            .is_some()
+    }
+
+    /// Accepted contacts' doors, with the supernode each is watched at.
+    pub fn watch_targets(&self) -> Vec<(EndpointKey, SupernodeAddr)> {
+        let pages = self.pages();
+        let contacts = pages
+            .people
+            .values()
+            .filter(|person| person.relation == Relation::Contact);
+        contacts
+            .flat_map(Person::doors)
+            .filter_map(|door| Some((door.endpoint, door.home.first()?.clone())))
+            .collect()
+    }
+
+    /// The contact behind a front door.
+    pub fn account_behind(&self, key: EndpointKey) -> Option<AccountId> {
+        match self.visitor(key)? {
+            Visitor::Contact(account, _) => Some(account),
+            Visitor::Supernode => None,
+        }
+    }
+
+    /// Whether a key may knock at the front door, and whose it is.
+    pub fn visitor(&self, key: EndpointKey) -> Option<Visitor> {
+        let pages = self.pages();
+        if pages.own_supernodes.contains(&key) {
+            return Some(Visitor::Supernode);
+        }
+        let contacts = pages
+            .people
+            .iter()
+            .filter(|(_, person)| person.relation == Relation::Contact);
+        for (account, person) in contacts {
+            for door in person.doors() {
+                if door.endpoint == key {
+                    return Some(Visitor::Contact(*account, door.device));
+                }
+                if door.home.iter().any(|home| home.id == key) {
+                    return Some(Visitor::Supernode);
+                }
+            }
+        }
+        None
+    }
+
+    /// Supernodes that serve us.
+    pub fn set_own_supernodes(&self, keys: BTreeSet<EndpointKey>) {
+        self.pages_mut().own_supernodes = keys;
+    }
+
+    fn pages(&self) -> RwLockReadGuard<'_, Pages> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pages_mut(&self) -> RwLockWriteGuard<'_, Pages> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,138 @@
+//! What every driver of one account shares: identity, book, store, doors, and the two ways to be heard (events for
+//! clients of the local API, signals for other drivers).
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use starling_control::{ErrorKind, Event, Failure, view};
+use starling_store::StoreError;
+use starling_wire::ids::{AccountId, NetworkId};
+use starling_wire::supernode::SupernodeAddr;
+use tokio::sync::broadcast;
+
+use crate::book::{Book, Person};
+use crate::clock::Clock;
+use crate::config::NodeConfig;
+use crate::db::Db;
+use crate::identity::Identity;
+use crate::traffic::Traffic;
+use crate::transport::front_door::FrontDoor;
+use crate::transport::inner::InnerEndpoints;
+use crate::transport::pins::Pins;
+use crate::transport::requests::Supernodes;
+
+/// What drivers tell each other. The table of who acts on what is in `session.rs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// A contact's presence changed.
+    Presence(AccountId, view::Presence),
+    /// Somebody became a contact, or a contact's card changed.
+    Contact(AccountId),
+    /// Somebody is a contact no more.
+    Gone(AccountId),
+    /// We are registered at a home supernode, perhaps another than before.
+    Home(SupernodeAddr),
+    /// A call began (true) or the last one ended.
+    InCall(bool),
+}
+
+/// Shared by the drivers of one account.
+#[derive(Debug)]
+pub struct Context {
+    /// How the node was started.
+    pub config: NodeConfig,
+    /// Time.
+    pub clock: Clock,
+    /// The store.
+    pub db: Db,
+    /// To clients.
+    pub events: broadcast::Sender<Event>,
+    /// To drivers.
+    pub signals: broadcast::Sender<Signal>,
+    /// Who we are.
+    pub identity: Identity,
+    /// Whom we know.
+    pub book: Book,
+    /// Known supernode keys.
+    pub pins: Pins,
+    /// The front door.
+    pub door: Arc<FrontDoor>,
+    /// Requests to supernodes.
+    pub supernodes: Supernodes,
+    /// The inner endpoint.
+    pub inner: InnerEndpoints,
+    /// The network joined, and the supernodes to choose from.
+    pub homes: RwLock<Homes>,
+    /// Bytes by purpose.
+    pub traffic: Arc<Traffic>,
+}
+
+/// Where this profile belongs.
+#[derive(Debug, Clone, Default)]
+pub struct Homes {
+    /// The network's id, if it has an owner.
+    pub network: Option<NetworkId>,
+    /// Candidates, best first.
+    pub supernodes: Vec<SupernodeAddr>,
+    /// The supernode of this very process, if it runs one.
+    pub own: Option<SupernodeAddr>,
+}
+
+impl Context {
+    /// Tells the clients; nobody listening is no failure.
+    pub fn emit(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// Tells the drivers.
+    pub fn signal(&self, signal: Signal) {
+        let _ = self.signals.send(signal);
+    }
+
+    /// Where this profile belongs now.
+    pub fn homes(&self) -> Homes {
+        self.homes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Changes where this profile belongs.
+    pub fn set_homes(&self, homes: Homes) {
+        *self.homes.write().unwrap_or_else(PoisonError::into_inner) = homes;
+    }
+
+    /// The home supernodes to publish: the one in use first.
+    pub fn home_list(&self) -> Vec<SupernodeAddr> {
+        let mut list: Vec<SupernodeAddr> = self.door.home().into_iter().collect();
+        for candidate in self.homes().supernodes {
+            if list.len() < starling_wire::limits::SUPERNODES_MAX && !list.contains(&candidate) {
+                list.push(candidate);
+            }
+        }
+        list
+    }
+
+    /// Somebody's entry, or a failure that says they are no contact.
+    pub fn person(&self, account: AccountId) -> Result<Person, Failure> {
+        self.book.person(account).ok_or_else(|| {
+            Failure::new(
+                ErrorKind::NotFound,
+                "this person is not among your contacts",
+            )
+        })
+    }
+
+    /// The name to show for somebody.
+    pub fn title(&self, account: AccountId) -> String {
+        match self.book.person(account) {
+            Some(person) if person.nickname.is_some() => person.nickname.unwrap_or_default(),
+            Some(person) if !person.name().is_empty() => person.name().to_owned(),
+            _ => account.short(),
+        }
+    }
+}
+
+/// A store's failure as clients see it.
+pub fn store_failure(error: StoreError) -> Failure {
+    Failure::new(ErrorKind::System, error.to_string())
+}

@@ -1,0 +1,181 @@
+//! From commands to drivers: one arm per command, each answered with the view its documentation promises.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use starling_control::{Command, ErrorKind, Failure, view};
+use starling_store::requests;
+use starling_wire::ids::MessageId;
+use starling_wire::limits::SUPERNODES_MAX;
+use starling_wire::link::{Link, Target};
+
+use crate::context::store_failure;
+use crate::drivers::views;
+use crate::node::{App, account_view};
+use crate::{backup, status};
+
+/// Entries of a listing unless the client asks for another number.
+const LISTING: u32 = 50;
+/// And at most.
+const LISTING_MAX: u32 = 1_000;
+
+/// Does what is asked.
+pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failure> {
+    match command {
+        Command::Status {} => value(status::status(app).await?),
+        Command::AccountCreate { name } => value(app.create_account(&name).await?),
+        Command::AccountShow {} => value(
+            app.session()
+                .ok()
+                .map(|session| account_view(&session.ctx.identity)),
+        ),
+        Command::AccountBackup { file, passphrase } => {
+            value(backup::write(app, &file, &passphrase).await?)
+        }
+        Command::AccountRestore { file, passphrase } => {
+            value(backup::restore(app, &file, &passphrase).await?)
+        }
+        Command::NetworkInit { name, advertise } => {
+            value(app.init_network(&name, advertise.as_deref()).await?)
+        }
+        Command::NetworkShow {} => value(app.network_view().await?),
+        Command::NetworkJoin { source } => value(app.join_network(&source).await?),
+        Command::ContactLink {} => value(own_link(app)?),
+        Command::ContactPreview { link } => value(app.session()?.people.preview(&link)?),
+        Command::ContactAdd { link, message } => {
+            value(app.session()?.people.add(&link, &message).await?)
+        }
+        Command::ContactList {} => value(views::contact_list(&app.session()?.ctx).await?),
+        Command::ContactRequests {} => value(contact_requests(app).await?),
+        Command::ContactAccept { id } => value(app.session()?.people.accept(&id).await?),
+        Command::ContactDecline { id } => value(app.session()?.people.decline(&id).await?),
+        Command::ContactRemove { who } => {
+            let session = app.session()?;
+            value(
+                session
+                    .people
+                    .remove(views::find(&session.ctx, &who).await?)
+                    .await?,
+            )
+        }
+        Command::ContactBlock { who } => value(app.session()?.people.block(&who).await?),
+        Command::ContactNickname { who, nickname } => {
+            let session = app.session()?;
+            value(
+                session
+                    .people
+                    .nickname(views::find(&session.ctx, &who).await?, &nickname)
+                    .await?,
+            )
+        }
+        Command::ChatSend { who, text } => {
+            let session = app.session()?;
+            value(
+                session
+                    .chat
+                    .send(views::find(&session.ctx, &who).await?, &text)
+                    .await?,
+            )
+        }
+        Command::ChatLog { who, limit, before } => {
+            let session = app.session()?;
+            let before = before
+                .map(|id| parse::<MessageId>(&id, "message"))
+                .transpose()?;
+            let account = views::find(&session.ctx, &who).await?;
+            value(
+                session
+                    .chat
+                    .log(account, limit.unwrap_or(LISTING).min(LISTING_MAX), before)
+                    .await?,
+            )
+        }
+        Command::ChatRead { who } => {
+            let session = app.session()?;
+            value(
+                session
+                    .chat
+                    .read(views::find(&session.ctx, &who).await?)
+                    .await?,
+            )
+        }
+        Command::Events {} => Err(Failure::new(
+            ErrorKind::Usage,
+            "events are a matter of the connection, not of the node",
+        )),
+        Command::NodeStop {} => {
+            app.ask_to_stop();
+            Ok(Value::Null)
+        }
+        other => Err(Failure::new(
+            ErrorKind::Usage,
+            format!("not available: {}", json!(other)["method"]),
+        )),
+    }
+}
+
+fn value<T: serde::Serialize>(view: T) -> Result<Value, Failure> {
+    serde_json::to_value(view).map_err(|error| {
+        Failure::new(
+            ErrorKind::System,
+            format!("the answer could not be written: {error}"),
+        )
+    })
+}
+
+fn parse<T: FromStr>(text: &str, what: &str) -> Result<T, Failure> {
+    text.parse()
+        .map_err(|_| Failure::new(ErrorKind::Usage, format!("\"{text}\" is no {what} id")))
+}
+
+/// The own link, with what a person should know before it is copied.
+fn own_link(app: &App) -> Result<view::OwnLink, Failure> {
+    let session = app.session()?;
+    let homes = session.ctx.homes();
+    let supernodes: Vec<_> = session
+        .ctx
+        .home_list()
+        .into_iter()
+        .take(SUPERNODES_MAX)
+        .collect();
+    let own = homes.own.as_ref().map(|own| own.id);
+    let mut warnings = Vec::new();
+    for supernode in supernodes
+        .iter()
+        .filter(|supernode| Some(supernode.id) == own)
+    {
+        warnings.push(format!(
+            "This link shows the address of this machine, {}, to whoever reads it.",
+            supernode.tcp
+        ));
+    }
+    if supernodes.iter().all(|supernode| supernode.is_private()) {
+        warnings.push(
+            "It works on this local network only. For two people at two homes, one reachable machine has to run \
+             `starling network init`."
+                .to_owned(),
+        );
+    }
+    let account = session.ctx.identity.account();
+    let link = Link {
+        target: Target::Account(account),
+        network: homes.network,
+        supernodes,
+    };
+    Ok(view::OwnLink {
+        link: link.to_string(),
+        warnings,
+    })
+}
+
+async fn contact_requests(app: &App) -> Result<Vec<view::ContactRequest>, Failure> {
+    let session = app.session()?;
+    let waiting = session
+        .ctx
+        .db
+        .read(requests::list)
+        .await
+        .map_err(store_failure)?;
+    Ok(waiting.iter().map(views::request).collect())
+}

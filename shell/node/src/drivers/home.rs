@@ -1,0 +1,409 @@
+//! Home: keeps the front door behind a living supernode, registers there, watches contacts' presence, collects envelopes.
+//! Owns the machines `overlay::home` and `presence::watcher`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use starling_control::view;
+use starling_protocol::overlay::home::{Home, HomeAction, SILENCE_IN_CALL};
+use starling_protocol::presence::watcher::{Ask, Seen, Watcher};
+use starling_wire::discovery;
+use starling_wire::ids::EndpointKey;
+use starling_wire::supernode::{Answer, Notice, Request, SupernodeAddr, envelope_id};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::{debug, info};
+
+use super::lan::Sighting;
+use crate::clock::{random, wall_s};
+use crate::context::{Context, Signal};
+use crate::transport::front_door::Arrival;
+use crate::transport::requests::RequestError;
+use crate::transport::stream;
+
+const NOTICE_MAX: usize = 256;
+const NOTICE_TIME: Duration = Duration::from_secs(10);
+const NOTICES_MAX: usize = 64;
+/// A registration that failed although the relay is up is tried again after this.
+const REGISTER_RETRY: Duration = Duration::from_secs(2);
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+
+/// What others ask of this driver.
+#[derive(Debug)]
+pub enum HomeInput {
+    /// Contacts or their cards changed.
+    Targets,
+    /// Other supernodes to choose from.
+    Candidates(Vec<SupernodeAddr>),
+    /// A call began or the last one ended.
+    InCall(bool),
+    /// A connection from a supernode.
+    Arrival(Box<Arrival>),
+    /// Somebody was seen on the LAN.
+    Sighting(Sighting),
+}
+
+/// What the outside may know of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HomeState {
+    /// The supernode in use or being dialled.
+    pub supernode: Option<SupernodeAddr>,
+    /// Whether we are registered there.
+    pub registered: bool,
+    /// Since when (node time) it is so.
+    pub since: Duration,
+    /// When we were registered for the first time.
+    pub first_online: Option<Duration>,
+}
+
+enum Done {
+    Registered(SupernodeAddr, Result<(), RequestError>),
+    Asked(EndpointKey, Result<Vec<(EndpointKey, bool)>, RequestError>),
+    Probed(bool),
+    Notice(EndpointKey, Notice),
+    Nothing,
+}
+
+/// Runs until the session ends.
+pub async fn run(
+    ctx: Arc<Context>,
+    mut inputs: mpsc::Receiver<HomeInput>,
+    state: watch::Sender<HomeState>,
+) {
+    let now = ctx.clock.now();
+    let mut driver = Driver {
+        home: Home::new(ctx.homes().supernodes, now),
+        watcher: Watcher::new(u64::from_be_bytes(random())),
+        tasks: JoinSet::new(),
+        state,
+        ctx,
+    };
+    driver
+        .watcher
+        .set_targets(&driver.ctx.book.watch_targets(), now);
+    let mut connected = driver.ctx.door.connected();
+    let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        driver.drain().await;
+        let wake = driver.wake();
+        tokio::select! {
+            input = inputs.recv() => match input {
+                Some(input) => driver.handle(input),
+                None => return,
+            },
+            changed = connected.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let up = *connected.borrow_and_update();
+                driver.relay_changed(up).await;
+            }
+            Some(done) = driver.tasks.join_next(), if !driver.tasks.is_empty() => {
+                if let Ok(done) = done {
+                    driver.finished(done);
+                }
+            }
+            () = tokio::time::sleep_until(wake) => driver.home.handle_timeout(driver.ctx.clock.now()),
+            _ = housekeeping.tick() => driver.ctx.supernodes.close_silent().await,
+        }
+    }
+}
+
+struct Driver {
+    ctx: Arc<Context>,
+    home: Home,
+    watcher: Watcher,
+    tasks: JoinSet<Done>,
+    state: watch::Sender<HomeState>,
+}
+
+impl Driver {
+    fn wake(&self) -> tokio::time::Instant {
+        let home = self.home.poll_timeout().map(|(at, _)| at);
+        let watcher = self
+            .home
+            .is_up()
+            .then(|| self.watcher.poll_timeout())
+            .flatten();
+        let next = [home, watcher]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.ctx.clock.now() + HOUSEKEEPING);
+        self.ctx.clock.instant(next)
+    }
+
+    /// Carries out everything the machines want.
+    async fn drain(&mut self) {
+        while let Some(action) = self.home.poll_action() {
+            match action {
+                HomeAction::Dial(supernode) => {
+                    debug!(supernode = %supernode.tcp, "dialling the home supernode");
+                    self.ctx.supernodes.forget(supernode.id).await;
+                    self.ctx.door.set_home(&supernode).await;
+                    self.publish(&supernode, false);
+                    // Its relay is reached on demand, so registering need not wait for iroh to call it home.
+                    self.register(supernode, Duration::ZERO);
+                }
+                HomeAction::Register(supernode) => self.registered(&supernode),
+                HomeAction::Probe => self.probe(),
+            }
+        }
+        if self.home.is_up() {
+            while let Some(ask) = self.watcher.poll_ask(self.ctx.clock.now()) {
+                self.ask(ask);
+            }
+        }
+        while let Some((door, seen)) = self.watcher.poll_change() {
+            self.presence_changed(door, seen);
+        }
+    }
+
+    fn handle(&mut self, input: HomeInput) {
+        let now = self.ctx.clock.now();
+        match input {
+            HomeInput::Targets => self
+                .watcher
+                .set_targets(&self.ctx.book.watch_targets(), now),
+            HomeInput::Candidates(candidates) => self.home.set_candidates(candidates, now),
+            HomeInput::InCall(in_call) => self.home.set_in_call(in_call, now),
+            HomeInput::Arrival(arrival) => {
+                if self.tasks.len() < NOTICES_MAX {
+                    self.tasks.spawn(read_notice(*arrival));
+                }
+            }
+            HomeInput::Sighting(sighting) => self.sighted(&sighting),
+        }
+    }
+
+    async fn relay_changed(&mut self, up: bool) {
+        let now = self.ctx.clock.now();
+        if up {
+            if !self.home.is_up()
+                && let Some(supernode) = self.home.current().cloned()
+            {
+                self.register(supernode, Duration::ZERO);
+            }
+            return;
+        }
+        debug!("the link to the home supernode was lost");
+        if let Some(current) = self.home.current().cloned() {
+            self.ctx.supernodes.forget(current.id).await;
+            self.publish(&current, false);
+        }
+        self.home.handle_disconnected(now);
+    }
+
+    fn finished(&mut self, done: Done) {
+        let now = self.ctx.clock.now();
+        match done {
+            Done::Registered(supernode, Ok(())) if self.home.current() == Some(&supernode) => {
+                self.home.handle_connected(now);
+            }
+            Done::Registered(supernode, Err(error))
+                if self.home.current() == Some(&supernode) && !self.home.is_up() =>
+            {
+                debug!(%error, "registering failed");
+                if *self.ctx.door.connected().borrow() {
+                    self.register(supernode, REGISTER_RETRY);
+                }
+            }
+            Done::Registered(..) | Done::Nothing => {}
+            Done::Asked(supernode, Ok(state)) => self.watcher.handle_answer(supernode, &state, now),
+            Done::Asked(supernode, Err(error)) => {
+                debug!(%error, "a supernode could not be asked for presence");
+                self.watcher.handle_failure(supernode, now);
+            }
+            Done::Probed(true) => self.home.handle_heard(now),
+            Done::Probed(false) => {}
+            Done::Notice(supernode, notice) => self.noticed(supernode, notice),
+        }
+    }
+
+    fn noticed(&mut self, supernode: EndpointKey, notice: Notice) {
+        match notice {
+            Notice::Presence(door, online) => self.watcher.handle_notice(supernode, door, online),
+            Notice::EnvelopeWaiting => self.collect(),
+            Notice::Leaving => self.home.handle_disconnected(self.ctx.clock.now()),
+        }
+    }
+
+    fn register(&mut self, supernode: SupernodeAddr, delay: Duration) {
+        let ctx = Arc::clone(&self.ctx);
+        self.tasks.spawn(async move {
+            tokio::time::sleep(delay).await;
+            let request = Request::Register {
+                record: ctx.identity.record(&ctx.home_list()),
+            };
+            let result = ctx.supernodes.ask(&supernode, &request).await.map(|_| ());
+            Done::Registered(supernode, result)
+        });
+    }
+
+    fn registered(&mut self, supernode: &SupernodeAddr) {
+        info!(supernode = %supernode.tcp, "registered at the home supernode");
+        self.publish(supernode, true);
+        self.watcher.ask_all(self.ctx.clock.now());
+        self.collect();
+        self.ctx.signal(Signal::Home(supernode.clone()));
+    }
+
+    fn publish(&self, supernode: &SupernodeAddr, registered: bool) {
+        let now = self.ctx.clock.now();
+        self.state.send_modify(|state| {
+            if state.registered != registered || state.supernode.as_ref() != Some(supernode) {
+                state.since = now;
+            }
+            state.supernode = Some(supernode.clone());
+            state.registered = registered;
+            if registered {
+                state.first_online.get_or_insert(now);
+            }
+        });
+    }
+
+    fn probe(&mut self) {
+        let (ctx, current) = (Arc::clone(&self.ctx), self.home.current().cloned());
+        self.tasks.spawn(async move {
+            let request = Request::Lookup {
+                account: ctx.identity.account(),
+            };
+            match current {
+                Some(supernode) => Done::Probed(
+                    ctx.supernodes
+                        .probe(&supernode, &request, SILENCE_IN_CALL)
+                        .await,
+                ),
+                None => Done::Nothing,
+            }
+        });
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        let ctx = Arc::clone(&self.ctx);
+        self.tasks.spawn(async move {
+            let Some(reply_to) = ctx.door.home() else {
+                return Done::Asked(ask.supernode.id, Err(RequestError::Unexpected));
+            };
+            ctx.pins.learn(&ask.supernode);
+            let request = Request::Watch {
+                doors: ask.doors,
+                reply_to,
+            };
+            let state = match ctx.supernodes.ask(&ask.supernode, &request).await {
+                Ok(Answer::Presence(state)) => Ok(state),
+                Ok(_) => Err(RequestError::Unexpected),
+                Err(error) => Err(error),
+            };
+            Done::Asked(ask.supernode.id, state)
+        });
+    }
+
+    /// Fetches envelopes, hands them on, and tells the supernode to forget them once they were acted on durably.
+    fn collect(&mut self) {
+        let (ctx, current) = (Arc::clone(&self.ctx), self.home.current().cloned());
+        self.tasks.spawn(async move {
+            let Some(supernode) = current else {
+                return Done::Nothing;
+            };
+            let Ok(Answer::Envelopes(envelopes)) =
+                ctx.supernodes.ask(&supernode, &Request::Collect).await
+            else {
+                return Done::Nothing;
+            };
+            let mut ids = Vec::new();
+            for envelope in envelopes {
+                match super::people::receive(&ctx, &envelope).await {
+                    Ok(()) => ids.push(envelope_id(&envelope)),
+                    Err(error) => {
+                        debug!(%error, "an envelope stays at the supernode: the store refused it")
+                    }
+                }
+            }
+            if !ids.is_empty() {
+                let _ = ctx
+                    .supernodes
+                    .ask(&supernode, &Request::Collected { ids })
+                    .await;
+            }
+            Done::Nothing
+        });
+    }
+
+    fn presence_changed(&self, door: EndpointKey, _seen: Seen) {
+        let Some(account) = self.ctx.book.account_behind(door) else {
+            return;
+        };
+        let Some(person) = self.ctx.book.person(account) else {
+            return;
+        };
+        let seen: Vec<Seen> = person
+            .doors()
+            .iter()
+            .map(|door| self.watcher.seen(door.endpoint))
+            .collect();
+        let presence = if seen.contains(&Seen::Here) {
+            view::Presence::Online
+        } else if seen.iter().all(|seen| *seen == Seen::Gone) {
+            view::Presence::Offline
+        } else {
+            view::Presence::Unknown
+        };
+        if person.presence != presence {
+            self.ctx
+                .book
+                .change(account, |person| person.presence = presence);
+            self.ctx.signal(Signal::Presence(account, presence));
+        }
+    }
+
+    /// A contact's machine was seen on the LAN: its supernode answers at this address now.
+    fn sighted(&mut self, sighting: &Sighting) {
+        for (account, person) in self.ctx.book.people() {
+            let Some(card) = person.card else { continue };
+            if !discovery::recognises(&sighting.token, account, &card.card.discovery_key, wall_s())
+            {
+                continue;
+            }
+            let moved = |home: &SupernodeAddr| home.is_private() && home.tcp != sighting.tcp;
+            if !card
+                .card
+                .doors
+                .iter()
+                .any(|door| door.home.first().is_some_and(moved))
+            {
+                continue;
+            }
+            debug!("a contact was found on the local network at another address");
+            self.ctx.book.change(account, |person| {
+                let doors = person
+                    .card
+                    .iter_mut()
+                    .flat_map(|card| card.card.doors.iter_mut());
+                for home in doors
+                    .filter_map(|door| door.home.first_mut())
+                    .filter(|home| moved(home))
+                {
+                    home.tcp = sighting.tcp;
+                    home.discovery_port = sighting.discovery_port;
+                }
+            });
+            self.watcher
+                .set_targets(&self.ctx.book.watch_targets(), self.ctx.clock.now());
+        }
+    }
+}
+
+async fn read_notice(arrival: Arrival) -> Done {
+    let read = async {
+        let mut receive = arrival.connection.accept_uni().await.ok()?;
+        stream::read::<Notice>(&mut receive, NOTICE_MAX)
+            .await
+            .ok()
+            .flatten()
+    };
+    match tokio::time::timeout(NOTICE_TIME, read).await {
+        Ok(Some(notice)) => Done::Notice(arrival.key, notice),
+        _ => Done::Nothing,
+    }
+}

@@ -1,0 +1,142 @@
+//! From rows and the book to what clients see, and from what a person typed to an account.
+
+use std::sync::Arc;
+
+use starling_control::{ErrorKind, Event, Failure, view};
+use starling_store::contacts::{self, Contact};
+use starling_store::{messages, requests};
+use starling_wire::ids::AccountId;
+
+use crate::context::{Context, store_failure};
+
+/// Characters of the newest message in a contact's view.
+const PREVIEW_CHARS: usize = 80;
+
+/// A contact as clients see it.
+pub async fn contact(ctx: &Arc<Context>, account: AccountId) -> Result<view::Contact, Failure> {
+    let found = ctx.db.read(move |tx| match contacts::get(tx, account)? {
+        Some(contact) => Ok(Some((messages::summary(tx, account)?, contact))),
+        None => Ok(None),
+    });
+    match found.await.map_err(store_failure)? {
+        Some((summary, contact)) => Ok(contact_view(ctx, contact, summary)),
+        None => Err(Failure::new(
+            ErrorKind::NotFound,
+            "this person is not among your contacts",
+        )),
+    }
+}
+
+/// Everybody.
+pub async fn contact_list(ctx: &Arc<Context>) -> Result<Vec<view::Contact>, Failure> {
+    let found = ctx.db.read(|tx| {
+        contacts::list(tx)?
+            .into_iter()
+            .map(|contact| Ok((messages::summary(tx, contact.account)?, contact)))
+            .collect()
+    });
+    let found: Vec<(messages::Summary, Contact)> = found.await.map_err(store_failure)?;
+    Ok(found
+        .into_iter()
+        .map(|(summary, contact)| contact_view(ctx, contact, summary))
+        .collect())
+}
+
+/// Tells the clients about a contact; failing to read it is only logged, the change itself is stored.
+pub async fn announce_contact(ctx: &Arc<Context>, account: AccountId) {
+    match contact(ctx, account).await {
+        Ok(view) => ctx.emit(Event::Contact(view)),
+        Err(failure) => tracing::debug!(%failure, "a contact could not be shown"),
+    }
+}
+
+fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> view::Contact {
+    let presence = ctx
+        .book
+        .person(contact.account)
+        .map_or(view::Presence::Unknown, |person| person.presence);
+    let last = summary.last;
+    view::Contact {
+        id: contact.account.to_string(),
+        name: contact.name,
+        nickname: contact.nickname,
+        relation: match contact.relation {
+            contacts::Relation::Requested => view::Relation::Requested,
+            contacts::Relation::Blocked => view::Relation::Blocked,
+            contacts::Relation::Contact | contacts::Relation::Removed => view::Relation::Contact,
+        },
+        presence,
+        unread: summary.unseen,
+        waiting: summary.pending,
+        last_at: last.as_ref().map(|message| message.stored_at),
+        last_text: last.map(|message| message.text.chars().take(PREVIEW_CHARS).collect()),
+        echo: contact.echo,
+    }
+}
+
+/// A waiting request as clients see it.
+pub fn request(request: &requests::Request) -> view::ContactRequest {
+    view::ContactRequest {
+        id: request.account.to_string(),
+        name: request.card.card.name.clone(),
+        message: request.text.clone(),
+        at: request.at,
+    }
+}
+
+/// A message as clients see it.
+pub fn message(ctx: &Context, message: messages::Message) -> view::Message {
+    let delivery = match message.delivery {
+        messages::Delivery::Received => view::Delivery::Received,
+        messages::Delivery::Delivered => view::Delivery::Delivered,
+        messages::Delivery::Pending => {
+            match ctx
+                .book
+                .person(message.contact)
+                .map(|person| person.presence)
+            {
+                Some(view::Presence::Online) => view::Delivery::Sending,
+                _ => view::Delivery::Waiting,
+            }
+        }
+    };
+    view::Message {
+        id: message.id.to_string(),
+        contact: message.contact.to_string(),
+        who: ctx.title(message.contact),
+        outgoing: message.outgoing,
+        text: message.text,
+        sent_at: message.sent_at,
+        stored_at: message.stored_at,
+        delivery,
+        delivered_at: message.delivered_at,
+    }
+}
+
+/// The one account that `who` means, or a failure that lists those it may mean.
+pub async fn find(ctx: &Arc<Context>, who: &str) -> Result<AccountId, Failure> {
+    let wanted = who.to_owned();
+    let found = ctx
+        .db
+        .read(move |tx| contacts::find(tx, &wanted))
+        .await
+        .map_err(store_failure)?;
+    match found.as_slice() {
+        [] => Err(Failure::new(
+            ErrorKind::NotFound,
+            format!("nobody among your contacts is called \"{who}\""),
+        )),
+        [one] => Ok(one.account),
+        several => {
+            let line = |contact: &Contact| {
+                let title = contact.nickname.as_deref().unwrap_or(&contact.name);
+                format!("{} {title}", contact.account)
+            };
+            let candidates = several.iter().map(line).collect();
+            Err(Failure::ambiguous(
+                format!("\"{who}\" fits several contacts; use one of these ids"),
+                candidates,
+            ))
+        }
+    }
+}

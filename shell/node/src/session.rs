@@ -1,0 +1,316 @@
+//! One account's drivers and the table of who hears what.
+//!
+//! | from | to |
+//! | --- | --- |
+//! | front door, supernode's connection | home (notices) |
+//! | front door, contact: `link`, `chat`, `call` | meet, chat, calls |
+//! | inner endpoint: `media`, `file` | calls, files |
+//! | `Presence` | chat, files, clients |
+//! | `Contact`, `Gone` | home (watch lists) |
+//! | `Home` | people (letters, new cards), clients |
+//! | `InCall` | home (probes for silence) |
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use starling_control::Event;
+use starling_store::{StoreError, contacts, settings};
+use starling_wire::alpn;
+use starling_wire::frame;
+use starling_wire::supernode::SupernodeAddr;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use crate::book::Book;
+use crate::clock::Clock;
+use crate::config::NodeConfig;
+use crate::context::{Context, Homes, Signal};
+use crate::db::Db;
+use crate::drivers::chat::Chat;
+use crate::drivers::home::{self, HomeInput, HomeState};
+use crate::drivers::people::{self, People};
+use crate::drivers::{meet, views};
+use crate::identity::Identity;
+use crate::traffic::Traffic;
+use crate::transport::endpoint::EndpointError;
+use crate::transport::front_door::{Arrival, FrontDoor, Visitor};
+use crate::transport::inner::{InnerArrival, InnerEndpoints};
+use crate::transport::pins::Pins;
+use crate::transport::requests::Supernodes;
+
+const SIGNALS: usize = 1024;
+const ARRIVALS: usize = 64;
+/// Which homes the contacts were told of.
+const TOLD_HOMES: &str = "told homes";
+
+/// A signed-in node.
+#[derive(Debug)]
+pub struct Session {
+    /// What the drivers share.
+    pub ctx: Arc<Context>,
+    /// Contacts and requests.
+    pub people: Arc<People>,
+    /// Conversations.
+    pub chat: Arc<Chat>,
+    home: mpsc::Sender<HomeInput>,
+    home_state: watch::Receiver<HomeState>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What a session starts from.
+#[derive(Debug)]
+pub struct Start {
+    /// How the node was started.
+    pub config: NodeConfig,
+    /// Time.
+    pub clock: Clock,
+    /// The store.
+    pub db: Db,
+    /// To clients.
+    pub events: broadcast::Sender<Event>,
+    /// Known supernode keys.
+    pub pins: Pins,
+    /// Where the profile belongs.
+    pub homes: Homes,
+    /// Who we are.
+    pub identity: Identity,
+}
+
+/// Why there is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Network.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Disk.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Session {
+    /// Opens the doors and starts the drivers.
+    pub async fn start(start: Start) -> Result<Arc<Self>, SessionError> {
+        let book = Book::default();
+        for home in &start.homes.supernodes {
+            start.pins.learn(home);
+        }
+        book.set_own_supernodes(supernode_keys(&start.homes.supernodes));
+        let (door_sender, door_arrivals) = mpsc::channel(ARRIVALS);
+        let keeper = {
+            let book = book.clone();
+            Arc::new(move |key| book.visitor(key))
+        };
+        let seed = &start.identity.front_door_seed;
+        let door =
+            Arc::new(FrontDoor::open(seed, start.pins.clone(), None, keeper, door_sender).await?);
+        let (inner_sender, inner_arrivals) = mpsc::channel(ARRIVALS);
+        let inner = InnerEndpoints::new(
+            start.pins.clone(),
+            udp_listen(start.config.listen),
+            inner_sender,
+        );
+        let ctx = Arc::new(Context {
+            config: start.config,
+            clock: start.clock,
+            db: start.db,
+            events: start.events,
+            signals: broadcast::channel(SIGNALS).0,
+            identity: start.identity,
+            book,
+            pins: start.pins,
+            supernodes: Supernodes::new(Arc::clone(&door)),
+            door,
+            inner,
+            homes: RwLock::new(start.homes),
+            traffic: Arc::new(Traffic::default()),
+        });
+        for contact in ctx.db.read(contacts::list).await? {
+            people::remember(&ctx, &contact);
+        }
+        let signals = ctx.signals.subscribe();
+        let (home, home_inputs) = mpsc::channel(ARRIVALS);
+        let (home_state_sender, home_state) = watch::channel(HomeState::default());
+        let people = Arc::new(People::new(Arc::clone(&ctx)));
+        let chat = Arc::new(Chat::start(Arc::clone(&ctx)).await?);
+        let session = Arc::new(Self {
+            people,
+            chat,
+            home,
+            home_state,
+            tasks: Mutex::default(),
+            ctx,
+        });
+        session.run(
+            door_arrivals,
+            inner_arrivals,
+            signals,
+            home_inputs,
+            home_state_sender,
+        );
+        Ok(session)
+    }
+
+    fn run(
+        self: &Arc<Self>,
+        door: mpsc::Receiver<Arrival>,
+        inner: mpsc::Receiver<InnerArrival>,
+        signals: broadcast::Receiver<Signal>,
+        home_inputs: mpsc::Receiver<HomeInput>,
+        home_state: watch::Sender<HomeState>,
+    ) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(home::run(Arc::clone(&self.ctx), home_inputs, home_state));
+        tasks.spawn(route_door(Arc::downgrade(self), door));
+        tasks.spawn(route_inner(Arc::downgrade(self), inner));
+        tasks.spawn(route_signals(Arc::downgrade(self), signals));
+        let people = Arc::clone(&self.people);
+        tasks.spawn(async move { people.run_post().await });
+    }
+
+    /// How the home supernode is.
+    pub fn home_state(&self) -> HomeState {
+        self.home_state.borrow().clone()
+    }
+
+    /// Tells the home driver.
+    pub async fn tell_home(&self, input: HomeInput) {
+        let _ = self.home.send(input).await;
+    }
+
+    /// Moves to other supernodes.
+    pub async fn set_homes(&self, homes: Homes) {
+        let candidates = homes.supernodes.clone();
+        for home in &candidates {
+            self.ctx.pins.learn(home);
+        }
+        self.ctx
+            .book
+            .set_own_supernodes(supernode_keys(&candidates));
+        self.ctx.set_homes(homes);
+        self.tell_home(HomeInput::Candidates(candidates)).await;
+    }
+
+    /// Closes doors and stops the drivers.
+    pub async fn stop(&self) {
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
+        self.ctx.inner.close().await;
+        self.ctx.door.close().await;
+    }
+}
+
+/// The inner endpoint's wanted address: the relay's, but UDP; any port where tests ask for any.
+const fn udp_listen(listen: SocketAddr) -> Option<SocketAddr> {
+    Some(listen)
+}
+
+fn supernode_keys(supernodes: &[SupernodeAddr]) -> BTreeSet<starling_wire::ids::EndpointKey> {
+    supernodes.iter().map(|supernode| supernode.id).collect()
+}
+
+async fn route_door(session: std::sync::Weak<Session>, mut arrivals: mpsc::Receiver<Arrival>) {
+    while let Some(arrival) = arrivals.recv().await {
+        let Some(session) = session.upgrade() else {
+            return;
+        };
+        match (arrival.visitor, arrival.connection.alpn()) {
+            (Visitor::Supernode, alpn::SUPER) => {
+                session
+                    .tell_home(HomeInput::Arrival(Box::new(arrival)))
+                    .await
+            }
+            (Visitor::Contact(account, _), alpn::CHAT) => {
+                session.chat.arrived(account, arrival.connection)
+            }
+            (Visitor::Contact(account, _), alpn::LINK) => {
+                tokio::spawn(meet::answer(
+                    Arc::clone(&session.ctx),
+                    account,
+                    arrival.connection,
+                ));
+            }
+            _ => {
+                debug!(
+                    reason = "wrong protocol",
+                    "closed a connection to the front door"
+                );
+                arrival.connection.close(1u32.into(), b"not here");
+            }
+        }
+    }
+}
+
+async fn route_inner(
+    session: std::sync::Weak<Session>,
+    mut arrivals: mpsc::Receiver<InnerArrival>,
+) {
+    while let Some(arrival) = arrivals.recv().await {
+        let Some(_session) = session.upgrade() else {
+            return;
+        };
+        arrival.connection.close(1u32.into(), b"not here");
+    }
+}
+
+async fn route_signals(
+    session: std::sync::Weak<Session>,
+    mut signals: broadcast::Receiver<Signal>,
+) {
+    loop {
+        let signal = match signals.recv().await {
+            Ok(signal) => signal,
+            // Presence is in the book as well; the next change of it is heard again.
+            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let Some(session) = session.upgrade() else {
+            return;
+        };
+        match signal {
+            Signal::Presence(account, presence) => {
+                session.chat.presence(account, presence);
+                views::announce_contact(&session.ctx, account).await;
+            }
+            Signal::Contact(_) | Signal::Gone(_) => session.tell_home(HomeInput::Targets).await,
+            Signal::Home(_) => {
+                session.people.retry_post().await;
+                tell_contacts(&session).await;
+            }
+            Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
+        }
+    }
+}
+
+/// New homes are told to every contact, once.
+async fn tell_contacts(session: &Session) {
+    let homes = session.ctx.home_list();
+    let told = data_encoding::HEXLOWER.encode(&frame::encode_body(&homes));
+    let before = session
+        .ctx
+        .db
+        .read(|tx| settings::get(tx, TOLD_HOMES))
+        .await;
+    let first_time = match before {
+        Ok(Some(before)) if before == told => return,
+        Ok(before) => before.is_none(),
+        Err(error) => {
+            debug!(%error, "the told homes cannot be read");
+            return;
+        }
+    };
+    if !first_time && let Err(error) = session.people.send_updates().await {
+        debug!(%error, "contacts could not be told of the new home");
+        return;
+    }
+    let stored = session
+        .ctx
+        .db
+        .write(move |tx| settings::set(tx, TOLD_HOMES, &told))
+        .await;
+    if let Err(error) = stored {
+        debug!(%error, "the told homes cannot be stored");
+    }
+}

@@ -1,0 +1,99 @@
+//! `status`: who am I, how am I reached, what do I carry, and what a person should know.
+
+use std::sync::Arc;
+
+use starling_control::{Failure, view};
+
+use crate::node::{App, account_view};
+
+/// Everything at once.
+pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
+    let session = app.session().ok();
+    let supernode = app.supernode();
+    let mut traffic = session
+        .as_ref()
+        .map(|session| session.ctx.traffic.view())
+        .unwrap_or_default();
+    if let Some(supernode) = &supernode {
+        let (received, sent) = supernode.carried();
+        traffic.push(view::Traffic {
+            purpose: "carried as a relay".to_owned(),
+            sent,
+            received,
+        });
+    }
+    let mut warnings = vec![app.db.key_words()];
+    if session.is_none() {
+        warnings.insert(0, "this profile has no account yet".to_owned());
+    }
+    let home = session.as_ref().map(|session| session.home_state());
+    Ok(view::Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        home: app.config.home.display().to_string(),
+        account: session
+            .as_ref()
+            .map(|session| account_view(&session.ctx.identity)),
+        network: app.network_view().await?,
+        supernode: home.as_ref().and_then(|home| supernode_status(app, home)),
+        roles: vec![role(app)],
+        paths: Vec::new(),
+        traffic,
+        listening: supernode
+            .map(|supernode| supernode.listening())
+            .unwrap_or_default(),
+        warnings,
+        online_after_ms: home
+            .and_then(|home| home.first_online)
+            .map(|at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),
+    })
+}
+
+fn supernode_status(
+    app: &App,
+    home: &crate::drivers::home::HomeState,
+) -> Option<view::SupernodeStatus> {
+    let supernode = home.supernode.as_ref()?;
+    let own = app
+        .supernode()
+        .is_some_and(|own| own.address().id == supernode.id);
+    let seconds = app.clock.now().saturating_sub(home.since).as_secs();
+    let words = if home.registered {
+        "connected".to_owned()
+    } else {
+        format!("not answering since {seconds} s")
+    };
+    Some(view::SupernodeStatus {
+        id: supernode.id.to_string(),
+        address: supernode.tcp.to_string(),
+        connected: home.registered,
+        words,
+        own,
+    })
+}
+
+fn role(app: &App) -> view::Role {
+    let name = "supernode and relay".to_owned();
+    match app.supernode() {
+        Some(supernode) if app.config.supernode => view::Role {
+            name,
+            on: true,
+            words: format!("on, {} clients", supernode.clients()),
+        },
+        Some(supernode) => {
+            let words = format!(
+                "on for this machine and its local network only, {} clients",
+                supernode.clients()
+            );
+            view::Role {
+                name,
+                on: true,
+                words,
+            }
+        }
+        None => view::Role {
+            name,
+            on: false,
+            words: "off: the network's supernodes are used".to_owned(),
+        },
+    }
+}

@@ -1,0 +1,119 @@
+//! The cast: Alice, Bob and a supernode, each a whole node on loopback with free ports.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use starling_control::{Command, Event, Failure, view};
+use starling_node::{ControlHandle, Node, NodeConfig};
+use tokio::sync::broadcast;
+
+/// Every wait of a test ends.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A node and what it told.
+pub struct Actor {
+    pub node: Node,
+    pub control: ControlHandle,
+    pub events: broadcast::Receiver<Event>,
+}
+
+pub fn config(home: &Path) -> NodeConfig {
+    let mut config = NodeConfig::new(home.to_owned());
+    config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.lan_discovery = false;
+    config
+}
+
+impl Actor {
+    pub async fn start(home: &Path) -> Self {
+        Self::start_with(config(home)).await
+    }
+
+    pub async fn start_with(config: NodeConfig) -> Self {
+        let node = Node::start(config).await.expect("the node starts");
+        let control = node.control();
+        let events = control.events();
+        Self { node, control, events }
+    }
+
+    /// A node with an account.
+    pub async fn create(home: &Path, name: &str) -> Self {
+        let actor = Self::start(home).await;
+        actor.ask::<view::Account>(Command::AccountCreate { name: name.into() }).await;
+        actor
+    }
+
+    pub async fn ask<T: DeserializeOwned>(&self, command: Command) -> T {
+        self.try_ask(command).await.expect("the command succeeds")
+    }
+
+    pub async fn try_ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, Failure> {
+        tokio::time::timeout(PATIENCE, self.control.ask(command)).await.expect("an answer in time")
+    }
+
+    /// Waits for an event that fits.
+    pub async fn until<T>(&mut self, what: &str, mut fits: impl FnMut(&Event) -> Option<T>) -> T {
+        let wait = async {
+            loop {
+                match self.events.recv().await {
+                    Ok(event) => {
+                        if let Some(value) = fits(&event) {
+                            return value;
+                        }
+                    }
+                    Err(error) => panic!("waiting for {what}: {error}"),
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, wait).await {
+            Ok(value) => value,
+            Err(_) => panic!("waited {PATIENCE:?} for {what}"),
+        }
+    }
+
+    pub async fn until_registered(&self) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let status: view::Status = self.ask(Command::Status {}).await;
+            if status.supernode.is_some_and(|supernode| supernode.connected) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "not registered in time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn until_online(&mut self, name: &str) {
+        let list: Vec<view::Contact> = self.ask(Command::ContactList {}).await;
+        if list.iter().any(|contact| contact.name == name && contact.presence == view::Presence::Online) {
+            return;
+        }
+        self.until(&format!("{name} online"), |event| match event {
+            Event::Contact(contact) if contact.name == name && contact.presence == view::Presence::Online => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+}
+
+/// Bob asks Alice, Alice accepts, both see each other online.
+pub async fn befriend(alice: &mut Actor, bob: &mut Actor) {
+    alice.until_registered().await;
+    bob.until_registered().await;
+    let link: view::OwnLink = alice.ask(Command::ContactLink {}).await;
+    let asked: view::Contact =
+        bob.ask(Command::ContactAdd { link: link.link, message: "It is Bob".into() }).await;
+    assert_eq!(asked.relation, view::Relation::Requested);
+    let request = alice
+        .until("Bob's request", |event| match event {
+            Event::Request(request) => Some(request.clone()),
+            _ => None,
+        })
+        .await;
+    assert_eq!((request.name.as_str(), request.message.as_str()), ("Bob", "It is Bob"));
+    alice.ask::<view::Contact>(Command::ContactAccept { id: request.id }).await;
+    alice.until_online("Bob").await;
+    bob.until_online("Alice").await;
+}

@@ -1,0 +1,4 @@
+//! Whole nodes on loopback: the same scenarios that the labs run in network namespaces.
+
+mod cast;
+mod story;
