@@ -152,7 +152,6 @@ impl Conversation {
     pub fn handle_link_up(&mut self, link: LinkId, now: Duration) {
         self.assert_drained();
         self.dialling = false;
-        self.failures = 0;
         self.used = now;
         // CHAT-08: a contact cannot make us keep any number of connections.
         if self.links.len() >= LINKS_MAX {
@@ -227,7 +226,6 @@ impl Conversation {
         self.assert_drained();
         self.inbox.give_up();
         self.close_all(CloseReason::StoreFailed, now);
-        self.back_off(now);
         self.go_on(now);
     }
 
@@ -256,7 +254,6 @@ impl Conversation {
         self.assert_drained();
         if self.is_overdue(now) {
             self.close_all(CloseReason::Overdue, now);
-            self.back_off(now);
         } else if self.is_silent(now) {
             self.close_all(CloseReason::Silence, now);
         }
@@ -285,14 +282,14 @@ impl Conversation {
         let redial = self
             .may_dial()
             .then(|| deadline(self.retry_at, Reason::Redial));
-        let quiet = if self.links.is_empty() {
-            None
-        } else if self.outbox.waits_for_receipts() {
-            Some(deadline(self.progress + OVERDUE, Reason::Overdue))
-        } else {
-            Some(deadline(self.used + SILENCE, Reason::Silence))
-        };
-        [receipts, redial, quiet]
+        let overdue = self
+            .outbox
+            .waits_for_receipts()
+            .then(|| deadline(self.progress + OVERDUE, Reason::Overdue));
+        let silence = self
+            .may_fall_silent()
+            .then(|| deadline(self.used + SILENCE, Reason::Silence));
+        [receipts, redial, overdue, silence]
             .into_iter()
             .flatten()
             .min_by_key(|deadline| deadline.at)
@@ -325,6 +322,7 @@ impl Conversation {
                 let confirmed = self.outbox.receipted(&ids);
                 if !confirmed.is_empty() {
                     self.progress = now;
+                    self.failures = 0;
                 }
                 self.inbox.delivered(confirmed);
                 Ok(())
@@ -358,9 +356,13 @@ impl Conversation {
         self.outbox.waits_for_receipts() && now >= self.progress + OVERDUE
     }
 
-    fn is_silent(&self, now: Duration) -> bool {
+    fn may_fall_silent(&self) -> bool {
         let working = self.outbox.has_something() || !self.inbox.is_empty();
-        !self.links.is_empty() && !working && self.receipts.is_empty() && now >= self.used + SILENCE
+        !self.links.is_empty() && !working && self.receipts.is_empty()
+    }
+
+    fn is_silent(&self, now: Duration) -> bool {
+        self.may_fall_silent() && now >= self.used + SILENCE
     }
 
     fn close_all(&mut self, reason: CloseReason, now: Duration) {
@@ -388,6 +390,9 @@ impl Conversation {
         self.progress = now;
         if next.is_none() {
             self.events.push_back(Event::Linked(false));
+            // A contact that takes connections and drops them is not dialled at once; only a receipt of theirs, or
+            // their coming online, begins the waiting times anew.
+            self.back_off(now);
         }
     }
 

@@ -1,0 +1,22 @@
+//! Conversations from outside: one machine alone, and two over a network that loses links and processes that die.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has said what is wrong"
+)]
+
+mod alone;
+mod together;
+
+use starling_wire::chat::ChatMessage;
+use starling_wire::ids::MessageId;
+
+fn message(number: u64) -> ChatMessage {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&number.to_le_bytes());
+    ChatMessage {
+        id: MessageId(id),
+        sent_at: number,
+        text: format!("message {number}"),
+    }
+}
