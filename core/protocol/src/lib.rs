@@ -5,3 +5,4 @@ pub mod call;
 pub mod overlay;
 pub mod people;
 pub mod presence;
+pub mod transfer;

@@ -11,6 +11,7 @@ pub mod card;
 pub mod chat;
 pub mod discovery;
 pub mod envelope;
+pub mod file;
 pub mod frame;
 pub mod ids;
 pub mod limits;
