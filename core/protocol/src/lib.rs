@@ -1,8 +1,9 @@
 //! Conversations as state machines, one folder per protocol, one file per side. Pure: no clock, no socket, no randomness
-//! but a seed.
+//! but a seed. How they are driven stands in [`machine`].
 
+pub mod backoff;
 pub mod call;
+pub mod machine;
 pub mod overlay;
 pub mod people;
 pub mod presence;
-pub mod transfer;
