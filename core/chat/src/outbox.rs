@@ -49,7 +49,7 @@ impl Outbox {
         self.more |= link.is_some() || !self.in_flight.is_empty();
         self.link = link;
         self.in_flight.clear();
-        let _ = &self.read_up_to;
+        self.read_up_to = None;
         self.loading = None;
     }
 
