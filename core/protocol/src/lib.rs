@@ -7,3 +7,4 @@ pub mod machine;
 pub mod overlay;
 pub mod people;
 pub mod presence;
+pub mod transfer;
