@@ -1,0 +1,17 @@
+//! The network laboratory: emulated links, NATs, speech scores and the benchmark table.
+//!
+//! Everything here runs in network namespaces that the lab makes itself and that vanish with the
+//! process; nothing touches the machine's own network. Times are [`std::time::Duration`], rates are
+//! bits per second of IP packets, sound is mono `f32` in -1..1.
+
+pub mod error;
+pub mod link_model;
+pub mod link_tun;
+pub mod namespace;
+pub mod net;
+
+pub use error::LabError;
+pub use link_model::{DropReason, GilbertElliott, Line, QueueLimit};
+pub use link_tun::PairStats;
+pub use namespace::{HostProcess, Namespace};
+pub use net::{Host, Net};

@@ -1,0 +1,47 @@
+//! The labs' own tests, one after another, in network namespaces.
+//!
+//! A namespace without root needs a user namespace, and that can be entered only before the first
+//! thread: hence a `main` of our own. Where labs are not permitted the tests are skipped with a loud
+//! notice, and fail when `CI=true`.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has said what is wrong"
+)]
+
+mod link;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use starling_lab_net::namespace;
+
+/// A lab test: its name and its body, which fails by panicking.
+pub type LabTest = (&'static str, fn());
+
+fn main() -> ExitCode {
+    let permitted = namespace::enter_user_namespace().and_then(|()| namespace::probe());
+    let mut arguments = Arguments::from_args();
+    // Labs measure time: they run alone.
+    arguments.test_threads = Some(1);
+    let refusal = permitted.err().map(|e| e.to_string());
+    if let Some(reason) = &refusal {
+        eprintln!("\n*** THE NETWORK LABS ARE SKIPPED: {reason} ***\n");
+    }
+    let trials = link::TESTS
+        .iter()
+        .map(|test| trial(*test, refusal.clone()))
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial((name, body): LabTest, refusal: Option<String>) -> Trial {
+    let Some(reason) = refusal else {
+        return Trial::test(name, move || {
+            body();
+            Ok(())
+        });
+    };
+    let must_run = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    Trial::test(name, move || Err(Failed::from(reason))).with_ignored_flag(!must_run)
+}
