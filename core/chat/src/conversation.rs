@@ -44,17 +44,13 @@ pub enum Reach {
     Unknown,
 }
 
-/// What the driver is to do, in order, after the drain's batch is committed.
+/// A frame and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Send a frame.
-    Send(LinkId, ChatFrame),
-    /// Read from the store; answer with [`Conversation::handle_loaded`].
-    Load(Load),
-    /// Connect; answer with [`Conversation::handle_link_up`] or [`Conversation::handle_dial_failed`].
-    Dial,
-    /// Close a link; it is already forgotten here.
-    Close(LinkId, CloseReason),
+pub struct Transmit {
+    /// The link.
+    pub link: LinkId,
+    /// The frame.
+    pub frame: ChatFrame,
 }
 
 /// Why a link was closed.
@@ -77,9 +73,15 @@ pub enum CloseReason {
     StoreFailed,
 }
 
-/// What others want to know.
+/// What else is to be done or shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// Read from the store; answer with [`Conversation::handle_loaded`].
+    Load(Load),
+    /// Connect; answer with [`Conversation::handle_link_up`] or [`Conversation::handle_dial_failed`].
+    Dial,
+    /// Close a link; it is already forgotten here.
+    Close(LinkId, CloseReason),
     /// New messages are stored, in this order.
     Arrived(Vec<MessageId>),
     /// Messages of ours are stored at a device of theirs.
@@ -125,7 +127,7 @@ pub struct Conversation {
     used: Duration,
     /// The last receipt of theirs, or the first message sent after it.
     progress: Duration,
-    actions: VecDeque<Action>,
+    transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
 
@@ -155,8 +157,8 @@ impl Conversation {
         self.used = now;
         // CHAT-08: a contact cannot make us keep any number of connections.
         if self.links.len() >= LINKS_MAX {
-            self.actions
-                .push_back(Action::Close(link, CloseReason::TooMany));
+            self.events
+                .push_back(Event::Close(link, CloseReason::TooMany));
             return;
         }
         self.links.insert(link);
@@ -175,7 +177,7 @@ impl Conversation {
         self.go_on(now);
     }
 
-    /// [`Action::Dial`] did not work.
+    /// [`Event::Dial`] did not work.
     pub fn handle_dial_failed(&mut self, now: Duration) {
         self.assert_drained();
         self.dialling = false;
@@ -229,7 +231,7 @@ impl Conversation {
         self.go_on(now);
     }
 
-    /// The answer to [`Action::Load`]; `last` says that the store holds no more messages to send.
+    /// The answer to [`Event::Load`]; `last` says that the store holds no more messages to send.
     pub fn handle_loaded(
         &mut self,
         number: u64,
@@ -243,8 +245,8 @@ impl Conversation {
         }
         for (link, message) in self.outbox.loaded(number, messages, last) {
             self.used = now;
-            self.actions
-                .push_back(Action::Send(link, ChatFrame::Message(message)));
+            let frame = ChatFrame::Message(message);
+            self.transmits.push_back(Transmit { link, frame });
         }
         self.go_on(now);
     }
@@ -260,17 +262,17 @@ impl Conversation {
         self.go_on(now);
     }
 
-    /// What to commit in one transaction, before the actions of this drain.
+    /// What to commit in one transaction, before anything else of this drain.
     pub fn poll_persist(&mut self) -> Option<Batch> {
         self.inbox.batch()
     }
 
-    /// What to do next.
-    pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+    /// What to send.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
     }
 
-    /// What happened.
+    /// What else to do, and what happened.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -333,15 +335,15 @@ impl Conversation {
     /// What follows from the state, after every input.
     fn go_on(&mut self, now: Duration) {
         if let Some(load) = self.outbox.load() {
-            self.actions.push_back(Action::Load(load));
+            self.events.push_back(Event::Load(load));
         }
         for (link, frame) in self.receipts.flush(now) {
             self.used = now;
-            self.actions.push_back(Action::Send(link, frame));
+            self.transmits.push_back(Transmit { link, frame });
         }
         if self.may_dial() && now >= self.retry_at {
             self.dialling = true;
-            self.actions.push_back(Action::Dial);
+            self.events.push_back(Event::Dial);
         }
     }
 
@@ -372,7 +374,7 @@ impl Conversation {
     }
 
     fn close(&mut self, link: LinkId, reason: CloseReason, now: Duration) {
-        self.actions.push_back(Action::Close(link, reason));
+        self.events.push_back(Event::Close(link, reason));
         self.forget(link, now);
     }
 
@@ -406,7 +408,7 @@ impl Conversation {
 
     fn assert_drained(&self) {
         debug_assert!(
-            self.actions.is_empty() && self.events.is_empty(),
+            self.transmits.is_empty() && self.events.is_empty(),
             "an input came before the outputs of the last one were taken"
         );
     }

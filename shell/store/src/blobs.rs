@@ -2,7 +2,6 @@
 //! anything once it is complete. No symbolic link is followed, nothing becomes executable, and every step is relative
 //! to the opened folder, so swapping the folder's path in between changes nothing.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,8 +12,8 @@ use rustix::fs::{
     openat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
+use starling_wire::file::{numbered_name, safe_file_name};
 use starling_wire::ids::TransferId;
-use starling_wire::limits::FILE_NAME_MAX;
 
 use crate::error::StoreError;
 
@@ -83,36 +82,34 @@ impl Downloads {
         let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let own = stat.st_uid == rustix::process::geteuid().as_raw();
         if !regular || !own || stat.st_nlink != 1 {
-            return Err(StoreError::Name(part_name(id)));
+            return Err(StoreError::Foreign(
+                self.part_path(id).display().to_string(),
+            ));
         }
         Ok(Some(File::from(file)))
     }
 
-    /// Gives a complete file its name: the first of `name(1)`, `name(2)`, ... that is free. The file is on disk before
-    /// it is moved, readable (0644) and never executable. Returns where it lies.
-    pub fn finish(
-        &self,
-        id: TransferId,
-        name: impl Fn(u32) -> String,
-    ) -> Result<PathBuf, StoreError> {
+    /// Gives a complete file its name, made safe (`FILE-03`) and numbered until it is free (`FILE-04`). The file is on
+    /// disk before it is moved, readable (0644) and never executable. Returns where it lies.
+    pub fn finish(&self, id: TransferId, name: &str) -> Result<PathBuf, StoreError> {
+        let cannot = |error| failed("cannot finish a file in", &self.path, error);
         let file = self
             .resume(id)?
             .ok_or(StoreError::Missing("unfinished file"))?;
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
         fchmod(&file, mode)
             .and_then(|()| fsync(&file))
-            .map_err(|error| failed("cannot finish a file in", &self.path, error))?;
+            .map_err(cannot)?;
+        let safe = safe_file_name(name);
         for number in 1..=NAMES_MAX {
-            let name = name(number);
-            check_name(&name)?;
+            let name = numbered_name(&safe, number);
             match self.publish(&part_name(id), &name) {
                 Ok(()) => {
-                    fsync(&self.folder)
-                        .map_err(|error| failed("cannot finish a file in", &self.path, error))?;
+                    fsync(&self.folder).map_err(cannot)?;
                     return Ok(self.path.join(name));
                 }
                 Err(Errno::EXIST) => {}
-                Err(error) => return Err(failed("cannot name a file in", &self.path, error)),
+                Err(error) => return Err(cannot(error)),
             }
         }
         Err(StoreError::Exists(
@@ -147,16 +144,6 @@ impl Downloads {
 
 fn part_name(id: TransferId) -> String {
     format!(".starling-{id}.part")
-}
-
-/// `FILE-01`: one component, whoever made the name and however carefully.
-fn check_name(name: &str) -> Result<(), StoreError> {
-    let path = Path::new(name);
-    let one = path.file_name() == Some(OsStr::new(name));
-    if !one || name.len() > FILE_NAME_MAX || name.contains(['\0', '\\']) {
-        return Err(StoreError::Name(name.to_owned()));
-    }
-    Ok(())
 }
 
 fn failed(what: &str, path: &Path, error: Errno) -> StoreError {

@@ -44,9 +44,9 @@ pub enum StoreError {
     /// Not there.
     #[error("there is no such {0}")]
     Missing(&'static str),
-    /// A file name that could lead out of its folder.
-    #[error("the file name {0:?} is not usable")]
-    Name(String),
+    /// Not a file we made.
+    #[error("{0} is not the file that Starling put there; move it away to go on")]
+    Foreign(String),
     /// The system refused.
     #[error("{what}: {why}")]
     Io {

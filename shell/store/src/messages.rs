@@ -1,6 +1,7 @@
 //! Messages, both ways, in the order in which they were stored here.
 
 use rusqlite::{Row, params};
+use starling_chat::{Batch, Outcome};
 use starling_wire::chat::ChatMessage;
 use starling_wire::ids::{AccountId, MessageId};
 
@@ -56,6 +57,26 @@ pub struct Summary {
 
 pub(crate) const COLUMNS: &str =
     "place, id, contact, outgoing, text, sent_at, stored_at, delivery, delivered_at, seen";
+
+/// Does what a conversation asked for; all of it in this transaction.
+pub fn commit(
+    tx: &Tx<'_>,
+    contact: AccountId,
+    batch: &Batch,
+    now: u64,
+) -> Result<Outcome, StoreError> {
+    let mut fresh = Vec::new();
+    for message in &batch.incoming {
+        if insert_incoming(tx, contact, message, now)? {
+            fresh.push(message.id);
+        }
+    }
+    Ok(Outcome {
+        number: batch.number,
+        fresh,
+        delivered: mark_delivered(tx, contact, &batch.delivered, now)?,
+    })
+}
 
 /// Keeps a message of ours: from now on it is sent until its receipt has come.
 pub fn insert_outgoing(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use starling_chat::conversation::{LINKS_MAX, OVERDUE, RETRY_FIRST, RETRY_MAX, SILENCE};
 use starling_chat::receipts::FLUSH_AFTER;
-use starling_chat::{Action, CloseReason, Conversation, Event, LinkId, Outcome, Reach, Reason};
+use starling_chat::{CloseReason, Conversation, Event, LinkId, Outcome, Reach, Reason, Transmit};
 use starling_wire::chat::{ChatError, ChatFrame, ChatMessage};
 use starling_wire::ids::MessageId;
 
@@ -13,8 +13,8 @@ use crate::message;
 const START: Duration = Duration::from_secs(100);
 const LINK: LinkId = LinkId(1);
 
-fn actions(bob: &mut Conversation) -> Vec<Action> {
-    std::iter::from_fn(|| bob.poll_action()).collect()
+fn sent(bob: &mut Conversation) -> Vec<Transmit> {
+    std::iter::from_fn(|| bob.poll_transmit()).collect()
 }
 
 fn events(bob: &mut Conversation) -> Vec<Event> {
@@ -22,7 +22,7 @@ fn events(bob: &mut Conversation) -> Vec<Event> {
 }
 
 fn drain(bob: &mut Conversation) {
-    actions(bob);
+    sent(bob);
     events(bob);
 }
 
@@ -36,11 +36,11 @@ fn linked() -> Conversation {
 
 /// Gives the store's answer to the question that is open.
 fn answer_loads(bob: &mut Conversation, messages: Vec<ChatMessage>, now: Duration) {
-    let asked = actions(bob).into_iter().find_map(|action| match action {
-        Action::Load(load) => Some(load),
+    sent(bob);
+    let asked = events(bob).into_iter().find_map(|event| match event {
+        Event::Load(load) => Some(load),
         _ => None,
     });
-    events(bob);
     bob.handle_loaded(asked.unwrap().number, messages, true, now);
 }
 
@@ -49,7 +49,7 @@ fn chat_04_nothing_is_receipted_or_shown_before_it_is_on_disk() {
     let mut bob = linked();
     drain(&mut bob);
     bob.handle_frames([(LINK, ChatFrame::Message(message(1)))], START);
-    assert_eq!((actions(&mut bob), events(&mut bob)), (vec![], vec![]));
+    assert_eq!((sent(&mut bob), events(&mut bob)), (vec![], vec![]));
     let batch = bob.poll_persist().unwrap();
     assert_eq!(batch.incoming, [message(1)]);
     let outcome = Outcome {
@@ -65,10 +65,10 @@ fn chat_04_nothing_is_receipted_or_shown_before_it_is_on_disk() {
         (START + FLUSH_AFTER, Reason::Receipts)
     );
     bob.handle_timeout(deadline.at);
-    let receipt = ChatFrame::Receipt {
+    let frame = ChatFrame::Receipt {
         ids: vec![message(1).id],
     };
-    assert_eq!(actions(&mut bob), [Action::Send(LINK, receipt)]);
+    assert_eq!(sent(&mut bob), [Transmit { link: LINK, frame }]);
 }
 
 #[test]
@@ -103,11 +103,11 @@ fn chat_01_and_chat_02_a_frame_beyond_its_bounds_closes_the_link_and_nothing_els
             (LINK, ChatFrame::Message(message(2))),
         ];
         bob.handle_frames(frames, START);
-        assert_eq!(
-            actions(&mut bob),
-            [Action::Close(LINK, CloseReason::Malformed(error))]
-        );
-        assert_eq!(events(&mut bob), [Event::Linked(false)]);
+        let expected = [
+            Event::Close(LINK, CloseReason::Malformed(error)),
+            Event::Linked(false),
+        ];
+        assert_eq!(events(&mut bob), expected);
         let batch = bob.poll_persist().unwrap();
         assert_eq!(batch.incoming, [message(1)], "what came before counts");
     }
@@ -130,29 +130,28 @@ fn chat_08_a_contact_has_few_links() {
         drain(&mut bob);
     }
     bob.handle_link_up(LinkId(99), START);
-    let closed = Action::Close(LinkId(99), CloseReason::TooMany);
-    assert_eq!(actions(&mut bob), [closed]);
-    assert_eq!(events(&mut bob), []);
+    let closed = Event::Close(LinkId(99), CloseReason::TooMany);
+    assert_eq!(events(&mut bob), [closed]);
 }
 
 #[test]
 fn nobody_is_dialled_without_something_to_say_or_while_offline() {
     let mut bob = Conversation::default();
     bob.handle_reach(Reach::Online, START);
-    assert_eq!(actions(&mut bob), []);
+    assert_eq!(events(&mut bob), []);
     assert!(bob.is_idle());
     bob.handle_reach(Reach::Offline, START);
     bob.handle_written(START);
-    assert_eq!(actions(&mut bob), []);
+    assert_eq!(events(&mut bob), []);
     assert_eq!(
         bob.poll_timeout(),
         None,
         "only the contact's return changes anything"
     );
     bob.handle_reach(Reach::Online, START);
-    assert_eq!(actions(&mut bob), [Action::Dial]);
+    assert_eq!(events(&mut bob), [Event::Dial]);
     bob.handle_written(START);
-    assert_eq!(actions(&mut bob), [], "once is enough");
+    assert_eq!(events(&mut bob), [], "once is enough");
 }
 
 #[test]
@@ -162,7 +161,7 @@ fn dialling_is_repeated_ever_more_slowly() {
     bob.handle_written(now);
     let mut waits = Vec::new();
     for _ in 0..9 {
-        assert_eq!(actions(&mut bob), [Action::Dial]);
+        assert_eq!(events(&mut bob), [Event::Dial]);
         bob.handle_dial_failed(now);
         let deadline = bob.poll_timeout().unwrap();
         assert_eq!(deadline.reason, Reason::Redial);
@@ -181,7 +180,7 @@ fn a_contact_that_takes_connections_and_drops_them_is_not_dialled_in_a_circle() 
     bob.handle_written(now);
     let mut dials = 0;
     while now < START + Duration::from_secs(60) {
-        if actions(&mut bob).contains(&Action::Dial) {
+        if events(&mut bob).contains(&Event::Dial) {
             dials += 1;
             bob.handle_link_up(LinkId(dials), now);
             answer_loads(&mut bob, vec![message(1)], now);
@@ -208,13 +207,16 @@ fn missing_receipts_close_the_link_and_everything_is_read_again() {
     );
     bob.handle_timeout(deadline.at);
     assert_eq!(
-        actions(&mut bob),
-        [Action::Close(LINK, CloseReason::Overdue)]
+        events(&mut bob),
+        [
+            Event::Close(LINK, CloseReason::Overdue),
+            Event::Linked(false)
+        ]
     );
     drain(&mut bob);
     bob.handle_link_up(LinkId(2), deadline.at);
-    let asked = actions(&mut bob);
-    assert!(matches!(&asked[..], [Action::Load(load)] if load.after.is_none()));
+    let asked = events(&mut bob);
+    assert!(matches!(&asked[..], [Event::Linked(true), Event::Load(load)] if load.after.is_none()));
 }
 
 #[test]
@@ -227,11 +229,11 @@ fn a_silent_link_is_closed_and_the_conversation_is_over() {
         (START + SILENCE, Reason::Silence)
     );
     bob.handle_timeout(deadline.at);
-    assert_eq!(
-        actions(&mut bob),
-        [Action::Close(LINK, CloseReason::Silence)]
-    );
-    assert_eq!(events(&mut bob), [Event::Linked(false)]);
+    let expected = [
+        Event::Close(LINK, CloseReason::Silence),
+        Event::Linked(false),
+    ];
+    assert_eq!(events(&mut bob), expected);
     assert!(bob.is_idle());
     assert_eq!(bob.poll_timeout(), None);
 }
@@ -244,8 +246,11 @@ fn when_the_disk_is_full_nothing_is_receipted() {
     let batch = bob.poll_persist().unwrap();
     bob.handle_store_failed(START);
     assert_eq!(
-        actions(&mut bob),
-        [Action::Close(LINK, CloseReason::StoreFailed)]
+        events(&mut bob),
+        [
+            Event::Close(LINK, CloseReason::StoreFailed),
+            Event::Linked(false)
+        ]
     );
     drain(&mut bob);
     // A late answer about the batch that was given up says nothing.
@@ -265,11 +270,13 @@ fn when_one_of_two_links_dies_the_other_begins_with_what_has_no_receipt() {
     answer_loads(&mut bob, vec![message(1), message(2)], START);
     drain(&mut bob);
     bob.handle_link_up(LinkId(2), START);
-    assert_eq!(actions(&mut bob), [], "one link at a time carries messages");
+    assert_eq!(events(&mut bob), [], "one link at a time carries messages");
     bob.handle_link_down(LINK, START);
-    assert_eq!(events(&mut bob), [], "still linked");
     answer_loads(&mut bob, vec![message(1), message(2)], START);
-    let sent = actions(&mut bob);
-    let first = Action::Send(LinkId(2), ChatFrame::Message(message(1)));
-    assert_eq!(sent[0], first);
+    let first = Transmit {
+        link: LinkId(2),
+        frame: ChatFrame::Message(message(1)),
+    };
+    assert_eq!(sent(&mut bob)[0], first);
+    assert_eq!(events(&mut bob), [], "linked all the time");
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use starling_chat::{Action, Batch, Conversation, Event, LinkId, Outcome, Reach};
+use starling_chat::{Batch, Conversation, Event, LinkId, Outcome, Reach};
 use starling_wire::chat::{ChatFrame, ChatMessage};
 use starling_wire::ids::MessageId;
 
@@ -273,35 +273,37 @@ impl World {
         if state.batch.is_none() {
             state.batch = state.machine.poll_persist();
         }
-        while let Some(event) = self.sides[side].machine.poll_event() {
-            if let Event::Arrived(ids) = event {
-                self.sides[side].shown.extend(ids);
+        let sent: Vec<_> =
+            std::iter::from_fn(|| self.sides[side].machine.poll_transmit()).collect();
+        let events: Vec<_> = std::iter::from_fn(|| self.sides[side].machine.poll_event()).collect();
+        for transmit in sent {
+            if let Some(wire) = self.wires.get_mut(&transmit.link.0) {
+                wire.towards[1 - side].push_back(transmit.frame);
             }
         }
-        let actions: Vec<_> =
-            std::iter::from_fn(|| self.sides[side].machine.poll_action()).collect();
-        for action in actions {
-            match action {
-                Action::Send(link, frame) => {
-                    if let Some(wire) = self.wires.get_mut(&link.0) {
-                        wire.towards[1 - side].push_back(frame);
-                    }
+        for event in events {
+            self.carry_out(side, event);
+        }
+    }
+
+    fn carry_out(&mut self, side: usize, event: Event) {
+        match event {
+            Event::Arrived(ids) => self.sides[side].shown.extend(ids),
+            Event::Delivered(_) | Event::Linked(_) => {}
+            Event::Load(load) => {
+                let (found, last) = self.sides[side].disk.pending(load.after, load.limit);
+                let now = self.now;
+                self.sides[side]
+                    .machine
+                    .handle_loaded(load.number, found, last, now);
+                self.drain(side);
+            }
+            Event::Dial => self.connect(side),
+            Event::Close(link, _) => {
+                if let Some(wire) = self.wires.get_mut(&link.0) {
+                    wire.up[side] = false;
                 }
-                Action::Load(load) => {
-                    let (found, last) = self.sides[side].disk.pending(load.after, load.limit);
-                    let now = self.now;
-                    self.sides[side]
-                        .machine
-                        .handle_loaded(load.number, found, last, now);
-                    self.drain(side);
-                }
-                Action::Dial => self.connect(side),
-                Action::Close(link, _) => {
-                    if let Some(wire) = self.wires.get_mut(&link.0) {
-                        wire.up[side] = false;
-                    }
-                    self.cut(link.0);
-                }
+                self.cut(link.0);
             }
         }
     }

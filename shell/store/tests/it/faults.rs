@@ -217,16 +217,16 @@ fn killed_in_the_middle_of_a_write() {
     };
     let mut acknowledged = None;
     for line in lines.by_ref().map_while(Result::ok) {
-        acknowledged = number(&line).or(acknowledged);
+        acknowledged = acknowledged.max(number(&line));
         if acknowledged >= Some(2_000) {
             break;
         }
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    // What it said between the last line read and its end.
+    // What it said between the last line read and its end; the very last line may be cut off.
     for line in lines.map_while(Result::ok) {
-        acknowledged = number(&line).or(acknowledged);
+        acknowledged = acknowledged.max(number(&line));
     }
     let acknowledged = acknowledged.expect("the child wrote something");
     assert!(acknowledged >= 2_000, "the child ended by itself");

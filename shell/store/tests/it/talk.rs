@@ -1,6 +1,7 @@
 //! Messages, outbox, calls and transfers.
 
 use proptest::prelude::*;
+use starling_chat::{Batch, Outcome};
 use starling_store::calls::{self, Call};
 use starling_store::contacts::{self, Relation};
 use starling_store::messages::{self, Delivery};
@@ -87,6 +88,38 @@ fn chat_03_a_message_that_comes_twice_is_stored_once() {
             .unseen,
         0
     );
+}
+
+#[test]
+fn a_batch_of_a_conversation_is_one_transaction() {
+    let (_dir, mut store) = carol_with_friends();
+    let ours = message(1, "ours");
+    store
+        .write(|tx| messages::insert_outgoing(tx, ALICE, &ours, NOW))
+        .unwrap();
+    let batch = Batch {
+        number: 7,
+        incoming: vec![message(2, "a"), message(3, "b"), message(2, "a")],
+        delivered: vec![ours.id, message(9, "").id],
+    };
+    let outcome = store.write(|tx| messages::commit(tx, ALICE, &batch, NOW));
+    let expected = Outcome {
+        number: 7,
+        fresh: vec![message(2, "").id, message(3, "").id],
+        delivered: vec![ours.id],
+    };
+    assert_eq!(outcome, Ok(expected));
+    let again = store
+        .write(|tx| messages::commit(tx, ALICE, &batch, NOW))
+        .unwrap();
+    assert!(again.fresh.is_empty() && again.delivered.is_empty());
+    let broken = store.write(|tx| {
+        messages::commit(tx, BOB, &batch, NOW)?;
+        Err::<(), _>(StoreError::Full)
+    });
+    assert_eq!(broken, Err(StoreError::Full));
+    let page = store.read(|tx| messages::page(tx, BOB, None, 10));
+    assert_eq!(page, Ok(vec![]), "all or nothing");
 }
 
 #[test]
