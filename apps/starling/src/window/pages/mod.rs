@@ -1,0 +1,305 @@
+//! The pages. Each has its own file and is a pure function of views; here they are found by name and given what they show.
+
+mod account;
+pub mod call;
+pub mod chat;
+pub mod file;
+pub mod frame;
+mod icon;
+mod network;
+mod people;
+pub mod side;
+pub mod status;
+pub mod words;
+
+use std::sync::Arc;
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use maud::{Markup, html};
+use starling_control::view::{
+    Call, CallState, Contact, ContactRequest, LinkPreview, Network, NetworkMade, OwnLink, Status,
+    Transfer,
+};
+use starling_control::{Command, ErrorKind, Failure};
+
+use self::chat::Log;
+use self::frame::{Looking, Shell};
+use super::action::{self, carries_token};
+use super::server::{Fields, Ui, now_ms, status_of};
+
+/// How far back the call log goes.
+const CALLS: u32 = 200;
+
+/// Home, or the first-run page while there is no account.
+pub async fn home(State(ui): State<Arc<Ui>>) -> Response {
+    match shell(&ui).await {
+        Err(failure) => failure_page(&failure),
+        Ok(shell) if shell.status.account.is_none() => first_run(&shell),
+        Ok(shell) => answer(&shell, &Looking::at(""), "Home", account::home(&shell)),
+    }
+}
+
+/// Every other page, and the assets.
+pub async fn page(
+    State(ui): State<Arc<Ui>>,
+    Path(name): Path<String>,
+    Query(query): Query<Fields>,
+) -> Response {
+    if let Some(asset) = asset(&name) {
+        return asset;
+    }
+    let shell = match shell(&ui).await {
+        Ok(shell) => shell,
+        Err(failure) => return failure_page(&failure),
+    };
+    if shell.status.account.is_none() {
+        return first_run(&shell);
+    }
+    match content(&ui, &shell, &name, &query).await {
+        Ok((looking, title, main)) => answer(&shell, &looking, &title, main),
+        Err(failure) => {
+            let main = failure_words(&failure);
+            let mut response = answer(&shell, &Looking::at(&name), "Trouble", main);
+            *response.status_mut() = status_of(&failure);
+            response
+        }
+    }
+}
+
+/// Makes a network and shows, once, what to hand out.
+pub async fn network_made(
+    State(ui): State<Arc<Ui>>,
+    headers: HeaderMap,
+    form: Result<Form<Fields>, FormRejection>,
+) -> Response {
+    let Ok(Form(fields)) = form else {
+        return words_page(StatusCode::BAD_REQUEST, "The form could not be read.");
+    };
+    if !carries_token(&ui.guard, &headers, &fields) {
+        return words_page(StatusCode::FORBIDDEN, action::NO_TOKEN);
+    }
+    let field = |name: &str| fields.get(name).map(|value| value.trim().to_owned());
+    let init = Command::NetworkInit {
+        name: field("name").unwrap_or_default(),
+        advertise: field("advertise").filter(|address| !address.is_empty()),
+    };
+    let made = ui.ask::<NetworkMade>(init).await;
+    match (made, shell(&ui).await) {
+        (Ok(made), Ok(shell)) => answer(
+            &shell,
+            &Looking::at("network"),
+            "Network",
+            network::made(&made),
+        ),
+        (Err(failure), _) | (_, Err(failure)) => failure_page(&failure),
+    }
+}
+
+/// A page of one sentence, for whoever has no other page.
+pub fn words_page(status: StatusCode, words: &str) -> Response {
+    let main = html! { h1 { "Starling" } p { (words) } };
+    let page = frame::outside("Starling", html! {}, main).into_string();
+    (status, Html(page)).into_response()
+}
+
+/// The page a browser gets for its one-time code: it goes on by itself, now with the cookie.
+pub fn entering(run: &str) -> Markup {
+    let target = format!("{run}/");
+    let head = html! { meta http-equiv="refresh" content={ "0;url=" (target) }; };
+    frame::outside(
+        "Starling",
+        head,
+        html! { p { a href=(target) { "Open Starling" } } },
+    )
+}
+
+/// What the frame shows.
+pub async fn shell(ui: &Ui) -> Result<Shell, Failure> {
+    let status: Status = ui.ask(Command::Status {}).await?;
+    let mut shell = Shell {
+        status,
+        token: ui.guard.token().text().into(),
+        now: now_ms(),
+        ..Shell::default()
+    };
+    if shell.status.account.is_some() {
+        shell.contacts = ui.ask(Command::ContactList {}).await?;
+        shell.requests = ui.ask(Command::ContactRequests {}).await?;
+        shell.calls = running_calls(ui).await?;
+    }
+    Ok(shell)
+}
+
+/// Calls that are not over.
+pub async fn running_calls(ui: &Ui) -> Result<Vec<Call>, Failure> {
+    let mut calls: Vec<Call> = ui.ask(Command::CallList { limit: Some(20) }).await?;
+    calls.retain(|call| call.state != CallState::Ended);
+    Ok(calls)
+}
+
+/// The call log.
+pub async fn all_calls(ui: &Ui) -> Result<Vec<Call>, Failure> {
+    ui.ask(Command::CallList { limit: Some(CALLS) }).await
+}
+
+/// What a chat page shows: the newest page, or the one before a message.
+pub async fn log(
+    ui: &Ui,
+    id: &str,
+    before: Option<String>,
+    until: Option<u64>,
+) -> Result<Log, Failure> {
+    let who = id.to_owned();
+    let limit = Some(chat::PAGE);
+    let mut log = Log {
+        messages: ui.ask(Command::ChatLog { who, limit, before }).await?,
+        transfers: ui.ask(Command::FileList {}).await?,
+        calls: all_calls(ui).await?,
+        until,
+    };
+    log.transfers.retain(|transfer| transfer.contact == id);
+    log.calls
+        .retain(|call| call.contact == id && call.state == CallState::Ended);
+    Ok(log)
+}
+
+async fn content(
+    ui: &Ui,
+    shell: &Shell,
+    name: &str,
+    query: &Fields,
+) -> Result<(Looking, String, Markup), Failure> {
+    let field = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
+    let (title, main) = match name {
+        "chat" => return chat_page(ui, shell, query).await,
+        "add" => ("Add a contact", people::add()),
+        "confirm" => {
+            let link = field("link").trim().to_owned();
+            let preview: LinkPreview = ui
+                .ask(Command::ContactPreview { link: link.clone() })
+                .await?;
+            ("A link", people::confirm(shell, &link, &preview))
+        }
+        "my-link" => {
+            let own: OwnLink = ui.ask(Command::ContactLink {}).await?;
+            ("My link", people::my_link(&own))
+        }
+        "request" => (
+            "A request",
+            people::request(shell, find_request(shell, field("from"))?),
+        ),
+        "contact" => {
+            let contact = find_contact(shell, field("with"))?;
+            ("A contact", people::contact(shell, contact))
+        }
+        "calls" => ("Calls", call::log(&all_calls(ui).await?, shell)),
+        "files" => {
+            let transfers: Vec<Transfer> = ui.ask(Command::FileList {}).await?;
+            ("Files", file::page(shell, &transfers))
+        }
+        "network" => {
+            let network: Option<Network> = ui.ask(Command::NetworkShow {}).await?;
+            ("Network", network::page(shell, network.as_ref()))
+        }
+        "status" => ("Status", status::page(&shell.status)),
+        "account" => ("Account", account::page(shell)),
+        _ => return Err(Failure::new(ErrorKind::NotFound, "There is no such page.")),
+    };
+    Ok((Looking::at(name), title.into(), main))
+}
+
+async fn chat_page(
+    ui: &Ui,
+    shell: &Shell,
+    query: &Fields,
+) -> Result<(Looking, String, Markup), Failure> {
+    let contact = find_contact(
+        shell,
+        query.get("with").map(String::as_str).unwrap_or_default(),
+    )?;
+    let until = query.get("until").and_then(|until| until.parse().ok());
+    let log = log(ui, &contact.id, query.get("before").cloned(), until).await?;
+    if contact.unread > 0 {
+        // Opening a chat is reading it.
+        ui.ask::<()>(Command::ChatRead {
+            who: contact.id.clone(),
+        })
+        .await?;
+    }
+    let main = chat::page(shell, contact, &log);
+    Ok((
+        Looking::with("chat", &contact.id),
+        words::plain(contact.title()),
+        main,
+    ))
+}
+
+/// A contact by its exact account id.
+pub fn find_contact<'a>(shell: &'a Shell, id: &str) -> Result<&'a Contact, Failure> {
+    let found = shell.contacts.iter().find(|contact| contact.id == id);
+    found.ok_or_else(|| Failure::new(ErrorKind::NotFound, "There is no such contact any more."))
+}
+
+fn find_request<'a>(shell: &'a Shell, id: &str) -> Result<&'a ContactRequest, Failure> {
+    let found = shell.requests.iter().find(|request| request.id == id);
+    found.ok_or_else(|| {
+        Failure::new(
+            ErrorKind::NotFound,
+            "This request is gone: it was answered or withdrawn.",
+        )
+    })
+}
+
+fn first_run(shell: &Shell) -> Response {
+    let main = account::first_run(shell);
+    Html(frame::bare("Welcome", Some(&shell.token), main).into_string()).into_response()
+}
+
+fn answer(shell: &Shell, looking: &Looking, title: &str, main: Markup) -> Response {
+    Html(frame::page(shell, looking, title, main).into_string()).into_response()
+}
+
+fn failure_words(failure: &Failure) -> Markup {
+    html! {
+        article.sheet {
+            header { h1 { "That did not work" } }
+            p { (words::plain(&failure.message)) }
+            @if !failure.data.candidates.is_empty() {
+                ul { @for candidate in &failure.data.candidates { li { (words::name(candidate)) } } }
+            }
+            p { a href="./" { "Back" } }
+        }
+    }
+}
+
+fn failure_page(failure: &Failure) -> Response {
+    let page = frame::bare("Trouble", None, failure_words(failure)).into_string();
+    (status_of(failure), Html(page)).into_response()
+}
+
+fn asset(name: &str) -> Option<Response> {
+    let (kind, text) = match name {
+        "starling.css" => ("text/css", include_str!("../../../assets/starling.css")),
+        "starling.js" => (
+            "text/javascript",
+            include_str!("../../../assets/starling.js"),
+        ),
+        "starling.svg" => (
+            "image/svg+xml",
+            include_str!("../../../assets/starling.svg"),
+        ),
+        _ => return None,
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        // The path changes with every run, and with it the version.
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, max-age=86400, immutable"),
+        ),
+    ];
+    Some((headers, text).into_response())
+}

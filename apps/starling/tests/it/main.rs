@@ -1,0 +1,9 @@
+//! The application's tests that go through its doors: the window's page server over HTTP and in a browser.
+
+mod window_browser;
+mod window_cdp;
+mod window_http;
+mod window_pages;
+mod window_peer;
+mod window_security;
+mod window_style;
