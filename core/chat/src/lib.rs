@@ -26,6 +26,9 @@ pub mod inbox;
 pub mod outbox;
 pub mod receipts;
 
+#[doc(hidden)]
+pub mod fuzz;
+
 pub use conversation::{
     CloseReason, Conversation, Deadline, Event, LinkId, Reach, Reason, Transmit,
 };

@@ -6,6 +6,7 @@
 )]
 
 mod alone;
+mod hostile;
 mod together;
 
 use starling_wire::chat::ChatMessage;
