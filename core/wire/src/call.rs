@@ -1,9 +1,13 @@
 //! Call signalling (ALPN `starling/1/call`): one bidirectional stream between two front doors per call, opened by the
 //! caller. States and reasons follow RFC 3261; sound goes elsewhere (ALPN `starling/1/media`).
+//!
+//! Nothing waits for an inner endpoint to be bound: whoever does not have one yet says so with `None` and sends
+//! [`CallFrame::Inner`] when it has.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::CallId;
+use crate::limits::MEDIA_OFFERS_MAX;
 use crate::peer::InnerAddr;
 
 /// One frame of the call protocol. The first is always `Invite` or `Resume`.
@@ -13,19 +17,19 @@ pub enum CallFrame {
     Invite {
         /// The call.
         call: CallId,
-        /// What the caller can do.
-        offer: Media,
-        /// Where the caller's sound comes from.
-        inner: InnerAddr,
+        /// What the caller can do, the best first; at most [`MEDIA_OFFERS_MAX`].
+        offer: Vec<Media>,
+        /// Where the caller's sound comes from, if it is known already.
+        inner: Option<InnerAddr>,
     },
-    /// "It rings here." Sound can be connected meanwhile.
+    /// "It rings here", and the answer to `Resume`. Sound can be connected meanwhile.
     Ringing {
-        /// Where the callee's sound comes from.
-        inner: InnerAddr,
+        /// Where the callee's sound comes from, if it is known already.
+        inner: Option<InnerAddr>,
     },
     /// "Here I am."
     Accept {
-        /// What the callee chose.
+        /// What the callee chose among the offer.
         answer: Media,
     },
     /// "I hold you" or "I am back".
@@ -42,7 +46,12 @@ pub enum CallFrame {
     Resume {
         /// The call.
         call: CallId,
-        /// Where the sender's sound comes from now.
+        /// Where the sender's sound comes from now, if it is known already.
+        inner: Option<InnerAddr>,
+    },
+    /// "My sound comes from here", as soon as it is known and whenever it changes.
+    Inner {
+        /// Where.
         inner: InnerAddr,
     },
 }
@@ -51,8 +60,10 @@ pub enum CallFrame {
 /// protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Media {
-    /// 1: Opus (RFC 6716), 48 kHz clock, mono.
+    /// 1: Opus (RFC 6716), mono.
     pub codec: u8,
+    /// Sample rate in kHz; Opus always counts in 48.
+    pub rate_khz: u8,
     /// Frame length in milliseconds.
     pub frame_ms: u8,
     /// Version of deep redundancy understood; 0: none.
@@ -63,13 +74,23 @@ impl Media {
     /// Opus, 20 ms.
     pub const OPUS: Self = Self {
         codec: 1,
+        rate_khz: 48,
         frame_ms: 20,
         dred: 0,
     };
 
     /// `CALL-01`: whether we can play it.
     pub const fn is_playable(self) -> bool {
-        self.codec == 1 && matches!(self.frame_ms, 10 | 20 | 40 | 60)
+        self.codec == 1 && self.rate_khz == 48 && matches!(self.frame_ms, 10 | 20 | 40 | 60)
+    }
+
+    /// The first of the offers that we can play. Deep redundancy is not understood yet, so it is never chosen.
+    pub fn choose(offer: &[Self]) -> Option<Self> {
+        let playable = offer.iter().copied().find(|media| media.is_playable())?;
+        Some(Self {
+            dred: 0,
+            ..playable
+        })
     }
 }
 
@@ -96,6 +117,8 @@ pub enum EndReason {
     Merged,
     /// A frame that makes no sense (400).
     Protocol,
+    /// Answered, but no way for the sound was found.
+    NoMedia,
 }
 
 impl EndReason {
@@ -112,6 +135,9 @@ impl EndReason {
             Self::Incompatible => "the two versions of Starling have no sound format in common",
             Self::Merged => "both called at once; the other call goes on",
             Self::Protocol => "the other side did not keep to the protocol",
+            Self::NoMedia => {
+                "answered, but no way for the sound was found; a firewall may be in between"
+            }
         }
     }
 }
@@ -128,50 +154,188 @@ pub const CALL_FRAME_MAX: usize = 2 * 1024;
 
 impl CallFrame {
     /// `CALL-02`: bounds that the codec does not know.
-    pub const fn fits(&self) -> bool {
+    pub fn fits(&self) -> bool {
+        let fits = |inner: &Option<InnerAddr>| inner.as_ref().is_none_or(InnerAddr::fits);
         match self {
-            Self::Invite { inner, .. } | Self::Ringing { inner } | Self::Resume { inner, .. } => {
-                inner.fits()
-            }
-            _ => true,
+            Self::Invite { offer, inner, .. } => offer.len() <= MEDIA_OFFERS_MAX && fits(inner),
+            Self::Ringing { inner } | Self::Resume { inner, .. } => fits(inner),
+            Self::Inner { inner } => inner.fits(),
+            Self::Accept { .. } | Self::Hold { .. } | Self::End { .. } => true,
         }
+    }
+}
+
+/// A fuzz body: any bytes as a frame of this protocol.
+#[doc(hidden)]
+pub mod fuzz {
+    use super::{CALL_FRAME_MAX, CallFrame, Media, MediaHello};
+    use crate::frame;
+
+    /// Frames on the signalling stream and the first frame on a media connection.
+    pub fn fuzz_call(data: &[u8]) {
+        if let Ok(frame) = frame::decode_body::<CallFrame>(data, CALL_FRAME_MAX)
+            && frame.fits()
+            && let CallFrame::Invite { offer, .. } = &frame
+        {
+            let _ = Media::choose(offer);
+        }
+        let _ = frame::decode_body::<MediaHello>(data, CALL_FRAME_MAX);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame;
+    use crate::ids::EndpointKey;
+    use crate::limits::ADDRESSES_MAX;
+    use crate::supernode::SupernodeAddr;
+    use proptest::prelude::*;
+
+    fn inner(addresses: usize) -> InnerAddr {
+        let address = "[2001:db8:1234:5678:9abc:def0:1234:5678]:65535"
+            .parse()
+            .expect("an address");
+        InnerAddr {
+            endpoint: EndpointKey([7; 32]),
+            home: Some(SupernodeAddr {
+                id: EndpointKey([1; 32]),
+                tcp: address,
+                discovery_port: u16::MAX,
+            }),
+            direct: vec![address; addresses],
+        }
+    }
+
+    fn media() -> impl Strategy<Value = Media> {
+        (any::<[u8; 4]>()).prop_map(|[codec, rate_khz, frame_ms, dred]| Media {
+            codec,
+            rate_khz,
+            frame_ms,
+            dred,
+        })
+    }
+
+    fn reason() -> impl Strategy<Value = EndReason> {
+        use EndReason::*;
+        prop::sample::select(vec![
+            HungUp,
+            Cancelled,
+            Declined,
+            Busy,
+            NoAnswer,
+            Unreachable,
+            Lost,
+            Incompatible,
+            Merged,
+            Protocol,
+            NoMedia,
+        ])
+    }
+
+    fn call_frame() -> impl Strategy<Value = CallFrame> {
+        let place = || prop::option::of((0..=ADDRESSES_MAX).prop_map(inner));
+        let offer = prop::collection::vec(media(), 0..=MEDIA_OFFERS_MAX);
+        prop_oneof![
+            (any::<[u8; 16]>(), offer, place()).prop_map(|(call, offer, inner)| {
+                CallFrame::Invite {
+                    call: CallId(call),
+                    offer,
+                    inner,
+                }
+            }),
+            place().prop_map(|inner| CallFrame::Ringing { inner }),
+            media().prop_map(|answer| CallFrame::Accept { answer }),
+            any::<bool>().prop_map(|on| CallFrame::Hold { on }),
+            reason().prop_map(|reason| CallFrame::End { reason }),
+            (any::<[u8; 16]>(), place()).prop_map(|(call, inner)| CallFrame::Resume {
+                call: CallId(call),
+                inner
+            }),
+            (0..=ADDRESSES_MAX).prop_map(|count| CallFrame::Inner {
+                inner: inner(count)
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn call_02_every_frame_within_its_bounds_round_trips(frame in call_frame()) {
+            prop_assert!(frame.fits());
+            let bytes = frame::encode_body(&frame);
+            prop_assert!(bytes.len() <= CALL_FRAME_MAX, "{}", bytes.len());
+            prop_assert_eq!(frame::decode_body::<CallFrame>(&bytes, CALL_FRAME_MAX).unwrap(), frame);
+        }
+
+        #[test]
+        fn call_02_no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            fuzz::fuzz_call(&bytes);
+        }
+    }
 
     #[test]
-    fn call_01_only_what_can_be_played_is_accepted() {
+    fn call_01_only_what_can_be_played_is_chosen() {
+        let other = |change: fn(&mut Media)| {
+            let mut media = Media::OPUS;
+            change(&mut media);
+            media
+        };
+        let unplayable = [
+            other(|media| media.codec = 2),
+            other(|media| media.rate_khz = 8),
+            other(|media| media.frame_ms = 0),
+        ];
         assert!(Media::OPUS.is_playable());
-        assert!(
-            !Media {
-                codec: 2,
-                ..Media::OPUS
-            }
-            .is_playable()
-        );
-        assert!(
-            !Media {
-                frame_ms: 0,
-                ..Media::OPUS
-            }
-            .is_playable()
+        assert!(unplayable.iter().all(|media| !media.is_playable()));
+        assert_eq!(Media::choose(&unplayable), None);
+        let newer = other(|media| media.dred = 3);
+        assert_eq!(
+            Media::choose(&[unplayable[0], newer]),
+            Some(Media::OPUS),
+            "a newer peer's redundancy is declined, not its call"
         );
     }
 
     #[test]
-    fn call_02_too_many_addresses_do_not_fit() {
-        let inner = InnerAddr {
-            endpoint: crate::ids::EndpointKey([0; 32]),
-            home: None,
-            direct: vec![
-                "127.0.0.1:1".parse().expect("an address");
-                crate::limits::ADDRESSES_MAX + 1
-            ],
-        };
-        assert!(!CallFrame::Ringing { inner }.fits());
-        assert!(CallFrame::Hold { on: true }.fits());
+    fn call_02_too_many_addresses_or_offers_do_not_fit() {
+        let many = inner(ADDRESSES_MAX + 1);
+        assert!(
+            !CallFrame::Ringing {
+                inner: Some(many.clone())
+            }
+            .fits()
+        );
+        assert!(!CallFrame::Inner { inner: many }.fits());
+        let offer = vec![Media::OPUS; MEDIA_OFFERS_MAX + 1];
+        assert!(
+            !CallFrame::Invite {
+                call: CallId([0; 16]),
+                offer,
+                inner: None
+            }
+            .fits()
+        );
+    }
+
+    #[test]
+    fn every_reason_is_a_sentence_of_its_own() {
+        use EndReason::*;
+        let all = [
+            HungUp,
+            Cancelled,
+            Declined,
+            Busy,
+            NoAnswer,
+            Unreachable,
+            Lost,
+            Incompatible,
+            Merged,
+            Protocol,
+            NoMedia,
+        ];
+        let mut words: Vec<&str> = all.iter().map(|reason| reason.words()).collect();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), all.len());
     }
 }

@@ -28,6 +28,8 @@ pub const FILE_SIZE_MAX: u64 = 1 << 40;
 pub const LINK_MAX: usize = 512;
 /// A network file.
 pub const NETWORK_FILE_MAX: usize = 64 * 1024;
+/// Sound formats offered in one invitation.
+pub const MEDIA_OFFERS_MAX: usize = 8;
 /// The payload of one media packet.
 pub const MEDIA_PAYLOAD_MAX: usize = 1_000;
 /// Ids one device may watch at one supernode.

@@ -13,6 +13,8 @@ use starling_wire::call::{CallFrame, EndReason, Media};
 use starling_wire::ids::{AccountId, CallId};
 use starling_wire::peer::InnerAddr;
 
+use crate::machine::Time;
+
 /// The caller gives up ringing after this.
 pub const NO_ANSWER: Duration = Duration::from_secs(60);
 /// The callee stops ringing a little later, so that both log the caller's reason.
@@ -83,44 +85,53 @@ pub struct Leg {
     peer: AccountId,
     role: Role,
     state: State,
+    media: Media,
     held: bool,
     held_by_peer: bool,
-    deadline: Option<(Duration, Reason)>,
-    give_up: Duration,
+    deadline: Option<(Time, Reason)>,
+    give_up: Time,
     actions: VecDeque<Action>,
 }
 
 impl Leg {
-    /// We call.
-    pub fn outgoing(call: CallId, peer: AccountId, inner: InnerAddr, now: Duration) -> Self {
+    /// We call. `inner` is ours, if it is bound already.
+    pub fn outgoing(
+        call: CallId,
+        peer: AccountId,
+        inner: impl Into<Option<InnerAddr>>,
+        now: Time,
+    ) -> Self {
         let mut leg = Self::new(call, peer, Role::Caller, State::Calling);
         leg.deadline = Some((now + CONNECT, Reason::Connect));
         leg.actions.push_back(Action::Send(CallFrame::Invite {
             call,
-            offer: Media::OPUS,
-            inner,
+            offer: vec![Media::OPUS],
+            inner: inner.into(),
         }));
         leg
     }
 
-    /// They call. `inner` is ours, told while it rings.
+    /// They call. `inner` is ours, told while it rings, if it is bound already: ringing does not wait for it.
     pub fn incoming(
         call: CallId,
         peer: AccountId,
-        offer: Media,
-        theirs: InnerAddr,
-        inner: InnerAddr,
-        now: Duration,
+        offer: &[Media],
+        theirs: impl Into<Option<InnerAddr>>,
+        inner: impl Into<Option<InnerAddr>>,
+        now: Time,
     ) -> Self {
         let mut leg = Self::new(call, peer, Role::Callee, State::Ringing);
-        if !offer.is_playable() {
+        // CALL-10: nothing in common is said at once, not after it rang.
+        let Some(media) = Media::choose(offer) else {
             leg.end(EndReason::Incompatible, true);
             return leg;
-        }
+        };
+        leg.media = media;
         leg.deadline = Some((now + NO_ANSWER_CALLEE, Reason::NoAnswer));
-        leg.actions
-            .push_back(Action::Send(CallFrame::Ringing { inner }));
-        leg.actions.push_back(Action::Prepare(theirs));
+        leg.send(CallFrame::Ringing {
+            inner: inner.into(),
+        });
+        leg.prepare(theirs.into());
         leg
     }
 
@@ -130,6 +141,7 @@ impl Leg {
             peer,
             role,
             state,
+            media: Media::OPUS,
             held: false,
             held_by_peer: false,
             deadline: None,
@@ -171,10 +183,9 @@ impl Leg {
     /// The person answers. Anything but a ringing incoming call is left as it is (`CALL-06`).
     pub fn answer(&mut self) {
         if self.role == Role::Callee && self.state == State::Ringing {
-            self.actions.push_back(Action::Send(CallFrame::Accept {
-                answer: Media::OPUS,
-            }));
-            self.establish(Media::OPUS);
+            let answer = self.media;
+            self.send(CallFrame::Accept { answer });
+            self.establish(answer);
         }
     }
 
@@ -194,7 +205,7 @@ impl Leg {
         if matches!(self.state, State::Established | State::Reconnecting) && self.held != on {
             self.held = on;
             if self.state == State::Established {
-                self.actions.push_back(Action::Send(CallFrame::Hold { on }));
+                self.send(CallFrame::Hold { on });
             }
         }
     }
@@ -207,7 +218,7 @@ impl Leg {
     }
 
     /// The invitation could not be delivered at all.
-    pub fn handle_unreachable(&mut self, now: Duration) {
+    pub fn handle_unreachable(&mut self, now: Time) {
         match self.state {
             State::Calling | State::Ringing if self.role == Role::Caller => {
                 self.end(EndReason::Unreachable, false)
@@ -218,15 +229,19 @@ impl Leg {
     }
 
     /// A frame of the peer. Frames that do not fit the state are dropped (`CALL-03`): a late or repeated one is no error.
-    pub fn handle_frame(&mut self, frame: CallFrame, now: Duration) {
+    pub fn handle_frame(&mut self, frame: CallFrame, now: Time) {
         match (frame, self.state) {
             (_, State::Ended(_)) => {}
             (CallFrame::End { reason }, _) => self.end(reason, false),
             (CallFrame::Ringing { inner }, State::Calling) => {
                 self.state = State::Ringing;
                 self.deadline = Some((now + NO_ANSWER, Reason::NoAnswer));
-                self.actions.push_back(Action::Prepare(inner));
+                self.prepare(inner);
             }
+            (CallFrame::Ringing { inner }, State::Reconnecting) if self.role == Role::Caller => {
+                self.handle_resumed(inner);
+            }
+            (CallFrame::Inner { inner }, _) => self.prepare(Some(inner)),
             (CallFrame::Accept { answer }, State::Calling | State::Ringing)
                 if self.role == Role::Caller =>
             {
@@ -242,24 +257,39 @@ impl Leg {
     }
 
     /// The peer is back on a new stream with `Resume`; `ours` is where we are now (`CALL-09`: same call, same id).
-    pub fn handle_resume(&mut self, theirs: InnerAddr, ours: InnerAddr) {
+    pub fn handle_resume(
+        &mut self,
+        theirs: impl Into<Option<InnerAddr>>,
+        ours: impl Into<Option<InnerAddr>>,
+    ) {
         if !matches!(self.state, State::Established | State::Reconnecting) {
             return;
         }
-        self.actions
-            .push_back(Action::Send(CallFrame::Ringing { inner: ours }));
-        self.resumed(theirs);
+        self.send(CallFrame::Ringing { inner: ours.into() });
+        self.resumed(theirs.into());
     }
 
     /// The peer answered our `Resume` with where it is.
-    pub fn handle_resumed(&mut self, theirs: InnerAddr) {
+    pub fn handle_resumed(&mut self, theirs: impl Into<Option<InnerAddr>>) {
         if self.state == State::Reconnecting {
-            self.resumed(theirs);
+            self.resumed(theirs.into());
+        }
+    }
+
+    /// Sound still flows although signalling is lost: go on seeking (`CALL-16`).
+    pub fn keep_seeking(&mut self, now: Time) {
+        if self.state != State::Reconnecting {
+            return;
+        }
+        self.give_up = now + RECONNECT;
+        self.deadline = Some((self.give_up, Reason::GiveUp));
+        if self.role == Role::Caller {
+            self.actions.push_back(Action::Redial);
         }
     }
 
     /// The call's stream was lost (`CALL-08`: an answered call is sought, an unanswered one is not).
-    pub fn handle_lost(&mut self, now: Duration) {
+    pub fn handle_lost(&mut self, now: Time) {
         match (self.state, self.role) {
             // One side seeks, the other waits: two seekers would find each other twice.
             (State::Established, role) => {
@@ -279,7 +309,7 @@ impl Leg {
     }
 
     /// Timers (`CALL-04`, `CALL-05`).
-    pub fn handle_timeout(&mut self, now: Duration) {
+    pub fn handle_timeout(&mut self, now: Time) {
         let Some((at, reason)) = self.deadline else {
             return;
         };
@@ -299,7 +329,7 @@ impl Leg {
     }
 
     /// When to be woken, and why.
-    pub const fn poll_timeout(&self) -> Option<(Duration, Reason)> {
+    pub const fn poll_timeout(&self) -> Option<(Time, Reason)> {
         self.deadline
     }
 
@@ -314,18 +344,25 @@ impl Leg {
         self.actions.push_back(Action::Start(media));
     }
 
-    fn resumed(&mut self, theirs: InnerAddr) {
+    fn resumed(&mut self, theirs: Option<InnerAddr>) {
         self.state = State::Established;
         self.deadline = None;
         self.held_by_peer = false;
         if self.held {
-            self.actions
-                .push_back(Action::Send(CallFrame::Hold { on: true }));
+            self.send(CallFrame::Hold { on: true });
         }
-        self.actions.push_back(Action::Prepare(theirs));
+        self.prepare(theirs);
     }
 
-    fn schedule_redial(&mut self, now: Duration) {
+    fn send(&mut self, frame: CallFrame) {
+        self.actions.push_back(Action::Send(frame));
+    }
+
+    fn prepare(&mut self, theirs: Option<InnerAddr>) {
+        self.actions.extend(theirs.map(Action::Prepare));
+    }
+
+    fn schedule_redial(&mut self, now: Time) {
         let next = now + REDIAL;
         self.deadline = Some(if next < self.give_up {
             (next, Reason::Redial)
@@ -338,8 +375,7 @@ impl Leg {
         self.state = State::Ended(reason);
         self.deadline = None;
         if tell {
-            self.actions
-                .push_back(Action::Send(CallFrame::End { reason }));
+            self.send(CallFrame::End { reason });
         }
         self.actions.push_back(Action::Close);
     }

@@ -31,7 +31,7 @@ fn bob() -> Leg {
     Leg::incoming(
         CALL,
         AccountId([1; 32]),
-        Media::OPUS,
+        &[Media::OPUS],
         inner(1),
         inner(2),
         seconds(0),
@@ -72,7 +72,12 @@ fn established() -> (Leg, Leg) {
 #[test]
 fn call_03_late_and_repeated_frames_change_nothing() {
     let (mut alice, _) = established();
-    alice.handle_frame(CallFrame::Ringing { inner: inner(9) }, seconds(2));
+    alice.handle_frame(
+        CallFrame::Ringing {
+            inner: Some(inner(9)),
+        },
+        seconds(2),
+    );
     alice.handle_frame(
         CallFrame::Accept {
             answer: Media::OPUS,
@@ -186,7 +191,9 @@ fn call_09_a_call_found_again_is_the_same_call_and_still_held() {
     bob.handle_resume(inner(3), inner(4));
     assert_eq!(
         bob.poll_action(),
-        Some(Action::Send(CallFrame::Ringing { inner: inner(4) }))
+        Some(Action::Send(CallFrame::Ringing {
+            inner: Some(inner(4))
+        }))
     );
     alice.poll_action();
     alice.handle_resumed(inner(4));
@@ -207,7 +214,7 @@ fn call_10_no_codec_in_common() {
     let bob = Leg::incoming(
         CALL,
         AccountId([1; 32]),
-        silent,
+        &[silent],
         inner(1),
         inner(2),
         seconds(0),
