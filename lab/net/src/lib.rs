@@ -4,11 +4,15 @@
 //! process; nothing touches the machine's own network. Times are [`std::time::Duration`], rates are
 //! bits per second of IP packets, sound is mono `f32` in -1..1.
 
+pub mod align;
 pub mod error;
 pub mod link_model;
 pub mod link_tun;
 pub mod namespace;
 pub mod net;
+pub mod resample;
+pub mod score;
+pub mod stoi;
 
 pub use error::LabError;
 pub use link_model::{DropReason, GilbertElliott, Line, QueueLimit};

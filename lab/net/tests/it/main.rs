@@ -1,4 +1,4 @@
-//! The labs' own tests, one after another, in network namespaces.
+//! The labs' own tests, one after another: emulated links in network namespaces, speech scores.
 //!
 //! A namespace without root needs a user namespace, and that can be entered only before the first
 //! thread: hence a `main` of our own. Where labs are not permitted the tests are skipped with a loud
@@ -10,6 +10,7 @@
 )]
 
 mod link;
+mod speech;
 
 use std::process::ExitCode;
 
@@ -24,15 +25,25 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Labs measure time: they run alone.
     arguments.test_threads = Some(1);
-    let refusal = permitted.err().map(|e| e.to_string());
-    if let Some(reason) = &refusal {
-        eprintln!("\n*** THE NETWORK LABS ARE SKIPPED: {reason} ***\n");
+    let no_lab = permitted.err().map(|e| e.to_string());
+    let mut trials = Vec::new();
+    trials.extend(group(link::TESTS, no_lab));
+    trials.extend(group(speech::TESTS, speech::missing()));
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Tests that share a need; `refusal` says why it is not met here.
+fn group(tests: &[LabTest], refusal: Option<String>) -> Vec<Trial> {
+    if let (Some(reason), Some((first, _))) = (&refusal, tests.first()) {
+        eprintln!(
+            "\n*** {} TESTS ARE SKIPPED, {first} and others: {reason} ***\n",
+            tests.len()
+        );
     }
-    let trials = link::TESTS
+    tests
         .iter()
         .map(|test| trial(*test, refusal.clone()))
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+        .collect()
 }
 
 fn trial((name, body): LabTest, refusal: Option<String>) -> Trial {
