@@ -1,5 +1,7 @@
-//! One-to-one calls. [`leg`] is one call as one side sees it; [`switchboard`] holds all of a device's calls: one at a
-//! time, who is busy, what happens when two people call each other. Spec page: `docs/spec/call.md`.
+//! One-to-one calls. [`calls`] is the machine of a device: one call at a time, who is busy, what happens when two people
+//! call each other, whether sound flows. [`leg`] is the signalling of one call as one side sees it; [`switchboard`] is the
+//! verdict about an invitation. Spec page: `docs/spec/call.md`.
 
+pub mod calls;
 pub mod leg;
 pub mod switchboard;

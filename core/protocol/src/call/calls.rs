@@ -1,0 +1,620 @@
+//! All calls of a device: the machine that a driver talks to. It gives each stream to its call, allows one call at a
+//! time, makes one call of two when both sides call at once, and watches over the sound. A single call's signalling is a
+//! [`Leg`]; the verdict about an invitation is the [`switchboard`](super::switchboard)'s.
+//!
+//! A link is a signalling stream under a number of the driver's choice, never used twice. Sound is a separate concern:
+//! the machine says when to start, hold and stop it and is told whether it flows.
+//!
+//! Outputs: `poll_transmit`, then `poll_event`. Nothing of a call outlives the process, so there is nothing to persist.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use starling_wire::call::{CallFrame, EndReason, Media};
+use starling_wire::ids::{AccountId, CallId};
+use starling_wire::peer::InnerAddr;
+
+use super::leg::{self, Action, Leg, RECONNECT, Role, State};
+use super::switchboard::{Line, Verdict, invitation};
+use crate::machine::{Deadline, Outputs, Time};
+
+/// An answered call without sound ends after this.
+pub const SOUND: Duration = Duration::from_secs(15);
+/// After "you called me too", their call is awaited for this long and answered by itself.
+pub const MERGE: Duration = Duration::from_secs(15);
+
+/// A signalling stream, numbered by the driver.
+pub type LinkId = u64;
+
+/// What a person wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallCommand {
+    /// Call somebody, under a fresh random id. If that person's call rings here, it is answered instead.
+    Start {
+        /// The new call.
+        call: CallId,
+        /// Whom.
+        peer: AccountId,
+    },
+    /// Answer the ringing call.
+    Answer(CallId),
+    /// End, cancel or decline.
+    HangUp(CallId),
+    /// Hold, or come back.
+    Hold(CallId, bool),
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CallRefused {
+    /// One call at a time.
+    #[error("you are in a call already; end it first")]
+    InCall,
+    /// Over, or never was.
+    #[error("there is no such call, or it is over")]
+    NoCall,
+    /// Nothing to answer.
+    #[error("this call does not ring here")]
+    NotRinging,
+}
+
+/// A frame and the link it goes out on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallTransmit {
+    /// The link.
+    pub link: LinkId,
+    /// The frame.
+    pub frame: CallFrame,
+}
+
+/// What the driver is to do or to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallEvent {
+    /// Open a stream to one of the peer's front doors; answer with `handle_opened` or `handle_unreachable`.
+    Dial(CallId, AccountId),
+    /// Bind our inner endpoint (or find it bound) and answer with `handle_bound`. While it is not, the call rings.
+    Bind(CallId),
+    /// The peer's inner endpoint is here: the caller connects to it, the callee lets it in. May come again.
+    PeerInner(CallId, InnerAddr),
+    /// Answered: sound may flow as soon as it is connected. Again after `handle_sound_lost`: connect it anew.
+    StartMedia(CallId, Media),
+    /// Stop or resume sound both ways without closing its connection.
+    HoldMedia(CallId, bool),
+    /// Close the sound's connection, with the code for "ended on purpose".
+    StopMedia(CallId),
+    /// The call looks different now; the last one of a call is `Ended`.
+    Changed(CallView),
+    /// Close this link once what was transmitted on it is flushed.
+    CloseLink(LinkId),
+}
+
+/// A call as a person sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallView {
+    /// The call.
+    pub call: CallId,
+    /// The other side.
+    pub peer: AccountId,
+    /// Who called.
+    pub role: Role,
+    /// Where it stands.
+    pub phase: Phase,
+}
+
+/// Where a call stands, in the words of the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Ours is on its way.
+    Calling,
+    /// It rings: there for the caller, here for the callee.
+    Ringing,
+    /// Answered; sound is being connected.
+    Connecting,
+    /// Sound flows.
+    Established,
+    /// Somebody holds.
+    Held {
+        /// We do.
+        ours: bool,
+        /// They do.
+        theirs: bool,
+    },
+    /// Sound or the other side was lost and is sought.
+    Reconnecting,
+    /// Over.
+    Ended(EndReason),
+}
+
+/// Why the machine wants to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallReason {
+    /// A timer of the signalling.
+    Signalling(leg::Reason),
+    /// No sound since the answer.
+    NoSound,
+    /// Sound was lost and did not come back.
+    SoundLost,
+    /// The other half of a double call did not come.
+    Merge,
+}
+
+/// How the sound's connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SoundEnd {
+    /// It broke.
+    Lost,
+    /// The other side closed it with the code for "ended on purpose".
+    ClosedByPeer,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sound {
+    /// Not answered yet.
+    Off,
+    /// Wanted since the answer.
+    First(Time),
+    /// It flows.
+    On,
+    /// It flowed, and is wanted again.
+    Again(Time),
+}
+
+#[derive(Debug)]
+struct Entry {
+    leg: Leg,
+    link: Option<LinkId>,
+    /// What waits for the link.
+    waiting: Vec<CallFrame>,
+    ours: Option<InnerAddr>,
+    media: Media,
+    sound: Sound,
+    holding: bool,
+    shown: Option<Phase>,
+}
+
+/// All calls of a device.
+#[derive(Debug, Default)]
+pub struct Calls {
+    entries: BTreeMap<CallId, Entry>,
+    links: BTreeMap<LinkId, CallId>,
+    /// Who told us that their call is the one that lives, and until when it is awaited.
+    merging: Option<(AccountId, Time)>,
+    transmits: Outputs<CallTransmit>,
+    events: Outputs<CallEvent>,
+}
+
+impl Calls {
+    /// What a person wants. Returns the call it is about.
+    pub fn handle_command(
+        &mut self,
+        command: CallCommand,
+        now: Time,
+    ) -> Result<CallId, CallRefused> {
+        self.assert_drained();
+        match command {
+            CallCommand::Start { call, peer } => self.start(call, peer, now),
+            CallCommand::Answer(call) => self.answer(call, now),
+            CallCommand::HangUp(call) => {
+                self.merging = None;
+                self.change(call, now, Leg::hang_up)
+            }
+            CallCommand::Hold(call, on) => self.change(call, now, |leg| leg.hold(on)),
+        }
+    }
+
+    /// A frame from `peer` (proved by the connection) on a link. A link's first frame decides what it is for.
+    pub fn handle_frame(&mut self, peer: AccountId, link: LinkId, frame: CallFrame, now: Time) {
+        self.assert_drained();
+        if let Some(call) = self.links.get(&link).copied() {
+            if frame
+                == (CallFrame::End {
+                    reason: EndReason::Merged,
+                })
+            {
+                self.expect_merge(call, now);
+            }
+            let _ = self.change(call, now, |leg| leg.handle_frame(frame, now));
+            return;
+        }
+        match frame {
+            CallFrame::Invite { call, offer, inner } => {
+                self.invited(peer, link, call, (&offer, inner), now);
+            }
+            CallFrame::Resume { call, inner } => self.resumed(peer, link, call, inner, now),
+            // A stream that was refused or replaced may still carry a word.
+            CallFrame::End { .. } => self.events.push(CallEvent::CloseLink(link)),
+            _ => self.refuse(link, EndReason::Protocol),
+        }
+    }
+
+    /// The stream asked for by [`CallEvent::Dial`] is open.
+    pub fn handle_opened(&mut self, call: CallId, link: LinkId, now: Time) {
+        self.assert_drained();
+        let Some(entry) = self.entries.get_mut(&call) else {
+            // Hung up meanwhile.
+            self.events.push(CallEvent::CloseLink(link));
+            return;
+        };
+        if let Some(old) = entry.link.replace(link) {
+            self.links.remove(&old);
+            self.events.push(CallEvent::CloseLink(old));
+        }
+        self.links.insert(link, call);
+        if entry.leg.state() == State::Reconnecting {
+            let inner = entry.ours.clone();
+            entry.waiting = vec![CallFrame::Resume { call, inner }];
+        }
+        for frame in std::mem::take(&mut entry.waiting) {
+            self.transmits.push(CallTransmit { link, frame });
+        }
+        self.settle(call, now);
+    }
+
+    /// No stream could be opened.
+    pub fn handle_unreachable(&mut self, call: CallId, now: Time) {
+        self.assert_drained();
+        let _ = self.change(call, now, |leg| leg.handle_unreachable(now));
+    }
+
+    /// A link ended, whoever ended it.
+    pub fn handle_lost(&mut self, link: LinkId, now: Time) {
+        self.assert_drained();
+        let Some(call) = self.links.remove(&link) else {
+            return;
+        };
+        if let Some(entry) = self.entries.get_mut(&call) {
+            entry.link = None;
+        }
+        let _ = self.change(call, now, |leg| leg.handle_lost(now));
+    }
+
+    /// Our inner endpoint for this call is bound, or was bound anew. The peer is told, with the invitation if that waits.
+    pub fn handle_bound(&mut self, call: CallId, ours: InnerAddr) {
+        self.assert_drained();
+        let Some(entry) = self.entries.get_mut(&call) else {
+            return;
+        };
+        entry.ours = Some(ours.clone());
+        let invitation = entry.waiting.iter_mut().find_map(|frame| match frame {
+            CallFrame::Invite { inner, .. } => Some(inner),
+            _ => None,
+        });
+        match (invitation, entry.link) {
+            (Some(inner), _) => *inner = Some(ours),
+            (None, Some(link)) => self.transmits.push(CallTransmit {
+                link,
+                frame: CallFrame::Inner { inner: ours },
+            }),
+            // Reconnecting: `Resume` or the answer to it will say it.
+            (None, None) => {}
+        }
+    }
+
+    /// The sound's connection is up.
+    pub fn handle_sound(&mut self, call: CallId, now: Time) {
+        self.assert_drained();
+        if let Some(entry) = self.entries.get_mut(&call)
+            && entry.sound != Sound::Off
+        {
+            entry.sound = Sound::On;
+        }
+        self.settle(call, now);
+    }
+
+    /// The sound's connection ended.
+    pub fn handle_sound_lost(&mut self, call: CallId, end: SoundEnd, now: Time) {
+        self.assert_drained();
+        let Some(entry) = self.entries.get_mut(&call) else {
+            return;
+        };
+        // CALL-17: with signalling gone, the way the sound ended is how a hang-up is heard.
+        if end == SoundEnd::ClosedByPeer && entry.leg.state() == State::Reconnecting {
+            let _ = self.change(call, now, |leg| leg.end_for(EndReason::HungUp));
+            return;
+        }
+        if entry.sound == Sound::On {
+            entry.sound = Sound::Again(now + RECONNECT);
+            let media = entry.media;
+            self.events.push(CallEvent::StartMedia(call, media));
+        }
+        self.settle(call, now);
+    }
+
+    /// Timers.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.assert_drained();
+        if self.merging.is_some_and(|(_, until)| until <= now) {
+            self.merging = None;
+        }
+        let calls: Vec<CallId> = self.entries.keys().copied().collect();
+        for call in calls {
+            self.time_out(call, now);
+        }
+    }
+
+    /// When to be woken, and why.
+    pub fn poll_timeout(&self) -> Option<Deadline<CallReason>> {
+        let merge = self
+            .merging
+            .map(|(_, until)| Deadline::new(until, CallReason::Merge));
+        let of_calls = self.entries.values().flat_map(|entry| {
+            let signalling = entry.leg.poll_timeout();
+            let sound = match entry.sound {
+                Sound::Off | Sound::On => None,
+                Sound::First(at) => Some(Deadline::new(at, CallReason::NoSound)),
+                Sound::Again(at) => Some(Deadline::new(at, CallReason::SoundLost)),
+            };
+            let signalling =
+                signalling.map(|(at, reason)| Deadline::new(at, CallReason::Signalling(reason)));
+            [signalling, sound]
+        });
+        Deadline::earliest(of_calls.chain([merge]))
+    }
+
+    /// The next frame to send.
+    pub fn poll_transmit(&mut self) -> Option<CallTransmit> {
+        self.transmits.pop()
+    }
+
+    /// The next thing to do or to show.
+    pub fn poll_event(&mut self) -> Option<CallEvent> {
+        self.events.pop()
+    }
+
+    /// The calls that are not over.
+    pub fn views(&self) -> Vec<CallView> {
+        self.entries.values().map(Entry::view).collect()
+    }
+
+    /// Whether a contact's inner endpoint may bring sound for this call.
+    pub fn expects_sound(&self, call: CallId, peer: AccountId) -> bool {
+        self.entries
+            .get(&call)
+            .is_some_and(|entry| entry.leg.peer() == peer)
+    }
+
+    fn start(&mut self, call: CallId, peer: AccountId, now: Time) -> Result<CallId, CallRefused> {
+        let rings_here = |entry: &&Entry| {
+            entry.leg.peer() == peer
+                && (entry.leg.role(), entry.leg.state()) == (Role::Callee, State::Ringing)
+        };
+        if let Some(ringing) = self.entries.values().find(rings_here) {
+            let ringing = ringing.leg.call();
+            return self.answer(ringing, now);
+        }
+        if !self.entries.is_empty() {
+            return Err(CallRefused::InCall);
+        }
+        self.merging = None;
+        self.entries
+            .insert(call, Entry::new(Leg::outgoing(call, peer, None, now), None));
+        self.events.push(CallEvent::Bind(call));
+        self.events.push(CallEvent::Dial(call, peer));
+        self.settle(call, now);
+        Ok(call)
+    }
+
+    fn answer(&mut self, call: CallId, now: Time) -> Result<CallId, CallRefused> {
+        let entry = self.entries.get(&call).ok_or(CallRefused::NoCall)?;
+        if (entry.leg.role(), entry.leg.state()) != (Role::Callee, State::Ringing) {
+            return Err(CallRefused::NotRinging);
+        }
+        self.change(call, now, Leg::answer)
+    }
+
+    fn invited(
+        &mut self,
+        peer: AccountId,
+        link: LinkId,
+        call: CallId,
+        (offer, theirs): (&[Media], Option<InnerAddr>),
+        now: Time,
+    ) {
+        // CALL-14: their refusal of our half may overtake the invitation to theirs.
+        let merging = self
+            .merging
+            .take_if(|(from, until)| *from == peer && now < *until);
+        let lines: Vec<Line> = self.entries.values().map(Entry::line).collect();
+        let verdict = invitation(&lines, call, peer);
+        match verdict {
+            Verdict::Refuse(reason) => return self.refuse(link, reason),
+            Verdict::Ring => {}
+            Verdict::Merge(ours) => {
+                let _ = self.change(ours, now, |leg| leg.end_for(EndReason::Merged));
+            }
+            Verdict::Replace(old) => {
+                let _ = self.change(old, now, |leg| leg.end_for(EndReason::Lost));
+            }
+        }
+        let leg = Leg::incoming(call, peer, offer, theirs, None, now);
+        self.links.insert(link, call);
+        self.entries.insert(call, Entry::new(leg, Some(link)));
+        self.events.push(CallEvent::Bind(call));
+        self.settle(call, now);
+        if merging.is_some() || matches!(verdict, Verdict::Merge(_)) {
+            let _ = self.change(call, now, Leg::answer);
+        }
+    }
+
+    fn resumed(
+        &mut self,
+        peer: AccountId,
+        link: LinkId,
+        call: CallId,
+        theirs: Option<InnerAddr>,
+        now: Time,
+    ) {
+        // CALL-09: only the caller seeks, and only a call that was answered.
+        let entry = self.entries.get_mut(&call).filter(|entry| {
+            entry.leg.peer() == peer
+                && entry.leg.role() == Role::Callee
+                && matches!(entry.leg.state(), State::Established | State::Reconnecting)
+        });
+        let Some(entry) = entry else {
+            return self.refuse(link, EndReason::Lost);
+        };
+        if let Some(old) = entry.link.replace(link) {
+            self.links.remove(&old);
+            self.events.push(CallEvent::CloseLink(old));
+        }
+        self.links.insert(link, call);
+        let ours = entry.ours.clone();
+        let _ = self.change(call, now, |leg| leg.handle_resume(theirs, ours));
+    }
+
+    fn refuse(&mut self, link: LinkId, reason: EndReason) {
+        let frame = CallFrame::End { reason };
+        self.transmits.push(CallTransmit { link, frame });
+        self.events.push(CallEvent::CloseLink(link));
+    }
+
+    fn expect_merge(&mut self, call: CallId, now: Time) {
+        let ours = self.entries.get(&call).filter(|entry| {
+            entry.leg.role() == Role::Caller
+                && matches!(entry.leg.state(), State::Calling | State::Ringing)
+        });
+        if let Some(entry) = ours {
+            self.merging = Some((entry.leg.peer(), now + MERGE));
+        }
+    }
+
+    fn time_out(&mut self, call: CallId, now: Time) {
+        let Some(entry) = self.entries.get(&call) else {
+            return;
+        };
+        let silent = match entry.sound {
+            Sound::First(at) if at <= now => Some(EndReason::NoMedia),
+            Sound::Again(at) if at <= now => Some(EndReason::Lost),
+            _ => None,
+        };
+        let sound_flows = entry.sound == Sound::On;
+        let due = entry.leg.poll_timeout();
+        let _ = self.change(call, now, |leg| match (silent, due) {
+            (Some(reason), _) => leg.end_for(reason),
+            // CALL-16: nobody is lost while they are heard.
+            (None, Some((at, leg::Reason::GiveUp))) if at <= now && sound_flows => {
+                leg.keep_seeking(now);
+            }
+            _ => leg.handle_timeout(now),
+        });
+    }
+
+    /// Lets `input` change the call's leg and carries out what follows.
+    fn change(
+        &mut self,
+        call: CallId,
+        now: Time,
+        input: impl FnOnce(&mut Leg),
+    ) -> Result<CallId, CallRefused> {
+        let entry = self.entries.get_mut(&call).ok_or(CallRefused::NoCall)?;
+        input(&mut entry.leg);
+        self.settle(call, now);
+        Ok(call)
+    }
+
+    /// Carries out the leg's actions, shows what changed, forgets what is over.
+    fn settle(&mut self, call: CallId, now: Time) {
+        let Some(entry) = self.entries.get_mut(&call) else {
+            return;
+        };
+        while let Some(action) = entry.leg.poll_action() {
+            match action {
+                Action::Send(frame) => match entry.link {
+                    Some(link) => self.transmits.push(CallTransmit { link, frame }),
+                    None if entry.leg.state() == State::Calling => entry.waiting.push(frame),
+                    // Lost: `Resume` and its answer say how things stand.
+                    None => {}
+                },
+                Action::Prepare(inner) => self.events.push(CallEvent::PeerInner(call, inner)),
+                Action::Start(media) => {
+                    entry.media = media;
+                    entry.sound = Sound::First(now + SOUND);
+                    self.events.push(CallEvent::StartMedia(call, media));
+                }
+                Action::Redial => self.events.push(CallEvent::Dial(call, entry.leg.peer())),
+                Action::Close => {}
+            }
+        }
+        let holding = !entry.leg.is_over() && entry.leg.holds() != (false, false);
+        if holding != entry.holding && !entry.leg.is_over() {
+            entry.holding = holding;
+            self.events.push(CallEvent::HoldMedia(call, holding));
+        }
+        let view = entry.view();
+        if entry.shown != Some(view.phase) {
+            entry.shown = Some(view.phase);
+            self.events.push(CallEvent::Changed(view));
+        }
+        if entry.leg.is_over() {
+            self.forget(call);
+        }
+    }
+
+    fn forget(&mut self, call: CallId) {
+        let Some(entry) = self.entries.remove(&call) else {
+            return;
+        };
+        if entry.sound != Sound::Off {
+            self.events.push(CallEvent::StopMedia(call));
+        }
+        if let Some(link) = entry.link {
+            self.links.remove(&link);
+            self.events.push(CallEvent::CloseLink(link));
+        }
+    }
+
+    fn assert_drained(&self) {
+        self.transmits.assert_drained();
+        self.events.assert_drained();
+    }
+}
+
+impl Entry {
+    const fn new(leg: Leg, link: Option<LinkId>) -> Self {
+        Self {
+            leg,
+            link,
+            waiting: Vec::new(),
+            ours: None,
+            media: Media::OPUS,
+            sound: Sound::Off,
+            holding: false,
+            shown: None,
+        }
+    }
+
+    fn line(&self) -> Line {
+        Line {
+            call: self.leg.call(),
+            peer: self.leg.peer(),
+            role: self.leg.role(),
+            state: self.leg.state(),
+        }
+    }
+
+    fn view(&self) -> CallView {
+        CallView {
+            call: self.leg.call(),
+            peer: self.leg.peer(),
+            role: self.leg.role(),
+            phase: self.phase(),
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        let (ours, theirs) = self.leg.holds();
+        match (self.leg.state(), self.sound) {
+            (State::Ended(reason), _) => Phase::Ended(reason),
+            (State::Calling, _) => Phase::Calling,
+            (State::Ringing, _) => Phase::Ringing,
+            (_, Sound::Again(_)) => Phase::Reconnecting,
+            (State::Reconnecting, sound) if sound != Sound::On => Phase::Reconnecting,
+            (_, Sound::Off | Sound::First(_)) => Phase::Connecting,
+            (_, Sound::On) if ours || theirs => Phase::Held { ours, theirs },
+            (_, Sound::On) => Phase::Established,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
