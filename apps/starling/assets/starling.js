@@ -88,7 +88,7 @@ function fragments(html) {
 }
 
 function patch(html) {
-  const focused = document.activeElement?.id;
+  const focused = document.activeElement;
   const below = atBottom();
   let added = null;
   for (const fresh of fragments(html)) {
@@ -98,7 +98,10 @@ function patch(html) {
     if (!list) continue;
     if (list === log) { list.append(fresh); added = fresh; } else list.prepend(fresh);
   }
-  if (focused && document.activeElement === document.body) at(focused)?.focus();
+  // What had the focus may be gone (an answered call's button): the keyboard must not fall back to the page's start.
+  if (focused !== document.body && document.activeElement === document.body) {
+    ((focused.id && at(focused.id)) || text || at("main")).focus({ preventScroll: true });
+  }
   headings();
   titleBadge();
   if (added) arrived(added, below);
@@ -145,11 +148,12 @@ function titleBadge() {
 // --- The event stream, with growing pauses between attempts -----------------------------------------------------------
 
 let pause = 500;
+let stream = null;
 
 function listen() {
   const query = new URLSearchParams({ page: page.page });
   if (page.with) query.set("with", page.with);
-  const stream = new EventSource("live?" + query);
+  stream = new EventSource("live?" + query);
   stream.addEventListener("open", () => { pause = 500; at("lost").hidden = true; });
   stream.addEventListener("patch", (event) => patch(JSON.parse(event.data)));
   stream.addEventListener("log", (event) => { if (log && !history_shown()) newestPage(JSON.parse(event.data)); });
@@ -169,7 +173,12 @@ function listen() {
 // A page of the past (opened without script, or from a bookmark) is not mixed with the newest messages.
 function history_shown() { return new URLSearchParams(location.search).has("before"); }
 
-if (page.page !== undefined) listen();
+if (page.page !== undefined) {
+  listen();
+  // A browser keeps left pages alive for a while, and allows few connections to one server.
+  addEventListener("pagehide", () => stream.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+}
 
 // --- The log: stay at the bottom, page upwards, mark as read ----------------------------------------------------------
 
@@ -226,6 +235,10 @@ if (scroller) {
     if (link && scroller.scrollTop < 200) pageUp(link);
   }, { passive: true });
   addEventListener("focus", markRead);
+  // A window that changes its size (a keyboard on the screen, the call bar) keeps the newest message in sight.
+  let wasBelow = true;
+  scroller.addEventListener("scroll", () => { wasBelow = atBottom(); }, { passive: true });
+  new ResizeObserver(() => { if (wasBelow) toBottom(); }).observe(scroller);
 }
 
 // --- The composer: Enter sends, Shift+Enter breaks the line, a draft per chat -------------------------------------------

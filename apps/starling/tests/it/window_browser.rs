@@ -22,6 +22,7 @@ async fn a_newcomer_makes_an_account_adds_a_contact_and_writes() {
         enter(browser, stage);
         browser.wait_for("document.querySelector('h1').innerText === 'Welcome to Starling'");
         assert_eq!(browser.unnamed_controls(), Vec::<String>::new());
+        keep("first-run", &browser.picture());
         browser.type_text("Alice");
         browser.press("Enter", 0);
         browser.wait_for("document.querySelector('h1').innerText.startsWith('Hello, Alice')");
@@ -95,6 +96,7 @@ async fn changes_arrive_without_losing_what_is_being_written() {
         browser.wait_for(
             "document.querySelector('#ringing')?.innerText.includes('Carol is calling you')",
         );
+        keep("ringing", &browser.picture());
         browser.click("#ringing button.answer");
         wait_until(|| {
             stage
@@ -189,7 +191,9 @@ async fn it_looks_right_in_both_themes_and_in_a_narrow_window() {
             "account",
         ];
         for (at, page) in pages.iter().enumerate() {
-            browser.eval(&format!("location.href = {page:?}; 0"));
+            browser.eval(&format!(
+                "setTimeout(() => {{ location.href = {page:?}; }}); 0"
+            ));
             let name = if at == 0 {
                 ""
             } else {
@@ -221,7 +225,9 @@ async fn it_looks_right_in_both_themes_and_in_a_narrow_window() {
             }
             browser.look(WIDE.0, WIDE.1, "light");
         }
-        browser.eval(&format!("location.href = {chat:?}; 0"));
+        browser.eval(&format!(
+            "setTimeout(() => {{ location.href = {chat:?}; }}); 0"
+        ));
         browser.wait_for("document.readyState === 'complete' && document.querySelector('#chat')");
         browser.look(1000, 640, "light");
         std::thread::sleep(std::time::Duration::from_millis(200));

@@ -107,6 +107,16 @@ impl Browser {
 
     /// Calls a method and waits for its answer.
     pub fn call(&mut self, method: &str, params: Value) -> Value {
+        self.try_call(method, params, PATIENCE)
+            .unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    fn try_call(
+        &mut self,
+        method: &str,
+        params: Value,
+        patience: Duration,
+    ) -> Result<Value, String> {
         self.next += 1;
         let mut message = json!({ "id": self.next, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -114,32 +124,37 @@ impl Browser {
         }
         let mut bytes = message.to_string().into_bytes();
         bytes.push(0);
-        self.commands.write_all(&bytes).unwrap();
-        let until = Instant::now() + PATIENCE;
+        self.commands
+            .write_all(&bytes)
+            .map_err(|error| error.to_string())?;
+        let until = Instant::now() + patience;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let answer = self
-                .messages
-                .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("{method}: chromium does not answer"));
-            if answer["id"] == json!(self.next) {
-                assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-                return answer["result"].clone();
+            let answer = self.messages.recv_timeout(left);
+            let answer = answer.map_err(|_| "chromium does not answer".to_owned())?;
+            if answer["id"] != json!(self.next) {
+                self.note(&answer);
+                continue;
             }
-            self.note(&answer);
+            if !answer["error"].is_null() {
+                return Err(answer["error"].to_string());
+            }
+            return Ok(answer["result"].clone());
         }
     }
 
     fn note(&mut self, event: &Value) {
         let words = match event["method"].as_str() {
             Some("Runtime.exceptionThrown") => &event["params"]["exceptionDetails"],
-            Some("Log.entryAdded") => &event["params"]["entry"],
+            Some("Log.entryAdded") if event["params"]["entry"]["level"] != "verbose" => {
+                &event["params"]["entry"]
+            }
             _ => return,
         };
         self.console.push(words.to_string());
     }
 
-    /// Goes to an address.
+    /// Goes to an address, as if it was typed.
     pub fn open(&mut self, url: &str) {
         self.call("Page.navigate", json!({ "url": url }));
     }
@@ -163,7 +178,8 @@ impl Browser {
             format!("(() => {{ try {{ return !!({expression}); }} catch {{ return false; }} }})()");
         while Instant::now() < until {
             let params = json!({ "expression": guarded, "returnByValue": true });
-            if self.call("Runtime.evaluate", params)["result"]["value"] == json!(true) {
+            let answer = self.try_call("Runtime.evaluate", params, Duration::from_secs(2));
+            if answer.is_ok_and(|answer| answer["result"]["value"] == json!(true)) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(40));

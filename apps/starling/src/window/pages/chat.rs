@@ -84,6 +84,7 @@ pub fn page(shell: &Shell, contact: &Contact, log: &Log) -> Markup {
 /// Name, presence and what can be done; replaced by the event stream.
 pub fn head(shell: &Shell, contact: &Contact) -> Markup {
     let agreed = contact.relation == Relation::Contact;
+    let in_call = shell.calls.iter().any(|call| call.contact == contact.id);
     html! {
         header.chat-head id="chat-head" {
             a.back href="./" aria-label="Back to contacts" { (icon(Icon::Back)) }
@@ -95,7 +96,7 @@ pub fn head(shell: &Shell, contact: &Contact) -> Markup {
                     @if contact.waiting > 0 { " · " (words::count(contact.waiting, "message")) " waiting" }
                 }
             }
-            @if agreed {
+            @if agreed && !in_call {
                 (button(shell, "call-start", &[("who", &contact.id)], "call", html! { (icon(Icon::Call)) "Call" }))
             }
             a.icon-button href={ "contact?with=" (words::encoded(&contact.id)) } aria-label={ "About " (words::plain(contact.title())) } {

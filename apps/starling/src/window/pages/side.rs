@@ -144,7 +144,10 @@ fn row(contact: &Contact, shell: &Shell, looking: &Looking) -> Markup {
                 span.name { (words::name(contact.title())) }
                 span.line {
                     span class={ "presence " (words::presence_class(contact)) } { (words::presence(contact)) }
-                    @if let Some(text) = &contact.last_text { bdi.last { (words::plain(text)) } }
+                    @if let Some(text) = &contact.last_text {
+                        span aria-hidden="true" { "·" }
+                        bdi.last { (words::plain(text)) }
+                    }
                 }
             }
             span.marks {

@@ -148,7 +148,7 @@ pub fn presence(contact: &Contact) -> &'static str {
         (Relation::Blocked, _) => "Blocked",
         (Relation::Contact, Presence::Online) => "Online",
         (Relation::Contact, Presence::Offline) => "Offline",
-        (Relation::Contact, Presence::Unknown) => "Not known if online",
+        (Relation::Contact, Presence::Unknown) => "Presence unknown",
     }
 }
 
