@@ -118,7 +118,7 @@ impl Pull {
 }
 
 /// Names that other systems reserve, whatever their ending.
-const RESERVED: [&str; 4] = ["con", "prn", "aux", "nul"];
+const RESERVED: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
 const FALLBACK: &str = "file";
 
 /// A name from outside made harmless (`FILE-03`): no folder, no hidden file, no control or direction characters, nothing
@@ -130,7 +130,7 @@ pub fn safe_file_name(name: &str) -> String {
         .filter(|c| !is_invisible(*c))
         .map(|c| if is_forbidden(c) { '_' } else { c })
         .collect();
-    let trimmed = mapped.trim_matches(|c: char| c == '.' || c.is_whitespace());
+    let trimmed = mapped.trim_matches(is_edge);
     let name = if trimmed.is_empty() {
         FALLBACK
     } else {
@@ -152,12 +152,13 @@ pub fn numbered_name(name: &str, number: u32) -> String {
     let (stem, ending) = split_ending(name);
     let suffix = format!(" ({number}){ending}");
     let room = FILE_NAME_MAX.saturating_sub(suffix.len());
-    format!("{}{suffix}", cut(stem, room))
+    format!("{}{suffix}", cut(stem, room).trim_end())
 }
 
 const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{61c}')
+    matches!(c, '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 const fn is_forbidden(c: char) -> bool {
@@ -172,8 +173,9 @@ fn is_reserved(name: &str) -> bool {
         .trim_end()
         .to_ascii_lowercase();
     let numbered = |prefix: &str| {
-        stem.strip_prefix(prefix)
-            .is_some_and(|rest| rest.len() == 1 && rest.as_bytes()[0].is_ascii_digit())
+        let mut rest = stem.strip_prefix(prefix).unwrap_or_default().chars();
+        let digit = |c: char| c.is_ascii_digit() || matches!(c, '¹' | '²' | '³');
+        rest.next().is_some_and(digit) && rest.next().is_none()
     };
     RESERVED.contains(&stem.as_str()) || numbered("com") || numbered("lpt")
 }
@@ -191,7 +193,17 @@ fn shortened(name: &str, max: usize) -> String {
         return name.to_owned();
     }
     let (stem, ending) = split_ending(name);
-    format!("{}{ending}", cut(stem, max - ending.len()))
+    let stem = cut(stem, max - ending.len());
+    if ending.is_empty() {
+        // The cut may have bared what other systems drop.
+        return stem.trim_end_matches(is_edge).to_owned();
+    }
+    format!("{stem}{ending}")
+}
+
+/// What a name neither begins nor ends with: hidden here, dropped elsewhere.
+fn is_edge(c: char) -> bool {
+    c == '.' || c.is_whitespace()
 }
 
 fn cut(text: &str, max: usize) -> &str {
@@ -202,19 +214,109 @@ fn cut(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
+/// Fuzz bodies: any bytes as frames of this protocol, any text as a name.
+#[doc(hidden)]
+pub mod fuzz {
+    use super::*;
+    use crate::frame;
+
+    /// Frames of the control stream and of a pull.
+    pub fn fuzz_file(data: &[u8]) {
+        if let Ok(FileFrame::Offer(offer)) = frame::decode_body(data, FILE_FRAME_MAX)
+            && offer.check().is_ok()
+        {
+            fuzz_name(offer.name.as_bytes());
+        }
+        if let Ok(pull) = frame::decode_body::<Pull>(data, FILE_FRAME_MAX) {
+            let _ = pull.check(pull.start);
+            let _ = pull.check(pull.end);
+        }
+        let _ = frame::decode_body::<PullAnswer>(data, FILE_FRAME_MAX);
+    }
+
+    /// Names; what they must never be is asserted.
+    pub fn fuzz_name(data: &[u8]) {
+        let safe = safe_file_name(&String::from_utf8_lossy(data));
+        assert_safe(&safe);
+        assert_eq!(safe_file_name(&safe), safe, "safe names stay as they are");
+        assert_safe(&numbered_name(&safe, 2));
+    }
+
+    fn assert_safe(name: &str) {
+        assert!(!name.is_empty() && name.len() <= FILE_NAME_MAX, "{name:?}");
+        assert!(!name.contains(['/', '\\']), "{name:?}");
+        assert!(
+            !name.chars().any(|c| c.is_control() || is_invisible(c)),
+            "{name:?}"
+        );
+        assert!(
+            !name.starts_with(is_edge) && !name.ends_with(is_edge),
+            "{name:?}"
+        );
+        assert!(!is_reserved(name), "{name:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame;
     use proptest::prelude::*;
+
+    fn file_frame() -> impl Strategy<Value = FileFrame> {
+        let states = [
+            ReceiverState::Offered,
+            ReceiverState::Accepted,
+            ReceiverState::Declined,
+            ReceiverState::Done,
+            ReceiverState::Failed,
+        ];
+        let id = || any::<[u8; 16]>().prop_map(TransferId);
+        let offer = (
+            id(),
+            "[ -~é名]{0,80}",
+            0..=FILE_SIZE_MAX,
+            any::<[u8; 32]>(),
+            any::<u64>(),
+        );
+        prop_oneof![
+            offer.prop_map(|(id, name, size, root, sent_at)| {
+                FileFrame::Offer(Offer {
+                    id,
+                    name,
+                    size,
+                    root,
+                    sent_at,
+                })
+            }),
+            (id(), prop::sample::select(states.to_vec()))
+                .prop_map(|(id, state)| FileFrame::State { id, state }),
+            id().prop_map(|id| FileFrame::Withdraw { id }),
+        ]
+    }
 
     proptest! {
         #[test]
-        fn file_03_no_name_escapes_hides_or_overflows(name in "\\PC{0,300}|[./\\\\a-z\u{202e}\u{0} ]{0,40}") {
-            let safe = safe_file_name(&name);
-            prop_assert!(!safe.is_empty() && safe.len() <= FILE_NAME_MAX, "{safe:?}");
-            prop_assert!(!safe.contains(['/', '\\', '\u{0}', '\u{202e}']), "{safe:?}");
-            prop_assert!(!safe.starts_with('.') && !safe.starts_with(' '), "{safe:?}");
-            prop_assert_eq!(safe_file_name(&safe), safe.clone(), "safe names stay as they are");
+        fn file_01_frames_round_trip_within_their_bound(frame in file_frame(), start: u64, end: u64) {
+            let bytes = frame::encode_body(&frame);
+            prop_assert!(bytes.len() <= FILE_FRAME_MAX);
+            prop_assert_eq!(frame::decode_body::<FileFrame>(&bytes, FILE_FRAME_MAX).unwrap(), frame);
+            let pull = Pull { id: TransferId([1; 16]), start, end };
+            let bytes = frame::encode_body(&pull);
+            prop_assert_eq!(frame::decode_body::<Pull>(&bytes, FILE_FRAME_MAX).unwrap(), pull);
+        }
+
+        #[test]
+        fn file_03_no_name_escapes_hides_or_overflows(
+            name in "\\PC{0,300}|[./\\\\a-z\u{202e}\u{0} ]{0,40}|[a. ]{240,300}|(CON|nul|lpt¹)[ .a]{0,3}",
+        ) {
+            fuzz::fuzz_name(name.as_bytes());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            fuzz::fuzz_file(&bytes);
+            fuzz::fuzz_name(&bytes);
         }
 
         #[test]
@@ -277,6 +379,11 @@ mod tests {
             ("", "file"),
             ("CON.txt", "_CON.txt"),
             ("lpt1", "_lpt1"),
+            ("COM².log", "_COM².log"),
+            ("nul .txt", "_nul .txt"),
+            ("company.txt", "company.txt"),
+            ("bill.pdf. .", "bill.pdf"),
+            ("two\u{2028}lines", "twolines"),
             ("photo\u{202e}gpj.exe", "photogpj.exe"),
             ("a\nb", "ab"),
             ("what?.txt", "what_.txt"),
@@ -291,5 +398,11 @@ mod tests {
         assert_eq!(numbered_name("report.pdf", 1), "report.pdf");
         assert_eq!(numbered_name("report.pdf", 2), "report (2).pdf");
         assert_eq!(numbered_name("README", 3), "README (3)");
+        let long = safe_file_name(&format!("{}.pdf", "é".repeat(300)));
+        let second = numbered_name(&long, 2);
+        assert!(
+            long.ends_with("é.pdf") && second.ends_with("é (2).pdf"),
+            "{second}"
+        );
     }
 }

@@ -1,0 +1,4 @@
+//! Everything that comes from outside, fed with what should not come.
+
+mod fuzz;
+mod mutator;
