@@ -134,13 +134,11 @@ impl World {
 
     fn connect_sound(&mut self) {
         let [alice, bob] = self.wants_sound;
-        if self.network && alice.is_some() && alice == bob {
+        if let Some(call) = alice.filter(|call| self.network && bob == Some(*call)) {
             for who in [0, 1] {
-                if self.sound[who] != alice {
-                    self.sound[who] = alice;
-                    self.devices[who]
-                        .calls
-                        .handle_sound(alice.expect("checked above"), self.now);
+                if self.sound[who] != Some(call) {
+                    self.sound[who] = Some(call);
+                    self.devices[who].calls.handle_sound(call, self.now);
                     self.carry_out(who);
                 }
             }
