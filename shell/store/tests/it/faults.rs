@@ -164,6 +164,82 @@ fn every_table_is_strict() {
     assert_eq!(loose, [""; 0]);
 }
 
+const FULL: &str = "STARLING_TEST_FULL_DISK";
+
+/// Not a test of its own: runs on a file system of 3 MiB that [`on_a_full_file_system_nothing_is_lost`] makes.
+#[test]
+fn writer_on_a_small_disk() {
+    let Some(disk) = std::env::var_os(FULL) else {
+        return;
+    };
+    let disk = Path::new(&disk);
+    let filler = disk.join("filler");
+    fs::write(&filler, vec![0; 1 << 20]).unwrap();
+    let profile = disk.join("profile");
+    let mut store = Store::open(&profile).unwrap();
+    store
+        .write(|tx| contacts::put(tx, &contact(ALICE, "Alice")))
+        .unwrap();
+    let store = StoreHandle::start(store).unwrap();
+    let big = "x".repeat(16 * 1024);
+    let write = |number| {
+        let text = big.clone();
+        store.write(move |tx| messages::insert_outgoing(tx, ALICE, &message(number, &text), NOW))
+    };
+    let mut stored = 0;
+    let full = loop {
+        match write(stored) {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+        assert!(stored < 1_000, "the disk never filled up");
+    };
+    assert_eq!(full, StoreError::Full);
+    assert_eq!(write(stored), Err(StoreError::Full), "still");
+    fs::remove_file(&filler).unwrap();
+    write(stored).unwrap();
+    drop(store);
+    let store = Store::open(&profile).unwrap();
+    let (pending, _) = store
+        .read(|tx| outbox::pending(tx, ALICE, None, 10_000))
+        .unwrap();
+    assert_eq!(pending.len() as u64, stored + 1);
+    println!("all {} messages are there", stored + 1);
+}
+
+#[test]
+fn on_a_full_file_system_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=3m,mode=700 starling \"$1\" && shift && exec \"$@\"";
+    let made = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
+        .arg(dir.path())
+        .arg(std::env::current_exe().unwrap())
+        .args(["faults::writer_on_a_small_disk", "--exact", "--nocapture"])
+        .env(FULL, dir.path())
+        .output();
+    let output = made.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !said.contains("running 1 test") {
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+            "{why}"
+        );
+        println!("SKIPPED: no namespace may be made here: {why}");
+        return;
+    }
+    assert!(said.contains("messages are there"), "{said}");
+}
+
 const CHILD: &str = "STARLING_TEST_KILLED_WRITER";
 
 /// Not a test of its own: the process that [`killed_in_the_middle_of_a_write`] starts and kills. It says each number
