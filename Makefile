@@ -1,0 +1,46 @@
+# The commands of the project. Each installs what it needs by scripts/setup, which says what and why.
+# Everything is built in one folder outside the clone: $CARGO_TARGET_DIR, else starling/target in the cache folder.
+
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starling/target
+# Debian keeps nft out of an ordinary user's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.PHONY: help run test demo bench long fmt clean-target
+
+help:
+	@echo "make run           build Starling and open it"
+	@echo "make test          formatting, lints and every test"
+	@echo "make demo          a supernode, Alice and Bob meet, chat, call and send a file"
+	@echo "make bench         the benchmarks (release build)"
+	@echo "make long          the long benchmarks: kills, soaks, big simulations (release build)"
+	@echo "make fmt           format the code"
+	@echo "make clean-target  remove what was built: $(CARGO_TARGET_DIR)"
+
+run:
+	@scripts/setup run
+	cargo run --locked -p starling
+
+# The short checks stand first. Every step must pass.
+test:
+	@scripts/setup test
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo xtask test
+
+demo:
+	@scripts/setup demo
+	cargo run --locked -p starling-lab-net --bin demo
+
+bench:
+	@scripts/setup bench
+	cargo run --locked --release -p starling-lab-net --bin bench
+
+long:
+	@scripts/setup bench
+	cargo run --locked --release -p starling-lab-net --bin bench -- --long
+
+fmt:
+	cargo fmt --all
+
+clean-target:
+	cargo clean
