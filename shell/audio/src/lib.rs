@@ -1,1 +1,22 @@
-//! (skeleton)
+//! Sound: the Opus codec, WAV files, and the system's microphone and speaker. All sound that passes through here is mono,
+//! 32-bit float between -1 and 1, at 48 kHz, in frames of 20 ms (960 samples). The only crate with unsafe code, all of it
+//! in `opus/ffi.rs`.
+
+pub mod fuzz;
+pub mod opus;
+mod resample;
+pub mod wav;
+
+/// Samples per second of all sound inside Starling.
+const SAMPLE_RATE: u32 = 48_000;
+/// Samples in one frame: 20 ms.
+const FRAME_SAMPLES: usize = 960;
+
+/// What is not a number becomes silence, what is too loud becomes as loud as can be.
+fn tame(sample: f32) -> f32 {
+    if sample.is_finite() {
+        sample.clamp(-1.0, 1.0)
+    } else {
+        0.0
+    }
+}

@@ -1,0 +1,5 @@
+//! Sound through files, through a killed process and through a real sound server; and what should not come in.
+
+mod fuzz;
+mod killed;
+mod mutator;
