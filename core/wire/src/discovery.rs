@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_contact_recognises_it_and_a_stranger_cannot_link_two_days() {
+    fn discovery_01_a_contact_recognises_it_and_a_stranger_cannot_link_two_days() {
         let (alice, key, noon) = (AccountId([1; 32]), [2; 32], 1_800_000_000);
         let today = token(alice, &key, noon);
         assert!(recognises(&today, alice, &key, noon + DAY_S));

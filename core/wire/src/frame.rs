@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claimed_length_beyond_the_bound_is_refused_unread() {
+    fn frame_01_a_claimed_length_beyond_the_bound_is_refused_unread() {
         assert_eq!(
             body_length([0xff; 4], 100),
             Err(FrameError::TooLong {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn left_over_bytes_are_refused() {
+    fn frame_02_left_over_bytes_are_refused() {
         assert_eq!(
             decode_body::<u8>(&[1, 2], 10),
             Err(FrameError::TrailingBytes)
