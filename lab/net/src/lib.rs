@@ -6,16 +6,20 @@
 
 pub mod align;
 pub mod error;
+pub mod host;
 pub mod link_model;
 pub mod link_tun;
 pub mod namespace;
+pub mod nat;
 pub mod net;
 pub mod resample;
 pub mod score;
 pub mod stoi;
 
 pub use error::LabError;
+pub use host::{Host, InterfaceCounters};
 pub use link_model::{DropReason, GilbertElliott, Line, QueueLimit};
 pub use link_tun::PairStats;
 pub use namespace::{HostProcess, Namespace};
-pub use net::{Host, Net};
+pub use nat::{Access, NatLab};
+pub use net::Net;

@@ -43,16 +43,21 @@ pub struct Namespace {
 impl Namespace {
     /// Makes an empty network namespace.
     pub fn create() -> Result<Self, LabError> {
-        let descriptor = on_fresh_thread(|| -> Result<File, LabError> {
+        let namespace = on_fresh_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET).map_err(|e| LabError::Namespace(e.to_string()))?;
-            File::open("/proc/thread-self/ns/net").map_err(|source| LabError::Os {
-                what: "cannot open the new namespace",
-                source,
-            })
+            Self::of_this_thread()
         })??;
-        let namespace = Self { descriptor };
         namespace.ip_commands("link set lo up\n")?;
         Ok(namespace)
+    }
+
+    /// Holds the namespace that the calling thread is in.
+    pub fn of_this_thread() -> Result<Self, LabError> {
+        let descriptor = File::open("/proc/thread-self/ns/net").map_err(|source| LabError::Os {
+            what: "cannot open this thread's namespace",
+            source,
+        })?;
+        Ok(Self { descriptor })
     }
 
     /// Runs `job` on a thread inside the namespace and waits for it. A panic of `job` is passed on.

@@ -29,6 +29,7 @@ use crate::config::NodeConfig;
 use crate::context::{Context, Homes, Signal};
 use crate::db::Db;
 use crate::drivers::chat::Chat;
+use crate::drivers::files::Files;
 use crate::drivers::home::{self, HomeInput, HomeState};
 use crate::drivers::people::{self, People};
 use crate::drivers::{meet, views};
@@ -54,6 +55,8 @@ pub struct Session {
     pub people: Arc<People>,
     /// Conversations.
     pub chat: Arc<Chat>,
+    /// Transfers.
+    pub files: Arc<Files>,
     home: mpsc::Sender<HomeInput>,
     home_state: watch::Receiver<HomeState>,
     tasks: Mutex<JoinSet<()>>,
@@ -134,7 +137,9 @@ impl Session {
         let (home_state_sender, home_state) = watch::channel(HomeState::default());
         let people = Arc::new(People::new(Arc::clone(&ctx)));
         let chat = Arc::new(Chat::start(Arc::clone(&ctx)).await?);
+        let files = Arc::new(Files::start(Arc::clone(&ctx)).await?);
         let session = Arc::new(Self {
+            files,
             people,
             chat,
             home,
@@ -248,10 +253,13 @@ async fn route_inner(
     mut arrivals: mpsc::Receiver<InnerArrival>,
 ) {
     while let Some(arrival) = arrivals.recv().await {
-        let Some(_session) = session.upgrade() else {
+        let Some(session) = session.upgrade() else {
             return;
         };
-        arrival.connection.close(1u32.into(), b"not here");
+        match arrival.connection.alpn() {
+            alpn::FILE => session.files.arrived(arrival.account, arrival.connection),
+            _ => arrival.connection.close(1u32.into(), b"not here"),
+        }
     }
 }
 
@@ -272,6 +280,9 @@ async fn route_signals(
         match signal {
             Signal::Presence(account, presence) => {
                 session.chat.presence(account, presence);
+                if presence == starling_control::view::Presence::Online {
+                    session.files.online(account).await;
+                }
                 views::announce_contact(&session.ctx, account).await;
             }
             Signal::Contact(_) | Signal::Gone(_) => session.tell_home(HomeInput::Targets).await,

@@ -76,6 +76,10 @@ async fn run(ui: &Ui, name: &str, fields: &Fields) -> Result<Next, Failure> {
     for command in plan.commands {
         answer = ui.ask(command).await?;
     }
+    if let (true, Some(file)) = (name == "account-restore", fields.get("file")) {
+        // A backup that was chosen in the browser lies here as a copy.
+        ui.uploads.discard(std::path::Path::new(file.trim()));
+    }
     match plan.next {
         Next::Chat => Ok(Next::Go(chat_href(
             answer["id"].as_str().unwrap_or_default(),
@@ -84,96 +88,121 @@ async fn run(ui: &Ui, name: &str, fields: &Fields) -> Result<Next, Failure> {
     }
 }
 
+/// A form's fields, read one way or the other.
+struct Reader<'a>(&'a Fields);
+
+impl Reader<'_> {
+    fn text(&self, field: &str) -> String {
+        self.0.get(field).cloned().unwrap_or_default()
+    }
+
+    fn line(&self, field: &str) -> String {
+        self.text(field).trim().to_owned()
+    }
+
+    fn some(&self, field: &str) -> Option<String> {
+        Some(self.line(field)).filter(|value| !value.is_empty())
+    }
+
+    /// The page the form stands on, for a browser without script.
+    fn chat(&self) -> Next {
+        Next::Stay(chat_href(&self.line("who")))
+    }
+}
+
 /// A form's meaning.
 fn read(name: &str, fields: &Fields) -> Result<Plan, Failure> {
-    let text = |field: &str| fields.get(field).cloned().unwrap_or_default();
-    let line = |field: &str| text(field).trim().to_owned();
-    let some = |field: &str| Some(line(field)).filter(|value| !value.is_empty());
-    let chat = || Next::Stay(chat_href(&line("who")));
-    let (id, who) = (line("id"), line("who"));
-    let one = |command: Command, next: Next| {
-        let commands = vec![command];
-        Ok(Plan { commands, next })
+    let form = Reader(fields);
+    let found = match name.split_once('-') {
+        Some(("account" | "network" | "node" | "echo", _)) => read_profile(name, &form)?,
+        Some(("contact", _)) => read_contact(name, &form),
+        Some(("chat" | "file", _)) => read_talk(name, &form)?,
+        Some(("call", _)) => read_call(name, &form),
+        _ => None,
     };
-    match name {
-        "account-create" => create(line("name"), some("source")),
-        "account-restore" => one(
-            Command::AccountRestore {
-                file: line("file"),
-                passphrase: text("passphrase"),
-            },
-            Next::Go("./".into()),
-        ),
-        "account-backup" => back_up(line("file"), &text("passphrase"), &text("again")),
-        "network-join" => one(
-            Command::NetworkJoin {
-                source: line("source"),
-            },
-            Next::Go("network".into()),
-        ),
-        "contact-add" => one(
-            Command::ContactAdd {
-                link: line("link"),
-                message: line("message"),
-            },
-            Next::Chat,
-        ),
-        "contact-accept" => one(Command::ContactAccept { id }, Next::Chat),
-        "contact-decline" => one(Command::ContactDecline { id }, Next::Go("./".into())),
-        "contact-block" => one(Command::ContactBlock { who }, Next::Go("./".into())),
-        "contact-remove" => one(Command::ContactRemove { who }, Next::Go("./".into())),
-        "contact-nickname" => {
-            let next = Next::Go(chat_href(&who));
-            one(
-                Command::ContactNickname {
-                    who,
-                    nickname: line("nickname"),
-                },
-                next,
-            )
+    found.ok_or_else(|| Failure::new(ErrorKind::NotFound, "There is no such page."))
+}
+
+fn one(command: Command, next: Next) -> Option<Plan> {
+    let commands = vec![command];
+    Some(Plan { commands, next })
+}
+
+fn read_profile(name: &str, form: &Reader<'_>) -> Result<Option<Plan>, Failure> {
+    let home = || Next::Go("./".into());
+    Ok(match name {
+        "account-create" => Some(create(form.line("name"), form.some("source"))?),
+        "account-restore" => {
+            let (file, passphrase) = (form.line("file"), form.text("passphrase"));
+            one(Command::AccountRestore { file, passphrase }, home())
+        }
+        "account-backup" => {
+            let (passphrase, again) = (form.text("passphrase"), form.text("again"));
+            Some(back_up(form.line("file"), passphrase, &again)?)
+        }
+        "network-join" => {
+            let source = form.line("source");
+            one(Command::NetworkJoin { source }, Next::Go("network".into()))
         }
         "echo-open" => one(Command::EchoOpen {}, Next::Chat),
+        "node-stop" => {
+            let words = "Starling has stopped. You can close this window.".into();
+            one(Command::NodeStop {}, Next::Say(words))
+        }
+        _ => None,
+    })
+}
+
+fn read_contact(name: &str, form: &Reader<'_>) -> Option<Plan> {
+    let (id, who) = (form.line("id"), form.line("who"));
+    let home = Next::Go("./".into());
+    match name {
+        "contact-add" => {
+            let (link, message) = (form.line("link"), form.line("message"));
+            one(Command::ContactAdd { link, message }, Next::Chat)
+        }
+        "contact-accept" => one(Command::ContactAccept { id }, Next::Chat),
+        "contact-decline" => one(Command::ContactDecline { id }, home),
+        "contact-block" => one(Command::ContactBlock { who }, home),
+        "contact-remove" => one(Command::ContactRemove { who }, home),
+        "contact-nickname" => {
+            let (next, nickname) = (Next::Go(chat_href(&who)), form.line("nickname"));
+            one(Command::ContactNickname { who, nickname }, next)
+        }
+        _ => None,
+    }
+}
+
+fn read_talk(name: &str, form: &Reader<'_>) -> Result<Option<Plan>, Failure> {
+    let (id, who) = (form.line("id"), form.line("who"));
+    let command = match name {
         "chat-send" => {
-            let text = text("text");
+            let text = form.text("text").replace("\r\n", "\n");
             if text.trim().is_empty() {
                 return Err(usage(
                     "There is nothing to send yet: write something first.",
                 ));
             }
-            one(
-                Command::ChatSend {
-                    who,
-                    text: text.replace("\r\n", "\n"),
-                },
-                chat(),
-            )
+            Command::ChatSend { who, text }
         }
-        "chat-read" => one(Command::ChatRead { who }, chat()),
-        "file-send" => one(
-            Command::FileSend {
-                who,
-                path: line("path"),
-            },
-            chat(),
-        ),
-        "file-accept" => {
-            let to = some("to");
-            one(Command::FileAccept { id, to }, chat())
-        }
-        "file-cancel" => one(Command::FileCancel { id }, chat()),
-        "node-stop" => one(
-            Command::NodeStop {},
-            Next::Say("Starling has stopped. You can close this window.".into()),
-        ),
-        _ => read_call(name, fields),
-    }
+        "chat-read" => Command::ChatRead { who },
+        "file-send" => Command::FileSend {
+            who,
+            path: form.line("path"),
+        },
+        "file-accept" => Command::FileAccept {
+            id,
+            to: form.some("to"),
+        },
+        "file-cancel" => Command::FileCancel { id },
+        _ => return Ok(None),
+    };
+    Ok(one(command, form.chat()))
 }
 
-fn read_call(name: &str, fields: &Fields) -> Result<Plan, Failure> {
-    let who = fields.get("who").cloned().unwrap_or_default();
-    let id = fields.get("id").cloned();
-    let on = fields.get("on").is_some_and(|on| on == "true");
-    let next = Next::Stay(chat_href(&who));
+fn read_call(name: &str, form: &Reader<'_>) -> Option<Plan> {
+    let (id, who) = (form.some("id"), form.line("who"));
+    let on = form.line("on") == "true";
     let sound = Sound::default();
     let command = match name {
         "call-start" => Command::CallStart { who, sound },
@@ -181,10 +210,9 @@ fn read_call(name: &str, fields: &Fields) -> Result<Plan, Failure> {
         "call-hangup" => Command::CallHangup { id },
         "call-hold" => Command::CallHold { id, on },
         "call-mute" => Command::CallMute { id, on },
-        _ => return Err(Failure::new(ErrorKind::NotFound, "There is no such page.")),
+        _ => return None,
     };
-    let commands = vec![command];
-    Ok(Plan { commands, next })
+    one(command, form.chat())
 }
 
 fn create(name: String, source: Option<String>) -> Result<Plan, Failure> {
@@ -197,7 +225,7 @@ fn create(name: String, source: Option<String>) -> Result<Plan, Failure> {
     Ok(Plan { commands, next })
 }
 
-fn back_up(file: String, passphrase: &str, again: &str) -> Result<Plan, Failure> {
+fn back_up(file: String, passphrase: String, again: &str) -> Result<Plan, Failure> {
     if passphrase != again {
         return Err(usage(
             "The two passphrases differ. Enter the same one twice.",
@@ -206,7 +234,6 @@ fn back_up(file: String, passphrase: &str, again: &str) -> Result<Plan, Failure>
     let next = Next::Say(format!(
         "The backup was written to {file}. Keep it on another device."
     ));
-    let passphrase = passphrase.to_owned();
     let commands = vec![Command::AccountBackup { file, passphrase }];
     Ok(Plan { commands, next })
 }

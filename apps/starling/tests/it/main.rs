@@ -3,6 +3,7 @@
 mod window_browser;
 mod window_cdp;
 mod window_http;
+mod window_lively;
 mod window_pages;
 mod window_peer;
 mod window_security;

@@ -8,7 +8,8 @@ use tokio::runtime::Handle;
 
 use crate::window_cdp::Browser;
 use crate::window_http::blocking;
-use crate::window_peer::{BOB, CAROL, LINK, NOON, Script, Stage, account, alice, contact, message};
+use crate::window_lively::lively;
+use crate::window_peer::{BOB, CAROL, LINK, NOON, Script, Stage, alice, message};
 
 const WIDE: (u32, u32) = (1120, 720);
 
@@ -68,70 +69,8 @@ async fn changes_arrive_without_losing_what_is_being_written() {
         browser.wait_for("document.activeElement.id === 'text'");
         browser.type_text("half a sen");
 
-        stage
-            .script()
-            .messages
-            .push(message("m1", BOB, "Bob", false, "Are you there?", NOON));
-        stage.tell(Event::Message(message(
-            "m1",
-            BOB,
-            "Bob",
-            false,
-            "Are you there?",
-            NOON,
-        )));
-        browser
-            .wait_for("document.querySelector('.bubble.in .text')?.innerText === 'Are you there?'");
-        browser.wait_for("document.querySelector('#announce').innerText === 'Are you there?'");
-        wait_until(|| stage.asked(&Command::ChatRead { who: BOB.into() }));
-
-        let ringing = Call {
-            id: "k1".into(),
-            contact: CAROL.into(),
-            who: "Carol".into(),
-            state: CallState::Ringing,
-            ..Call::default()
-        };
-        stage.tell(Event::Call(ringing.clone()));
-        browser.wait_for(
-            "document.querySelector('#ringing')?.innerText.includes('Carol is calling you')",
-        );
-        keep("ringing", &browser.picture());
-        browser.click("#ringing button.answer");
-        wait_until(|| {
-            stage
-                .script()
-                .asked
-                .iter()
-                .any(|c| matches!(c, Command::CallAnswer { .. }))
-        });
-        let now = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap()
-            .as_millis() as u64;
-        for second in 0..3 {
-            let answered_at = Some(now - 63_000 - second * 1000);
-            stage.tell(Event::Call(Call {
-                state: CallState::Established,
-                answered_at,
-                ..ringing.clone()
-            }));
-            std::thread::sleep(std::time::Duration::from_millis(150));
-        }
-        browser.wait_for("document.querySelector('.bar .timer')?.innerText.startsWith('1:0')");
-        browser.press("m", 2);
-        wait_until(|| {
-            stage.asked(&Command::CallMute {
-                id: Some("k1".into()),
-                on: true,
-            })
-        });
-        stage.tell(Event::Call(Call {
-            state: CallState::Ended,
-            words: "ended by Carol".into(),
-            ..ringing
-        }));
-        browser.wait_for("document.querySelector('.ended')?.innerText.includes('ended by Carol')");
+        hear_from_bob(browser, stage);
+        talk_to_carol(browser, stage);
 
         assert_eq!(
             browser.eval("document.querySelector('#text').value"),
@@ -190,45 +129,10 @@ async fn it_looks_right_in_both_themes_and_in_a_narrow_window() {
             "./", &chat, "add", "my-link", &request, "calls", "files", "network", "status",
             "account",
         ];
-        for (at, page) in pages.iter().enumerate() {
-            browser.eval(&format!(
-                "setTimeout(() => {{ location.href = {page:?}; }}); 0"
-            ));
-            let name = if at == 0 {
-                ""
-            } else {
-                page.split('?').next().unwrap()
-            };
-            browser.wait_for(&format!(
-                "document.readyState === 'complete' && document.body.dataset.page === {name:?}"
-            ));
-            assert_eq!(browser.unnamed_controls(), Vec::<String>::new(), "{page}");
-            assert_eq!(
-                browser.eval("document.querySelectorAll('h1').length"),
-                1,
-                "{page}"
-            );
-            for (width, height) in [WIDE, (360, 640)] {
-                for theme in ["light", "dark"] {
-                    browser.look(width, height, theme);
-                    let too_wide =
-                        browser.eval("document.documentElement.scrollWidth > innerWidth");
-                    assert_eq!(too_wide, false, "{page} at {width} px");
-                    keep(
-                        &format!(
-                            "{}-{width}-{theme}",
-                            if name.is_empty() { "home" } else { name }
-                        ),
-                        &browser.picture(),
-                    );
-                }
-            }
-            browser.look(WIDE.0, WIDE.1, "light");
+        for page in pages {
+            look_at(browser, page);
         }
-        browser.eval(&format!(
-            "setTimeout(() => {{ location.href = {chat:?}; }}); 0"
-        ));
-        browser.wait_for("document.readyState === 'complete' && document.querySelector('#chat')");
+        go(browser, &chat);
         browser.look(1000, 640, "light");
         std::thread::sleep(std::time::Duration::from_millis(200));
         let picture = browser.picture();
@@ -242,145 +146,103 @@ async fn it_looks_right_in_both_themes_and_in_a_narrow_window() {
     .await;
 }
 
-/// A profile with something of everything.
-fn lively() -> Script {
-    let mut script = alice();
-    let minute = 60_000;
-    script.status.supernode = Some(SupernodeStatus {
-        id: "s1".into(),
-        address: "192.0.2.9:27474".into(),
-        connected: true,
-        words: "connected".into(),
-        own: false,
-    });
-    script.status.network = Some(Network {
-        id: Some("net0".into()),
-        name: "Our family".into(),
-        supernodes: vec!["192.0.2.9:27474".into()],
-        owner: true,
-    });
-    script.status.roles = vec![Role {
-        name: "supernode".into(),
-        on: false,
-        words: "not asked for".into(),
-    }];
-    script.status.listening = vec!["27474/udp".into(), "27474/tcp".into()];
-    script.status.paths = vec![PathView {
-        who: "Bob".into(),
-        purpose: "call".into(),
-        kind: "direct".into(),
-        remote: "198.51.100.4:27474".into(),
-        rtt_ms: Some(23.4),
-    }];
-    script.status.traffic = vec![Traffic {
-        purpose: "own: calls".into(),
-        sent: 3_420_000,
-        received: 3_380_000,
-    }];
-    script.status.warnings =
-        vec!["The key of the store lies beside it, because no keyring was found.".into()];
-    script.status.online_after_ms = Some(412);
-    let bob = &mut script.contacts[0];
-    (bob.last_text, bob.last_at) = (Some("See you at eight".into()), Some(NOON + 50 * minute));
-    let mut dana = contact("dana0dddd", "דנה", Presence::Offline);
-    (dana.unread, dana.last_text, dana.last_at) = (
-        3,
-        Some("שלחתי לך את הקובץ report.pdf".into()),
-        Some(NOON + 20 * minute),
-    );
-    let mut emil = contact("emil1eeee", "Emil Nørgaard", Presence::Unknown);
-    (emil.last_text, emil.last_at) = (Some("Thanks!".into()), Some(NOON - 3 * 24 * 60 * minute));
-    let fay = Contact {
-        relation: Relation::Requested,
-        ..contact("fay00ffff", "Fay", Presence::Unknown)
-    };
-    script.contacts.extend([dana, emil, fay]);
-    script.requests = vec![ContactRequest {
-        id: CAROL.into(),
-        name: "Carol".into(),
-        message: "Hi Alice, it is Carol from the choir.".into(),
-        at: NOON,
-    }];
-    let say = |n: u64, out: bool, text: &str| {
-        message(&format!("n{n}"), BOB, "Bob", out, text, NOON + n * minute)
-    };
-    script.messages = vec![
-        say(0, false, "Did the photos from Sunday come out? 🌄"),
-        say(2, true, "They did. I am sending them over now."),
-        say(4, true, "The one on the bridge is my favourite"),
-        say(
-            9,
-            false,
-            "Wonderful, thank you! Shall we call tonight and choose some for the album? I would like to print about twenty of them, and you have the better eye for it.",
-        ),
-        say(
-            50,
-            true,
-            "Yes, see https://example.org/albums for the sizes",
-        ),
-        say(51, true, "See you at eight"),
-    ];
-    script.messages[5].delivery = Delivery::Waiting;
-    let file = |id: &str, name: &str, outgoing, state, at| Transfer {
-        id: id.into(),
-        contact: BOB.into(),
-        who: "Bob".into(),
-        outgoing,
-        name: name.into(),
-        size: 48_300_000,
-        done: 30_100_000,
-        rate: 2_900_000,
-        state,
-        words: String::new(),
-        path: Some("/home/alice/Downloads/program.pdf".into()),
-        at: NOON + at * minute,
-    };
-    script.transfers = vec![
-        file("t1", "sunday-photos.zip", true, TransferState::Running, 3),
-        file(
-            "t2",
-            "concert-program.pdf",
-            false,
-            TransferState::Offered,
-            10,
-        ),
-        file("t3", "program.pdf", false, TransferState::Done, 1),
-    ];
-    let call = Call {
+/// A message arrives, is announced and counts as read.
+fn hear_from_bob(browser: &mut Browser, stage: &Stage) {
+    stage
+        .script()
+        .messages
+        .push(message("m1", BOB, "Bob", false, "Are you there?", NOON));
+    stage.tell(Event::Message(message(
+        "m1",
+        BOB,
+        "Bob",
+        false,
+        "Are you there?",
+        NOON,
+    )));
+    browser.wait_for("document.querySelector('.bubble.in .text')?.innerText === 'Are you there?'");
+    browser.wait_for("document.querySelector('#announce').innerText === 'Are you there?'");
+    wait_until(|| stage.asked(&Command::ChatRead { who: BOB.into() }));
+}
+
+/// A call rings, is answered, muted by the keyboard and ended; the timer moves without new buttons.
+fn talk_to_carol(browser: &mut Browser, stage: &Stage) {
+    let ringing = Call {
         id: "k1".into(),
-        contact: BOB.into(),
-        who: "Bob".into(),
-        outgoing: true,
-        state: CallState::Established,
-        words: "in call".into(),
-        started_at: NOON,
-        answered_at: Some(
-            std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap()
-                .as_millis() as u64
-                - 133_000,
-        ),
-        quality: Some(CallQuality {
-            path: "direct".into(),
-            rtt_ms: Some(23.4),
-            codec: "Opus, 48 kHz".into(),
-            ..CallQuality::default()
-        }),
+        contact: CAROL.into(),
+        who: "Carol".into(),
+        state: CallState::Ringing,
         ..Call::default()
     };
-    let missed = Call {
-        id: "k2".into(),
-        outgoing: false,
+    stage.tell(Event::Call(ringing.clone()));
+    browser
+        .wait_for("document.querySelector('#ringing')?.innerText.includes('Carol is calling you')");
+    keep("ringing", &browser.picture());
+    browser.click("#ringing button.answer");
+    wait_until(|| {
+        stage
+            .script()
+            .asked
+            .iter()
+            .any(|c| matches!(c, Command::CallAnswer { .. }))
+    });
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis() as u64;
+    for second in 0..3 {
+        let answered_at = Some(now - 63_000 - second * 1000);
+        stage.tell(Event::Call(Call {
+            state: CallState::Established,
+            answered_at,
+            ..ringing.clone()
+        }));
+        std::thread::sleep(std::time::Duration::from_millis(150));
+    }
+    browser.wait_for("document.querySelector('.bar .timer')?.innerText.startsWith('1:0')");
+    browser.press("m", 2);
+    wait_until(|| {
+        stage.asked(&Command::CallMute {
+            id: Some("k1".into()),
+            on: true,
+        })
+    });
+    stage.tell(Event::Call(Call {
         state: CallState::Ended,
-        words: "no answer".into(),
-        started_at: NOON + 40 * minute,
-        answered_at: None,
-        ..call.clone()
-    };
-    script.calls = vec![call, missed];
-    script.status.account = Some(account("Alice"));
-    script
+        words: "ended by Carol".into(),
+        ..ringing
+    }));
+    browser.wait_for("document.querySelector('.ended')?.innerText.includes('ended by Carol')");
+}
+
+/// One page, wide and narrow, light and dark: every control has a name, nothing sticks out.
+fn look_at(browser: &mut Browser, page: &str) {
+    let name = go(browser, page);
+    assert_eq!(browser.unnamed_controls(), Vec::<String>::new(), "{page}");
+    let headings = browser.eval("document.querySelectorAll('h1').length");
+    assert_eq!(headings, 1, "{page}");
+    for (width, height) in [WIDE, (360, 640)] {
+        for theme in ["light", "dark"] {
+            browser.look(width, height, theme);
+            let too_wide = browser.eval("document.documentElement.scrollWidth > innerWidth");
+            assert_eq!(too_wide, false, "{page} at {width} px");
+            keep(&format!("page-{name}-{width}-{theme}"), &browser.picture());
+        }
+    }
+    browser.look(WIDE.0, WIDE.1, "light");
+}
+
+/// Goes to another page as a link would; answers with its name.
+fn go<'a>(browser: &mut Browser, page: &'a str) -> &'a str {
+    let name = page.split('?').next().unwrap().trim_matches(['.', '/']);
+    browser.eval(&format!(
+        "setTimeout(() => {{ location.href = {page:?}; }}); 0"
+    ));
+    browser.wait_for(&format!(
+        "document.readyState === 'complete' && document.body.dataset.page === {name:?} && location.href.endsWith({:?})",
+        page.trim_start_matches('.')
+    ));
+    name
 }
 
 /// Runs blocking browser work beside the stage's server, then checks that the page complained about nothing.

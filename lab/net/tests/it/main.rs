@@ -1,4 +1,5 @@
-//! The labs' own tests, one after another: emulated links in network namespaces, speech scores.
+//! The labs' own tests, one after another: emulated links and NATs in network
+//! namespaces, speech scores.
 //!
 //! A namespace without root needs a user namespace, and that can be entered only before the first
 //! thread: hence a `main` of our own. Where labs are not permitted the tests are skipped with a loud
@@ -10,12 +11,13 @@
 )]
 
 mod link;
+mod nat;
 mod speech;
 
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use starling_lab_net::namespace;
+use starling_lab_net::{namespace, nat as nat_lab};
 
 /// A lab test: its name and its body, which fails by panicking.
 pub type LabTest = (&'static str, fn());
@@ -27,7 +29,11 @@ fn main() -> ExitCode {
     arguments.test_threads = Some(1);
     let no_lab = permitted.err().map(|e| e.to_string());
     let mut trials = Vec::new();
+    let no_nat = no_lab
+        .clone()
+        .or_else(|| nat_lab::probe().err().map(|e| e.to_string()));
     trials.extend(group(link::TESTS, no_lab));
+    trials.extend(group(nat::TESTS, no_nat));
     trials.extend(group(speech::TESTS, speech::missing()));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

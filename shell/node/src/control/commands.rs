@@ -100,6 +100,20 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
                     .await?,
             )
         }
+        Command::FileSend { who, path } => {
+            let session = app.session()?;
+            value(
+                session
+                    .files
+                    .send(views::find(&session.ctx, &who).await?, &path)
+                    .await?,
+            )
+        }
+        Command::FileList {} => value(app.session()?.files.list().await?),
+        Command::FileAccept { id, to } => {
+            value(app.session()?.files.accept(&id, to.as_deref()).await?)
+        }
+        Command::FileCancel { id } => value(app.session()?.files.cancel(&id).await?),
         Command::Events {} => Err(Failure::new(
             ErrorKind::Usage,
             "events are a matter of the connection, not of the node",

@@ -145,12 +145,13 @@ impl Chat {
             .conversations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let input = match open.get(&account).map(|sender| sender.try_send(input)) {
-            Some(Ok(())) => return,
-            // Full: it will look into the outbox anyway.
-            Some(Err(mpsc::error::TrySendError::Full(_))) => return,
-            Some(Err(mpsc::error::TrySendError::Closed(input))) => input,
-            None => Input::Written,
+        let input = match open.get(&account) {
+            None => input,
+            Some(conversation) => match conversation.try_send(input) {
+                // Full: it will look into the outbox anyway.
+                Ok(()) | Err(mpsc::error::TrySendError::Full(_)) => return,
+                Err(mpsc::error::TrySendError::Closed(input)) => input,
+            },
         };
         let (sender, receiver) = mpsc::channel(INBOX);
         let _ = sender.try_send(input);

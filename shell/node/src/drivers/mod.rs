@@ -2,6 +2,7 @@
 //! anything is sent. Drivers do not call each other; `session.rs` holds the table of who hears what.
 
 pub mod chat;
+pub mod files;
 pub mod home;
 pub mod lan;
 pub mod meet;

@@ -7,6 +7,8 @@ use iroh::{Endpoint, EndpointAddr};
 use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::SupernodeAddr;
 
+use tracing::debug;
+
 use super::endpoint;
 use super::pins::Pins;
 
@@ -84,6 +86,7 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> DialError {
         text.push_str(&inner.to_string());
         source = inner.source();
     }
+    debug!(reason = %text, "a dial failed");
     if text.contains(NO_APPLICATION_PROTOCOL) || text.contains("application protocol") {
         return DialError::Version;
     }

@@ -247,6 +247,7 @@ async fn admit(incoming: Incoming, shared: Arc<Shared>) {
         .copied();
     match account {
         Some(account) => {
+            debug!(alpn = %String::from_utf8_lossy(connection.alpn()), "a contact's connection arrived");
             let _ = shared
                 .arrivals
                 .send(InnerArrival {

@@ -32,16 +32,28 @@ impl Actor {
     }
 
     pub async fn start_with(config: NodeConfig) -> Self {
+        let filter =
+            tracing_subscriber::EnvFilter::try_from_env("STARLING_LOG").unwrap_or_default();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_test_writer()
+            .try_init();
         let node = Node::start(config).await.expect("the node starts");
         let control = node.control();
         let events = control.events();
-        Self { node, control, events }
+        Self {
+            node,
+            control,
+            events,
+        }
     }
 
     /// A node with an account.
     pub async fn create(home: &Path, name: &str) -> Self {
         let actor = Self::start(home).await;
-        actor.ask::<view::Account>(Command::AccountCreate { name: name.into() }).await;
+        actor
+            .ask::<view::Account>(Command::AccountCreate { name: name.into() })
+            .await;
         actor
     }
 
@@ -50,7 +62,9 @@ impl Actor {
     }
 
     pub async fn try_ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, Failure> {
-        tokio::time::timeout(PATIENCE, self.control.ask(command)).await.expect("an answer in time")
+        tokio::time::timeout(PATIENCE, self.control.ask(command))
+            .await
+            .expect("an answer in time")
     }
 
     /// Waits for an event that fits.
@@ -77,21 +91,34 @@ impl Actor {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let status: view::Status = self.ask(Command::Status {}).await;
-            if status.supernode.is_some_and(|supernode| supernode.connected) {
+            if status
+                .supernode
+                .is_some_and(|supernode| supernode.connected)
+            {
                 return;
             }
-            assert!(tokio::time::Instant::now() < deadline, "not registered in time");
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "not registered in time"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
     pub async fn until_online(&mut self, name: &str) {
         let list: Vec<view::Contact> = self.ask(Command::ContactList {}).await;
-        if list.iter().any(|contact| contact.name == name && contact.presence == view::Presence::Online) {
+        if list
+            .iter()
+            .any(|contact| contact.name == name && contact.presence == view::Presence::Online)
+        {
             return;
         }
         self.until(&format!("{name} online"), |event| match event {
-            Event::Contact(contact) if contact.name == name && contact.presence == view::Presence::Online => Some(()),
+            Event::Contact(contact)
+                if contact.name == name && contact.presence == view::Presence::Online =>
+            {
+                Some(())
+            }
             _ => None,
         })
         .await;
@@ -103,8 +130,12 @@ pub async fn befriend(alice: &mut Actor, bob: &mut Actor) {
     alice.until_registered().await;
     bob.until_registered().await;
     let link: view::OwnLink = alice.ask(Command::ContactLink {}).await;
-    let asked: view::Contact =
-        bob.ask(Command::ContactAdd { link: link.link, message: "It is Bob".into() }).await;
+    let asked: view::Contact = bob
+        .ask(Command::ContactAdd {
+            link: link.link,
+            message: "It is Bob".into(),
+        })
+        .await;
     assert_eq!(asked.relation, view::Relation::Requested);
     let request = alice
         .until("Bob's request", |event| match event {
@@ -112,8 +143,13 @@ pub async fn befriend(alice: &mut Actor, bob: &mut Actor) {
             _ => None,
         })
         .await;
-    assert_eq!((request.name.as_str(), request.message.as_str()), ("Bob", "It is Bob"));
-    alice.ask::<view::Contact>(Command::ContactAccept { id: request.id }).await;
+    assert_eq!(
+        (request.name.as_str(), request.message.as_str()),
+        ("Bob", "It is Bob")
+    );
+    alice
+        .ask::<view::Contact>(Command::ContactAccept { id: request.id })
+        .await;
     alice.until_online("Bob").await;
     bob.until_online("Alice").await;
 }

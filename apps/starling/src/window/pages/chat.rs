@@ -218,17 +218,27 @@ fn day(at: u64, shell: &Shell, hidden: bool) -> Markup {
     html! { h2.day hidden[hidden] { (words::day(at, shell.now)) } }
 }
 
-/// A message's text with its web addresses as links. The text itself is escaped like everything else.
+/// A message's text with its web addresses and Starling links as links; the latter lead to a question, never further. The
+/// text itself is escaped like everything else.
 fn linked(text: &str) -> Markup {
+    const TRAILING: [char; 9] = ['.', ',', ';', ':', '!', '?', ')', '"', '\''];
     html! {
         @for part in text.split_inclusive(char::is_whitespace) {
-            @let bare = part.trim_end();
-            @let address = bare.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', '"', '\'']);
-            @if (address.starts_with("https://") || address.starts_with("http://")) && address.len() > 8 {
-                a href=(address) target="_blank" rel="noopener noreferrer" { (address) } (part[address.len()..])
+            @let address = part.trim_end().trim_end_matches(TRAILING);
+            @let rest = &part[address.len()..];
+            @if is_under(address, "https://") || is_under(address, "http://") {
+                a href=(address) target="_blank" rel="noopener noreferrer" { (address) } (rest)
+            } @else if is_under(address, "starling:") {
+                a href={ "confirm?link=" (words::encoded(address)) } { (address) } (rest)
             } @else { (part) }
         }
     }
+}
+
+fn is_under(address: &str, scheme: &str) -> bool {
+    address
+        .strip_prefix(scheme)
+        .is_some_and(|rest| !rest.is_empty())
 }
 
 fn composer(shell: &Shell, contact: &Contact) -> Markup {
