@@ -1,0 +1,402 @@
+//! Playout: what is to be heard in the next 20 ms, and how much delay that costs. The sound device pulls; nothing here
+//! waits. Times in microseconds, positions in frames.
+//!
+//! The *play head* moves by one frame with each pull. A frame's *delay* is how long after the fastest packets' time it is
+//! played; it should be the *target*, which follows from how late packets come.
+//!
+//! - The delay grows where a frame is missing anyway: it is concealed, and the play head stays.
+//! - It shrinks in a pause or at a lost frame without being heard. Where there is none, and the excess is at least
+//!   [`SHORTEN_US`], two frames are folded into one; an excess of [`JUMP_US`] or more is cut off at once.
+//! - On a steady path neither happens: the sound is continuous to the sample.
+
+use crate::jitter_buffer::{Held, JitterBuffer, SPAN};
+use crate::packet::{Packet, PacketError};
+use crate::source::{Place, Position, Source};
+use crate::statistics::Statistics;
+use crate::transit::{self, Transit};
+use crate::{FRAME_US, Time, micros};
+use pace::Pace;
+use thiserror::Error;
+
+mod fold;
+mod pace;
+
+pub use fold::fold;
+
+/// Frames concealed in a row while nothing comes; then there is silence until something does. No concealment sounds like
+/// speech for longer than this.
+const CONCEAL_MAX: u32 = 10;
+/// So many late packets in a row, and none in time, mean that the path has become slower.
+const LATE_RUN: u32 = 4;
+/// The delay grows only if it is this much below the target.
+const STRETCH_US: i64 = 5_000;
+/// From this excess on, frames of speech are folded.
+const SHORTEN_US: i64 = 40_000;
+/// From this excess on, sound is cut off.
+const JUMP_US: i64 = 120_000;
+/// Pulls from one folding to the next, so that speech stays speech.
+const SHORTEN_EVERY: u32 = 5;
+
+/// What the decoder is to do for the next 20 ms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Decode this packet.
+    Decode(Vec<u8>),
+    /// The frame is missing, but the next packet is here: decode this frame from the redundancy in it (in-band FEC). The
+    /// packet itself follows with the next step.
+    Recover(Vec<u8>),
+    /// The frame is missing: conceal it.
+    Conceal,
+    /// There is too much delay: decode both packets in this order and [`fold`] their 40 ms into 20 ms.
+    Shorten(Vec<u8>, Vec<u8>),
+    /// Nothing is to be heard: the stream has not begun or the sender pauses.
+    Silence,
+}
+
+/// Why a datagram is not played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Dropped {
+    /// It is no packet.
+    #[error(transparent)]
+    Malformed(#[from] PacketError),
+    /// Its frame was played without it.
+    #[error("a voice packet that came too late to be heard")]
+    Late,
+    /// It was here before.
+    #[error("a voice packet that came twice")]
+    Duplicate,
+    /// It belongs to another stream.
+    #[error("a voice packet of another stream than the one that is played")]
+    ForeignSource,
+    /// Its numbers are far from those of the stream. If the next packet confirms them, the stream begins anew there.
+    #[error("a voice packet far from the others; the other side may have begun anew")]
+    Jump,
+}
+
+/// The receiving side of one stream.
+#[derive(Debug, Default)]
+pub struct Playout {
+    source: Source,
+    transit: Transit,
+    buffer: JitterBuffer,
+    head: Option<Head>,
+    /// Nothing before this frame is played any more.
+    unheard: Option<i64>,
+    late_in_a_row: u32,
+    counts: Statistics,
+}
+
+/// Where playback stands.
+#[derive(Debug)]
+struct Head {
+    /// The frame that is due.
+    frame: i64,
+    /// The sequence number that the packet before had, or would have had.
+    sequence: i64,
+    /// Steps in a row for which nothing waited.
+    starved: u32,
+    since_shortened: u32,
+    pace: Pace,
+}
+
+/// Frames that are missing although a later one is here, up to the first change between lost and not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    Lost { frames: i64, all: bool },
+    Pause { frames: i64 },
+}
+
+impl Playout {
+    /// Nothing has come yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a datagram as it came.
+    pub fn insert(&mut self, datagram: &[u8], now: Time) -> Result<(), Dropped> {
+        let packet = Packet::parse(datagram).inspect_err(|_| self.counts.malformed += 1)?;
+        let position = self.place(&packet)?;
+        let now = micros(now);
+        if position.fresh {
+            self.counts.discarded += self.buffer.clear();
+            self.transit.restart();
+            self.head = None;
+            self.unheard = None;
+        }
+        self.transit.arrived(position.frame, now);
+        self.check_in_time(position.frame)?;
+        if self.head.is_none() && self.buffer.is_empty() {
+            self.transit.rebase(position.frame, now);
+        }
+        let held = Held {
+            sequence: position.sequence,
+            marker: packet.marker,
+            payload: packet.payload.to_vec(),
+        };
+        self.counts.discarded += self.buffer.insert(position.frame, held);
+        Ok(())
+    }
+
+    /// What is to be heard in the next 20 ms. Called once for each.
+    pub fn pull(&mut self, now: Time) -> Step {
+        let now = micros(now);
+        let Some(mut head) = self.head.take().or_else(|| self.start(now)) else {
+            return Step::Silence;
+        };
+        let target = self.target_us();
+        head.pace.add(now, transit::transit(head.frame, now));
+        self.trim(&mut head, target);
+        let is_short = self.transit.delay_us(head.frame, now) + STRETCH_US < target;
+        let step = match self.gap(&head) {
+            None if self.buffer.is_empty() => self.starve(&mut head, is_short),
+            None => Some(self.play(&mut head, target)),
+            Some(gap) => Some(self.bridge(&mut head, gap, is_short)),
+        };
+        // Without a step the head is gone: playback waits for the next packet.
+        let Some(step) = step else {
+            return Step::Silence;
+        };
+        self.head = Some(head);
+        step
+    }
+
+    /// How it goes.
+    pub fn statistics(&self) -> Statistics {
+        let (received, expected) = (self.source.received(), self.source.expected());
+        let lost = expected.saturating_sub(received);
+        let delay = self
+            .head
+            .as_ref()
+            .and_then(|head| head.pace.least_so_far())
+            .map_or(0, |least| least - self.transit.fastest_us());
+        Statistics {
+            received,
+            expected,
+            lost,
+            loss_percent: lost as f64 * 100.0 / expected.max(1) as f64,
+            jitter_ms: self.transit.jitter_us() / 1_000.0,
+            depth_ms: whole_ms(self.depth_us()),
+            delay_ms: whole_ms(delay),
+            target_ms: whole_ms(self.target_us()),
+            ..self.counts
+        }
+    }
+
+    fn place(&mut self, packet: &Packet<'_>) -> Result<Position, Dropped> {
+        match self.source.place(packet) {
+            Place::Inside(position) if !self.buffer.contains(position.frame) => Ok(position),
+            // MEDIA-05: also another packet for a frame that waits already.
+            Place::Inside(_) | Place::Duplicate => {
+                self.counts.duplicated += 1;
+                Err(Dropped::Duplicate)
+            }
+            Place::Foreign => {
+                self.counts.foreign += 1;
+                Err(Dropped::ForeignSource)
+            }
+            Place::Jump => {
+                self.counts.foreign += 1;
+                Err(Dropped::Jump)
+            }
+        }
+    }
+
+    /// `MEDIA-07`: a frame is played in its place or not at all. If nothing comes in time any more, playback starts again
+    /// with what comes; if the frame is further ahead than the buffer reaches, too.
+    fn check_in_time(&mut self, frame: i64) -> Result<(), Dropped> {
+        let due = self.head.as_ref().map(|head| head.frame);
+        let is_late = due.is_some_and(|due| frame < due);
+        self.late_in_a_row = if is_late { self.late_in_a_row + 1 } else { 0 };
+        let was_passed = self.unheard.is_some_and(|unheard| frame < unheard);
+        let is_path_slower = self.late_in_a_row >= LATE_RUN && self.buffer.is_empty();
+        if was_passed || is_late && !is_path_slower {
+            self.counts.late += 1;
+            return Err(Dropped::Late);
+        }
+        if is_late || due.is_some_and(|due| frame - due >= SPAN) {
+            self.head = None;
+        }
+        Ok(())
+    }
+
+    fn target_us(&self) -> i64 {
+        self.transit.target_us(self.source.recent_loss())
+    }
+
+    fn depth_us(&self) -> i64 {
+        let Some(((first, _), newest)) = self.buffer.first().zip(self.buffer.newest()) else {
+            return 0;
+        };
+        let from = self.head.as_ref().map_or(first, |head| head.frame);
+        (newest - from + 1) * FRAME_US
+    }
+
+    /// Playback begins as soon as the oldest frame has the target delay; if it has much more, with the frame that has it
+    /// now: of what a stall has held back, only the end is heard.
+    fn start(&mut self, now: i64) -> Option<Head> {
+        let (first, _) = self.buffer.first()?;
+        let excess = self.transit.delay_us(first, now) - self.target_us();
+        if excess < 0 {
+            return None;
+        }
+        let frame = if excess < SHORTEN_US {
+            first
+        } else {
+            self.buffer.newest()?.min(first + excess / FRAME_US)
+        };
+        self.counts.discarded += self.buffer.discard_before(frame).0;
+        let (_, held) = self.buffer.first()?;
+        Some(Head {
+            frame,
+            sequence: held.sequence - 1,
+            starved: 0,
+            since_shortened: 0,
+            pace: Pace::default(),
+        })
+    }
+
+    /// Gets rid of delay where nobody hears it, or where there is so much that it must go.
+    fn trim(&mut self, head: &mut Head, target: i64) {
+        let excess = self.excess_us(head, target);
+        let spare = excess / FRAME_US;
+        if excess >= JUMP_US {
+            let (count, last) = self.buffer.discard_before(head.frame + spare);
+            self.counts.discarded += count;
+            head.sequence = last.unwrap_or(head.sequence);
+            head.skip(spare);
+            return;
+        }
+        match self.gap(head) {
+            Some(Gap::Pause { frames }) if spare > 0 => head.skip(frames.min(spare)),
+            Some(Gap::Lost { frames, .. }) if excess >= SHORTEN_US => {
+                let frames = frames.min(spare);
+                head.sequence += frames;
+                head.skip(frames);
+            }
+            _ => {}
+        }
+    }
+
+    /// Delay above the target that lasted; 0 if it is not sure.
+    fn excess_us(&self, head: &Head, target: i64) -> i64 {
+        let least = head.pace.least();
+        least.map_or(0, |least| {
+            (least - self.transit.fastest_us() - target).max(0)
+        })
+    }
+
+    fn gap(&self, head: &Head) -> Option<Gap> {
+        let (next, held) = self.buffer.first()?;
+        let frames = next - head.frame;
+        if frames <= 0 {
+            return None;
+        }
+        let lost = (held.sequence - head.sequence - 1).clamp(0, frames);
+        let paused = frames - lost;
+        // A packet with a marker follows the pause, so what was lost came before it; one without does not.
+        if lost > 0 && (paused == 0 || held.marker) {
+            let all = paused == 0;
+            return Some(Gap::Lost { frames: lost, all });
+        }
+        Some(Gap::Pause { frames: paused })
+    }
+
+    fn play(&mut self, head: &mut Head, target: i64) -> Step {
+        let Some(held) = self.buffer.take(head.frame) else {
+            return self.conceal(head);
+        };
+        head.starved = 0;
+        head.since_shortened += 1;
+        head.frame += 1;
+        head.sequence = held.sequence;
+        let may_shorten =
+            head.since_shortened >= SHORTEN_EVERY && self.excess_us(head, target) >= SHORTEN_US;
+        let second = if may_shorten {
+            self.buffer.take(head.frame)
+        } else {
+            None
+        };
+        let step = match second {
+            None => Step::Decode(held.payload),
+            Some(second) => {
+                head.since_shortened = 0;
+                head.sequence = second.sequence;
+                head.skip(1);
+                self.counts.shortened += 1;
+                Step::Shorten(held.payload, second.payload)
+            }
+        };
+        self.unheard = Some(head.frame);
+        step
+    }
+
+    fn bridge(&mut self, head: &mut Head, gap: Gap, is_short: bool) -> Step {
+        head.starved = 0;
+        match gap {
+            Gap::Pause { .. } => {
+                if !is_short {
+                    head.frame += 1;
+                }
+                Step::Silence
+            }
+            Gap::Lost { .. } if is_short => self.stretch(),
+            Gap::Lost {
+                frames: 1,
+                all: true,
+            } => self.recover(head),
+            Gap::Lost { .. } => self.conceal(head),
+        }
+    }
+
+    /// Nothing waits: lost, late or not sent, nobody knows.
+    fn starve(&mut self, head: &mut Head, is_short: bool) -> Option<Step> {
+        head.starved += 1;
+        if head.starved > CONCEAL_MAX {
+            return None;
+        }
+        if is_short {
+            return Some(self.stretch());
+        }
+        Some(self.conceal(head))
+    }
+
+    fn recover(&mut self, head: &mut Head) -> Step {
+        let Some((_, next)) = self.buffer.first() else {
+            return self.conceal(head);
+        };
+        let payload = next.payload.clone();
+        head.pass();
+        self.counts.recovered += 1;
+        Step::Recover(payload)
+    }
+
+    fn conceal(&mut self, head: &mut Head) -> Step {
+        head.pass();
+        self.counts.concealed += 1;
+        Step::Conceal
+    }
+
+    fn stretch(&mut self) -> Step {
+        self.counts.concealed += 1;
+        self.counts.stretched += 1;
+        Step::Conceal
+    }
+}
+
+impl Head {
+    /// A frame is played without its packet.
+    const fn pass(&mut self) {
+        self.frame += 1;
+        self.sequence += 1;
+    }
+
+    /// Frames that are not played at all: the delay of all others shrinks.
+    fn skip(&mut self, frames: i64) {
+        self.frame += frames;
+        self.pace.shrink(frames * FRAME_US);
+    }
+}
+
+fn whole_ms(us: i64) -> u32 {
+    u32::try_from(us.max(0) / 1_000).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,197 @@
+//! How long packets were under way, compared with each other: which delay of playback is enough, and the interarrival
+//! jitter of RFC 3550 section 6.4.1. Sender and receiver share no clock, so a transit time has an unknown constant in it
+//! and only differences mean something. Microseconds.
+
+use crate::FRAME_US;
+use crate::delay_histogram::DelayHistogram;
+
+/// The latest of the packets that came in this time is one entry of the histogram: a burst counts once.
+const INTERVAL_US: i64 = 500_000;
+/// Until there are so many entries, the interval that still runs has its say too.
+const FIRST_ENTRIES: u32 = 4;
+/// The smallest target.
+const TARGET_MIN_US: i64 = 20_000;
+/// The smallest target where packets are lost.
+const TARGET_MIN_LOSS_US: i64 = 40_000;
+/// The loss from which that holds.
+const LOSS: f64 = 0.01;
+/// The largest target: G.114 calls more than 400 ms unacceptable.
+const TARGET_MAX_US: i64 = 400_000;
+
+/// What the arrivals tell.
+#[derive(Debug, Default)]
+pub struct Transit {
+    fastest: SlidingMinimum,
+    histogram: DelayHistogram,
+    /// When the running interval began and the largest delay in it.
+    interval: Option<(i64, i64)>,
+    last: Option<i64>,
+    jitter_us: f64,
+}
+
+impl Transit {
+    /// A frame came.
+    pub fn arrived(&mut self, frame: i64, now: i64) {
+        let transit = transit(frame, now);
+        if let Some(last) = self.last.replace(transit) {
+            let difference = transit.abs_diff(last) as f64;
+            self.jitter_us += (difference - self.jitter_us) / 16.0;
+        }
+        self.fastest.add(transit, now);
+        let delay = transit - self.fastest.get().unwrap_or(transit);
+        let (began, largest) = self.interval.get_or_insert((now, delay));
+        *largest = delay.max(*largest);
+        if now - *began >= INTERVAL_US {
+            self.histogram.add(*largest);
+            self.interval = None;
+        }
+    }
+
+    /// Playback starts again with this frame: from now on transit times are compared with its.
+    pub fn rebase(&mut self, frame: i64, now: i64) {
+        self.fastest = SlidingMinimum::default();
+        self.fastest.add(transit(frame, now), now);
+    }
+
+    /// The sender's numbers begin anew. What is known about the path stays.
+    pub fn restart(&mut self) {
+        self.fastest = SlidingMinimum::default();
+        self.last = None;
+    }
+
+    /// How long after the fastest packets' time a frame is played that is played now.
+    pub fn delay_us(&self, frame: i64, now: i64) -> i64 {
+        transit(frame, now) - self.fastest_us()
+    }
+
+    /// The transit time of the fastest packet lately.
+    pub fn fastest_us(&self) -> i64 {
+        self.fastest.get().unwrap_or(0)
+    }
+
+    /// The delay that is enough for almost all packets.
+    pub fn target_us(&self, recent_loss: f64) -> i64 {
+        let settled = self.histogram.entries() >= FIRST_ENTRIES;
+        let running = self.interval.filter(|_| !settled);
+        let running = running.map_or(0, |(_, largest)| largest);
+        let target = self.histogram.quantile_us().max(running);
+        if recent_loss <= LOSS {
+            return target.clamp(TARGET_MIN_US, TARGET_MAX_US);
+        }
+        // The redundancy for a frame is in the next packet, which must be there in time too.
+        (target + FRAME_US).clamp(TARGET_MIN_LOSS_US, TARGET_MAX_US)
+    }
+
+    /// Interarrival jitter.
+    pub const fn jitter_us(&self) -> f64 {
+        self.jitter_us
+    }
+}
+
+/// The moment minus the frame's own time.
+pub const fn transit(frame: i64, now: i64) -> i64 {
+    now - frame * FRAME_US
+}
+
+/// The smallest value of about the last two seconds, in constant space. It stays while nothing is added.
+#[derive(Debug)]
+struct SlidingMinimum {
+    slots: [i64; SLOTS],
+    /// Number of the slot that is filled at the moment.
+    newest: i64,
+}
+
+const SLOTS: usize = 10;
+const SLOT_US: i64 = 200_000;
+
+impl Default for SlidingMinimum {
+    fn default() -> Self {
+        Self {
+            slots: [i64::MAX; SLOTS],
+            newest: 0,
+        }
+    }
+}
+
+impl SlidingMinimum {
+    fn add(&mut self, value: i64, now: i64) {
+        let number = now / SLOT_US;
+        for passed in 0..(number - self.newest).min(SLOTS as i64) {
+            self.slots[index(number - passed)] = i64::MAX;
+        }
+        self.newest = self.newest.max(number);
+        let slot = &mut self.slots[index(self.newest)];
+        *slot = value.min(*slot);
+    }
+
+    fn get(&self) -> Option<i64> {
+        let least = self.slots.iter().copied().min();
+        least.filter(|least| *least != i64::MAX)
+    }
+}
+
+const fn index(number: i64) -> usize {
+    number.rem_euclid(SLOTS as i64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Feeds `count` frames from `first` on, each late by what `delay` says in microseconds.
+    fn feed(transit: &mut Transit, first: i64, count: i64, delay: impl Fn(i64) -> i64) {
+        for frame in first..first + count {
+            transit.arrived(frame, 7_000_000 + frame * FRAME_US + delay(frame));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_sliding_minimum_is_that_of_two_seconds(
+            values in prop::collection::vec((0_i64..300_000, -1_000_i64..1_000), 1..200),
+        ) {
+            let mut window = SlidingMinimum::default();
+            let mut all: Vec<(i64, i64)> = Vec::new();
+            let mut now = 0;
+            for (step, value) in values {
+                now += step;
+                window.add(value, now);
+                all.push((now / SLOT_US, value));
+                let oldest = now / SLOT_US - SLOTS as i64;
+                let least = all.iter().filter(|(slot, _)| *slot > oldest).map(|(_, value)| *value).min();
+                prop_assert_eq!(window.get(), least);
+            }
+        }
+    }
+
+    #[test]
+    fn the_target_is_the_minimum_on_a_steady_path_and_follows_jitter_up_and_down() {
+        let mut transit = Transit::default();
+        assert_eq!(transit.target_us(0.0), TARGET_MIN_US);
+        feed(&mut transit, 0, 500, |_| 0);
+        assert_eq!(transit.target_us(0.0), TARGET_MIN_US);
+        assert_eq!(transit.target_us(0.05), TARGET_MIN_LOSS_US);
+        feed(&mut transit, 500, 100, |frame| frame * 37 % 80 * 1_000);
+        let target = transit.target_us(0.0);
+        assert!((75_000..=85_000).contains(&target), "{target}");
+        feed(&mut transit, 600, 50 * 50, |_| 0);
+        assert_eq!(transit.target_us(0.0), TARGET_MIN_US);
+    }
+
+    #[test]
+    fn the_target_has_a_largest_value() {
+        let mut transit = Transit::default();
+        feed(&mut transit, 0, 500, |frame| frame % 25 * 40_000);
+        assert_eq!(transit.target_us(0.0), TARGET_MAX_US);
+    }
+
+    #[test]
+    fn jitter_is_that_of_rfc_3550() {
+        let mut transit = Transit::default();
+        // Each packet differs from the one before by 8 ms: the estimate approaches 8 ms.
+        feed(&mut transit, 0, 200, |frame| frame % 2 * 8_000);
+        let jitter = transit.jitter_us();
+        assert!((7_900.0..=8_000.0).contains(&jitter), "{jitter}");
+    }
+}

@@ -1,0 +1,32 @@
+//! The fuzz body over mutated valid inputs.
+
+use starling_media::Packetizer;
+use starling_media::fuzz::fuzz_media;
+
+use crate::mutator;
+
+/// A script of the fuzz body: before each datagram come what is done, how long it takes and the datagram's length.
+fn script(choices: &[u8], sender: &mut Packetizer) -> Vec<u8> {
+    let mut script = Vec::new();
+    for (step, &choice) in choices.iter().enumerate() {
+        if step % 7 == 6 {
+            sender.skip();
+        }
+        let datagram = sender.packet(&[0x78, choice]);
+        script.extend([choice, 20, u8::try_from(datagram.len()).unwrap()]);
+        script.extend(datagram);
+    }
+    script
+}
+
+#[test]
+fn media() {
+    let mut sender = Packetizer::new(1);
+    let corpus = [
+        sender.packet(&[0x78; 60]),
+        script(&[1; 40], &mut sender),
+        script(&[0, 0, 0, 3, 1, 2, 0, 1, 224, 1, 1, 3], &mut sender),
+        script(&[1, 1, 0xff, 1, 1, 1], &mut Packetizer::new(2)),
+    ];
+    mutator::run(1, &corpus, fuzz_media);
+}

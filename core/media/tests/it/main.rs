@@ -1,0 +1,14 @@
+//! The voice path from outside: whole calls over networks of every kind, and bytes that should not come.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that panics has said what is wrong"
+)]
+
+mod call;
+mod fuzz;
+mod hostile;
+mod mutator;
+mod network;
+mod steady;
+mod trouble;
