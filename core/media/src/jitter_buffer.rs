@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// From the oldest frame to the newest, both counted: 3 s.
+/// `MEDIA-08`: from the oldest frame to the newest, both counted: 3 s.
 pub const SPAN: i64 = 150;
 
 /// A packet that waits.
@@ -37,7 +37,7 @@ impl JitterBuffer {
     pub fn insert(&mut self, frame: i64, held: Held) -> u64 {
         self.frames.insert(frame, held);
         let newest = self.newest().unwrap_or(frame);
-        self.discard_before(newest - SPAN + 1).0
+        self.discard_before(newest - SPAN + 1)
     }
 
     /// The oldest frame.
@@ -56,12 +56,11 @@ impl JitterBuffer {
         self.frames.remove(&frame)
     }
 
-    /// Gives up everything before `frame`: how many frames, and the sequence number of the last one.
-    pub fn discard_before(&mut self, frame: i64) -> (u64, Option<i64>) {
+    /// Gives up everything before `frame`; returns how many frames that were.
+    pub fn discard_before(&mut self, frame: i64) -> u64 {
         let kept = self.frames.split_off(&frame);
         let given_up = std::mem::replace(&mut self.frames, kept);
-        let last = given_up.last_key_value().map(|(_, held)| held.sequence);
-        (given_up.len() as u64, last)
+        given_up.len() as u64
     }
 
     /// Gives up everything.
@@ -114,8 +113,8 @@ mod tests {
             assert_eq!(buffer.insert(frame, held(frame + 10)), 0);
         }
         assert_eq!(buffer.first(), Some((1, &held(11))));
-        assert_eq!(buffer.discard_before(3), (2, Some(12)));
-        assert_eq!(buffer.discard_before(3), (0, None));
+        assert_eq!(buffer.discard_before(3), 2);
+        assert_eq!(buffer.discard_before(3), 0);
         assert_eq!(buffer.take(3), Some(held(13)));
         assert!(buffer.is_empty());
     }

@@ -5,8 +5,8 @@
 //! played; it should be the *target*, which follows from how late packets come.
 //!
 //! - The delay grows where a frame is missing anyway: it is concealed, and the play head stays.
-//! - It shrinks in a pause or at a lost frame without being heard. Where there is none, and the excess is at least
-//!   [`SHORTEN_US`], two frames are folded into one; an excess of [`JUMP_US`] or more is cut off at once.
+//! - It shrinks in a pause without being heard. Where there is none, and the excess is at least [`SHORTEN_US`], two frames
+//!   are folded into one; an excess of [`JUMP_US`] or more is cut off at once.
 //! - On a steady path neither happens: the sound is continuous to the sample.
 
 use crate::jitter_buffer::{Held, JitterBuffer, SPAN};
@@ -208,7 +208,7 @@ impl Playout {
         let is_late = due.is_some_and(|due| frame < due);
         self.late_in_a_row = if is_late { self.late_in_a_row + 1 } else { 0 };
         let was_passed = self.unheard.is_some_and(|unheard| frame < unheard);
-        let is_path_slower = self.late_in_a_row >= LATE_RUN && self.buffer.is_empty();
+        let is_path_slower = self.late_in_a_row >= LATE_RUN;
         if was_passed || is_late && !is_path_slower {
             self.counts.late += 1;
             return Err(Dropped::Late);
@@ -244,7 +244,7 @@ impl Playout {
         } else {
             self.buffer.newest()?.min(first + excess / FRAME_US)
         };
-        self.counts.discarded += self.buffer.discard_before(frame).0;
+        self.counts.discarded += self.buffer.discard_before(frame);
         let (_, held) = self.buffer.first()?;
         Some(Head {
             frame,
@@ -260,20 +260,10 @@ impl Playout {
         let excess = self.excess_us(head, target);
         let spare = excess / FRAME_US;
         if excess >= JUMP_US {
-            let (count, last) = self.buffer.discard_before(head.frame + spare);
-            self.counts.discarded += count;
-            head.sequence = last.unwrap_or(head.sequence);
+            self.counts.discarded += self.buffer.discard_before(head.frame + spare);
             head.skip(spare);
-            return;
-        }
-        match self.gap(head) {
-            Some(Gap::Pause { frames }) if spare > 0 => head.skip(frames.min(spare)),
-            Some(Gap::Lost { frames, .. }) if excess >= SHORTEN_US => {
-                let frames = frames.min(spare);
-                head.sequence += frames;
-                head.skip(frames);
-            }
-            _ => {}
+        } else if let Some(Gap::Pause { frames }) = self.gap(head) {
+            head.skip(frames.min(spare));
         }
     }
 

@@ -180,6 +180,16 @@ mod tests {
     }
 
     #[test]
+    fn the_first_late_packet_raises_the_target_at_once_and_later_one_alone_does_not() {
+        let mut transit = Transit::default();
+        feed(&mut transit, 0, 4, |frame| frame / 3 * 60_000);
+        assert_eq!(transit.target_us(0.0), 60_000);
+        let mut transit = Transit::default();
+        feed(&mut transit, 0, 500, |frame| frame / 499 * 60_000);
+        assert_eq!(transit.target_us(0.0), TARGET_MIN_US);
+    }
+
+    #[test]
     fn the_target_has_a_largest_value() {
         let mut transit = Transit::default();
         feed(&mut transit, 0, 500, |frame| frame % 25 * 40_000);

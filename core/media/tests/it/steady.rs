@@ -134,6 +134,23 @@ fn a_pause_is_silent_and_what_follows_is_heard_whole() {
     assert!(shortest >= 20 && longest <= 40, "{shortest} {longest}");
 }
 
+#[test]
+fn in_a_pause_the_delay_shrinks_unheard() {
+    // The device begins late, so there is more delay than needed, but not enough to touch speech for it.
+    let heard = Call {
+        phase: Duration::from_millis(80),
+        sends: |frame| !(200..205).contains(&frame),
+        ..Call::over(Network::clean(1))
+    }
+    .run();
+    heard.check();
+    let pause = Duration::from_millis(4_100);
+    assert_eq!(heard.delays(Duration::ZERO, pause), (55, 55));
+    assert_eq!(heard.delays(pause, Duration::MAX), (35, 35));
+    let last = heard.last();
+    assert_eq!((last.shortened, last.discarded, last.late), (0, 0, 0));
+}
+
 /// What is heard of eight frames: those that are lost, and those that are not sent. The device pulls 55 ms after capture.
 fn steps(lost: &[u64], paused: &[u64]) -> String {
     let mut sender = Packetizer::new(1);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starling_media::{Packet, Packetizer, Playout, Step};
+use starling_media::{Dropped, Packet, Packetizer, Playout, Step};
 
 use crate::call::{Call, Heard, Pulled, START, number};
 use crate::network::Network;
@@ -209,6 +209,69 @@ fn a_path_that_becomes_slower_or_faster_is_followed_within_two_seconds() {
 }
 
 #[test]
+fn a_path_that_becomes_a_little_slower_costs_a_few_frames() {
+    let heard = run(
+        15,
+        Network {
+            moved: Some((5 * SECOND, Duration::from_millis(85))),
+            ..Network::clean(1)
+        },
+    );
+    let last = heard.last();
+    assert_eq!(last.late, 3, "the fourth that is late begins anew");
+    // Ten are concealed at the end of every call.
+    assert!(last.concealed <= 10 + 8, "{last:?}");
+}
+
+#[test]
+fn on_a_path_that_becomes_a_little_faster_speech_is_folded_and_nothing_is_cut() {
+    let heard = run(
+        15,
+        Network {
+            delay: Duration::from_millis(125),
+            moved: Some((5 * SECOND, Duration::from_millis(25))),
+            ..Network::clean(1)
+        },
+    );
+    let folds = |pull: &(usize, &Pulled)| matches!(pull.1.step, Step::Shorten(..));
+    let folds: Vec<usize> = heard
+        .pulls
+        .iter()
+        .enumerate()
+        .filter(folds)
+        .map(|(pull, _)| pull)
+        .collect();
+    // From 122 ms to 42 ms, never two close together.
+    assert_eq!(folds.len(), 4, "{folds:?}");
+    assert!(
+        folds.windows(2).all(|two| two[1] - two[0] == 5),
+        "{folds:?}"
+    );
+    assert_eq!(heard.delays(7 * SECOND, Duration::MAX), (42, 42));
+    let last = heard.last();
+    assert_eq!((last.shortened, last.late, last.discarded), (4, 0, 0));
+    assert_eq!(heard.decoded().len(), 750);
+    assert_eq!(last.concealed, 10, "only the end of the call");
+}
+
+#[test]
+fn media_05_two_packets_for_one_frame_are_one() {
+    let mut playout = Playout::new();
+    let packet = |sequence, timestamp| Packet {
+        payload_type: starling_media::packet::OPUS,
+        marker: false,
+        sequence,
+        timestamp,
+        ssrc: 1,
+        payload: &[1],
+    };
+    assert_eq!(playout.insert(&packet(7, 960).write(), START), Ok(()));
+    let second = playout.insert(&packet(8, 961).write(), START);
+    assert_eq!(second, Err(Dropped::Duplicate));
+    assert_eq!(playout.statistics().duplicated, 1);
+}
+
+#[test]
 fn a_device_that_stopped_for_seconds_plays_the_present_within_two_seconds() {
     for pulls in [25, 50, 250] {
         let mut sender = Packetizer::new(3);
@@ -262,6 +325,30 @@ fn clocks_that_drift_apart_do_not_change_the_delay() {
         assert!((28..=31).contains(&adjusted), "{statistics:?}");
         assert_eq!(other, 0, "{statistics:?}");
     }
+}
+
+#[test]
+fn media_07_a_frame_that_was_passed_is_not_heard_later() {
+    let mut sender = Packetizer::new(1);
+    let datagrams: Vec<Vec<u8>> = (0..20).map(|_| sender.packet(&[1])).collect();
+    let at = |frame: u32| START + frame * Duration::from_millis(20);
+    let mut playout = Playout::new();
+    for frame in (0..15).filter(|frame| *frame != 8) {
+        playout
+            .insert(&datagrams[frame as usize], at(frame))
+            .unwrap();
+        playout.pull(at(frame));
+    }
+    let recovered = playout.statistics().recovered;
+    assert_eq!(recovered, 1);
+    assert_eq!(playout.insert(&datagrams[8], at(15)), Err(Dropped::Late));
+    assert_eq!(
+        playout.insert(&datagrams[8], at(15)),
+        Err(Dropped::Duplicate)
+    );
+    assert_eq!(playout.insert(&datagrams[15], at(15)), Ok(()));
+    let statistics = playout.statistics();
+    assert_eq!((statistics.late, statistics.lost), (1, 0));
 }
 
 #[test]
