@@ -2,6 +2,7 @@
 //! 32-bit float between -1 and 1, at 48 kHz, in frames of 20 ms (960 samples). The only crate with unsafe code, all of it
 //! in `opus/ffi.rs`.
 
+pub mod devices;
 pub mod fuzz;
 pub mod opus;
 mod resample;

@@ -1,0 +1,115 @@
+//! The speaker.
+
+use std::fmt;
+use std::sync::Arc;
+
+use cpal::traits::DeviceTrait;
+use cpal::{FromSample, SampleFormat, SizedSample};
+
+use super::found::{Found, failed, find};
+use super::health::Health;
+use super::keeper::{Keeper, Kept, within_time};
+use super::outlet::{Outlet, Tap, outlet};
+use super::{DeviceError, Kind};
+
+const KIND: Kind = Kind::Speaker;
+
+/// An open speaker.
+pub struct Playback {
+    outlet: Outlet,
+    name: String,
+    health: Arc<Health>,
+    _keeper: Keeper,
+}
+
+impl Playback {
+    /// Opens the speaker of this name, or the system's usual one. Returns within about two seconds.
+    pub fn open(choice: Option<&str>) -> Result<Playback, DeviceError> {
+        let choice = choice.map(str::to_owned);
+        let ((outlet, name, health), keeper) =
+            within_time(KIND, move || start(find(KIND, choice.as_deref())?))?;
+        Ok(Playback {
+            outlet,
+            name,
+            health,
+            _keeper: keeper,
+        })
+    }
+
+    /// Queues samples. What exceeds half a second of waiting sound is dropped and counted.
+    pub fn write(&mut self, pcm: &[f32]) {
+        self.outlet.write(pcm);
+    }
+
+    /// Samples queued here that the device has not taken yet.
+    pub fn queued(&self) -> usize {
+        self.outlet.queued()
+    }
+
+    /// How often since the last call the device wanted more than was queued. Silence that follows counts once.
+    pub fn take_underruns(&mut self) -> u64 {
+        self.health.take_gaps()
+    }
+
+    /// Samples dropped since the last call, because too many were queued.
+    pub fn take_lost(&mut self) -> u64 {
+        self.outlet.take_lost()
+    }
+
+    /// The device's name, for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// False once the device is gone; nothing will be heard any more.
+    pub fn is_alive(&self) -> bool {
+        self.health.is_alive()
+    }
+
+    /// Why it is gone.
+    pub fn error(&self) -> Option<DeviceError> {
+        let reason = self.health.reason()?;
+        Some(DeviceError::Lost { kind: KIND, reason })
+    }
+}
+
+impl fmt::Debug for Playback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Playback")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+type Opened = (Outlet, String, Arc<Health>);
+
+fn start(found: Found) -> Result<(Opened, Option<Kept>), DeviceError> {
+    let health = Arc::new(Health::default());
+    let (tap, outlet) = outlet(found.config.sample_rate, found.config.channels, &health);
+    let build = match found.format {
+        SampleFormat::F32 => build::<f32>,
+        SampleFormat::I32 => build::<i32>,
+        SampleFormat::I24 => build::<cpal::I24>,
+        SampleFormat::I16 => build::<i16>,
+        _ => build::<u8>,
+    };
+    let stream = build(&found, tap, Arc::clone(&health)).map_err(|error| failed(KIND, &error))?;
+    let kept = Kept {
+        stream,
+        health: Arc::clone(&health),
+    };
+    Ok(((outlet, found.name, health), Some(kept)))
+}
+
+fn build<T: SizedSample + FromSample<f32>>(
+    found: &Found,
+    mut tap: Tap,
+    health: Arc<Health>,
+) -> Result<cpal::Stream, cpal::Error> {
+    found.device.build_output_stream(
+        found.config,
+        move |data: &mut [T], _| tap.take(data),
+        move |error| health.report(&error),
+        None,
+    )
+}
