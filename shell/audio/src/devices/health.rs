@@ -42,7 +42,13 @@ impl Health {
             ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied => {}
             _ => {
                 let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-                reason.get_or_insert_with(|| error.to_string());
+                reason.get_or_insert_with(|| match error.kind() {
+                    // The library does not always tell these two apart.
+                    ErrorKind::DeviceNotAvailable | ErrorKind::StreamInvalidated => {
+                        "it was removed, or the sound system stopped".to_owned()
+                    }
+                    _ => error.to_string(),
+                });
                 self.failed.store(true, Ordering::Release);
             }
         }

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -210,7 +211,35 @@ fn a_sound_server_that_dies_is_noticed() {
     let Some(mut server) = SoundServer::with_devices() else {
         return;
     };
-    let mut child = command("devices::in_process_dying", server.folder())
+    let folder = server.folder().to_owned();
+    interrupt("devices::in_process_dying", &folder, || server.kill());
+}
+
+#[test]
+#[ignore = "run by the test above"]
+fn in_process_dying() {
+    lose_both();
+}
+
+#[test]
+fn a_device_that_is_removed_is_noticed() {
+    let Some(server) = SoundServer::with_devices() else {
+        return;
+    };
+    interrupt("devices::in_process_removed", server.folder(), || {
+        server.unplug();
+    });
+}
+
+#[test]
+#[ignore = "run by the test above"]
+fn in_process_removed() {
+    lose_both();
+}
+
+/// Runs a test until both of its devices are open, does something to the sound system, and lets the test go on.
+fn interrupt(test: &str, folder: &Path, disturb: impl FnOnce()) {
+    let mut child = command(test, folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -218,7 +247,7 @@ fn a_sound_server_that_dies_is_noticed() {
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let open = lines.any(|line| line.expect("text") == "open");
     assert!(open, "the devices were never open");
-    server.kill();
+    disturb();
     let mut said = child.stdin.take().expect("piped");
     said.write_all(b"\n").expect("it listens");
     let rest: Vec<String> = lines.map(|line| line.expect("text")).collect();
@@ -226,24 +255,27 @@ fn a_sound_server_that_dies_is_noticed() {
     assert!(status.success(), "{}", rest.join("\n"));
 }
 
-#[test]
-#[ignore = "run by the test above"]
-fn in_process_dying() {
+/// The other side of [`interrupt`]: expects both devices to be lost.
+fn lose_both() {
     let mut speaker = Playback::open(None).expect("a speaker");
     let mut microphone = Capture::open(None).expect("a microphone");
+    let mut frame = [0.0; FRAME];
+    wait_for("a first frame", || microphone.read(&mut frame));
     println!();
     println!("open");
     std::io::stdin()
         .read_line(&mut String::new())
-        .expect("the server is dead");
-    let mut frame = [0.0; FRAME];
+        .expect("the other side goes on");
     wait_for("both to notice", || {
         speaker.write(&frame);
         microphone.read(&mut frame);
         !speaker.is_alive() && !microphone.is_alive()
     });
-    let words = microphone.error().expect("a reason").to_string();
-    assert!(words.starts_with("the microphone is gone: "), "{words}");
+    let error = microphone.error().expect("a reason");
+    assert_eq!(
+        error.to_string(),
+        "the microphone is gone: it was removed, or the sound system stopped"
+    );
 }
 
 /// Plays a tone until so many frames of sound came back; returns the last half of them.

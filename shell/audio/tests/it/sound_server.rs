@@ -2,6 +2,8 @@
 //! lives in a folder of its own and touches nobody else's sound. Tests that need it skip loudly without PulseAudio, and
 //! fail without it when `CI=true`.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -31,6 +33,10 @@ impl SoundServer {
             .arg(format!(
                 "-Lmodule-native-protocol-unix auth-anonymous=1 socket={}",
                 socket.display()
+            ))
+            .arg(format!(
+                "-Lmodule-cli-protocol-unix socket={}",
+                folder.path().join("cli").display()
             ))
             .args(modules.iter().map(|module| format!("-L{module}")))
             .stderr(Stdio::null());
@@ -63,6 +69,16 @@ impl SoundServer {
     /// Where clients look for it.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Takes all of its devices away, as if they were unplugged.
+    pub fn unplug(&self) {
+        let socket = self.folder.path().join("cli");
+        let mut cli = UnixStream::connect(socket).expect("it listens");
+        cli.write_all(b"unload-module module-null-sink\nexit\n")
+            .expect("it listens");
+        // It ends the conversation when all is done.
+        cli.read_to_end(&mut Vec::new()).expect("it answers");
     }
 
     /// Kills it, as a crash would.
