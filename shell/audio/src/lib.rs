@@ -8,10 +8,7 @@ pub mod opus;
 mod resample;
 pub mod wav;
 
-/// Samples per second of all sound inside Starling.
-const SAMPLE_RATE: u32 = 48_000;
-/// Samples in one frame: 20 ms.
-const FRAME_SAMPLES: usize = 960;
+use starling_media::{FRAME_SAMPLES, SAMPLE_RATE};
 
 /// What is not a number becomes silence, what is too loud becomes as loud as can be.
 fn tame(sample: f32) -> f32 {

@@ -12,7 +12,7 @@ use starling_audio::devices::{Capture, DeviceError, Kind, Playback, report};
 
 use crate::sound_server::{SoundServer, command, run};
 
-const FRAME: usize = 960;
+const FRAME: usize = starling_media::FRAME_SAMPLES;
 const HERTZ: f32 = 1_000.0;
 /// Waiting for sound that does not come ends here.
 const PATIENCE: Duration = Duration::from_secs(10);
