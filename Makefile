@@ -9,7 +9,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 help:
 	@echo "make run           build Starling and open it"
-	@echo "make test          formatting, lints and every test"
+	@echo "make test          house rules, formatting, lints and every test"
 	@echo "make demo          a supernode, Alice and Bob meet, chat, call and send a file"
 	@echo "make bench         the benchmarks (release build)"
 	@echo "make long          the long benchmarks: kills, soaks, big simulations (release build)"
@@ -23,6 +23,7 @@ run:
 # The short checks stand first. Every step must pass.
 test:
 	@scripts/setup test
+	cargo xtask tidy
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo xtask test

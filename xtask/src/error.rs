@@ -19,6 +19,14 @@ pub enum XtaskError {
         /// What the system said.
         source: io::Error,
     },
+    /// A program ended with an error.
+    #[error("{program} failed: {said}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// What it wrote to its standard error.
+        said: String,
+    },
     /// A file or folder could not be read or written.
     #[error("{}: {source}", path.display())]
     File {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::record::{Deferred, Record, TestTime};
-use super::times::{self, Done};
+use super::times::{self, Done, Lines};
 use crate::error::XtaskError;
 
 /// The hidden command by which cargo calls this program.
@@ -138,11 +138,12 @@ fn wait(
     lines: &Receiver<(Instant, String)>,
     began: Instant,
 ) -> Result<(u8, Vec<Done>), XtaskError> {
+    let mut reader = Lines::default();
     let mut done = Vec::new();
     let mut ended = None;
     loop {
         match lines.recv_timeout(POLL) {
-            Ok((at, line)) => done.extend(times::parse(&line, at - began)),
+            Ok((at, line)) => done.extend(reader.read(&line, at - began)),
             Err(RecvTimeoutError::Disconnected) if ended.is_some() => break,
             Err(RecvTimeoutError::Disconnected) => thread::sleep(POLL),
             Err(RecvTimeoutError::Timeout) => {}

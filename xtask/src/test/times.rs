@@ -24,19 +24,36 @@ pub fn listed(output: &str) -> Vec<String> {
         .collect()
 }
 
-/// Reads `test name ... ok`, or `FAILED`, or `ignored`; nothing from any other line.
-pub fn parse(line: &str, at: Duration) -> Option<Done> {
-    let (name, result) = line.strip_prefix("test ")?.split_once(" ... ")?;
-    if !["ok", "FAILED", "ignored"]
-        .iter()
-        .any(|r| result.starts_with(r))
-    {
-        return None;
+/// Reads the lines of a test binary one after another.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// A test that has begun a line and written to it itself; its result stands on a line of its own.
+    open: Option<String>,
+}
+
+impl Lines {
+    /// Reads `test name ... ok`, or `FAILED`, or `ignored`; nothing from any other line.
+    pub fn read(&mut self, line: &str, at: Duration) -> Option<Done> {
+        let Some((name, rest)) = line
+            .strip_prefix("test ")
+            .and_then(|l| l.split_once(" ... "))
+        else {
+            let is_result = ["ok", "FAILED"].contains(&line);
+            let name = self.open.take_if(|_| is_result)?;
+            return Some(Done { name, at });
+        };
+        let name = name.strip_suffix(" - should panic").unwrap_or(name);
+        // libtest-mimic fills short names up with spaces.
+        let name = name.trim_end().to_owned();
+        if ["ok", "FAILED", "ignored"]
+            .iter()
+            .any(|r| rest.starts_with(r))
+        {
+            return Some(Done { name, at });
+        }
+        self.open = Some(name);
+        None
     }
-    let name = name.strip_suffix(" - should panic").unwrap_or(name);
-    // libtest-mimic fills short names up with spaces.
-    let name = name.trim_end().to_owned();
-    Some(Done { name, at })
 }
 
 /// How long each test took; nothing about one whose result did not appear.
@@ -70,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_result_is_told_from_other_lines() {
-        let name = |line| parse(line, ms(1)).map(|done| done.name);
+        let name = |line| Lines::default().read(line, ms(1)).map(|done| done.name);
         assert_eq!(name("test a::b ... ok").unwrap(), "a::b");
         assert_eq!(name("test a - should panic ... ok").unwrap(), "a");
         assert_eq!(name("test a ... ignored, needs a sound card").unwrap(), "a");
@@ -78,6 +95,17 @@ mod tests {
         assert_eq!(name("test result: ok. 3 passed; 0 failed"), None);
         assert_eq!(name("test the water ... it is cold"), None);
         assert_eq!(name("running 3 tests"), None);
+        assert_eq!(name("ok"), None);
+    }
+
+    #[test]
+    fn a_test_may_write_before_its_result() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.read("test a ... round trip 50 ms", ms(1)), None);
+        assert_eq!(lines.read("and more", ms(2)), None);
+        let name = "a".to_owned();
+        assert_eq!(lines.read("ok", ms(3)), Some(Done { name, at: ms(3) }));
+        assert_eq!(lines.read("ok", ms(4)), None);
     }
 
     #[test]
@@ -102,7 +130,8 @@ mod tests {
     #[test]
     fn a_line_that_only_looks_like_a_result_changes_nothing() {
         let order = ["a".to_owned()];
-        let done = [parse("test x ... ok", ms(1)), parse("test a ... ok", ms(4))];
+        let read = |line, at| Lines::default().read(line, ms(at));
+        let done = [read("test x ... ok", 1), read("test a ... ok", 4)];
         let done: Vec<Done> = done.into_iter().flatten().collect();
         assert_eq!(durations(&order, &done, 1), [("a".to_owned(), ms(4))]);
     }
