@@ -218,7 +218,13 @@ impl Session {
     async fn handle(&mut self, input: Input) {
         self.used = Instant::now();
         match input {
-            Input::Wake => self.retry_at = Instant::now(),
+            Input::Wake => {
+                self.retry_at = Instant::now();
+                // A new offer on a connection that stands already.
+                if let Err(error) = self.say_everything().await {
+                    debug!(%error, "open transfers cannot be read");
+                }
+            }
             Input::Accepted(id) => {
                 self.retry_at = Instant::now();
                 self.say(&FileFrame::State {
