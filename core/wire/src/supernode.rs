@@ -82,6 +82,10 @@ pub enum Request {
 }
 
 /// The answer to a [`Request`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "read and taken apart at once, never kept in numbers"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// Done.

@@ -44,15 +44,10 @@ where
     let decoding = tokio::task::spawn_blocking(move || {
         decode(&target, &groups, PieceReader::new(receiver), progress)
     });
-    loop {
-        match stream.read_chunk(PIECE).await {
-            Ok(Some(chunk)) => {
-                // The decoder stops early on corrupt bytes; its verdict is read below.
-                if sender.send(chunk).await.is_err() {
-                    break;
-                }
-            }
-            Ok(None) | Err(_) => break,
+    while let Ok(Some(chunk)) = stream.read_chunk(PIECE).await {
+        // The decoder stops early on corrupt bytes; its verdict is read below.
+        if sender.send(chunk).await.is_err() {
+            break;
         }
     }
     drop(sender);
