@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::db::Db;
 use crate::identity::Identity;
+use crate::paths::Paths;
 use crate::traffic::Traffic;
 use crate::transport::front_door::FrontDoor;
 use crate::transport::inner::InnerEndpoints;
@@ -64,6 +65,8 @@ pub struct Context {
     pub homes: RwLock<Homes>,
     /// Bytes by purpose.
     pub traffic: Arc<Traffic>,
+    /// Open paths to contacts.
+    pub paths: Arc<Paths>,
 }
 
 /// Where this profile belongs.

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::context::{Context, Homes, Signal};
 use crate::db::Db;
+use crate::drivers::calls::Calls;
 use crate::drivers::chat::Chat;
 use crate::drivers::files::Files;
 use crate::drivers::home::{self, HomeInput, HomeState};
@@ -57,6 +58,8 @@ pub struct Session {
     pub chat: Arc<Chat>,
     /// Transfers.
     pub files: Arc<Files>,
+    /// Calls.
+    pub calls: Arc<Calls>,
     home: mpsc::Sender<HomeInput>,
     home_state: watch::Receiver<HomeState>,
     tasks: Mutex<JoinSet<()>>,
@@ -128,6 +131,7 @@ impl Session {
             inner,
             homes: RwLock::new(start.homes),
             traffic: Arc::new(Traffic::default()),
+            paths: Arc::default(),
         });
         for contact in ctx.db.read(contacts::list).await? {
             people::remember(&ctx, &contact);
@@ -138,8 +142,10 @@ impl Session {
         let people = Arc::new(People::new(Arc::clone(&ctx)));
         let chat = Arc::new(Chat::start(Arc::clone(&ctx)).await?);
         let files = Arc::new(Files::start(Arc::clone(&ctx)).await?);
+        let (calls, calls_work) = Calls::start(Arc::clone(&ctx)).await?;
         let session = Arc::new(Self {
             files,
+            calls: Arc::new(calls),
             people,
             chat,
             home,
@@ -154,6 +160,11 @@ impl Session {
             home_inputs,
             home_state_sender,
         );
+        session
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .spawn(calls_work);
         Ok(session)
     }
 
@@ -230,6 +241,9 @@ async fn route_door(session: std::sync::Weak<Session>, mut arrivals: mpsc::Recei
             (Visitor::Contact(account, _), alpn::CHAT) => {
                 session.chat.arrived(account, arrival.connection)
             }
+            (Visitor::Contact(account, _), alpn::CALL) => {
+                session.calls.arrived(account, arrival.connection)
+            }
             (Visitor::Contact(account, _), alpn::LINK) => {
                 tokio::spawn(meet::answer(
                     Arc::clone(&session.ctx),
@@ -258,6 +272,9 @@ async fn route_inner(
         };
         match arrival.connection.alpn() {
             alpn::FILE => session.files.arrived(arrival.account, arrival.connection),
+            alpn::MEDIA => session
+                .calls
+                .sound_arrived(arrival.account, arrival.connection),
             _ => arrival.connection.close(1u32.into(), b"not here"),
         }
     }
@@ -285,7 +302,11 @@ async fn route_signals(
                 }
                 views::announce_contact(&session.ctx, account).await;
             }
-            Signal::Contact(_) | Signal::Gone(_) => session.tell_home(HomeInput::Targets).await,
+            Signal::Contact(_) => session.tell_home(HomeInput::Targets).await,
+            Signal::Gone(account) => {
+                session.calls.gone(account).await;
+                session.tell_home(HomeInput::Targets).await;
+            }
             Signal::Home(_) => {
                 session.people.retry_post().await;
                 tell_contacts(&session).await;

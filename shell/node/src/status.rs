@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use starling_control::{Failure, view};
 
+use crate::context::Context;
 use crate::node::{App, account_view};
+use crate::paths::OpenPath;
 
 /// Everything at once.
 pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
@@ -23,6 +25,7 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
         });
     }
     let mut warnings = vec![app.db.key_words()];
+    warnings.extend(missing_devices().await);
     if session.is_none() {
         warnings.insert(0, "this profile has no account yet".to_owned());
     }
@@ -36,7 +39,10 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
         network: app.network_view().await?,
         supernode: home.as_ref().and_then(|home| supernode_status(app, home)),
         roles: vec![role(app)],
-        paths: Vec::new(),
+        paths: session
+            .as_ref()
+            .map(|session| paths(&session.ctx))
+            .unwrap_or_default(),
         traffic,
         listening: supernode
             .map(|supernode| supernode.listening())
@@ -46,6 +52,23 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
             .and_then(|home| home.first_online)
             .map(|at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),
     })
+}
+
+fn paths(ctx: &Context) -> Vec<view::PathView> {
+    let view = |open: OpenPath| view::PathView {
+        who: ctx.title(open.account),
+        purpose: open.purpose.to_owned(),
+        kind: if open.travel.direct { "direct" } else { "relay" }.to_owned(),
+        remote: open.travel.remote,
+        rtt_ms: Some(open.travel.rtt.as_secs_f64() * 1000.0),
+    };
+    ctx.paths.list().into_iter().map(view).collect()
+}
+
+/// What a call would lack, in words.
+async fn missing_devices() -> Vec<String> {
+    let report = tokio::task::spawn_blocking(starling_audio::devices::report).await;
+    report.map(|report| report.words).unwrap_or_default()
 }
 
 fn supernode_status(

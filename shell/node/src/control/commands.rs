@@ -100,6 +100,19 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
                     .await?,
             )
         }
+        Command::CallStart { who, sound } => {
+            let session = app.session()?;
+            let account = views::find(&session.ctx, &who).await?;
+            value(session.calls.call(account, &sound).await?)
+        }
+        Command::CallAnswer { id, sound } => value(app.session()?.calls.answer(id, &sound).await?),
+        Command::CallHangup { id } => value(app.session()?.calls.hang_up(id).await?),
+        Command::CallHold { id, on } => value(app.session()?.calls.hold(id, on).await?),
+        Command::CallMute { id, on } => value(app.session()?.calls.mute(id, on).await?),
+        Command::CallList { limit } => {
+            let limit = limit.unwrap_or(LISTING).min(LISTING_MAX);
+            value(app.session()?.calls.list(limit).await?)
+        }
         Command::FileSend { who, path } => {
             let session = app.session()?;
             value(

@@ -1,6 +1,7 @@
 //! One driver per protocol: it owns the machine, moves its frames, runs its timers, commits what must be durable before
 //! anything is sent. Drivers do not call each other; `session.rs` holds the table of who hears what.
 
+pub mod calls;
 pub mod chat;
 pub mod files;
 pub mod home;

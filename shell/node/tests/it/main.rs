@@ -1,4 +1,5 @@
 //! Whole nodes on loopback: the same scenarios that the labs run in network namespaces.
 
+mod calls;
 mod cast;
 mod story;

@@ -1,0 +1,156 @@
+//! Signalling streams between front doors: one bidirectional stream each, a task that reads and a task that writes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iroh::endpoint::{Connection, RecvStream, SendStream};
+use starling_protocol::call::calls::LinkId;
+use starling_wire::alpn;
+use starling_wire::call::{CALL_FRAME_MAX, CallFrame};
+use starling_wire::frame;
+use starling_wire::ids::{AccountId, CallId};
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use super::{Input, Task};
+use crate::transport::stream;
+
+/// Frames that wait for a slow peer; a call has a handful.
+const OUTBOX: usize = 32;
+/// A contact that opened a connection opens its stream within this.
+const ACCEPT_TIME: Duration = Duration::from_secs(10);
+/// What was said last gets this long to arrive before the connection is closed.
+const FLUSH_TIME: Duration = Duration::from_secs(3);
+
+/// The open ones.
+pub struct Links {
+    next: LinkId,
+    open: BTreeMap<LinkId, Link>,
+    inputs: mpsc::Sender<Input>,
+}
+
+struct Link {
+    owner: AccountId,
+    /// Dropping it ends the writer, which flushes and closes.
+    outbox: mpsc::Sender<Vec<u8>>,
+}
+
+impl Links {
+    pub const fn new(inputs: mpsc::Sender<Input>) -> Self {
+        Self {
+            next: 0,
+            open: BTreeMap::new(),
+            inputs,
+        }
+    }
+
+    /// Takes a stream; its frames come as inputs from now on.
+    pub fn add(
+        &mut self,
+        owner: AccountId,
+        connection: &Connection,
+        send: SendStream,
+        receive: RecvStream,
+    ) -> LinkId {
+        self.next += 1;
+        let (outbox, frames) = mpsc::channel(OUTBOX);
+        tokio::spawn(write(connection.clone(), send, frames));
+        tokio::spawn(read(self.next, receive, self.inputs.clone()));
+        self.open.insert(self.next, Link { owner, outbox });
+        self.next
+    }
+
+    pub fn owner(&self, link: LinkId) -> Option<AccountId> {
+        self.open.get(&link).map(|link| link.owner)
+    }
+
+    pub fn send(&mut self, link: LinkId, frame: &CallFrame) {
+        let full = self
+            .open
+            .get(&link)
+            .is_some_and(|open| open.outbox.try_send(frame::encode(frame)).is_err());
+        if full {
+            debug!(reason = "peer does not read", "closed a signalling stream");
+            self.open.remove(&link);
+        }
+    }
+
+    /// Closes it once what was sent is flushed.
+    pub fn close(&mut self, link: LinkId) {
+        self.open.remove(&link);
+    }
+
+    /// It ended by itself.
+    pub fn forget(&mut self, link: LinkId) {
+        self.open.remove(&link);
+    }
+}
+
+async fn write(connection: Connection, mut send: SendStream, mut frames: mpsc::Receiver<Vec<u8>>) {
+    while let Some(bytes) = frames.recv().await {
+        if stream::write_bytes(&mut send, &bytes).await.is_err() {
+            break;
+        }
+    }
+    if send.finish().is_ok() {
+        let _ = tokio::time::timeout(FLUSH_TIME, send.stopped()).await;
+    }
+    connection.close(0u32.into(), b"done");
+}
+
+async fn read(link: LinkId, mut receive: RecvStream, inputs: mpsc::Sender<Input>) {
+    loop {
+        let frame = match stream::read::<CallFrame>(&mut receive, CALL_FRAME_MAX).await {
+            Ok(Some(frame)) if frame.fits() => frame,
+            Ok(Some(_)) => {
+                debug!(reason = "malformed", "a call frame broke its bounds");
+                break;
+            }
+            Ok(None) => break,
+            Err(error) => {
+                debug!(%error, "a signalling stream ended");
+                break;
+            }
+        };
+        if inputs.send(Input::Frame(link, frame)).await.is_err() {
+            return;
+        }
+    }
+    let _ = inputs.send(Input::LinkLost(link)).await;
+}
+
+/// A contact's connection: its stream, or nothing.
+pub async fn accept(account: AccountId, connection: Connection, inputs: mpsc::Sender<Input>) {
+    match tokio::time::timeout(ACCEPT_TIME, connection.accept_bi()).await {
+        Ok(Ok((send, receive))) => {
+            let linked = Input::Linked(None, account, connection, send, receive);
+            let _ = inputs.send(linked).await;
+        }
+        Ok(Err(_)) => {}
+        Err(_) => connection.close(1u32.into(), b"silent"),
+    }
+}
+
+/// Opens a stream to the first of a contact's front doors that answers.
+pub fn dial(task: &mut Task, call: CallId, peer: AccountId) {
+    let (ctx, inputs) = (Arc::clone(&task.ctx), task.inputs.clone());
+    task.tasks.spawn(async move {
+        let doors = ctx.book.person(peer);
+        for door in doors.iter().flat_map(|person| person.doors()) {
+            let connection = match ctx.door.dial(door, alpn::CALL).await {
+                Ok(connection) => connection,
+                Err(error) => {
+                    debug!(%error, "a front door does not answer a call");
+                    continue;
+                }
+            };
+            if let Ok((send, receive)) = connection.open_bi().await {
+                let linked = Input::Linked(Some(call), peer, connection, send, receive);
+                let _ = inputs.send(linked).await;
+                return;
+            }
+        }
+        let _ = inputs.send(Input::Unreachable(call)).await;
+    });
+}

@@ -1,0 +1,284 @@
+//! One call as the driver holds it: what the machine said last, its sound, and what people are shown of it.
+
+use std::sync::Arc;
+
+use iroh::endpoint::Connection;
+use starling_control::command::Sound;
+use starling_control::view;
+use starling_protocol::call::calls::Phase;
+use starling_protocol::machine::Time;
+use starling_store::calls as log;
+use starling_wire::ids::{AccountId, CallId, EndpointKey};
+use starling_wire::peer::InnerAddr;
+use tokio::task::AbortHandle;
+
+use crate::clock::{Clock, random, wall_ms};
+use crate::context::Context;
+use crate::media_path::{Notice, Prepared, Voice, prepare};
+use crate::paths::{self, PathGuard, Paths};
+use crate::traffic::Traffic;
+use crate::transport::inner::InnerLease;
+
+/// A call that is not over.
+pub struct Running {
+    pub call: CallId,
+    pub peer: AccountId,
+    pub outgoing: bool,
+    pub lease: Option<InnerLease>,
+    pub peer_inner: Option<InnerAddr>,
+    pub prepared: Option<Prepared>,
+    pub voice: Option<Voice>,
+    pub sound: Option<SoundLink>,
+    pub connecting: Option<Aborting>,
+    pub muted: bool,
+    pub warnings: Vec<String>,
+    pub paths: Arc<Paths>,
+    who: String,
+    phase: Phase,
+    clock: Clock,
+    started_at: u64,
+    answered: Option<(u64, Time)>,
+    ended_at: Option<u64>,
+    quality: Option<view::CallQuality>,
+    sounds: u64,
+}
+
+/// The sound's connection.
+pub struct SoundLink {
+    pub number: u64,
+    pub peer: EndpointKey,
+    pub connection: Connection,
+    pub receiving: Option<Aborting>,
+    pub _path: PathGuard,
+}
+
+impl SoundLink {
+    pub fn is_up(&self) -> bool {
+        self.connection.close_reason().is_none()
+    }
+}
+
+/// A task that ends with its owner.
+pub struct Aborting(AbortHandle);
+
+impl From<AbortHandle> for Aborting {
+    fn from(handle: AbortHandle) -> Self {
+        Self(handle)
+    }
+}
+
+impl Drop for Aborting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a voice needs of the node.
+pub struct StartVoice {
+    pub clock: Clock,
+    pub traffic: Arc<Traffic>,
+}
+
+impl StartVoice {
+    pub fn start(
+        self,
+        prepared: Prepared,
+        notify: impl Fn(Notice) + Send + 'static,
+    ) -> std::io::Result<Voice> {
+        let seed = u64::from_le_bytes(random());
+        Voice::start(prepared, seed, self.clock, self.traffic, notify)
+    }
+}
+
+impl Running {
+    pub fn new(ctx: &Context, call: CallId, peer: AccountId, outgoing: bool) -> Self {
+        Self {
+            call,
+            peer,
+            outgoing,
+            lease: None,
+            peer_inner: None,
+            prepared: None,
+            voice: None,
+            sound: None,
+            connecting: None,
+            muted: false,
+            warnings: Vec::new(),
+            paths: Arc::clone(&ctx.paths),
+            who: ctx.title(peer),
+            phase: if outgoing {
+                Phase::Calling
+            } else {
+                Phase::Ringing
+            },
+            clock: ctx.clock,
+            started_at: wall_ms(),
+            answered: None,
+            ended_at: None,
+            quality: None,
+            sounds: 0,
+        }
+    }
+
+    pub const fn next_sound(&mut self) -> u64 {
+        self.sounds += 1;
+        self.sounds
+    }
+
+    /// The sound asked for, or the system's devices.
+    pub fn take_prepared(&mut self) -> Prepared {
+        self.prepared.take().unwrap_or_else(|| {
+            prepare(&Sound::default()).expect("devices need no check before they are opened")
+        })
+    }
+
+    pub fn mute(&mut self, on: bool) {
+        self.muted = on;
+        if let Some(voice) = &self.voice {
+            voice.mute(on);
+        }
+    }
+
+    pub fn set_phase(&mut self, phase: Phase) {
+        self.phase = phase;
+        match phase {
+            Phase::Calling | Phase::Ringing => {}
+            Phase::Ended(_) => self.ended_at = Some(wall_ms()),
+            _ => {
+                let now = (wall_ms(), self.clock.now());
+                self.answered.get_or_insert(now);
+            }
+        }
+    }
+
+    pub const fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Keeps what the sound was like when it is over.
+    pub fn remember_voice(&mut self, voice: &Voice) {
+        let path = self.quality.take().map(|quality| (quality.path, quality.rtt_ms));
+        let mut quality = self.measure(voice);
+        if let Some((path, rtt_ms)) = path {
+            (quality.path, quality.rtt_ms) = (path, rtt_ms);
+        }
+        self.quality = Some(quality);
+    }
+
+    /// Keeps how it travelled, while the connection still knows.
+    pub fn remember_path(&mut self, connection: &Connection) {
+        if let Some(travel) = paths::travel(connection) {
+            self.quality = Some(view::CallQuality {
+                path: path_word(travel.direct).to_owned(),
+                rtt_ms: Some(travel.rtt.as_secs_f64() * 1000.0),
+                ..view::CallQuality::default()
+            });
+        }
+    }
+
+    fn measure(&self, voice: &Voice) -> view::CallQuality {
+        let statistics = voice.statistics();
+        let received = statistics.received;
+        let travel = self
+            .sound
+            .as_ref()
+            .and_then(|sound| paths::travel(&sound.connection));
+        let first_sound = statistics.first_sound.zip(self.answered);
+        view::CallQuality {
+            path: travel
+                .as_ref()
+                .map_or("", |travel| path_word(travel.direct))
+                .to_owned(),
+            rtt_ms: travel.map(|travel| travel.rtt.as_secs_f64() * 1000.0),
+            loss_percent: received.loss_percent,
+            jitter_ms: received.jitter_ms,
+            buffer_ms: f64::from(received.depth_ms),
+            concealed: received.concealed,
+            codec: "Opus, 48 kHz, 20 ms, 32 kbit/s".to_owned(),
+            first_sound_ms: first_sound.map(|(sound, (_, answered))| {
+                u64::try_from(sound.saturating_sub(answered).as_millis()).unwrap_or(u64::MAX)
+            }),
+        }
+    }
+
+    pub fn view(&self) -> view::Call {
+        let (held, held_by_peer) = match self.phase {
+            Phase::Held { ours, theirs } => (ours, theirs),
+            _ => (false, false),
+        };
+        view::Call {
+            id: self.call.to_string(),
+            contact: self.peer.to_string(),
+            who: self.who.clone(),
+            outgoing: self.outgoing,
+            state: state(self.phase),
+            words: words(self.phase, self.outgoing, &self.who),
+            started_at: self.started_at,
+            answered_at: self.answered.map(|(wall, _)| wall),
+            ended_at: self.ended_at,
+            muted: self.muted,
+            held,
+            held_by_peer,
+            quality: match &self.voice {
+                Some(voice) => Some(self.measure(voice)),
+                None => self.quality.clone(),
+            },
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    /// For the log.
+    pub fn record(&self) -> log::Call {
+        log::Call {
+            id: self.call,
+            contact: self.peer,
+            outgoing: self.outgoing,
+            started_at: self.started_at,
+            answered_at: self.answered.map(|(wall, _)| wall),
+            ended_at: self.ended_at,
+            reason: match self.phase {
+                Phase::Ended(reason) => Some(reason.words().to_owned()),
+                _ => None,
+            },
+            path: self
+                .view()
+                .quality
+                .map(|quality| quality.path)
+                .filter(|path| !path.is_empty()),
+        }
+    }
+}
+
+const fn path_word(direct: bool) -> &'static str {
+    if direct { "direct" } else { "relay" }
+}
+
+const fn state(phase: Phase) -> view::CallState {
+    match phase {
+        Phase::Calling => view::CallState::Calling,
+        Phase::Ringing => view::CallState::Ringing,
+        Phase::Connecting => view::CallState::Connecting,
+        Phase::Established => view::CallState::Established,
+        Phase::Held { .. } => view::CallState::Held,
+        Phase::Reconnecting => view::CallState::Reconnecting,
+        Phase::Ended(_) => view::CallState::Ended,
+    }
+}
+
+fn words(phase: Phase, outgoing: bool, who: &str) -> String {
+    match phase {
+        Phase::Calling => format!("calling {who}"),
+        Phase::Ringing if outgoing => format!("it rings at {who}'s"),
+        Phase::Ringing => format!("{who} is calling"),
+        Phase::Connecting => "the sound is being connected".to_owned(),
+        Phase::Established => "in a call".to_owned(),
+        Phase::Held {
+            ours: true,
+            theirs: true,
+        } => "on hold by both".to_owned(),
+        Phase::Held { ours: true, .. } => "on hold".to_owned(),
+        Phase::Held { .. } => format!("on hold by {who}"),
+        Phase::Reconnecting => "the connection was lost; looking for it".to_owned(),
+        Phase::Ended(reason) => reason.words().to_owned(),
+    }
+}

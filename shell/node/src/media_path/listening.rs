@@ -1,0 +1,218 @@
+//! From the playout to the sink: whenever the speaker (or, without one, the clock) wants the next 20 ms, the playout says
+//! what they are made of, the decoder makes them.
+
+use std::path::Path;
+
+use starling_audio::devices::Playback;
+use starling_audio::opus::{Decoder, OpusError};
+use starling_audio::wav::{WavError, WavWriter};
+use starling_media::{FRAME, FRAME_SAMPLES, Playout, Step, fold};
+use starling_protocol::machine::Time;
+use std::time::Duration;
+
+use super::sound::Sink;
+use super::voice::{Notice, VoiceStatistics};
+
+/// The speaker's queue is filled up to this: a frame, and half of one while the thread sleeps.
+const QUEUE: usize = FRAME_SAMPLES * 3 / 2;
+/// Playback by the clock that fell so far behind goes on from now.
+const BEHIND: Duration = Duration::from_millis(200);
+
+enum Output {
+    Speaker(Playback),
+    File(Recorder),
+    Nowhere,
+}
+
+/// The receiving side.
+pub struct Listening {
+    output: Output,
+    playout: Playout,
+    decoder: Decoder,
+    /// When the next frame is due where no speaker asks for it.
+    due: Option<Time>,
+    first_sound: Option<Time>,
+}
+
+impl Listening {
+    /// Opens the sink; what cannot be opened is told, and the call goes on unheard.
+    pub fn open(sink: Sink, notify: &dyn Fn(Notice)) -> Result<Self, OpusError> {
+        let output = match sink {
+            Sink::Speaker => match Playback::open(None) {
+                Ok(playback) => Output::Speaker(playback),
+                Err(error) => {
+                    notify(Notice::Trouble(format!("{error}: you hear nothing")));
+                    Output::Nowhere
+                }
+            },
+            Sink::File(path) => match Recorder::create(&path) {
+                Ok(recorder) => Output::File(recorder),
+                Err(error) => {
+                    notify(Notice::Trouble(format!("nothing is recorded: {error}")));
+                    Output::Nowhere
+                }
+            },
+            Sink::Nowhere => Output::Nowhere,
+        };
+        Ok(Self {
+            output,
+            playout: Playout::new(),
+            decoder: Decoder::new()?,
+            due: None,
+            first_sound: None,
+        })
+    }
+
+    /// A datagram came.
+    pub fn insert(&mut self, datagram: &[u8], at: Time) {
+        if let Err(reason) = self.playout.insert(datagram, at) {
+            tracing::trace!(%reason, "dropped a voice packet");
+        }
+    }
+
+    /// Plays what is due; returns what was heard, for an echo.
+    pub fn play(&mut self, now: Time, notify: &dyn Fn(Notice)) -> Vec<[f32; FRAME_SAMPLES]> {
+        if let Output::Speaker(playback) = &self.output
+            && let Some(error) = playback.error()
+        {
+            notify(Notice::Trouble(error.to_string()));
+            self.output = Output::Nowhere;
+        }
+        let mut heard = Vec::new();
+        while self.is_due(now) {
+            let (frame, is_sound) = self.next(now);
+            if is_sound {
+                self.first_sound.get_or_insert(now);
+            }
+            if self.first_sound.is_some() {
+                self.put(&frame, is_sound, notify);
+                heard.push(frame);
+            } else if let Output::Speaker(playback) = &mut self.output {
+                playback.write(&frame);
+            }
+        }
+        heard
+    }
+
+    /// Held: nothing is heard, and what comes meanwhile is not kept.
+    pub fn pause(&mut self) {
+        self.due = None;
+        self.playout = Playout::new();
+    }
+
+    /// How it goes.
+    pub fn statistics(&self) -> VoiceStatistics {
+        VoiceStatistics {
+            received: self.playout.statistics(),
+            first_sound: self.first_sound,
+        }
+    }
+
+    /// Completes a recording.
+    pub fn finish(self, notify: &dyn Fn(Notice)) {
+        if let Output::File(recorder) = self.output
+            && let Err(error) = recorder.finish()
+        {
+            notify(Notice::Trouble(format!("the recording is incomplete: {error}")));
+        }
+    }
+
+    fn is_due(&mut self, now: Time) -> bool {
+        if let Output::Speaker(playback) = &self.output {
+            return playback.queued() < QUEUE;
+        }
+        let due = self.due.filter(|due| *due + BEHIND >= now).unwrap_or(now);
+        let is_due = due <= now;
+        self.due = Some(if is_due { due + FRAME } else { due });
+        is_due
+    }
+
+    /// The next frame, and whether it holds sound of the other side.
+    fn next(&mut self, now: Time) -> ([f32; FRAME_SAMPLES], bool) {
+        let mut frame = [0.0; FRAME_SAMPLES];
+        let step = self.playout.pull(now);
+        let is_sound = !matches!(step, Step::Conceal | Step::Silence);
+        match step {
+            Step::Decode(payload) => self.decode(&payload, &mut frame),
+            Step::Recover(payload) => {
+                if let Err(error) = self.decoder.recover(&payload, &mut frame) {
+                    tracing::trace!(%error, "a lost frame could not be recovered");
+                }
+            }
+            Step::Conceal => self.decoder.conceal(&mut frame),
+            Step::Shorten(first, second) => {
+                let mut next = [0.0; FRAME_SAMPLES];
+                self.decode(&first, &mut frame);
+                self.decode(&second, &mut next);
+                frame = fold(&frame, &next);
+            }
+            Step::Silence => {}
+        }
+        (frame, is_sound)
+    }
+
+    /// A payload that is no Opus is concealed.
+    fn decode(&mut self, payload: &[u8], frame: &mut [f32; FRAME_SAMPLES]) {
+        if let Err(error) = self.decoder.decode(payload, frame) {
+            tracing::trace!(%error, "a voice packet could not be decoded");
+        }
+    }
+
+    fn put(&mut self, frame: &[f32; FRAME_SAMPLES], is_sound: bool, notify: &dyn Fn(Notice)) {
+        let result = match &mut self.output {
+            Output::Speaker(playback) => {
+                playback.write(frame);
+                Ok(())
+            }
+            Output::File(recorder) => recorder.write(frame, is_sound),
+            Output::Nowhere => Ok(()),
+        };
+        if let Err(error) = result {
+            notify(Notice::Trouble(format!("the recording stopped: {error}")));
+            self.output = Output::Nowhere;
+        }
+    }
+}
+
+/// Records from the first to the last frame that the other side really sent: what is made up in between is kept, what is
+/// made up after the end is not.
+struct Recorder {
+    writer: WavWriter,
+    made_up: Vec<[f32; FRAME_SAMPLES]>,
+    silent: u64,
+}
+
+/// Made-up frames that are kept as they are; what is longer is silence.
+const MADE_UP_MAX: usize = 16;
+
+impl Recorder {
+    fn create(path: &Path) -> Result<Self, WavError> {
+        Ok(Self {
+            writer: WavWriter::create(path)?,
+            made_up: Vec::new(),
+            silent: 0,
+        })
+    }
+
+    fn write(&mut self, frame: &[f32; FRAME_SAMPLES], is_sound: bool) -> Result<(), WavError> {
+        if !is_sound {
+            if self.made_up.len() < MADE_UP_MAX {
+                self.made_up.push(*frame);
+            } else {
+                self.silent += 1;
+            }
+            return Ok(());
+        }
+        for made_up in std::mem::take(&mut self.made_up) {
+            self.writer.write(&made_up)?;
+        }
+        for _ in 0..std::mem::take(&mut self.silent) {
+            self.writer.write(&[0.0; FRAME_SAMPLES])?;
+        }
+        self.writer.write(frame)
+    }
+
+    fn finish(self) -> Result<(), WavError> {
+        self.writer.finish()
+    }
+}

@@ -1,0 +1,245 @@
+//! The thread of one call's voice. It sleeps until a datagram comes or a few milliseconds have passed, lets the listening
+//! side play what is due and the speaking side send what is there. It survives a lost connection: the next one is put
+//! in its place.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use iroh::endpoint::Connection;
+use starling_audio::opus::OpusError;
+use starling_media::Statistics;
+use starling_protocol::machine::Time;
+
+use super::listening::Listening;
+use super::sound::Prepared;
+use super::speaking::Speaking;
+use crate::clock::Clock;
+use crate::traffic::{Purpose, Traffic};
+
+/// Datagrams between the connection's task and the thread; at 50 a second more than the playout would keep.
+const ARRIVALS: usize = 256;
+/// How often devices are looked at: a fifth of a frame.
+const PAUSE: Duration = Duration::from_millis(4);
+/// How often the statistics are renewed.
+const RENEW: Duration = Duration::from_millis(200);
+/// After the limit of a conversation the last frames get this long to be heard.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// What the thread has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// In words for the person.
+    Trouble(String),
+    /// The conversation has lasted as long as asked for.
+    LimitReached,
+}
+
+/// How the voice is.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct VoiceStatistics {
+    /// Of the receiving side.
+    pub received: Statistics,
+    /// When the first frame of the other side was played.
+    pub first_sound: Option<Time>,
+}
+
+/// A call's voice, both ways.
+#[derive(Debug)]
+pub struct Voice {
+    shared: Arc<Shared>,
+    inlet: Inlet,
+    thread: JoinHandle<()>,
+}
+
+/// Where datagrams go in.
+#[derive(Debug, Clone)]
+pub struct Inlet(SyncSender<(Bytes, Time)>);
+
+impl Inlet {
+    /// Takes a datagram; a thread that hangs loses it, as the network would.
+    pub fn offer(&self, datagram: Bytes, now: Time) {
+        let _ = self.0.try_send((datagram, now));
+    }
+}
+
+/// What the thread and its owner both see.
+#[derive(Debug, Default)]
+pub struct Shared {
+    stop: AtomicBool,
+    muted: AtomicBool,
+    held: AtomicBool,
+    wire: Mutex<Option<Connection>>,
+    statistics: Mutex<VoiceStatistics>,
+}
+
+impl Shared {
+    /// Whether there is somebody to speak to.
+    pub fn is_connected(&self) -> bool {
+        self.wire
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
+
+    /// Whether the microphone is off.
+    pub fn is_silent(&self) -> bool {
+        self.muted.load(Ordering::Relaxed) || self.held.load(Ordering::Relaxed)
+    }
+
+    /// Sends a datagram; what does not fit the connection now is lost.
+    pub fn send(&self, datagram: Vec<u8>, traffic: &Traffic) {
+        let wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = datagram.len() as u64;
+        if let Some(connection) = wire.as_ref()
+            && connection.send_datagram(datagram.into()).is_ok()
+        {
+            traffic.sent(Purpose::Calls, bytes);
+        }
+    }
+}
+
+impl Voice {
+    /// Starts the thread. `seed` makes the stream's numbers unguessable; `notify` must not block.
+    pub fn start(
+        prepared: Prepared,
+        seed: u64,
+        clock: Clock,
+        traffic: Arc<Traffic>,
+        notify: impl Fn(Notice) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (sender, arrivals) = sync_channel(ARRIVALS);
+        let thread_shared = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("voice".to_owned())
+            .spawn(move || {
+                let start = Start {
+                    prepared,
+                    seed,
+                    clock,
+                    traffic,
+                };
+                if let Err(error) = run(start, &thread_shared, &arrivals, &notify) {
+                    notify(Notice::Trouble(format!("there is no sound: {error}")));
+                }
+            })?;
+        Ok(Self {
+            shared,
+            inlet: Inlet(sender),
+            thread,
+        })
+    }
+
+    /// From now on frames go out here; `None`: nowhere.
+    pub fn connect(&self, connection: Option<Connection>) {
+        *self
+            .shared
+            .wire
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = connection;
+    }
+
+    /// Where datagrams go in.
+    pub fn inlet(&self) -> Inlet {
+        self.inlet.clone()
+    }
+
+    /// Microphone off or on.
+    pub fn mute(&self, on: bool) {
+        self.shared.muted.store(on, Ordering::Relaxed);
+    }
+
+    /// Silence both ways, or sound again.
+    pub fn hold(&self, on: bool) {
+        self.shared.held.store(on, Ordering::Relaxed);
+    }
+
+    /// How it is.
+    pub fn statistics(&self) -> VoiceStatistics {
+        *self
+            .shared
+            .statistics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it; a recording is complete when this returns.
+    pub async fn stop(self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.connect(None);
+        let thread = self.thread;
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+}
+
+struct Start {
+    prepared: Prepared,
+    seed: u64,
+    clock: Clock,
+    traffic: Arc<Traffic>,
+}
+
+fn run(
+    start: Start,
+    shared: &Shared,
+    arrivals: &Receiver<(Bytes, Time)>,
+    notify: &dyn Fn(Notice),
+) -> Result<(), OpusError> {
+    let (clock, limit) = (start.clock, start.prepared.limit);
+    let mut speaking = Speaking::open(start.prepared.source, start.seed, start.traffic, notify)?;
+    let mut listening = Listening::open(start.prepared.sink, notify)?;
+    let mut since = None;
+    let mut renewed = Time::ZERO;
+    while !shared.stop.load(Ordering::Relaxed) {
+        let now = clock.now();
+        if shared.held.load(Ordering::Relaxed) {
+            speaking.pause();
+            listening.pause();
+        } else {
+            let echo = listening.play(now, notify);
+            speaking.speak(now, &echo, shared, notify);
+        }
+        if shared.is_connected() && since.is_none() {
+            since = Some(now);
+        }
+        if let (Some(began), Some(length)) = (since, limit)
+            && speaking.stop_at(began + length, now)
+            && now >= began + length + LINGER
+        {
+            since = None;
+            notify(Notice::LimitReached);
+        }
+        if now >= renewed + RENEW {
+            renewed = now;
+            let mut statistics = shared
+                .statistics
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *statistics = listening.statistics();
+        }
+        take(arrivals, &mut listening);
+    }
+    listening.finish(notify);
+    Ok(())
+}
+
+/// Waits for datagrams, for [`PAUSE`] at most.
+fn take(arrivals: &Receiver<(Bytes, Time)>, listening: &mut Listening) {
+    let mut next = match arrivals.recv_timeout(PAUSE) {
+        Ok(first) => Some(first),
+        Err(RecvTimeoutError::Timeout) => None,
+        Err(RecvTimeoutError::Disconnected) => {
+            // The owner is gone without a word; its flag follows.
+            std::thread::sleep(PAUSE);
+            None
+        }
+    };
+    while let Some((datagram, at)) = next {
+        listening.insert(&datagram, at);
+        next = arrivals.try_recv().ok();
+    }
+}
