@@ -1,3 +1,4 @@
-//! The application's parts as a library, so that its tests can reach them: the window.
+//! The application's parts as a library, so that its tests can reach them: the window and the command line.
 
+pub mod cli;
 pub mod window;

@@ -207,6 +207,9 @@ pub enum Command {
     /// From now on, events come on this connection as notifications. `null`
     #[serde(rename = "events")]
     Events {},
+    /// A way into the window, if the node's process can show one. [`view::WindowDoor`](crate::view::WindowDoor)
+    #[serde(rename = "window.open")]
+    WindowOpen {},
     /// Ends the node. `null`
     #[serde(rename = "node.stop")]
     NodeStop {},

@@ -144,6 +144,17 @@ pub struct LinkPreview {
     pub relation: String,
 }
 
+/// A way into the window, good once and for a minute.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowDoor {
+    /// A page (mode 0600) that leads a browser of this user into the window.
+    pub file: String,
+    /// The same as an address, for a browser elsewhere behind a tunnel.
+    pub url: String,
+    /// Where the page server listens on 127.0.0.1.
+    pub port: u16,
+}
+
 /// Somebody in the list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contact {

@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+
+use starling_control::{Failure, view};
 
 /// Default port of the inner endpoint (UDP) and of the relay (TCP).
 pub const PORT: u16 = 27474;
@@ -22,14 +25,16 @@ pub struct NodeConfig {
     pub lan_discovery: bool,
     /// Download folder; `Downloads` of the profile if absent.
     pub downloads: Option<PathBuf>,
-    /// Opens the window again, when this process has one.
+    /// Leads into the window, when this process can show one.
     pub window: Option<WindowHook>,
     /// The program to start as the sound-test node; absent in the sound-test node itself.
     pub echo_program: Option<PathBuf>,
 }
 
 /// Called when somebody asks for the window of this process.
-pub type WindowHook = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub type WindowHook = Arc<dyn Fn() -> WindowAnswer + Send + Sync>;
+/// A way in, or why there is none.
+pub type WindowAnswer = Pin<Box<dyn Future<Output = Result<view::WindowDoor, Failure>> + Send>>;
 
 impl NodeConfig {
     /// The defaults for a profile.

@@ -23,3 +23,4 @@ pub mod transport;
 pub use config::NodeConfig;
 pub use control::ControlHandle;
 pub use node::{Node, NodeError};
+pub use starling_store::StoreError;

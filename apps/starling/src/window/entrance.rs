@@ -28,6 +28,15 @@ pub struct Entrance {
     codes: Mutex<Vec<Code>>,
 }
 
+/// What leads a browser in.
+#[derive(Debug)]
+pub struct WayIn {
+    /// The redirect file to open.
+    pub file: PathBuf,
+    /// Where it leads, code and all.
+    pub url: String,
+}
+
 #[derive(Debug)]
 struct Code {
     secret: Secret,
@@ -54,8 +63,8 @@ impl Entrance {
         })
     }
 
-    /// A new code; the answer is the redirect file to open.
-    pub fn issue(&self, now: Instant) -> io::Result<PathBuf> {
+    /// A new code; the answer leads in with it.
+    pub fn issue(&self, now: Instant) -> io::Result<WayIn> {
         let secret = Secret::fresh()?;
         let label = Secret::fresh()?;
         let file = self
@@ -66,7 +75,8 @@ impl Entrance {
             .create_new(true)
             .mode(0o600)
             .open(&file)?;
-        out.write_all(self.redirect(&secret).as_bytes())?;
+        let url = format!("{}{ENTER}?code={}", self.origin, secret.text());
+        out.write_all(redirect(&url).as_bytes())?;
         let mut codes = self.lock();
         while codes.len() >= CODES_MAX {
             forget(codes.remove(0));
@@ -76,7 +86,7 @@ impl Entrance {
             file: file.clone(),
             until: now + CODE_TTL,
         });
-        Ok(file)
+        Ok(WayIn { file, url })
     }
 
     /// Whether `given` is a code that is out and not too old. It is used up by that.
@@ -99,24 +109,6 @@ impl Entrance {
         old.into_iter().for_each(forget);
     }
 
-    fn redirect(&self, secret: &Secret) -> String {
-        let target = format!("{}{ENTER}?code={}", self.origin, secret.text());
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="referrer" content="no-referrer";
-                    meta name="color-scheme" content="light dark";
-                    meta http-equiv="refresh" content={ "0;url=" (target) };
-                    title { "Starling" }
-                }
-                body { p { a href=(target) { "Open Starling" } } }
-            }
-        };
-        page.into_string()
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Code>> {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,6 +118,25 @@ impl Drop for Entrance {
     fn drop(&mut self) {
         self.lock().drain(..).for_each(forget);
     }
+}
+
+/// A page that leads on to `target`.
+fn redirect(target: &str) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="referrer" content="no-referrer";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="refresh" content={ "0;url=" (target) };
+                link rel="icon" href="data:,";
+                title { "Starling" }
+            }
+            body { p { a href=(target) { "Open Starling" } } }
+        }
+    };
+    page.into_string()
 }
 
 fn forget(code: Code) {
@@ -154,7 +165,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let entrance = Entrance::new(home.path().join("window"), "http://127.0.0.1:1").unwrap();
         let start = Instant::now();
-        let file = entrance.issue(start).unwrap();
+        let file = entrance.issue(start).unwrap().file;
         let code = code_in(&file);
         assert!(!entrance.redeem("", start));
         assert!(!entrance.redeem(&code[1..], start));
@@ -162,7 +173,7 @@ mod tests {
         assert!(!file.exists());
         assert!(!entrance.redeem(&code, start));
 
-        let file = entrance.issue(start).unwrap();
+        let file = entrance.issue(start).unwrap().file;
         let code = code_in(&file);
         assert!(!entrance.redeem(&code, start + CODE_TTL));
         assert!(!file.exists());

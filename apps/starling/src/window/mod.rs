@@ -14,5 +14,5 @@ mod secret;
 mod server;
 mod upload;
 
-pub use open::Opened;
+pub use open::{Opened, open};
 pub use server::{Window, WindowError};

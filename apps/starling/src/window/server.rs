@@ -15,7 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post, put};
 use serde::de::DeserializeOwned;
-use starling_control::view::Transfer;
+use starling_control::view::{Transfer, WindowDoor};
 use starling_control::{Command, ErrorKind, Event, Failure};
 use starling_node::ControlHandle;
 use tokio::net::TcpListener;
@@ -24,7 +24,6 @@ use tokio::task::JoinSet;
 
 use super::entrance::{CODE_TTL, ENTER, Entrance};
 use super::guard::{Guard, TOKEN_HEADER, harden};
-use super::open::{self, Opened};
 use super::pages;
 use super::upload::Uploads;
 use super::{action, live};
@@ -41,6 +40,7 @@ const STREAMS_MAX: usize = 64;
 pub struct Window {
     ui: Arc<Ui>,
     profile: PathBuf,
+    port: u16,
     _tasks: JoinSet<()>,
 }
 
@@ -97,22 +97,23 @@ impl Window {
         Ok(Self {
             ui,
             profile,
+            port,
             _tasks: tasks,
         })
     }
 
-    /// Shows the window: as an app window, in the default browser, or by saying which file to open.
-    pub async fn open(&self) -> Result<Opened, WindowError> {
-        let file = self.redirect()?;
-        Ok(open::open(&file, &self.profile.join("ui")).await)
-    }
-
-    /// A file that lets one browser of this user in, within a minute.
-    pub fn redirect(&self) -> Result<PathBuf, WindowError> {
-        self.ui
+    /// Lets one browser of this user in, within a minute.
+    pub fn door(&self) -> Result<WindowDoor, WindowError> {
+        let way = self
+            .ui
             .entrance
             .issue(Instant::now())
-            .map_err(|error| WindowError::Files(self.profile.display().to_string(), error))
+            .map_err(|error| WindowError::Files(self.profile.display().to_string(), error))?;
+        Ok(WindowDoor {
+            file: way.file.display().to_string(),
+            url: way.url,
+            port: self.port,
+        })
     }
 
     /// Where the server listens, as `http://127.0.0.1:port`. Knowing it lets nobody in.

@@ -266,7 +266,7 @@ async fn run(stage: Stage, work: impl FnOnce(&mut Browser, &Stage) + Send + 'sta
 
 /// As the window does it: the browser is given the redirect file.
 fn enter(browser: &mut Browser, stage: &Stage) {
-    let file = stage.window.redirect().unwrap();
+    let file = std::path::PathBuf::from(stage.window.door().unwrap().file);
     browser.open(&format!("file://{}", file.display()));
     browser.wait_for("location.protocol === 'http:' && document.readyState === 'complete' && document.querySelector('#main')");
     assert!(!file.exists(), "the code was used");

@@ -38,7 +38,7 @@ impl Visitor {
     /// Goes the whole way: redirect file, one-time code, cookie, first page.
     pub async fn enter(window: &Window) -> Self {
         let origin = window.origin().to_owned();
-        let file = window.redirect().unwrap();
+        let file = std::path::PathBuf::from(window.door().unwrap().file);
         blocking(move || Self::enter_by(&origin, &file)).await
     }
 

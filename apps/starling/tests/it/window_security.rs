@@ -122,7 +122,7 @@ async fn the_cookie_is_strict_hidden_from_scripts_and_bound_to_a_path_nobody_kno
     let stage = Stage::set(alice()).await;
     let (host, code) = (
         stage.window.origin()[7..].to_owned(),
-        code_in(&stage.window.redirect().unwrap()),
+        code_in(&std::path::PathBuf::from(stage.window.door().unwrap().file)),
     );
     let answer = blocking(move || {
         send(
@@ -150,7 +150,7 @@ async fn the_cookie_is_strict_hidden_from_scripts_and_bound_to_a_path_nobody_kno
 #[tokio::test]
 async fn a_code_works_once_and_lies_in_a_file_of_mode_0600_that_goes_away() {
     let stage = Stage::set(alice()).await;
-    let file = stage.window.redirect().unwrap();
+    let file = std::path::PathBuf::from(stage.window.door().unwrap().file);
     assert!(file.starts_with(stage.home.path().canonicalize().unwrap()));
     assert_eq!(
         std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,

@@ -131,6 +131,13 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
             ErrorKind::Usage,
             "events are a matter of the connection, not of the node",
         )),
+        Command::WindowOpen {} => match &app.config.window {
+            Some(hook) => value(hook().await?),
+            None => Err(Failure::new(
+                ErrorKind::State,
+                "this profile's node runs without a window (`starling node`); end it with `starling stop`, then run `starling`",
+            )),
+        },
         Command::NodeStop {} => {
             app.ask_to_stop();
             Ok(Value::Null)

@@ -97,6 +97,8 @@ pub fn outside(title: &str, head: Markup, main: Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
+                // Without it a browser asks for /favicon.ico, which is not for everybody either.
+                link rel="icon" href="data:,";
                 title { (title) }
                 (head)
             }

@@ -1,0 +1,122 @@
+//! `starling account`: make it, show it, back it up, restore it.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use starling_control::{Command, ErrorKind, Failure, view};
+
+use super::passphrase::{self, PassphraseArgs};
+use super::profile::Settings;
+use super::{Outcome, launch, print};
+
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Make the account of this profile
+    Create {
+        /// The name your contacts will see
+        name: String,
+    },
+    /// Name, account id and device
+    Show,
+    /// Write account, contacts and network to FILE, locked with a passphrase
+    Backup {
+        /// Must not exist
+        file: PathBuf,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Restore a backup into a profile without an account
+    Restore {
+        /// Written by `backup`
+        file: PathBuf,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+}
+
+pub async fn run(command: AccountCommand, settings: &Settings) -> Outcome {
+    match command {
+        AccountCommand::Create { name } => {
+            let account = launch::ask(settings, Command::AccountCreate { name }).await?;
+            show(&account, settings);
+        }
+        AccountCommand::Show => {
+            let account: Option<view::Account> =
+                launch::ask(settings, Command::AccountShow {}).await?;
+            match account {
+                Some(account) => show(&account, settings),
+                None if settings.json => print::json(&account),
+                None => {
+                    let sentence = "this profile has no account yet; make one with `starling account create NAME`";
+                    return Err(Failure::new(ErrorKind::State, sentence));
+                }
+            }
+        }
+        AccountCommand::Backup { file, passphrase } => backup(&file, &passphrase, settings).await?,
+        AccountCommand::Restore { file, passphrase } => {
+            let passphrase = passphrase::get(&passphrase, false).await?;
+            let file = absolute(&file)?;
+            let account =
+                launch::ask(settings, Command::AccountRestore { file, passphrase }).await?;
+            show(&account, settings);
+        }
+    }
+    Ok(())
+}
+
+async fn backup(file: &Path, passphrase: &PassphraseArgs, settings: &Settings) -> Outcome {
+    let file = absolute(file)?;
+    let mut client = launch::client(settings).await?;
+    let passphrase = passphrase::get(passphrase, true).await?;
+    client
+        .call(Command::AccountBackup {
+            file: file.clone(),
+            passphrase,
+        })
+        .await?;
+    print::say(&format!(
+        "Written: {file}\nKeep it on another device, and keep the passphrase: without both a lost disk is a lost account."
+    ));
+    Ok(())
+}
+
+fn show(account: &view::Account, settings: &Settings) {
+    if settings.json {
+        return print::json(account);
+    }
+    print::line(&format!("name     {}", print::text(&account.name)));
+    print::line(&format!("account  {}", account.id));
+    print::line(&format!(
+        "device   {} ({})",
+        print::text(&account.device_name),
+        print::id(&account.device)
+    ));
+}
+
+/// A path as the node, which lives in another folder, needs it.
+pub fn absolute(path: &Path) -> Result<String, Failure> {
+    let unusable = |why: &str| {
+        let sentence = format!("the path {} cannot be used: {why}", path.display());
+        Failure::new(ErrorKind::Usage, sentence)
+    };
+    let absolute = std::path::absolute(path).map_err(|error| unusable(&error.to_string()))?;
+    match absolute.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(unusable("its name is not UTF-8 text")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn paths_are_sent_absolute_and_as_text() {
+        let sent = absolute(Path::new("a.wav")).unwrap();
+        assert!(sent.starts_with('/') && sent.ends_with("/a.wav"), "{sent}");
+        let odd = Path::new(std::ffi::OsStr::from_bytes(b"/tmp/\xff"));
+        assert_eq!(absolute(odd).unwrap_err().data.kind, ErrorKind::Usage);
+        assert!(absolute(Path::new("")).is_err());
+    }
+}

@@ -1,0 +1,300 @@
+//! Calls: `call` and `answer` stay until the call is over and print what becomes of it; the others act on a running call.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use starling_control::command::Sound;
+use starling_control::view::{Call, CallState};
+use starling_control::{Command, ErrorKind, Event, Failure};
+use tokio::time::timeout;
+
+use super::account::absolute;
+use super::client::Client;
+use super::profile::Settings;
+use super::{Outcome, duration, launch, print};
+
+/// A call that was asked to end is over within this time.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub struct CallArgs {
+    /// Contact
+    who: String,
+    #[command(flatten)]
+    sound: SoundArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct AnswerArgs {
+    /// Which call, if several ring
+    id: Option<String>,
+    /// Wait until it rings
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    sound: SoundArgs,
+}
+
+#[derive(Debug, Args)]
+struct SoundArgs {
+    /// Play this WAV file to the other side instead of the microphone
+    #[arg(long, value_name = "WAV")]
+    play: Option<PathBuf>,
+    /// Record the other side into this WAV file, which must not exist
+    #[arg(long, value_name = "WAV")]
+    record: Option<PathBuf>,
+    /// Hang up after so much conversation: 10s, 1m30s
+    #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
+    limit: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub struct WhichCall {
+    /// Which call, if there are several
+    id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct SwitchCall {
+    /// Which call, if there are several
+    id: Option<String>,
+    /// The opposite: go on
+    #[arg(long)]
+    off: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CallsArgs {
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: u32,
+}
+
+impl SoundArgs {
+    fn sound(&self) -> Result<Sound, Failure> {
+        let path = |path: &Option<PathBuf>| {
+            path.as_deref()
+                .map(|path: &Path| absolute(path))
+                .transpose()
+        };
+        Ok(Sound {
+            play: path(&self.play)?,
+            record: path(&self.record)?,
+            echo: false,
+            limit_ms: self
+                .limit
+                .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+        })
+    }
+}
+
+/// `starling call`
+pub async fn call(args: CallArgs, settings: &Settings) -> Outcome {
+    let sound = args.sound.sound()?;
+    let mut client = launch::client(settings).await?;
+    client.subscribe().await?;
+    let call = client
+        .ask(Command::CallStart {
+            who: args.who,
+            sound,
+        })
+        .await?;
+    stay(&mut client, call, settings).await
+}
+
+/// `starling answer`
+pub async fn answer(args: AnswerArgs, settings: &Settings) -> Outcome {
+    let sound = args.sound.sound()?;
+    let mut client = launch::client(settings).await?;
+    client.subscribe().await?;
+    let id = match (args.wait, args.id) {
+        (true, None) => Some(until_it_rings(&mut client).await?),
+        (_, id) => id,
+    };
+    let call = client.ask(Command::CallAnswer { id, sound }).await?;
+    stay(&mut client, call, settings).await
+}
+
+async fn until_it_rings(client: &mut Client) -> Result<String, Failure> {
+    let rings = |call: &Call| !call.outgoing && call.state == CallState::Ringing;
+    let calls: Vec<Call> = client.ask(Command::CallList { limit: None }).await?;
+    if let Some(call) = calls.into_iter().find(rings) {
+        return Ok(call.id);
+    }
+    loop {
+        match client.event().await? {
+            Event::Call(call) if rings(&call) => return Ok(call.id),
+            _ => {}
+        }
+    }
+}
+
+/// Until the call is over; Ctrl-C ends it.
+async fn stay(client: &mut Client, call: Call, settings: &Settings) -> Outcome {
+    let mut shown = Shown::default();
+    shown.show(&call, settings);
+    let mut call = call;
+    while call.state != CallState::Ended {
+        tokio::select! {
+            news = news_of(client, &call.id) => call = news?,
+            _ = tokio::signal::ctrl_c() => {
+                call = hang_up(client, call).await?;
+            }
+        }
+        shown.show(&call, settings);
+    }
+    if !settings.json {
+        summary(&call).iter().for_each(|line| print::line(line));
+    }
+    if call.answered_at.is_some() {
+        return Ok(());
+    }
+    let sentence = format!(
+        "{} did not talk to you: {}",
+        print::text(&call.who),
+        print::text(&call.words)
+    );
+    Err(Failure::new(ErrorKind::Unreachable, sentence))
+}
+
+async fn news_of(client: &mut Client, id: &str) -> Result<Call, Failure> {
+    loop {
+        match client.event().await? {
+            Event::Call(call) if call.id == id => return Ok(call),
+            Event::Lagged => {
+                let calls: Vec<Call> = client.ask(Command::CallList { limit: None }).await?;
+                if let Some(call) = calls.into_iter().find(|call| call.id == id) {
+                    return Ok(call);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn hang_up(client: &mut Client, call: Call) -> Result<Call, Failure> {
+    let id = call.id.clone();
+    let mut call: Call = client
+        .ask(Command::CallHangup {
+            id: Some(id.clone()),
+        })
+        .await?;
+    while call.state != CallState::Ended {
+        call = timeout(GOODBYE, news_of(client, &id)).await.map_err(|_| {
+            let sentence = "the call was asked to end and did not within 5 s; see: starling calls";
+            Failure::new(ErrorKind::System, sentence)
+        })??;
+    }
+    Ok(call)
+}
+
+/// What was printed of a call already.
+#[derive(Debug, Default)]
+struct Shown {
+    words: String,
+    warnings: usize,
+}
+
+impl Shown {
+    fn show(&mut self, call: &Call, settings: &Settings) {
+        if settings.json {
+            return print::json(call);
+        }
+        for warning in call.warnings.iter().skip(self.warnings) {
+            print::say(&print::text(warning));
+        }
+        self.warnings = call.warnings.len();
+        if call.words != self.words {
+            self.words.clone_from(&call.words);
+            print::line(&format!(
+                "{}: {}",
+                print::text(&call.who),
+                print::text(&call.words)
+            ));
+        }
+    }
+}
+
+fn summary(call: &Call) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let (Some(from), Some(to)) = (call.answered_at, call.ended_at) {
+        lines.push(format!("talked {}", print::length(to.saturating_sub(from))));
+    }
+    if let Some(quality) = &call.quality {
+        let rtt = quality
+            .rtt_ms
+            .map_or_else(String::new, |rtt| format!(", {rtt:.0} ms there and back"));
+        lines.push(format!(
+            "path {}{rtt}, {:.1} % lost, {}",
+            print::text(&quality.path),
+            quality.loss_percent,
+            print::text(&quality.codec)
+        ));
+    }
+    lines
+}
+
+/// `starling hangup`
+pub async fn hangup(which: WhichCall, settings: &Settings) -> Outcome {
+    act(Command::CallHangup { id: which.id }, settings).await
+}
+
+/// `starling hold`
+pub async fn hold(args: SwitchCall, settings: &Settings) -> Outcome {
+    act(
+        Command::CallHold {
+            id: args.id,
+            on: !args.off,
+        },
+        settings,
+    )
+    .await
+}
+
+/// `starling mute`
+pub async fn mute(args: SwitchCall, settings: &Settings) -> Outcome {
+    act(
+        Command::CallMute {
+            id: args.id,
+            on: !args.off,
+        },
+        settings,
+    )
+    .await
+}
+
+async fn act(command: Command, settings: &Settings) -> Outcome {
+    let call: Call = launch::ask(settings, command).await?;
+    Shown::default().show(&call, settings);
+    Ok(())
+}
+
+/// `starling calls`
+pub async fn calls(args: &CallsArgs, settings: &Settings) -> Outcome {
+    let ask = Command::CallList {
+        limit: Some(args.limit),
+    };
+    let calls: Vec<Call> = launch::ask(settings, ask).await?;
+    let head = ["id", "when", "who", "direction", "talked", "what"];
+    print::listing(&calls, settings.json, "No calls yet.", &head, |call| {
+        let talked = call
+            .answered_at
+            .zip(call.ended_at)
+            .map(|(from, to)| to.saturating_sub(from));
+        vec![
+            print::id(&call.id),
+            print::time(call.started_at),
+            print::text(&call.who),
+            if call.outgoing {
+                "to them"
+            } else {
+                "from them"
+            }
+            .to_owned(),
+            talked.map(print::length).unwrap_or_default(),
+            print::text(&call.words),
+        ]
+    });
+    Ok(())
+}

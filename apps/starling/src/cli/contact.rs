@@ -1,0 +1,223 @@
+//! `starling contact`: links, requests, people. Also `starling echo`, the contact that everybody has.
+
+use clap::Subcommand;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use starling_control::view::{Contact, ContactRequest, LinkPreview, OwnLink, Presence, Relation};
+use starling_control::{Command, Failure};
+
+use super::client::Client;
+use super::profile::Settings;
+use super::{Outcome, launch, print};
+
+#[derive(Debug, Subcommand)]
+pub enum ContactCommand {
+    /// Your own link, for others to add you by
+    Link,
+    /// What a link leads to; changes nothing, asks nobody
+    Preview {
+        /// Begins with "starling:"
+        link: String,
+    },
+    /// Send a contact request to the person a link leads to
+    Add {
+        /// Begins with "starling:"
+        link: String,
+        /// A few words that go with the request
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        message: String,
+    },
+    /// Everybody, and who is there
+    List,
+    /// Who asks to be your contact
+    Requests,
+    /// Say yes to a request
+    Accept {
+        /// Account id, its beginning, or the name
+        id: String,
+    },
+    /// Say no to a request; they are not told
+    Decline {
+        /// Account id, its beginning, or the name
+        id: String,
+    },
+    /// Remove a contact; they are not told
+    Remove {
+        /// Contact
+        who: String,
+    },
+    /// Block a contact, or somebody who asked; they are not told
+    Block {
+        /// Contact, or who asked
+        who: String,
+    },
+    /// Your own name for a contact; an empty one removes it
+    Nickname {
+        /// Contact
+        who: String,
+        /// At most 128 bytes
+        nickname: String,
+    },
+}
+
+pub async fn run(command: ContactCommand, settings: &Settings) -> Outcome {
+    let mut client = launch::client(settings).await?;
+    match command {
+        ContactCommand::Link => link(&client.ask(Command::ContactLink {}).await?, settings),
+        ContactCommand::Preview { link } => preview(
+            &client.ask(Command::ContactPreview { link }).await?,
+            settings,
+        ),
+        ContactCommand::Add { link, message } => {
+            let contact = client.ask(Command::ContactAdd { link, message }).await?;
+            tell(&contact, settings, |name, contact| match contact.relation {
+                Relation::Requested => format!("Your request to {name} is on its way."),
+                _ => format!("{name} is your contact."),
+            });
+        }
+        ContactCommand::List => list(&mut client, settings).await?,
+        ContactCommand::Requests => requests(&mut client, settings).await?,
+        ContactCommand::Accept { id } => {
+            let contact = client.ask(Command::ContactAccept { id }).await?;
+            tell(&contact, settings, |name, _| {
+                format!("{name} is your contact now.")
+            });
+        }
+        ContactCommand::Decline { id } => {
+            client.call(Command::ContactDecline { id }).await?;
+            print::say("Declined.");
+        }
+        ContactCommand::Remove { who } => {
+            client.call(Command::ContactRemove { who }).await?;
+            print::say("Removed.");
+        }
+        ContactCommand::Block { who } => {
+            client.call(Command::ContactBlock { who }).await?;
+            print::say("Blocked.");
+        }
+        ContactCommand::Nickname { who, nickname } => {
+            let contact = client
+                .ask(Command::ContactNickname { who, nickname })
+                .await?;
+            tell(&contact, settings, |name, _| {
+                format!("Shown as {name} from now on.")
+            });
+        }
+    }
+    Ok(())
+}
+
+/// `starling echo`
+pub async fn echo(settings: &Settings) -> Outcome {
+    let contact = launch::ask(settings, Command::EchoOpen {}).await?;
+    tell(&contact, settings, |name, _| {
+        format!(
+            "{name} is there for five minutes. Try: starling call echo, starling chat send echo hello"
+        )
+    });
+    Ok(())
+}
+
+fn tell(contact: &Contact, settings: &Settings, words: impl FnOnce(&str, &Contact) -> String) {
+    if settings.json {
+        return print::json(contact);
+    }
+    print::say(&words(&print::text(contact.title()), contact));
+}
+
+fn link(own: &OwnLink, settings: &Settings) {
+    if settings.json {
+        return print::json(own);
+    }
+    for warning in &own.warnings {
+        print::say(&print::text(warning));
+    }
+    if print::is_seen() {
+        // A link that is too long for a QR code is still a link.
+        if let Ok(code) = QrCode::new(own.link.to_ascii_uppercase()) {
+            // The terminal is taken to be dark.
+            let drawn = code
+                .render::<Dense1x2>()
+                .dark_color(Dense1x2::Light)
+                .light_color(Dense1x2::Dark)
+                .build();
+            print::line(&drawn);
+        }
+    }
+    print::line(&own.link);
+}
+
+fn preview(preview: &LinkPreview, settings: &Settings) {
+    if settings.json {
+        return print::json(preview);
+    }
+    let relation = match preview.relation.as_str() {
+        "own" => "this is your own link",
+        "contact" => "already your contact",
+        "requested" => "you asked already; no answer yet",
+        "blocked" => "blocked by you",
+        _ => "nobody you know",
+    };
+    if let Some(account) = &preview.account {
+        print::line(&format!(
+            "account     {} ({relation})",
+            print::text(account)
+        ));
+    }
+    if let Some(network) = &preview.network {
+        print::line(&format!("network     {}", print::text(network)));
+    }
+    for supernode in &preview.supernodes {
+        print::line(&format!("supernode   {}", print::text(supernode)));
+    }
+}
+
+async fn list(client: &mut Client, settings: &Settings) -> Result<(), Failure> {
+    let contacts: Vec<Contact> = client.ask(Command::ContactList {}).await?;
+    let head = ["id", "name", "own name", "there", "unread", "last"];
+    let nothing =
+        "You have no contacts yet. Your link: starling contact link. The sound test: starling echo";
+    print::listing(&contacts, settings.json, nothing, &head, |contact| {
+        vec![
+            print::id(&contact.id),
+            print::text(contact.title()),
+            print::text(if contact.nickname.is_some() {
+                &contact.name
+            } else {
+                ""
+            }),
+            standing(contact).to_owned(),
+            if contact.unread > 0 {
+                contact.unread.to_string()
+            } else {
+                String::new()
+            },
+            contact.last_at.map(print::time).unwrap_or_default(),
+        ]
+    });
+    Ok(())
+}
+
+fn standing(contact: &Contact) -> &'static str {
+    match (contact.relation, contact.presence) {
+        (Relation::Requested, _) => "asked",
+        (Relation::Blocked, _) => "blocked",
+        (Relation::Contact, Presence::Online) => "online",
+        (Relation::Contact, Presence::Offline) => "offline",
+        (Relation::Contact, Presence::Unknown) => "not known",
+    }
+}
+
+async fn requests(client: &mut Client, settings: &Settings) -> Result<(), Failure> {
+    let requests: Vec<ContactRequest> = client.ask(Command::ContactRequests {}).await?;
+    let head = ["id", "calls themselves", "came", "message"];
+    print::listing(&requests, settings.json, "Nobody asks.", &head, |request| {
+        vec![
+            print::id(&request.id),
+            print::text(&request.name),
+            print::time(request.at),
+            print::text(&request.message),
+        ]
+    });
+    Ok(())
+}
