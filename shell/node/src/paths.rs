@@ -70,14 +70,15 @@ impl Paths {
     /// Those whose connection is up.
     pub fn list(&self) -> Vec<OpenPath> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = |(account, purpose, handle): &(AccountId, &'static str, WeakConnectionHandle)| {
-            let travel = travel(&handle.upgrade()?)?;
-            Some(OpenPath {
-                account: *account,
-                purpose,
-                travel,
-            })
-        };
+        let open =
+            |(account, purpose, handle): &(AccountId, &'static str, WeakConnectionHandle)| {
+                let travel = travel(&handle.upgrade()?)?;
+                Some(OpenPath {
+                    account: *account,
+                    purpose,
+                    travel,
+                })
+            };
         entries.open.values().filter_map(open).collect()
     }
 }

@@ -210,6 +210,7 @@ impl Session {
 
     /// Closes doors and stops the drivers.
     pub async fn stop(&self) {
+        self.calls.stop().await;
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;

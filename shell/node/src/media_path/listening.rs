@@ -113,7 +113,9 @@ impl Listening {
         if let Output::File(recorder) = self.output
             && let Err(error) = recorder.finish()
         {
-            notify(Notice::Trouble(format!("the recording is incomplete: {error}")));
+            notify(Notice::Trouble(format!(
+                "the recording is incomplete: {error}"
+            )));
         }
     }
 

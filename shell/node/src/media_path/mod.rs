@@ -25,7 +25,12 @@ pub const NOT_EXPECTED: u32 = 1;
 pub const REPLACED: u32 = 2;
 
 /// Hands over datagrams until the connection ends; tells how it ended.
-pub async fn receive(ctx: &Context, clock: Clock, connection: &Connection, voice: &voice::Inlet) -> SoundEnd {
+pub async fn receive(
+    ctx: &Context,
+    clock: Clock,
+    connection: &Connection,
+    voice: &voice::Inlet,
+) -> SoundEnd {
     loop {
         match connection.read_datagram().await {
             Ok(datagram) => {

@@ -142,7 +142,9 @@ impl Speaking {
                 Ok(0) => self.input = Input::Nothing,
                 Ok(_) => self.send(&frame, shared),
                 Err(error) => {
-                    notify(Notice::Trouble(format!("the file cannot be played: {error}")));
+                    notify(Notice::Trouble(format!(
+                        "the file cannot be played: {error}"
+                    )));
                     self.input = Input::Nothing;
                 }
             }

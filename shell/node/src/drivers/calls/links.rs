@@ -11,6 +11,7 @@ use starling_wire::call::{CALL_FRAME_MAX, CallFrame};
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, CallId};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::{Input, Task};
@@ -27,6 +28,7 @@ const FLUSH_TIME: Duration = Duration::from_secs(3);
 pub struct Links {
     next: LinkId,
     open: BTreeMap<LinkId, Link>,
+    writers: JoinSet<()>,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -37,10 +39,11 @@ struct Link {
 }
 
 impl Links {
-    pub const fn new(inputs: mpsc::Sender<Input>) -> Self {
+    pub fn new(inputs: mpsc::Sender<Input>) -> Self {
         Self {
             next: 0,
             open: BTreeMap::new(),
+            writers: JoinSet::new(),
             inputs,
         }
     }
@@ -55,7 +58,8 @@ impl Links {
     ) -> LinkId {
         self.next += 1;
         let (outbox, frames) = mpsc::channel(OUTBOX);
-        tokio::spawn(write(connection.clone(), send, frames));
+        while self.writers.try_join_next().is_some() {}
+        self.writers.spawn(write(connection.clone(), send, frames));
         tokio::spawn(read(self.next, receive, self.inputs.clone()));
         self.open.insert(self.next, Link { owner, outbox });
         self.next
@@ -79,6 +83,12 @@ impl Links {
     /// Closes it once what was sent is flushed.
     pub fn close(&mut self, link: LinkId) {
         self.open.remove(&link);
+    }
+
+    /// Closes all and waits until what was said has arrived, for [`FLUSH_TIME`] at most.
+    pub async fn flush(&mut self) {
+        self.open.clear();
+        while self.writers.join_next().await.is_some() {}
     }
 
     /// It ended by itself.

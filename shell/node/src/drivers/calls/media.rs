@@ -180,7 +180,11 @@ impl Task {
         let Some(running) = self.running.get_mut(&call) else {
             return false;
         };
-        if running.sound.as_ref().is_none_or(|sound| sound.number != number) {
+        if running
+            .sound
+            .as_ref()
+            .is_none_or(|sound| sound.number != number)
+        {
             return false;
         }
         running.sound = None;

@@ -54,7 +54,13 @@ enum Input {
     /// A person wants something.
     Ask(Ask, oneshot::Sender<Result<view::Call, Failure>>),
     /// A signalling stream is open: ours for a call, or a contact's.
-    Linked(Option<CallId>, AccountId, Connection, SendStream, RecvStream),
+    Linked(
+        Option<CallId>,
+        AccountId,
+        Connection,
+        SendStream,
+        RecvStream,
+    ),
     /// No stream could be opened.
     Unreachable(CallId),
     /// A frame came.
@@ -71,6 +77,8 @@ enum Input {
     Voice(CallId, Notice),
     /// Somebody is a contact no more.
     Gone(AccountId),
+    /// The node stops: every call is ended, and that is said.
+    Stop(oneshot::Sender<()>),
 }
 
 /// What a person wants.
@@ -184,6 +192,14 @@ impl Calls {
         let _ = self.inputs.send(Input::Gone(account)).await;
     }
 
+    /// Ends every call and lets the other sides know, before the doors close.
+    pub async fn stop(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.inputs.send(Input::Stop(done)).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+
     async fn ask(&self, ask: Ask) -> Result<view::Call, Failure> {
         let (sender, receiver) = oneshot::channel();
         let stopped = || Failure::new(ErrorKind::State, "Starling is being stopped");
@@ -278,6 +294,12 @@ impl Task {
                 }
                 Notice::Trouble(words) => return self.warn(call, words),
             },
+            Input::Stop(done) => {
+                self.hang_up_all().await;
+                self.links.flush().await;
+                let _ = done.send(());
+                return;
+            }
             Input::Gone(account) => {
                 let with = self.machine.views();
                 let call = with.iter().find(|view| view.peer == account);
@@ -287,6 +309,14 @@ impl Task {
             }
         }
         self.drain().await;
+    }
+
+    async fn hang_up_all(&mut self) {
+        for view in self.machine.views() {
+            let command = CallCommand::HangUp(view.call);
+            let _ = self.machine.handle_command(command, self.ctx.clock.now());
+            self.drain().await;
+        }
     }
 
     async fn asked(&mut self, ask: Ask, reply: oneshot::Sender<Result<view::Call, Failure>>) {
@@ -323,7 +353,8 @@ impl Task {
                 Ok(call)
             }
             Ask::Answer(id, prepared) => {
-                let rings = |view: &CallView| (view.role, view.phase) == (Role::Callee, Phase::Ringing);
+                let rings =
+                    |view: &CallView| (view.role, view.phase) == (Role::Callee, Phase::Ringing);
                 let call = self.find(id.as_deref(), rings)?;
                 if let Some(running) = self.running.get_mut(&call) {
                     running.prepared = Some(prepared);
@@ -489,7 +520,11 @@ impl Task {
     }
 
     fn show_talking(&self) {
-        for running in self.running.values().filter(|running| running.voice.is_some()) {
+        for running in self
+            .running
+            .values()
+            .filter(|running| running.voice.is_some())
+        {
             let view = running.view();
             self.shown.put(running.call, &view);
             self.ctx.emit(Event::Call(view));

@@ -157,7 +157,10 @@ impl Running {
 
     /// Keeps what the sound was like when it is over.
     pub fn remember_voice(&mut self, voice: &Voice) {
-        let path = self.quality.take().map(|quality| (quality.path, quality.rtt_ms));
+        let path = self
+            .quality
+            .take()
+            .map(|quality| (quality.path, quality.rtt_ms));
         let mut quality = self.measure(voice);
         if let Some((path, rtt_ms)) = path {
             (quality.path, quality.rtt_ms) = (path, rtt_ms);

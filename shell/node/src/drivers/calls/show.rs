@@ -65,7 +65,11 @@ pub fn merge(
         .into_iter()
         .filter(|call| !running.contains(&call.id.to_string()))
         .map(|call| from_log(ctx, call));
-    now.into_iter().rev().chain(logged).take(limit as usize).collect()
+    now.into_iter()
+        .rev()
+        .chain(logged)
+        .take(limit as usize)
+        .collect()
 }
 
 fn from_log(ctx: &Context, call: log::Call) -> view::Call {
