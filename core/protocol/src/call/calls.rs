@@ -589,6 +589,7 @@ impl Entry {
             peer: self.leg.peer(),
             role: self.leg.role(),
             state: self.leg.state(),
+            was_heard: matches!(self.sound, Sound::On | Sound::Again(_)),
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Line {
     pub role: Role,
     /// Where it stands.
     pub state: State,
+    /// Whether its sound has ever been connected.
+    pub was_heard: bool,
 }
 
 /// What to do with an invitation.
@@ -51,6 +53,10 @@ pub fn invitation(lines: &[Line], call: CallId, peer: AccountId) -> Verdict {
             Verdict::Merge(same.call)
         }
         (Role::Caller, State::Calling | State::Ringing) => Verdict::Refuse(EndReason::Merged),
+        // CALL-14: the invitation that lost the glare may come after the answer to ours; streams keep no common order.
+        (Role::Caller, State::Established) if !same.was_heard && same.call < call => {
+            Verdict::Refuse(EndReason::Merged)
+        }
         // CALL-15: they have forgotten the call we still hold.
         _ => Verdict::Replace(same.call),
     }
@@ -69,6 +75,7 @@ mod tests {
             peer: BOB,
             role,
             state,
+            was_heard: state == State::Established,
         }
     }
 
@@ -106,6 +113,7 @@ mod tests {
             peer: CAROL,
             role: Role::Caller,
             state: State::Ringing,
+            was_heard: false,
         };
         assert_eq!(
             invitation(&[alices], bobs.call, BOB),
@@ -116,6 +124,23 @@ mod tests {
             invitation(&[bobs], alices.call, CAROL),
             Verdict::Merge(bobs.call),
             "bob takes alice's"
+        );
+    }
+
+    #[test]
+    fn call_14_the_losing_invitation_may_come_after_the_answer() {
+        let answered = Line {
+            was_heard: false,
+            ..line(5, Role::Caller, State::Established)
+        };
+        assert_eq!(
+            invitation(&[answered], CallId([7; 16]), BOB),
+            Verdict::Refuse(EndReason::Merged)
+        );
+        assert_eq!(
+            invitation(&[answered], CallId([3; 16]), BOB),
+            Verdict::Replace(answered.call),
+            "theirs would have won: it is a new call"
         );
     }
 

@@ -260,6 +260,25 @@ fn call_14_the_refusal_may_overtake_the_invitation() {
 }
 
 #[test]
+fn call_14_the_losing_invitation_may_come_after_the_answer() {
+    let (mut alice, _) = glare();
+    alice.frames();
+    alice.frame(BOB, 1, RINGING, seconds(1));
+    alice.frame(BOB, 1, ACCEPT, seconds(1));
+    alice.frame(BOB, 2, invite(HIGH), seconds(1));
+    assert_eq!(alice.frames(), [end(EndReason::Merged)]);
+    assert_eq!(alice.phase(), Some(Phase::Connecting), "her call goes on");
+    alice.sound(LOW, seconds(2));
+    alice.happened();
+    alice.frame(BOB, 3, invite(HIGH), seconds(60));
+    assert_eq!(
+        alice.phases(),
+        [Phase::Ended(EndReason::Lost), Phase::Ringing],
+        "a call that was heard and then forgotten is another matter"
+    );
+}
+
+#[test]
 fn call_14_merging_is_for_that_person_and_that_moment_only() {
     let (_, mut bob) = glare();
     bob.frame(ALICE, 1, end(EndReason::Merged), seconds(1));

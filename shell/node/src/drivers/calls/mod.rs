@@ -23,7 +23,7 @@ use starling_wire::ids::{AccountId, CallId};
 use starling_wire::peer::InnerAddr;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, trace};
 
 use crate::book::Relation;
 use crate::clock::{random, wall_ms};
@@ -264,6 +264,7 @@ impl Task {
             }
             Input::Unreachable(call) => self.machine.handle_unreachable(call, now),
             Input::Frame(link, frame) => {
+                trace!(link, ?frame, "hears");
                 if let Some(account) = self.links.owner(link) {
                     self.machine.handle_frame(account, link, frame, now);
                 }
@@ -399,10 +400,12 @@ impl Task {
     /// Carries out what the machine wants, until it wants nothing more.
     async fn drain(&mut self) {
         while let Some(transmit) = self.machine.poll_transmit() {
+            trace!(?transmit, "says");
             self.links.send(transmit.link, &transmit.frame);
         }
         let mut connected = Vec::new();
         while let Some(event) = self.machine.poll_event() {
+            trace!(?event, "wants");
             match event {
                 CallEvent::Dial(call, peer) => links::dial(self, call, peer),
                 CallEvent::Bind(call) => self.bind(call),
