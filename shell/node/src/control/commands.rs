@@ -13,6 +13,7 @@ use starling_wire::link::{Link, Target};
 use crate::context::store_failure;
 use crate::drivers::views;
 use crate::node::{App, account_view};
+use crate::session::Session;
 use crate::{backup, status};
 
 /// Entries of a listing unless the client asks for another number.
@@ -41,92 +42,6 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
         }
         Command::NetworkShow {} => value(app.network_view().await?),
         Command::NetworkJoin { source } => value(app.join_network(&source).await?),
-        Command::ContactLink {} => value(own_link(app)?),
-        Command::ContactPreview { link } => value(app.session()?.people.preview(&link)?),
-        Command::ContactAdd { link, message } => {
-            value(app.session()?.people.add(&link, &message).await?)
-        }
-        Command::ContactList {} => value(views::contact_list(&app.session()?.ctx).await?),
-        Command::ContactRequests {} => value(contact_requests(app).await?),
-        Command::ContactAccept { id } => value(app.session()?.people.accept(&id).await?),
-        Command::ContactDecline { id } => value(app.session()?.people.decline(&id).await?),
-        Command::ContactRemove { who } => {
-            let session = app.session()?;
-            value(
-                session
-                    .people
-                    .remove(views::find(&session.ctx, &who).await?)
-                    .await?,
-            )
-        }
-        Command::ContactBlock { who } => value(app.session()?.people.block(&who).await?),
-        Command::ContactNickname { who, nickname } => {
-            let session = app.session()?;
-            value(
-                session
-                    .people
-                    .nickname(views::find(&session.ctx, &who).await?, &nickname)
-                    .await?,
-            )
-        }
-        Command::ChatSend { who, text } => {
-            let session = app.session()?;
-            value(
-                session
-                    .chat
-                    .send(views::find(&session.ctx, &who).await?, &text)
-                    .await?,
-            )
-        }
-        Command::ChatLog { who, limit, before } => {
-            let session = app.session()?;
-            let before = before
-                .map(|id| parse::<MessageId>(&id, "message"))
-                .transpose()?;
-            let account = views::find(&session.ctx, &who).await?;
-            value(
-                session
-                    .chat
-                    .log(account, limit.unwrap_or(LISTING).min(LISTING_MAX), before)
-                    .await?,
-            )
-        }
-        Command::ChatRead { who } => {
-            let session = app.session()?;
-            value(
-                session
-                    .chat
-                    .read(views::find(&session.ctx, &who).await?)
-                    .await?,
-            )
-        }
-        Command::CallStart { who, sound } => {
-            let session = app.session()?;
-            let account = views::find(&session.ctx, &who).await?;
-            value(session.calls.call(account, &sound).await?)
-        }
-        Command::CallAnswer { id, sound } => value(app.session()?.calls.answer(id, &sound).await?),
-        Command::CallHangup { id } => value(app.session()?.calls.hang_up(id).await?),
-        Command::CallHold { id, on } => value(app.session()?.calls.hold(id, on).await?),
-        Command::CallMute { id, on } => value(app.session()?.calls.mute(id, on).await?),
-        Command::CallList { limit } => {
-            let limit = limit.unwrap_or(LISTING).min(LISTING_MAX);
-            value(app.session()?.calls.list(limit).await?)
-        }
-        Command::FileSend { who, path } => {
-            let session = app.session()?;
-            value(
-                session
-                    .files
-                    .send(views::find(&session.ctx, &who).await?, &path)
-                    .await?,
-            )
-        }
-        Command::FileList {} => value(app.session()?.files.list().await?),
-        Command::FileAccept { id, to } => {
-            value(app.session()?.files.accept(&id, to.as_deref()).await?)
-        }
-        Command::FileCancel { id } => value(app.session()?.files.cancel(&id).await?),
         Command::Events {} => Err(Failure::new(
             ErrorKind::Usage,
             "events are a matter of the connection, not of the node",
@@ -142,6 +57,84 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
             app.ask_to_stop();
             Ok(Value::Null)
         }
+        other => about_people(app, other).await,
+    }
+}
+
+async fn about_people(app: &Arc<App>, command: Command) -> Result<Value, Failure> {
+    let session = app.session()?;
+    match command {
+        Command::ContactLink {} => value(own_link(app)?),
+        Command::ContactPreview { link } => value(session.people.preview(&link)?),
+        Command::ContactAdd { link, message } => value(session.people.add(&link, &message).await?),
+        Command::ContactList {} => value(views::contact_list(&session.ctx).await?),
+        Command::ContactRequests {} => value(contact_requests(app).await?),
+        Command::ContactAccept { id } => value(session.people.accept(&id).await?),
+        Command::ContactDecline { id } => value(session.people.decline(&id).await?),
+        Command::ContactRemove { who } => value(
+            session
+                .people
+                .remove(views::find(&session.ctx, &who).await?)
+                .await?,
+        ),
+        Command::ContactBlock { who } => value(session.people.block(&who).await?),
+        Command::ContactNickname { who, nickname } => value(
+            session
+                .people
+                .nickname(views::find(&session.ctx, &who).await?, &nickname)
+                .await?,
+        ),
+        other => with_a_contact(&session, other).await,
+    }
+}
+
+async fn with_a_contact(session: &Session, command: Command) -> Result<Value, Failure> {
+    match command {
+        Command::ChatSend { who, text } => value(
+            session
+                .chat
+                .send(views::find(&session.ctx, &who).await?, &text)
+                .await?,
+        ),
+        Command::ChatLog { who, limit, before } => {
+            let before = before
+                .map(|id| parse::<MessageId>(&id, "message"))
+                .transpose()?;
+            let account = views::find(&session.ctx, &who).await?;
+            value(
+                session
+                    .chat
+                    .log(account, limit.unwrap_or(LISTING).min(LISTING_MAX), before)
+                    .await?,
+            )
+        }
+        Command::ChatRead { who } => value(
+            session
+                .chat
+                .read(views::find(&session.ctx, &who).await?)
+                .await?,
+        ),
+        Command::CallStart { who, sound } => {
+            let account = views::find(&session.ctx, &who).await?;
+            value(session.calls.call(account, &sound).await?)
+        }
+        Command::CallAnswer { id, sound } => value(session.calls.answer(id, &sound).await?),
+        Command::CallHangup { id } => value(session.calls.hang_up(id).await?),
+        Command::CallHold { id, on } => value(session.calls.hold(id, on).await?),
+        Command::CallMute { id, on } => value(session.calls.mute(id, on).await?),
+        Command::CallList { limit } => {
+            let limit = limit.unwrap_or(LISTING).min(LISTING_MAX);
+            value(session.calls.list(limit).await?)
+        }
+        Command::FileSend { who, path } => value(
+            session
+                .files
+                .send(views::find(&session.ctx, &who).await?, &path)
+                .await?,
+        ),
+        Command::FileList {} => value(session.files.list().await?),
+        Command::FileAccept { id, to } => value(session.files.accept(&id, to.as_deref()).await?),
+        Command::FileCancel { id } => value(session.files.cancel(&id).await?),
         other => Err(Failure::new(
             ErrorKind::Usage,
             format!("not available: {}", json!(other)["method"]),
