@@ -82,10 +82,6 @@ pub enum Request {
 }
 
 /// The answer to a [`Request`].
-#[expect(
-    clippy::large_enum_variant,
-    reason = "read and taken apart at once, never kept in numbers"
-)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// Done.
