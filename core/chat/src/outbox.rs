@@ -46,7 +46,8 @@ impl Outbox {
 
     /// From now on messages go over `link`: first everything without a receipt, in order.
     pub fn set_link(&mut self, link: Option<LinkId>) {
-        self.more |= link.is_some() || !self.in_flight.is_empty();
+        // What was asked for and not answered is unread.
+        self.more |= link.is_some() || self.has_something();
         self.link = link;
         self.in_flight.clear();
         self.read_up_to = None;
@@ -178,6 +179,16 @@ mod tests {
         outbox.written();
         assert_eq!(outbox.loaded(load.number, vec![], true), []);
         assert!(outbox.load().is_some(), "asked again");
+    }
+
+    #[test]
+    fn a_link_lost_while_the_first_messages_are_read_leaves_something_to_say() {
+        let mut outbox = Outbox::default();
+        outbox.written();
+        outbox.set_link(Some(LINK));
+        assert!(outbox.load().is_some());
+        outbox.set_link(None);
+        assert!(outbox.has_something(), "or nobody would dial again");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct Person {
     pub echo: bool,
     /// Whether they are there.
     pub presence: view::Presence,
+    /// Whether a chat connection with them is open.
+    pub linked: bool,
 }
 
 impl Person {

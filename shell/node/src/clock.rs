@@ -24,6 +24,14 @@ impl Clock {
     }
 }
 
+/// Until that moment; for ever if there is none.
+pub async fn sleep_until(wake: Option<tokio::time::Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Unix milliseconds.
 pub fn wall_ms() -> u64 {
     SystemTime::now()

@@ -31,6 +31,22 @@ impl Db {
         receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
+    /// The same; `then` sees the outcome on the store's own thread, after this commit and before any later one. It must
+    /// not block.
+    pub async fn write_then<T, U, F, D>(&self, work: F, then: D) -> Result<U, StoreError>
+    where
+        T: Send + 'static,
+        U: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+        D: FnOnce(T) -> U + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        self.0.run(work, move |result| {
+            let _ = sender.send(result.map(then));
+        });
+        receiver.await.unwrap_or(Err(StoreError::Closed))
+    }
+
     /// Runs `work` on a consistent view of what is committed.
     pub async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where

@@ -6,7 +6,7 @@
 //! | front door, contact: `link`, `chat`, `call` | meet, chat, calls |
 //! | inner endpoint: `media`, `file` | calls, files |
 //! | `Presence` | chat, files, clients |
-//! | `Contact`, `Gone` | home (watch lists) |
+//! | `Contact`, `Gone` | home (watch lists); `Gone` also chat |
 //! | `Home` | people (letters, new cards), clients |
 //! | `InCall` | home (probes for silence) |
 
@@ -214,6 +214,7 @@ impl Session {
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
+        self.chat.stop().await;
         self.ctx.inner.close().await;
         self.ctx.door.close().await;
     }
@@ -288,8 +289,13 @@ async fn route_signals(
     loop {
         let signal = match signals.recv().await {
             Ok(signal) => signal,
-            // Presence is in the book as well; the next change of it is heard again.
-            Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            // Presence is in the book as well; the next change of it is heard again. Who is gone is.
+            Err(broadcast::error::RecvError::Lagged(_)) => {
+                if let Some(session) = session.upgrade() {
+                    session.chat.prune();
+                }
+                continue;
+            }
             Err(broadcast::error::RecvError::Closed) => return,
         };
         let Some(session) = session.upgrade() else {
@@ -297,7 +303,7 @@ async fn route_signals(
         };
         match signal {
             Signal::Presence(account, presence) => {
-                session.chat.presence(account, presence);
+                session.chat.presence(account);
                 if presence == starling_control::view::Presence::Online {
                     session.files.online(account).await;
                 }
@@ -305,6 +311,7 @@ async fn route_signals(
             }
             Signal::Contact(_) => session.tell_home(HomeInput::Targets).await,
             Signal::Gone(account) => {
+                session.chat.prune();
                 session.calls.gone(account).await;
                 session.tell_home(HomeInput::Targets).await;
             }

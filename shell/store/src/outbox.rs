@@ -38,6 +38,23 @@ pub fn pending(
     Ok((texts.collect(), last))
 }
 
+/// The newest messages that wait for a contact, oldest first.
+pub fn newest(
+    tx: &Tx<'_>,
+    contact: AccountId,
+    limit: u32,
+) -> Result<Vec<messages::Message>, StoreError> {
+    let mut found = tx.all(
+        &format!(
+            "SELECT {COLUMNS} FROM messages WHERE contact = ?1 AND delivery = 1 ORDER BY place DESC LIMIT ?2"
+        ),
+        params![contact.0, limit],
+        messages::read,
+    )?;
+    found.reverse();
+    Ok(found)
+}
+
 /// Contacts for whom something waits.
 pub fn contacts(tx: &Tx<'_>) -> Result<Vec<AccountId>, StoreError> {
     tx.all(

@@ -145,10 +145,7 @@ impl People {
 
     /// Ends a contact. History stays on this machine.
     pub async fn remove(&self, account: AccountId) -> Result<(), Failure> {
-        let gone = self.ctx.db.write(move |tx| {
-            letters::drop_to(tx, account)?;
-            contacts::remove(tx, account)
-        });
+        let gone = self.ctx.db.write(move |tx| contacts::remove(tx, account));
         gone.await.map_err(store_failure)?;
         self.forget(account).await;
         self.ctx.emit(Event::ContactRemoved(account.to_string()));
@@ -180,14 +177,13 @@ impl People {
                 echo: false,
                 added_at: wall_ms(),
             };
-            let row = existing.map_or(blocked, |contact| Contact {
-                relation: contacts::Relation::Blocked,
-                ..contact
-            });
+            if existing.is_none() {
+                contacts::put(tx, &blocked)?;
+            }
             requests::remove(tx, account)?;
-            letters::drop_to(tx, account)?;
-            contacts::put(tx, &row)?;
-            Ok(row)
+            // Also drops what waits for them: nobody who was blocked is dialled.
+            contacts::block(tx, account)?;
+            contacts::get(tx, account)?.ok_or(StoreError::Missing("contact"))
         });
         let row = stored.await.map_err(store_failure)?;
         self.forget(account).await;
@@ -630,10 +626,12 @@ fn contact_of(card: &starling_wire::card::VerifiedCard, relation: contacts::Rela
 
 /// Puts a stored contact into the book.
 pub fn remember(ctx: &Context, contact: &Contact) {
-    let presence = ctx
+    let (presence, linked) = ctx
         .book
         .person(contact.account)
-        .map_or(view::Presence::Unknown, |person| person.presence);
+        .map_or((view::Presence::Unknown, false), |person| {
+            (person.presence, person.linked)
+        });
     let relation = match contact.relation {
         contacts::Relation::Contact => Relation::Contact,
         contacts::Relation::Requested => Relation::Requested,
@@ -650,6 +648,7 @@ pub fn remember(ctx: &Context, contact: &Contact) {
         nickname: contact.nickname.clone(),
         echo: contact.echo,
         presence,
+        linked,
     };
     ctx.book.put(contact.account, person);
 }

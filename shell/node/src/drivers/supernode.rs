@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use crate::clock::{Clock, wall_s};
+use crate::clock::{Clock, sleep_until, wall_s};
 use crate::db::Db;
 use crate::transport::dial;
 use crate::transport::endpoint::{self, EndpointError, endpoint_key};
@@ -398,13 +398,6 @@ async fn run_desk(
                 let _ = notify(&service, door, &own, &Notice::EnvelopeWaiting).await;
             });
         }
-    }
-}
-
-async fn sleep_until(wake: Option<tokio::time::Instant>) {
-    match wake {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 

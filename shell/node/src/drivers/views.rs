@@ -7,6 +7,7 @@ use starling_store::contacts::{self, Contact};
 use starling_store::{messages, requests};
 use starling_wire::ids::AccountId;
 
+use crate::book::Person;
 use crate::context::{Context, store_failure};
 
 /// Characters of the newest message in a contact's view.
@@ -89,16 +90,10 @@ pub fn message(ctx: &Context, message: messages::Message) -> view::Message {
     let delivery = match message.delivery {
         messages::Delivery::Received => view::Delivery::Received,
         messages::Delivery::Delivered => view::Delivery::Delivered,
-        messages::Delivery::Pending => {
-            match ctx
-                .book
-                .person(message.contact)
-                .map(|person| person.presence)
-            {
-                Some(view::Presence::Online) => view::Delivery::Sending,
-                _ => view::Delivery::Waiting,
-            }
-        }
+        messages::Delivery::Pending => match ctx.book.person(message.contact) {
+            Some(person) if is_going(&person) => view::Delivery::Sending,
+            _ => view::Delivery::Waiting,
+        },
     };
     view::Message {
         id: message.id.to_string(),
@@ -111,6 +106,11 @@ pub fn message(ctx: &Context, message: messages::Message) -> view::Message {
         delivery,
         delivered_at: message.delivered_at,
     }
+}
+
+/// Whether a message to somebody is on its way, or waits for their return.
+pub fn is_going(person: &Person) -> bool {
+    person.linked || person.presence == view::Presence::Online
 }
 
 /// The one account that `who` means, or a failure that lists those it may mean.

@@ -20,6 +20,14 @@ pub async fn read<T: DeserializeOwned>(
     stream: &mut RecvStream,
     max: usize,
 ) -> Result<Option<T>, StreamError> {
+    Ok(read_counted(stream, max).await?.map(|(value, _)| value))
+}
+
+/// The same, with the bytes that the frame had.
+pub async fn read_counted<T: DeserializeOwned>(
+    stream: &mut RecvStream,
+    max: usize,
+) -> Result<Option<(T, usize)>, StreamError> {
     let mut prefix = [0; LENGTH_BYTES];
     let mut have = 0;
     while have < LENGTH_BYTES {
@@ -35,7 +43,8 @@ pub async fn read<T: DeserializeOwned>(
         .read_exact(&mut body)
         .await
         .map_err(|_| StreamError::Lost)?;
-    Ok(Some(frame::decode_body(&body, max)?))
+    let value = frame::decode_body(&body, max)?;
+    Ok(Some((value, LENGTH_BYTES + length)))
 }
 
 /// Writes one frame.

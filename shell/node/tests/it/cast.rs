@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use starling_control::{Command, Event, Failure, view};
 use starling_node::{ControlHandle, Node, NodeConfig};
+use tempfile::TempDir;
 use tokio::sync::broadcast;
 
 /// Every wait of a test ends.
@@ -38,7 +39,9 @@ impl Actor {
             .with_env_filter(filter)
             .with_test_writer()
             .try_init();
-        let node = Node::start(config).await.expect("the node starts");
+        let node = Box::pin(Node::start(config))
+            .await
+            .expect("the node starts");
         let control = node.control();
         let events = control.events();
         Self {
@@ -122,6 +125,54 @@ impl Actor {
             _ => None,
         })
         .await;
+    }
+}
+
+pub fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// A network whose only supernode is a node of its own, so that people's restarts do not move it.
+pub struct Town {
+    supernode: Actor,
+    link: String,
+    _home: TempDir,
+}
+
+impl Town {
+    pub async fn found() -> Self {
+        let home = folder();
+        let mut config = config(home.path());
+        config.supernode = true;
+        let supernode = Actor::start_with(config).await;
+        let made: view::NetworkMade = supernode
+            .ask(Command::NetworkInit {
+                name: "Town".into(),
+                advertise: None,
+            })
+            .await;
+        Self {
+            supernode,
+            link: made.link,
+            _home: home,
+        }
+    }
+
+    /// A node with an account, at home here.
+    pub async fn settle(&self, home: &Path, name: &str) -> Actor {
+        let actor = Actor::start(home).await;
+        let source = self.link.clone();
+        actor
+            .ask::<view::Network>(Command::NetworkJoin { source })
+            .await;
+        actor
+            .ask::<view::Account>(Command::AccountCreate { name: name.into() })
+            .await;
+        actor
+    }
+
+    pub async fn end(self) {
+        self.supernode.node.stop().await;
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod calls;
 mod cast;
+mod chat;
 mod story;
