@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use starling_wire::supernode::SupernodeAddr;
 
-/// In a call, an unanswered probe condemns the relay after this long.
+/// In a call, a relay is replaced when it has been silent for so long. Outside calls the relay link's own ping is
+/// relied on: iroh sends one every 15 s and gives up after 5 s more.
 pub const SILENCE_IN_CALL: Duration = Duration::from_secs(3);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// A relay that was dialled and did not come up.
 const CONNECT_TIME: Duration = Duration::from_secs(4);
+/// We are registered as soon as the supernode was reached; the link that lasts comes after it, or never.
+const LINK_TIME: Duration = Duration::from_secs(10);
 const RETRIES: [Duration; 5] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
@@ -42,6 +45,8 @@ pub enum HomeReason {
     Probe,
     /// The probe was not answered.
     Silence,
+    /// The lasting link did not come.
+    NoLink,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +70,10 @@ pub struct Home {
     state: State,
     in_call: bool,
     next_probe: Option<Duration>,
-    silent_since: Option<Duration>,
+    /// When it will have been silent for too long.
+    silent_at: Option<Duration>,
+    /// Until when the lasting link has to come.
+    link_by: Option<Duration>,
     actions: VecDeque<HomeAction>,
 }
 
@@ -79,7 +87,8 @@ impl Home {
             state: State::Nowhere,
             in_call: false,
             next_probe: None,
-            silent_since: None,
+            silent_at: None,
+            link_by: None,
             actions: VecDeque::new(),
         };
         home.dial(now);
@@ -114,18 +123,23 @@ impl Home {
         self.state == State::Up
     }
 
-    /// The relay link came up.
+    /// We are registered.
     pub fn handle_connected(&mut self, now: Duration) {
         if self.state == State::Up {
             return;
         }
         self.state = State::Up;
         self.failures = 0;
-        self.silent_since = None;
-        self.next_probe = self.in_call.then_some(now + PROBE_EVERY);
+        self.link_by = Some(now + LINK_TIME);
+        self.expect_life(now);
         if let Some(current) = self.current().cloned() {
             self.actions.push_back(HomeAction::Register(current));
         }
+    }
+
+    /// The link that lasts is up.
+    pub fn handle_linked(&mut self) {
+        self.link_by = None;
     }
 
     /// `HOME-01`: the relay link ended: the next candidate is dialled at once, an only one after 200 ms.
@@ -137,17 +151,17 @@ impl Home {
 
     /// A call began or the last one ended: silence is looked for only in calls.
     pub fn set_in_call(&mut self, in_call: bool, now: Duration) {
-        self.in_call = in_call;
-        self.next_probe = (in_call && self.is_up()).then_some(now);
-        self.silent_since = None;
+        if std::mem::replace(&mut self.in_call, in_call) == in_call {
+            return;
+        }
+        self.expect_life(now);
+        // Nobody knows how long it has been silent already.
+        self.next_probe = self.next_probe.map(|_| now);
     }
 
     /// The supernode answered a probe, or anything else.
     pub fn handle_heard(&mut self, now: Duration) {
-        self.silent_since = None;
-        if self.in_call && self.is_up() {
-            self.next_probe = Some(now + PROBE_EVERY);
-        }
+        self.expect_life(now);
     }
 
     /// Timers.
@@ -167,11 +181,15 @@ impl Home {
             State::Nowhere => None,
             State::Waiting(at) => Some((at, HomeReason::Retry)),
             State::Dialling(at) => Some((at, HomeReason::ConnectTimeout)),
-            State::Up => match (self.silent_since, self.next_probe) {
-                (Some(since), _) => Some((since + SILENCE_IN_CALL, HomeReason::Silence)),
-                (None, Some(at)) => Some((at, HomeReason::Probe)),
-                (None, None) => None,
-            },
+            State::Up => {
+                let probe = self.next_probe.map(|at| (at, HomeReason::Probe));
+                let silence = self.silent_at.map(|at| (at, HomeReason::Silence));
+                let link = self.link_by.map(|at| (at, HomeReason::NoLink));
+                [probe, silence, link]
+                    .into_iter()
+                    .flatten()
+                    .min_by_key(|(at, _)| *at)
+            }
         }
     }
 
@@ -180,23 +198,29 @@ impl Home {
         self.actions.pop_front()
     }
 
-    /// `HOME-03`: in a call, a probe a second; three seconds without an answer replace the relay.
+    /// `HOME-03`: in a call, a probe a second after the last sign of life; three seconds without one replace the relay.
     fn watch_silence(&mut self, now: Duration) {
-        match self.silent_since {
-            Some(since) if since + SILENCE_IN_CALL <= now => self.replace(now),
-            None if self.next_probe.is_some_and(|at| at <= now) => {
-                self.silent_since = Some(now);
-                self.next_probe = None;
-                self.actions.push_back(HomeAction::Probe);
-            }
-            _ => {}
+        let over = |limit: Option<Duration>| limit.is_some_and(|at| at <= now);
+        // HOME-06: registered once, and never linked.
+        if over(self.silent_at) || over(self.link_by) {
+            self.replace(now);
+        } else if over(self.next_probe) {
+            self.next_probe = None;
+            self.actions.push_back(HomeAction::Probe);
         }
+    }
+
+    fn expect_life(&mut self, now: Duration) {
+        let watched = self.in_call && self.is_up();
+        self.next_probe = watched.then_some(now + PROBE_EVERY);
+        self.silent_at = watched.then_some(now + SILENCE_IN_CALL);
     }
 
     /// `HOME-04`: through the candidates in their order; after a full round, ever slower, never slower than 30 s.
     fn replace(&mut self, now: Duration) {
         self.next_probe = None;
-        self.silent_since = None;
+        self.silent_at = None;
+        self.link_by = None;
         let round = self.failures / self.candidates.len().max(1);
         self.failures += 1;
         self.current = (self.current + 1) % self.candidates.len().max(1);
@@ -241,6 +265,7 @@ mod tests {
         assert!(matches!(home.poll_action(), Some(HomeAction::Dial(_))));
         home.handle_connected(ms(0));
         assert!(matches!(home.poll_action(), Some(HomeAction::Register(_))));
+        home.handle_linked();
         home
     }
 
@@ -278,8 +303,37 @@ mod tests {
         assert_eq!(home.poll_timeout(), Some((ms(1_150), HomeReason::Probe)));
         home.handle_timeout(ms(1_150));
         assert_eq!(home.poll_action(), Some(HomeAction::Probe));
-        assert_eq!(home.poll_timeout(), Some((ms(4_150), HomeReason::Silence)));
-        home.handle_timeout(ms(4_150));
+        assert_eq!(home.poll_timeout(), Some((ms(3_150), HomeReason::Silence)));
+        home.handle_timeout(ms(3_149));
+        assert_eq!(home.poll_action(), None);
+        home.handle_timeout(ms(3_150));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
+        // The next one is watched from the moment it is up.
+        home.handle_connected(ms(3_200));
+        home.handle_linked();
+        home.poll_action();
+        assert_eq!(home.poll_timeout(), Some((ms(4_200), HomeReason::Probe)));
+    }
+
+    #[test]
+    fn home_03_a_second_call_does_not_put_the_end_of_patience_off_and_the_last_ones_end_stops_the_watch()
+     {
+        let mut home = up(vec![supernode(1), supernode(2)]);
+        home.set_in_call(true, ms(0));
+        home.handle_timeout(ms(0));
+        home.poll_action();
+        home.set_in_call(true, ms(2_900));
+        assert_eq!(home.poll_timeout(), Some((ms(3_000), HomeReason::Silence)));
+        home.set_in_call(false, ms(2_950));
+        assert_eq!(home.poll_timeout(), None);
+    }
+
+    #[test]
+    fn home_05_outside_calls_the_end_of_the_link_is_awaited_and_then_acted_on_at_once() {
+        let mut home = up(vec![supernode(1), supernode(2)]);
+        assert_eq!(home.poll_timeout(), None, "no probe is sent at rest");
+        // iroh gives a silent link up 20 s after the last ping at the latest.
+        home.handle_disconnected(Duration::from_secs(20));
         assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
     }
 
@@ -301,6 +355,17 @@ mod tests {
         }
         assert_eq!(longest, RETRY_MAX);
         assert!((15..60).contains(&dials), "{dials}");
+    }
+
+    #[test]
+    fn home_06_a_supernode_that_registers_us_and_gives_no_lasting_link_is_left() {
+        let mut home = Home::new(vec![supernode(1), supernode(2)], ms(0));
+        home.poll_action();
+        home.handle_connected(ms(100));
+        home.poll_action();
+        assert_eq!(home.poll_timeout(), Some((ms(10_100), HomeReason::NoLink)));
+        home.handle_timeout(ms(10_100));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
     }
 
     #[test]

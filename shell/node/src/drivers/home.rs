@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use iroh::RelayUrl;
 use starling_control::view;
 use starling_protocol::overlay::home::{Home, HomeAction, SILENCE_IN_CALL};
 use starling_protocol::presence::watcher::{Ask, Seen, Watcher};
@@ -17,6 +18,7 @@ use tracing::{debug, info};
 use super::lan::Sighting;
 use crate::clock::{random, wall_s};
 use crate::context::{Context, Signal};
+use crate::transport::endpoint::relay_url;
 use crate::transport::front_door::Arrival;
 use crate::transport::requests::RequestError;
 use crate::transport::stream;
@@ -74,6 +76,7 @@ pub async fn run(
     let mut driver = Driver {
         home: Home::new(ctx.homes().supernodes, now),
         watcher: Watcher::new(u64::from_be_bytes(random())),
+        linked: false,
         tasks: JoinSet::new(),
         state,
         ctx,
@@ -95,8 +98,8 @@ pub async fn run(
                 if changed.is_err() {
                     return;
                 }
-                let up = *connected.borrow_and_update();
-                driver.relay_changed(up).await;
+                let up = connected.borrow_and_update().clone();
+                driver.relay_changed(&up).await;
             }
             Some(done) = driver.tasks.join_next(), if !driver.tasks.is_empty() => {
                 if let Ok(done) = done {
@@ -113,6 +116,8 @@ struct Driver {
     ctx: Arc<Context>,
     home: Home,
     watcher: Watcher,
+    /// Whether the link to the current candidate's relay is up.
+    linked: bool,
     tasks: JoinSet<Done>,
     state: watch::Sender<HomeState>,
 }
@@ -139,6 +144,7 @@ impl Driver {
             match action {
                 HomeAction::Dial(supernode) => {
                     debug!(supernode = %supernode.tcp, "dialling the home supernode");
+                    self.linked = false;
                     self.ctx.supernodes.forget(supernode.id).await;
                     self.ctx.door.set_home(&supernode).await;
                     self.publish(&supernode, false);
@@ -176,22 +182,26 @@ impl Driver {
         }
     }
 
-    async fn relay_changed(&mut self, up: bool) {
-        let now = self.ctx.clock.now();
-        if up {
-            if !self.home.is_up()
-                && let Some(supernode) = self.home.current().cloned()
-            {
-                self.register(supernode, Duration::ZERO);
-            }
+    /// `up` are the relays iroh calls home and is connected to. A home that was left may still be among them, and the
+    /// new one is registered at before it is: only the current one's coming and going counts.
+    async fn relay_changed(&mut self, up: &[RelayUrl]) {
+        let Some(current) = self.home.current().cloned() else {
             return;
+        };
+        let linked = relay_url(&current).is_some_and(|url| up.contains(&url));
+        if linked {
+            self.home.handle_linked();
         }
-        debug!("the link to the home supernode was lost");
-        if let Some(current) = self.home.current().cloned() {
-            self.ctx.supernodes.forget(current.id).await;
-            self.publish(&current, false);
+        match (std::mem::replace(&mut self.linked, linked), linked) {
+            (false, true) if !self.home.is_up() => self.register(current, Duration::ZERO),
+            (true, false) => {
+                debug!("the link to the home supernode was lost");
+                self.ctx.supernodes.forget(current.id).await;
+                self.publish(&current, false);
+                self.home.handle_disconnected(self.ctx.clock.now());
+            }
+            _ => {}
         }
-        self.home.handle_disconnected(now);
     }
 
     fn finished(&mut self, done: Done) {
@@ -199,12 +209,15 @@ impl Driver {
         match done {
             Done::Registered(supernode, Ok(())) if self.home.current() == Some(&supernode) => {
                 self.home.handle_connected(now);
+                if self.linked {
+                    self.home.handle_linked();
+                }
             }
             Done::Registered(supernode, Err(error))
                 if self.home.current() == Some(&supernode) && !self.home.is_up() =>
             {
                 debug!(%error, "registering failed");
-                if *self.ctx.door.connected().borrow() {
+                if self.linked {
                     self.register(supernode, REGISTER_RETRY);
                 }
             }

@@ -22,6 +22,7 @@ use super::views;
 use crate::book::{Person, Relation};
 use crate::clock::{random, wall_ms, wall_s};
 use crate::context::{Context, Signal, store_failure};
+use crate::transport::dial::{DialError, staggered};
 
 const LETTERS_AT_ONCE: u32 = 20;
 const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
@@ -373,20 +374,20 @@ impl People {
         homes: &[SupernodeAddr],
         envelope: Vec<u8>,
     ) -> Result<(), Failure> {
-        let others = homes.iter().filter(|home| *home != first);
+        let mut places = vec![first];
+        places.extend(homes.iter().filter(|home| *home != first));
         let request = Request::Deposit { account, envelope };
-        let mut last = String::new();
-        for supernode in std::iter::once(first).chain(others) {
+        let leave = |supernode| {
             self.ctx.pins.learn(supernode);
-            match self.ctx.supernodes.ask(supernode, &request).await {
-                Ok(_) => return Ok(()),
-                Err(error) => last = error.to_string(),
-            }
+            self.ctx.supernodes.ask(supernode, &request)
+        };
+        match staggered(places, leave, DialError::NoAddress.into()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::new(
+                ErrorKind::Unreachable,
+                format!("the request could not be delivered: {error}"),
+            )),
         }
-        Err(Failure::new(
-            ErrorKind::Unreachable,
-            format!("the request could not be delivered: {last}"),
-        ))
     }
 
     async fn look_up(

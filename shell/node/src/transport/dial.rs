@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use iroh::endpoint::{ConnectOptions, Connection, QuicTransportConfig};
 use iroh::{Endpoint, EndpointAddr};
 use starling_wire::ids::EndpointKey;
@@ -14,6 +16,8 @@ use super::pins::Pins;
 
 /// One attempt through one supernode. iroh never gives up on a relay that refuses it, so the limit is ours.
 pub const DIAL_TIME: Duration = Duration::from_secs(5);
+/// How long the next supernode is held back while one has not answered.
+const NEXT_AFTER: Duration = Duration::from_millis(700);
 /// TLS alert 120, `no_application_protocol`, as QUIC carries it (RFC 9001 section 4.8).
 const NO_APPLICATION_PROTOCOL: &str = "error 120";
 
@@ -34,7 +38,33 @@ pub enum DialError {
     Refused,
 }
 
-/// Dials `key` through each of `homes` until one answers.
+/// Tries `candidates` in their order; whoever has not answered after [`NEXT_AFTER`] competes with the next (after RFC
+/// 8305). The first success counts; `nobody` is the answer when there is no candidate.
+pub async fn staggered<C, T, E, F>(
+    candidates: impl IntoIterator<Item = C>,
+    attempt: impl Fn(C) -> F,
+    nobody: E,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let mut candidates = candidates.into_iter().peekable();
+    let mut running = FuturesUnordered::new();
+    let mut last = nobody;
+    while candidates.peek().is_some() || !running.is_empty() {
+        running.extend(candidates.next().map(&attempt));
+        tokio::select! {
+            Some(result) = running.next() => match result {
+                Ok(value) => return Ok(value),
+                Err(error) => last = error,
+            },
+            () = tokio::time::sleep(NEXT_AFTER), if candidates.peek().is_some() => {}
+        }
+    }
+    Err(last)
+}
+
+/// Dials `key` through `homes` until one answers.
 pub async fn through_homes(
     from: &Endpoint,
     pins: &Pins,
@@ -43,19 +73,19 @@ pub async fn through_homes(
     alpn: &[u8],
     transport: QuicTransportConfig,
 ) -> Result<Connection, DialError> {
-    let mut last = DialError::NoAddress;
-    for home in homes {
+    let attempt = |home: &SupernodeAddr| {
         pins.learn(home);
-        let Some(address) = endpoint::through(key, home) else {
-            continue;
-        };
-        match connect(from, address, alpn, transport.clone()).await {
-            Ok(connection) => return Ok(connection),
-            Err(DialError::Version) => return Err(DialError::Version),
-            Err(error) => last = error,
+        let (address, transport) = (endpoint::through(key, home), transport.clone());
+        async move {
+            let address = address.ok_or(DialError::NoAddress)?;
+            match connect(from, address, alpn, transport).await {
+                // It was reached and will not say anything else by another way.
+                Err(DialError::Version) => Ok(Err(DialError::Version)),
+                other => other.map(Ok),
+            }
         }
-    }
-    Err(last)
+    };
+    staggered(homes, attempt, DialError::NoAddress).await?
 }
 
 /// Dials one address.
@@ -94,5 +124,37 @@ fn classify(error: &(dyn std::error::Error + 'static)) -> DialError {
         DialError::TimedOut
     } else {
         DialError::Refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answer(after_ms: u64, result: Result<u64, u64>) -> Result<u64, u64> {
+        tokio::time::sleep(Duration::from_millis(after_ms)).await;
+        result
+    }
+
+    #[tokio::test]
+    async fn one_that_is_silent_costs_a_moment_and_one_that_refuses_costs_nothing() {
+        let attempt = |n: u64| match n {
+            0 => answer(60_000, Ok(0)),
+            1 => answer(1, Err(1)),
+            2 => answer(900, Ok(2)),
+            _ => answer(1, Ok(n)),
+        };
+        let begin = tokio::time::Instant::now();
+        assert_eq!(staggered([1, 1, 3], attempt, 9).await, Ok(3));
+        assert!(begin.elapsed() < NEXT_AFTER);
+        assert_eq!(staggered([0, 1, 3], attempt, 9).await, Ok(3));
+        assert!(begin.elapsed() >= NEXT_AFTER);
+        assert_eq!(
+            staggered([2, 1], attempt, 9).await,
+            Ok(2),
+            "late is not refused"
+        );
+        assert_eq!(staggered([1, 1], attempt, 9).await, Err(1));
+        assert_eq!(staggered([0; 0], attempt, 9).await, Err(9));
     }
 }

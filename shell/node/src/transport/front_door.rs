@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iroh::endpoint::{Connection, Incoming, IncomingAddr};
-use iroh::{Endpoint, Watcher};
+use iroh::{Endpoint, RelayUrl, Watcher};
 use starling_wire::alpn;
 use starling_wire::card::Door;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
@@ -51,7 +51,7 @@ pub struct FrontDoor {
     endpoint: Endpoint,
     pins: Pins,
     home: watch::Sender<Option<SupernodeAddr>>,
-    connected: watch::Receiver<bool>,
+    connected: watch::Receiver<Vec<RelayUrl>>,
     _tasks: JoinSet<()>,
 }
 
@@ -71,7 +71,7 @@ impl FrontDoor {
             .map(<[u8]>::to_vec)
             .to_vec();
         let endpoint = endpoint::front_door(secret, &pins, home.as_ref(), alpns).await?;
-        let (connected_sender, connected) = watch::channel(false);
+        let (connected_sender, connected) = watch::channel(Vec::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(endpoint.clone(), keeper, arrivals));
         tasks.spawn(watch_relay(endpoint.clone(), connected_sender));
@@ -94,8 +94,8 @@ impl FrontDoor {
         self.home.borrow().clone()
     }
 
-    /// Whether the link to the home relay is up, and every change of it.
-    pub fn connected(&self) -> watch::Receiver<bool> {
+    /// The home relays whose link is up (one, or for a moment none), and every change.
+    pub fn connected(&self) -> watch::Receiver<Vec<RelayUrl>> {
         self.connected.clone()
     }
 
@@ -149,14 +149,20 @@ impl FrontDoor {
     }
 }
 
-async fn watch_relay(endpoint: Endpoint, connected: watch::Sender<bool>) {
+async fn watch_relay(endpoint: Endpoint, connected: watch::Sender<Vec<RelayUrl>>) {
     let mut status = endpoint.home_relay_status();
     loop {
-        let up = status
+        let up: Vec<RelayUrl> = status
             .get()
             .iter()
-            .any(iroh::endpoint::RelayStatus::is_connected);
-        connected.send_if_modified(|value| std::mem::replace(value, up) != up);
+            .filter(|status| status.is_connected())
+            .map(|status| status.url().clone())
+            .collect();
+        connected.send_if_modified(|value| {
+            let changed = *value != up;
+            *value = up;
+            changed
+        });
         if status.updated().await.is_err() {
             return;
         }

@@ -3,4 +3,6 @@
 mod calls;
 mod cast;
 mod chat;
+mod home;
+mod shim;
 mod story;
