@@ -28,6 +28,8 @@ pub enum Signal {
     Presence(AccountId, view::Presence),
     /// Somebody became a contact, or a contact's card changed.
     Contact(AccountId),
+    /// A contact was seen on the local network at another address.
+    Found(AccountId),
     /// Somebody is a contact no more.
     Gone(AccountId),
     /// We are registered at a home supernode, perhaps another than before.

@@ -7,6 +7,8 @@
 //! | inner endpoint: `media`, `file` | calls, files |
 //! | `Presence` | chat, files, clients |
 //! | `Contact`, `Gone` | home (watch lists); `Gone` also chat |
+//! | `Found` | home (watch lists), people (letters) |
+//! | local network | home (sightings) |
 //! | `Home` | people (letters, new cards), clients |
 //! | `InCall` | home (probes for silence) |
 
@@ -33,7 +35,7 @@ use crate::drivers::chat::Chat;
 use crate::drivers::files::Files;
 use crate::drivers::home::{self, HomeInput, HomeState};
 use crate::drivers::people::{self, People};
-use crate::drivers::{meet, views};
+use crate::drivers::{lan, meet, views};
 use crate::identity::Identity;
 use crate::traffic::Traffic;
 use crate::transport::endpoint::EndpointError;
@@ -181,6 +183,9 @@ impl Session {
         tasks.spawn(route_door(Arc::downgrade(self), door));
         tasks.spawn(route_inner(Arc::downgrade(self), inner));
         tasks.spawn(route_signals(Arc::downgrade(self), signals));
+        if self.ctx.config.lan_discovery {
+            tasks.spawn(lan::run(Arc::clone(&self.ctx), self.home.clone()));
+        }
         let people = Arc::clone(&self.people);
         tasks.spawn(async move { people.run_post().await });
     }
@@ -310,6 +315,10 @@ async fn route_signals(
                 views::announce_contact(&session.ctx, account).await;
             }
             Signal::Contact(_) => session.tell_home(HomeInput::Targets).await,
+            Signal::Found(_) => {
+                session.tell_home(HomeInput::Targets).await;
+                session.people.retry_post().await;
+            }
             Signal::Gone(account) => {
                 session.chat.prune();
                 session.calls.gone(account).await;

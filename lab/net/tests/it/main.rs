@@ -10,6 +10,7 @@
     reason = "a test that panics has said what is wrong"
 )]
 
+mod lan;
 mod link;
 mod nat;
 mod speech;
@@ -33,7 +34,8 @@ fn main() -> ExitCode {
         .clone()
         .or_else(|| nat_lab::probe().err().map(|e| e.to_string()));
     trials.extend(group(link::TESTS, no_lab));
-    trials.extend(group(nat::TESTS, no_nat));
+    trials.extend(group(nat::TESTS, no_nat.clone()));
+    trials.extend(group(lan::TESTS, no_nat));
     trials.extend(group(speech::TESTS, speech::missing()));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -7,15 +7,14 @@ use std::time::Duration;
 use iroh::RelayUrl;
 use starling_control::view;
 use starling_protocol::overlay::home::{Home, HomeAction, SILENCE_IN_CALL};
+use starling_protocol::overlay::lan::{self, Sighting};
 use starling_protocol::presence::watcher::{Ask, Seen, Watcher};
-use starling_wire::discovery;
 use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::{Answer, Notice, Request, SupernodeAddr, envelope_id};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
-use super::lan::Sighting;
 use crate::clock::{random, wall_s};
 use crate::context::{Context, Signal};
 use crate::transport::endpoint::relay_url;
@@ -370,39 +369,27 @@ impl Driver {
         }
     }
 
-    /// A contact's machine was seen on the LAN: its supernode answers at this address now.
+    /// A contact's machine was seen on the LAN: its supernode may answer at another address now. Letters that waited
+    /// for it may go.
     fn sighted(&mut self, sighting: &Sighting) {
         for (account, person) in self.ctx.book.people() {
-            let Some(card) = person.card else { continue };
-            if !discovery::recognises(&sighting.token, account, &card.card.discovery_key, wall_s())
-            {
+            let Some(card) = &person.card else { continue };
+            let key = &card.card.discovery_key;
+            if !lan::is_contacts(sighting, account, key, wall_s()) {
                 continue;
             }
-            let moved = |home: &SupernodeAddr| home.is_private() && home.tcp != sighting.tcp;
-            if !card
-                .card
-                .doors
-                .iter()
-                .any(|door| door.home.first().is_some_and(moved))
-            {
+            // A token is the account's: of several devices nobody could say which was seen.
+            let [door] = person.doors() else { continue };
+            let Some(homes) = lan::homes_after(&door.home, sighting) else {
                 continue;
-            }
+            };
             debug!("a contact was found on the local network at another address");
             self.ctx.book.change(account, |person| {
-                let doors = person
-                    .card
-                    .iter_mut()
-                    .flat_map(|card| card.card.doors.iter_mut());
-                for home in doors
-                    .filter_map(|door| door.home.first_mut())
-                    .filter(|home| moved(home))
-                {
-                    home.tcp = sighting.tcp;
-                    home.discovery_port = sighting.discovery_port;
+                for door in person.card.iter_mut().flat_map(|card| &mut card.card.doors) {
+                    door.home.clone_from(&homes);
                 }
             });
-            self.watcher
-                .set_targets(&self.ctx.book.watch_targets(), self.ctx.clock.now());
+            self.ctx.signal(Signal::Found(account));
         }
     }
 }

@@ -1,135 +1,146 @@
 //! LAN discovery: mDNS (RFC 6762, 6763) under our own service name `_starling._tcp`. What is announced is the port of
 //! this machine's supernode and the account's daily token; instance and host name are that token, so neither the person's
-//! nor the machine's name is on the air. Only contacts recognise the token.
+//! nor the machine's name is on the air. Only contacts recognise the token. Decisions are `protocol::overlay::lan`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
-use mdns_sd::{Receiver, ServiceDaemon, ServiceEvent, ServiceInfo};
+use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
+use starling_protocol::overlay::lan::{self as rules, Announcement, Sighting};
 use starling_wire::discovery::Token;
-use starling_wire::supernode::is_private;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, warn};
+
+use super::home::HomeInput;
+use crate::clock::wall_s;
+use crate::context::Context;
 
 const SERVICE: &str = "_starling._tcp.local.";
 const DISCOVERY_PROPERTY: &str = "q";
-
-/// Somebody's announcement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// Daily token.
-    pub token: Token,
-    /// Where that machine's supernode answers.
-    pub tcp: SocketAddr,
-    /// Its UDP port for address discovery.
-    pub discovery_port: u16,
-}
-
-/// Announces and listens until dropped.
-pub struct Lan {
-    daemon: ServiceDaemon,
-    _listening: JoinSet<()>,
-}
+/// How often it is checked that what is announced is still true: the day, and whether this machine serves.
+const CHECK: Duration = Duration::from_secs(60);
 
 /// Why there is no LAN discovery.
 #[derive(Debug, thiserror::Error)]
-#[error("looking for contacts on the local network is not possible: {0}")]
+#[error("contacts on the local network cannot be looked for: {0}")]
 pub struct LanError(#[from] mdns_sd::Error);
 
-impl Lan {
-    /// Starts to listen; what is seen goes to the channel.
-    pub fn start(sightings: mpsc::Sender<Sighting>) -> Result<Self, LanError> {
+/// Announces and listens until the session ends.
+pub async fn run(ctx: Arc<Context>, home: mpsc::Sender<HomeInput>) {
+    if let Err(error) = announce_and_listen(&ctx, &home).await {
+        warn!(%error, "LAN discovery is off");
+    }
+}
+
+async fn announce_and_listen(
+    ctx: &Context,
+    home: &mpsc::Sender<HomeInput>,
+) -> Result<(), LanError> {
+    let mut air = Air::open(ctx.config.listen.ip())?;
+    loop {
+        let now = wall_s();
+        let (account, key) = (ctx.identity.account(), &ctx.identity.discovery_key);
+        let wanted = rules::announcement(account, key, ctx.homes().own.as_ref(), now);
+        air.announce(wanted)?;
+        tokio::select! {
+            event = air.events.recv_async() => match event {
+                Ok(ServiceEvent::ServiceResolved(service)) => {
+                    if let Some(sighting) = sighting(&service)
+                        && home.send(HomeInput::Sighting(sighting)).await.is_err()
+                    {
+                        return Ok(());
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => return Ok(()),
+            },
+            () = tokio::time::sleep(CHECK.min(rules::until_next_token(now))) => {}
+        }
+    }
+}
+
+/// The multicast daemon and what it announces for us; both end when this is dropped.
+struct Air {
+    daemon: ServiceDaemon,
+    events: Receiver<ServiceEvent>,
+    /// The one address listened on; all of this machine's if `None`.
+    listening: Option<IpAddr>,
+    announced: Option<Announcement>,
+}
+
+impl Air {
+    fn open(listening: IpAddr) -> Result<Self, LanError> {
         let daemon = ServiceDaemon::new()?;
+        daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6, IfKind::IPv6])?;
         let events = daemon.browse(SERVICE)?;
-        let mut listening = JoinSet::new();
-        listening.spawn(listen(events, sightings));
         Ok(Self {
             daemon,
-            _listening: listening,
+            events,
+            listening: (!listening.is_unspecified()).then_some(listening),
+            announced: None,
         })
     }
 
-    /// Announces this machine's supernode under `token`, in place of what was announced before.
-    pub fn announce(
-        &self,
-        previous: Option<&Token>,
-        token: &Token,
-        address: SocketAddr,
-        discovery_port: u16,
-    ) -> Result<(), LanError> {
-        if let Some(previous) = previous {
-            self.daemon
-                .unregister(&format!("{}.{SERVICE}", HEXLOWER.encode(previous)))?;
+    fn announce(&mut self, wanted: Option<Announcement>) -> Result<(), LanError> {
+        if self.announced == wanted {
+            return Ok(());
         }
-        let name = HEXLOWER.encode(token);
-        let properties = [(DISCOVERY_PROPERTY, discovery_port.to_string())];
-        let host = format!("{name}.local.");
-        let info = ServiceInfo::new(
-            SERVICE,
-            &name,
-            &host,
-            address.ip(),
-            address.port(),
-            &properties[..],
-        )?;
-        self.daemon.register(info)?;
+        if let Some(old) = self.announced.take() {
+            let name = HEXLOWER.encode(&old.token);
+            self.daemon.unregister(&format!("{name}.{SERVICE}"))?;
+        }
+        if let Some(new) = &wanted {
+            debug!("announcing today's token");
+            self.daemon.register(self.service(new)?)?;
+        }
+        self.announced = wanted;
         Ok(())
     }
-}
 
-impl std::fmt::Debug for Lan {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lan").finish_non_exhaustive()
+    fn service(&self, announcement: &Announcement) -> Result<ServiceInfo, LanError> {
+        let name = HEXLOWER.encode(&announcement.token);
+        let properties = [(DISCOVERY_PROPERTY, announcement.discovery_port.to_string())];
+        let addresses: Vec<IpAddr> = self.listening.into_iter().collect();
+        let host = format!("{name}.local.");
+        let port = announcement.port;
+        let info = ServiceInfo::new(SERVICE, &name, &host, &addresses[..], port, &properties[..])?;
+        Ok(match self.listening {
+            Some(_) => info,
+            // The addresses of the moment, also after they changed.
+            None => info.enable_addr_auto(),
+        })
     }
 }
 
-impl Drop for Lan {
+impl Drop for Air {
     fn drop(&mut self) {
+        // It says goodbye by itself; its thread ends when it is done.
         let _ = self.daemon.shutdown();
     }
 }
 
-async fn listen(events: Receiver<ServiceEvent>, sightings: mpsc::Sender<Sighting>) {
-    while let Ok(event) = events.recv_async().await {
-        let ServiceEvent::ServiceResolved(service) = event else {
-            continue;
-        };
-        let name = service.get_fullname().split('.').next().unwrap_or_default();
-        let Some(token) = HEXLOWER
-            .decode(name.as_bytes())
-            .ok()
-            .and_then(|bytes| Token::try_from(bytes).ok())
-        else {
-            debug!("ignored a LAN announcement whose name is no token");
-            continue;
-        };
-        let discovery_port = service
+/// What an announcement says; `None` if its name is no token.
+fn sighting(service: &ResolvedService) -> Option<Sighting> {
+    let name = service.get_fullname().split('.').next()?;
+    let token = HEXLOWER.decode(name.as_bytes()).ok();
+    let Some(token) = token.and_then(|bytes| Token::try_from(bytes).ok()) else {
+        debug!(
+            reason = "malformed",
+            "ignored a LAN announcement whose name is no token"
+        );
+        return None;
+    };
+    let at = |ip| SocketAddr::new(IpAddr::V4(ip), service.get_port());
+    let mut addresses: Vec<SocketAddr> = service.get_addresses_v4().into_iter().map(at).collect();
+    addresses.sort_unstable();
+    Some(Sighting {
+        token,
+        addresses,
+        discovery_port: service
             .get_property_val_str(DISCOVERY_PROPERTY)
             .and_then(|text| text.parse().ok())
-            .unwrap_or(0);
-        // An announcement may name any address; only this network's own are believed.
-        for ip in service
-            .get_addresses_v4()
-            .into_iter()
-            .map(IpAddr::V4)
-            .filter(|ip| is_private(*ip))
-        {
-            let tcp = SocketAddr::new(ip, service.get_port());
-            if sightings
-                .send(Sighting {
-                    token,
-                    tcp,
-                    discovery_port,
-                })
-                .await
-                .is_err()
-            {
-                return;
-            }
-        }
-    }
-    // The daemon ended; give its thread time to close its sockets before the task goes.
-    tokio::time::sleep(Duration::from_millis(10)).await;
+            .unwrap_or(0),
+    })
 }
