@@ -25,6 +25,8 @@ pub enum Seen {
 /// A watch list to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
+    /// To be given back with the answer.
+    pub number: u64,
     /// To whom.
     pub supernode: SupernodeAddr,
     /// About whom.
@@ -37,7 +39,8 @@ struct Place {
     doors: BTreeSet<EndpointKey>,
     next_ask: Duration,
     failures: u32,
-    asking: bool,
+    /// The question that is out.
+    asking: Option<u64>,
 }
 
 /// Watches contacts' doors at their supernodes.
@@ -46,6 +49,7 @@ pub struct Watcher {
     places: BTreeMap<EndpointKey, Place>,
     seen: BTreeMap<EndpointKey, Seen>,
     changes: VecDeque<(EndpointKey, Seen)>,
+    asks: u64,
     random: u64,
 }
 
@@ -56,6 +60,7 @@ impl Watcher {
             places: BTreeMap::new(),
             seen: BTreeMap::new(),
             changes: VecDeque::new(),
+            asks: 0,
             random: seed | 1,
         }
     }
@@ -83,9 +88,13 @@ impl Watcher {
                 doors: BTreeSet::new(),
                 next_ask: now,
                 failures: 0,
-                asking: false,
+                asking: None,
             };
             let place = self.places.entry(id).or_insert_with(fresh);
+            if place.address != address {
+                // PRESENCE-08: what is asked at the old address is not waited for.
+                place.asking = None;
+            }
             if place.doors != doors || place.address != address {
                 place.doors = doors;
                 place.address = address;
@@ -113,9 +122,11 @@ impl Watcher {
         let place = self
             .places
             .values_mut()
-            .find(|place| !place.asking && place.next_ask <= now)?;
-        place.asking = true;
+            .find(|place| place.asking.is_none() && place.next_ask <= now)?;
+        self.asks += 1;
+        place.asking = Some(self.asks);
         Some(Ask {
+            number: self.asks,
             supernode: place.address.clone(),
             doors: place.doors.iter().copied().collect(),
         })
@@ -125,13 +136,13 @@ impl Watcher {
     pub fn handle_answer(
         &mut self,
         supernode: EndpointKey,
+        number: u64,
         state: &[(EndpointKey, bool)],
         now: Duration,
     ) {
-        let Some(place) = self.places.get_mut(&supernode) else {
+        let Some(place) = self.answered(supernode, number) else {
             return;
         };
-        place.asking = false;
         place.failures = 0;
         place.next_ask = place.next_ask.max(now + REFRESH);
         if place.doors.is_empty() {
@@ -149,11 +160,10 @@ impl Watcher {
     }
 
     /// A supernode could not be asked (`PRESENCE-06`: its doors are unknown, not gone; retries slow down).
-    pub fn handle_failure(&mut self, supernode: EndpointKey, now: Duration) {
-        let Some(place) = self.places.get_mut(&supernode) else {
+    pub fn handle_failure(&mut self, supernode: EndpointKey, number: u64, now: Duration) {
+        let Some(place) = self.answered(supernode, number) else {
             return;
         };
-        place.asking = false;
         if place.doors.is_empty() {
             self.places.remove(&supernode);
             return;
@@ -197,9 +207,16 @@ impl Watcher {
     pub fn poll_timeout(&self) -> Option<Duration> {
         self.places
             .values()
-            .filter(|place| !place.asking)
+            .filter(|place| place.asking.is_none())
             .map(|place| place.next_ask)
             .min()
+    }
+
+    /// The place whose question has come to an end, if it was its last one.
+    fn answered(&mut self, supernode: EndpointKey, number: u64) -> Option<&mut Place> {
+        let place = self.places.get_mut(&supernode)?;
+        place.asking.take_if(|asked| *asked == number)?;
+        Some(place)
     }
 
     fn set(&mut self, door: EndpointKey, seen: Seen) {
@@ -246,27 +263,30 @@ mod tests {
         assert_eq!(
             watcher.poll_ask(seconds(0)),
             Some(Ask {
+                number: 1,
                 supernode: home(7),
                 doors: vec![BOB]
             })
         );
         assert_eq!(watcher.poll_ask(seconds(0)), None, "an answer is awaited");
-        watcher.handle_answer(home(7).id, &[(BOB, true)], seconds(1));
+        watcher.handle_answer(home(7).id, 1, &[(BOB, true)], seconds(1));
         assert_eq!(watcher.poll_change(), Some((BOB, Seen::Here)));
         watcher.set_targets(&[(BOB, home(7)), (CAROL, home(8))], seconds(2));
         assert_eq!(
             watcher.poll_ask(seconds(2)),
             Some(Ask {
+                number: 2,
                 supernode: home(8),
                 doors: vec![CAROL]
             })
         );
-        watcher.handle_answer(home(8).id, &[(CAROL, false)], seconds(2));
+        watcher.handle_answer(home(8).id, 2, &[(CAROL, false)], seconds(2));
         assert_eq!(watcher.poll_timeout(), Some(seconds(301)));
         watcher.set_targets(&[(CAROL, home(8))], seconds(3));
         assert_eq!(
             watcher.poll_ask(seconds(3)),
             Some(Ask {
+                number: 3,
                 supernode: home(7),
                 doors: vec![]
             }),
@@ -281,8 +301,8 @@ mod tests {
         let mut now = seconds(0);
         let mut waits = Vec::new();
         for _ in 0..12 {
-            watcher.poll_ask(now).expect("due");
-            watcher.handle_failure(home(7).id, now);
+            let ask = watcher.poll_ask(now).expect("due");
+            watcher.handle_failure(home(7).id, ask.number, now);
             let next = watcher.poll_timeout().expect("a retry");
             waits.push(next - now);
             now = next;
@@ -292,6 +312,22 @@ mod tests {
             "{waits:?}"
         );
         assert_eq!(watcher.seen(BOB), Seen::Unknown);
+    }
+
+    #[test]
+    fn presence_08_a_supernode_that_moved_is_asked_at_once_and_the_old_answer_is_ignored() {
+        let mut watcher = Watcher::new(1);
+        let mut moved = home(7);
+        moved.tcp.set_port(2);
+        watcher.set_targets(&[(BOB, home(7))], seconds(0));
+        let old = watcher.poll_ask(seconds(0)).expect("due");
+        watcher.set_targets(&[(BOB, moved.clone())], seconds(1));
+        let new = watcher.poll_ask(seconds(1)).expect("due at once");
+        assert_eq!(new.supernode, moved);
+        watcher.handle_failure(home(7).id, old.number, seconds(5));
+        assert_eq!(watcher.poll_ask(seconds(5)), None, "the new one is out");
+        watcher.handle_answer(home(7).id, new.number, &[(BOB, true)], seconds(6));
+        assert_eq!(watcher.seen(BOB), Seen::Here);
     }
 
     #[test]

@@ -59,7 +59,11 @@ pub struct HomeState {
 
 enum Done {
     Registered(SupernodeAddr, Result<(), RequestError>),
-    Asked(EndpointKey, Result<Vec<(EndpointKey, bool)>, RequestError>),
+    Asked(
+        EndpointKey,
+        u64,
+        Result<Vec<(EndpointKey, bool)>, RequestError>,
+    ),
     Probed(bool),
     Notice(EndpointKey, Notice),
     Nothing,
@@ -221,10 +225,12 @@ impl Driver {
                 }
             }
             Done::Registered(..) | Done::Nothing => {}
-            Done::Asked(supernode, Ok(state)) => self.watcher.handle_answer(supernode, &state, now),
-            Done::Asked(supernode, Err(error)) => {
+            Done::Asked(supernode, number, Ok(state)) => {
+                self.watcher.handle_answer(supernode, number, &state, now);
+            }
+            Done::Asked(supernode, number, Err(error)) => {
                 debug!(%error, "a supernode could not be asked for presence");
-                self.watcher.handle_failure(supernode, now);
+                self.watcher.handle_failure(supernode, number, now);
             }
             Done::Probed(true) => self.home.handle_heard(now),
             Done::Probed(false) => {}
@@ -295,7 +301,7 @@ impl Driver {
         let ctx = Arc::clone(&self.ctx);
         self.tasks.spawn(async move {
             let Some(reply_to) = ctx.door.home() else {
-                return Done::Asked(ask.supernode.id, Err(RequestError::Unexpected));
+                return Done::Asked(ask.supernode.id, ask.number, Err(RequestError::Unexpected));
             };
             ctx.pins.learn(&ask.supernode);
             let request = Request::Watch {
@@ -307,7 +313,7 @@ impl Driver {
                 Ok(_) => Err(RequestError::Unexpected),
                 Err(error) => Err(error),
             };
-            Done::Asked(ask.supernode.id, state)
+            Done::Asked(ask.supernode.id, ask.number, state)
         });
     }
 

@@ -29,6 +29,10 @@ pub struct LanError(#[from] mdns_sd::Error);
 
 /// Announces and listens until the session ends.
 pub async fn run(ctx: Arc<Context>, home: mpsc::Sender<HomeInput>) {
+    if ctx.config.listen.ip().is_loopback() {
+        // Not on any network: there is nothing to be found, and nobody to be told.
+        return;
+    }
     if let Err(error) = announce_and_listen(&ctx, &home).await {
         warn!(%error, "LAN discovery is off");
     }
