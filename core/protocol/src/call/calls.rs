@@ -7,12 +7,16 @@
 //!
 //! Outputs: `poll_transmit`, then `poll_event`. Nothing of a call outlives the process, so there is nothing to persist.
 
+mod entry;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use starling_wire::call::{CallFrame, EndReason, Media};
 use starling_wire::ids::{AccountId, CallId};
 use starling_wire::peer::InnerAddr;
+
+use entry::{Entry, Sound};
 
 use super::leg::{self, Action, Leg, RECONNECT, Role, State};
 use super::switchboard::{Line, Verdict, invitation};
@@ -145,31 +149,6 @@ pub enum SoundEnd {
     Lost,
     /// The other side closed it with the code for "ended on purpose".
     ClosedByPeer,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sound {
-    /// Not answered yet.
-    Off,
-    /// Wanted since the answer.
-    First(Time),
-    /// It flows.
-    On,
-    /// It flowed, and is wanted again.
-    Again(Time),
-}
-
-#[derive(Debug)]
-struct Entry {
-    leg: Leg,
-    link: Option<LinkId>,
-    /// What waits for the link.
-    waiting: Vec<CallFrame>,
-    ours: Option<InnerAddr>,
-    media: Media,
-    sound: Sound,
-    holding: bool,
-    shown: Option<Phase>,
 }
 
 /// All calls of a device.
@@ -566,54 +545,6 @@ impl Calls {
     fn assert_drained(&self) {
         self.transmits.assert_drained();
         self.events.assert_drained();
-    }
-}
-
-impl Entry {
-    const fn new(leg: Leg, link: Option<LinkId>) -> Self {
-        Self {
-            leg,
-            link,
-            waiting: Vec::new(),
-            ours: None,
-            media: Media::OPUS,
-            sound: Sound::Off,
-            holding: false,
-            shown: None,
-        }
-    }
-
-    fn line(&self) -> Line {
-        Line {
-            call: self.leg.call(),
-            peer: self.leg.peer(),
-            role: self.leg.role(),
-            state: self.leg.state(),
-            was_heard: matches!(self.sound, Sound::On | Sound::Again(_)),
-        }
-    }
-
-    fn view(&self) -> CallView {
-        CallView {
-            call: self.leg.call(),
-            peer: self.leg.peer(),
-            role: self.leg.role(),
-            phase: self.phase(),
-        }
-    }
-
-    fn phase(&self) -> Phase {
-        let (ours, theirs) = self.leg.holds();
-        match (self.leg.state(), self.sound) {
-            (State::Ended(reason), _) => Phase::Ended(reason),
-            (State::Calling, _) => Phase::Calling,
-            (State::Ringing, _) => Phase::Ringing,
-            (_, Sound::Again(_)) => Phase::Reconnecting,
-            (State::Reconnecting, sound) if sound != Sound::On => Phase::Reconnecting,
-            (_, Sound::Off | Sound::First(_)) => Phase::Connecting,
-            (_, Sound::On) if ours || theirs => Phase::Held { ours, theirs },
-            (_, Sound::On) => Phase::Established,
-        }
     }
 }
 

@@ -1,0 +1,88 @@
+//! One call among the calls of a device: its signalling, the link it runs on, and where its sound stands.
+
+use starling_wire::call::{CallFrame, Media};
+use starling_wire::peer::InnerAddr;
+
+use super::{CallView, LinkId, Phase};
+use crate::call::leg::{Leg, State};
+use crate::call::switchboard::Line;
+use crate::machine::Time;
+
+/// Where the sound of a call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sound {
+    /// Not answered yet.
+    Off,
+    /// Wanted since the answer.
+    First(Time),
+    /// It flows.
+    On,
+    /// It flowed, and is wanted again.
+    Again(Time),
+}
+
+/// One call: its signalling, its link, its sound.
+#[derive(Debug)]
+pub struct Entry {
+    pub leg: Leg,
+    pub link: Option<LinkId>,
+    /// What waits for the link.
+    pub waiting: Vec<CallFrame>,
+    pub ours: Option<InnerAddr>,
+    pub media: Media,
+    pub sound: Sound,
+    pub holding: bool,
+    pub shown: Option<Phase>,
+}
+
+impl Entry {
+    /// A call that begins.
+    pub const fn new(leg: Leg, link: Option<LinkId>) -> Self {
+        Self {
+            leg,
+            link,
+            waiting: Vec::new(),
+            ours: None,
+            media: Media::OPUS,
+            sound: Sound::Off,
+            holding: false,
+            shown: None,
+        }
+    }
+
+    /// As the switchboard sees it.
+    pub fn line(&self) -> Line {
+        Line {
+            call: self.leg.call(),
+            peer: self.leg.peer(),
+            role: self.leg.role(),
+            state: self.leg.state(),
+            was_heard: matches!(self.sound, Sound::On | Sound::Again(_)),
+        }
+    }
+
+    /// As the window sees it.
+    pub fn view(&self) -> CallView {
+        CallView {
+            call: self.leg.call(),
+            peer: self.leg.peer(),
+            role: self.leg.role(),
+            phase: self.phase(),
+        }
+    }
+
+    /// Where it stands, in words for people.
+    pub fn phase(&self) -> Phase {
+        let (ours, theirs) = self.leg.holds();
+        match (self.leg.state(), self.sound) {
+            (State::Ended(reason), _) => Phase::Ended(reason),
+            (State::Calling, _) => Phase::Calling,
+            (State::Ringing, _) => Phase::Ringing,
+            (_, Sound::Again(_)) => Phase::Reconnecting,
+            (State::Reconnecting, sound) if sound != Sound::On => Phase::Reconnecting,
+            (_, Sound::Off | Sound::First(_)) => Phase::Connecting,
+            (_, Sound::On) if ours || theirs => Phase::Held { ours, theirs },
+            (_, Sound::On) => Phase::Established,
+        }
+    }
+}
