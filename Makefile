@@ -30,7 +30,8 @@ test:
 
 demo:
 	@scripts/setup demo
-	cargo run --locked -p starling-lab-net --bin demo
+	cargo build --locked --workspace --bin starling --bin demo
+	$(CARGO_TARGET_DIR)/debug/demo
 
 bench:
 	@scripts/setup bench

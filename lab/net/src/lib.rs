@@ -4,7 +4,9 @@
 //! process; nothing touches the machine's own network. Times are [`std::time::Duration`], rates are
 //! bits per second of IP packets, sound is mono `f32` in -1..1.
 
+pub mod actor;
 pub mod align;
+pub mod demo;
 pub mod error;
 pub mod host;
 pub mod link_model;
@@ -15,7 +17,9 @@ pub mod net;
 pub mod resample;
 pub mod score;
 pub mod stoi;
+pub mod story;
 
+pub use actor::{Actor, ActorError, Place, Seat};
 pub use error::LabError;
 pub use host::{Host, InterfaceCounters};
 pub use link_model::{DropReason, GilbertElliott, Line, QueueLimit};

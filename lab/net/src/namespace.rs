@@ -73,14 +73,7 @@ impl Namespace {
 
     /// Starts a program inside the namespace.
     pub fn spawn(&self, command: &mut Command) -> Result<HostProcess, LabError> {
-        let program = command.get_program().to_string_lossy().into_owned();
-        let child = self
-            .run(|| command.spawn())?
-            .map_err(|e| LabError::Program {
-                program,
-                reason: e.to_string(),
-            })?;
-        Ok(HostProcess { child })
+        self.run(|| HostProcess::start(command))?
     }
 
     /// Gives `ip -batch` (iproute2) a few lines to carry out inside the namespace.
@@ -98,10 +91,21 @@ impl Namespace {
     }
 }
 
-/// A running program inside a namespace; killed and reaped when dropped.
+/// A running program of a lab; killed and reaped when dropped.
 #[derive(Debug)]
 pub struct HostProcess {
     child: Child,
+}
+
+impl HostProcess {
+    /// Starts a program where the calling thread is.
+    pub fn start(command: &mut Command) -> Result<Self, LabError> {
+        let child = command.spawn().map_err(|e| LabError::Program {
+            program: command.get_program().to_string_lossy().into_owned(),
+            reason: e.to_string(),
+        })?;
+        Ok(Self { child })
+    }
 }
 
 impl Deref for HostProcess {

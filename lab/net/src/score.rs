@@ -106,6 +106,22 @@ impl Recording {
         })
     }
 
+    /// Writes a WAV file of 16-bit samples.
+    pub fn write_wav(&self, path: &Path) -> Result<(), hound::Error> {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: self.rate,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(path, spec)?;
+        for sample in &self.samples {
+            let scaled = (sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)).round();
+            writer.write_sample(scaled as i16)?;
+        }
+        writer.finalize()
+    }
+
     /// Scores this recording; its rate is brought to the reference's if it differs.
     pub fn score_against(&self, reference: &Self) -> Result<Score, ScoreError> {
         let samples = resample(&self.samples, self.rate, reference.rate);

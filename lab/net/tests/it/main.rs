@@ -10,9 +10,11 @@
     reason = "a test that panics has said what is wrong"
 )]
 
+mod demo;
 mod lan;
 mod link;
 mod nat;
+mod node;
 mod speech;
 
 use std::process::ExitCode;
@@ -35,7 +37,9 @@ fn main() -> ExitCode {
         .or_else(|| nat_lab::probe().err().map(|e| e.to_string()));
     trials.extend(group(link::TESTS, no_lab));
     trials.extend(group(nat::TESTS, no_nat.clone()));
-    trials.extend(group(lan::TESTS, no_nat));
+    trials.extend(group(lan::TESTS, no_nat.clone()));
+    trials.extend(group(node::TESTS, no_nat.or_else(speech::missing)));
+    trials.extend(group(demo::TESTS, speech::missing()));
     trials.extend(group(speech::TESTS, speech::missing()));
     libtest_mimic::run(&arguments, trials).exit_code()
 }

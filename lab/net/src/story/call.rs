@@ -1,0 +1,153 @@
+//! A call in which each side plays a recording and records the other, and what the recordings are worth.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use starling_control::command::Sound;
+use starling_control::{Command, Event, view};
+
+use crate::actor::{Actor, ActorError};
+use crate::score::{Recording, Score};
+use crate::story::speech::{self, Voice};
+
+/// Recordings shorter or longer than this than what was sent have lost something.
+pub const LENGTH_TOLERANCE: Duration = Duration::from_millis(100);
+/// Below this a listener begins to miss words.
+pub const INTELLIGIBLE: f64 = 0.9;
+
+/// What one side plays, and where it records.
+#[derive(Debug, Clone)]
+pub struct Track {
+    /// A WAV file to play.
+    pub play: PathBuf,
+    /// A WAV file to record into; must not exist.
+    pub record: PathBuf,
+}
+
+/// What both sides play and where they record.
+#[derive(Debug, Clone)]
+pub struct Tracks {
+    /// Alice's.
+    pub alice: Track,
+    /// Bob's.
+    pub bob: Track,
+}
+
+impl Tracks {
+    /// Writes speech of that length for both into the folder, and makes way for their recordings.
+    pub fn prepare(folder: &Path, length: Duration) -> Result<Self, ActorError> {
+        std::fs::create_dir_all(folder).map_err(|source| ActorError::File {
+            what: "cannot make the folder",
+            path: folder.to_owned(),
+            source,
+        })?;
+        let track = |name: &str, voice| {
+            let track = Track {
+                play: folder.join(format!("{name}-says.wav")),
+                record: folder.join(format!("{name}-hears.wav")),
+            };
+            // What an earlier run left would be refused; that there is none is the usual case.
+            let _ = std::fs::remove_file(&track.record);
+            speech::write(voice, length, &track.play)
+                .map_err(|error| ActorError::Story(error.to_string()))?;
+            Ok::<_, ActorError>(track)
+        };
+        Ok(Self {
+            alice: track("alice", Voice::Alice)?,
+            bob: track("bob", Voice::Bob)?,
+        })
+    }
+}
+
+/// How a call went.
+#[derive(Debug, Clone)]
+pub struct Called {
+    /// From calling to the other's ringing.
+    pub ring: Duration,
+    /// From answering to the first frame played, as the caller's node measured it.
+    pub caller_heard: Option<Duration>,
+    /// The same at the one who answered.
+    pub callee_heard: Option<Duration>,
+    /// The caller's path and quality at the end.
+    pub caller: view::CallQuality,
+    /// The other's.
+    pub callee: view::CallQuality,
+}
+
+/// `caller` calls `callee`, who answers; the caller hangs up after `length`.
+pub fn call(
+    (caller, out): (&Actor, &Track),
+    (callee, back): (&Actor, &Track),
+    length: Duration,
+) -> Result<Called, ActorError> {
+    let start = Instant::now();
+    caller.ask::<view::Call>(Command::CallStart {
+        who: callee.name().into(),
+        sound: sound(out, Some(length)),
+    })?;
+    let (rang, ringing) = callee.until("the ringing", |event| match event {
+        Event::Call(call) if !call.outgoing && call.state == view::CallState::Ringing => {
+            Some(call.id.clone())
+        }
+        _ => None,
+    })?;
+    callee.ask::<view::Call>(Command::CallAnswer {
+        id: Some(ringing.clone()),
+        sound: sound(back, None),
+    })?;
+    let (at_caller, at_callee) = (ended(caller, length)?, ended(callee, length)?);
+    let heard = |quality: &view::CallQuality| quality.first_sound_ms.map(Duration::from_millis);
+    Ok(Called {
+        ring: rang.duration_since(start),
+        caller_heard: heard(&at_caller),
+        callee_heard: heard(&at_callee),
+        caller: at_caller,
+        callee: at_callee,
+    })
+}
+
+fn sound(track: &Track, limit: Option<Duration>) -> Sound {
+    Sound {
+        play: Some(track.play.display().to_string()),
+        record: Some(track.record.display().to_string()),
+        echo: false,
+        limit_ms: limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+    }
+}
+
+/// Waits for the call's end; it must have been established before.
+fn ended(person: &Actor, length: Duration) -> Result<view::CallQuality, ActorError> {
+    let deadline = Instant::now() + length + person.patience;
+    let mut had_sound = false;
+    // A call is told of once a second, so each wait is one for the next sign of life.
+    while Instant::now() < deadline {
+        let (_, call) = person.until("news of the call", |event| match event {
+            Event::Call(call) => Some(call.clone()),
+            _ => None,
+        })?;
+        had_sound |= call.state == view::CallState::Established;
+        if call.state != view::CallState::Ended {
+            continue;
+        }
+        return match call.quality {
+            Some(quality) if had_sound => Ok(quality),
+            _ => Err(person.story(format!("never had sound: {}", call.words))),
+        };
+    }
+    Err(person.story("the call did not end by itself"))
+}
+
+/// Scores what was recorded against what was played.
+pub fn score(played: &Path, recorded: &Path) -> Result<Score, ActorError> {
+    let read = |path: &Path| {
+        Recording::read_wav(path).map_err(|error| ActorError::Story(error.to_string()))
+    };
+    read(recorded)?
+        .score_against(&read(played)?)
+        .map_err(|error| ActorError::Story(format!("{}: {error}", recorded.display())))
+}
+
+/// Whether a listener missed nothing.
+pub fn is_good(score: &Score) -> bool {
+    score.length_difference.abs() <= LENGTH_TOLERANCE.as_secs_f64() && score.stoi >= INTELLIGIBLE
+}

@@ -1,0 +1,65 @@
+//! Human speech to play in calls: LibriVox utterances of the Debian package `pocketsphinx-testdata`,
+//! joined and cut to the wanted length, different ones for each side. 16 kHz, mono.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::score::{Recording, ScoreError};
+
+/// Where the package puts them.
+pub const FOLDER: &str = "/usr/share/pocketsphinx/test/data/librivox";
+/// Joined they last 10.1 s and 11.4 s.
+const UTTERANCES: [[&str; 2]; 2] = [["0870", "0880"], ["0890", "0920"]];
+
+/// Why there is no speech.
+#[derive(Debug, thiserror::Error)]
+pub enum SpeechError {
+    /// Not installed, or not as expected.
+    #[error("{0} (is the Debian package pocketsphinx-testdata installed?)")]
+    Missing(#[from] ScoreError),
+    /// More was asked for than there is.
+    #[error("there are only {0:?} of speech")]
+    TooShort(Duration),
+    /// The disk.
+    #[error("cannot write the WAV file {0}: {1}")]
+    Write(PathBuf, hound::Error),
+}
+
+/// Whose voice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voice {
+    /// What Alice says.
+    Alice,
+    /// What Bob says.
+    Bob,
+}
+
+/// So much speech of a voice.
+pub fn speech(voice: Voice, length: Duration) -> Result<Recording, SpeechError> {
+    let mut joined = Recording {
+        samples: Vec::new(),
+        rate: 16_000,
+    };
+    for number in UTTERANCES[voice as usize] {
+        let name = format!("sense_and_sensibility_01_austen_64kb-{number}.wav");
+        let utterance = Recording::read_wav(&Path::new(FOLDER).join(name))?;
+        joined.rate = utterance.rate;
+        joined.samples.extend(utterance.samples);
+    }
+    let wanted = (length.as_secs_f64() * f64::from(joined.rate)).round() as usize;
+    if joined.samples.len() < wanted {
+        let seconds = joined.samples.len() as f64 / f64::from(joined.rate);
+        return Err(SpeechError::TooShort(Duration::from_secs_f64(seconds)));
+    }
+    joined.samples.truncate(wanted);
+    Ok(joined)
+}
+
+/// Writes so much speech of a voice as a WAV file.
+pub fn write(voice: Voice, length: Duration, path: &Path) -> Result<Recording, SpeechError> {
+    let recording = speech(voice, length)?;
+    recording
+        .write_wav(path)
+        .map_err(|error| SpeechError::Write(path.to_owned(), error))?;
+    Ok(recording)
+}
