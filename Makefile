@@ -35,11 +35,13 @@ demo:
 
 bench:
 	@scripts/setup bench
-	cargo run --locked --release -p starling-lab-net --bin bench
+	cargo build --locked --release --workspace --bin starling --bin bench
+	$(CARGO_TARGET_DIR)/release/bench
 
 long:
 	@scripts/setup bench
-	cargo run --locked --release -p starling-lab-net --bin bench -- --long
+	cargo build --locked --release --workspace --bin starling --bin bench
+	$(CARGO_TARGET_DIR)/release/bench --long
 
 fmt:
 	cargo fmt --all

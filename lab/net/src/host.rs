@@ -67,6 +67,12 @@ impl Host {
         self.namespace.run(job)
     }
 
+    /// Chooses how TCP connections opened on this host from now on control congestion (tcp(7)).
+    pub fn set_tcp_congestion_control(&self, control: &str) -> Result<(), LabError> {
+        self.namespace
+            .set_sysctl("ipv4/tcp_congestion_control", control)
+    }
+
     /// Reads the interface's counters.
     pub fn counters(&self) -> Result<InterfaceCounters, LabError> {
         let table = self

@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod align;
+pub mod bench;
 pub mod demo;
 pub mod error;
 pub mod host;
