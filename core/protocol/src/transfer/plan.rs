@@ -1,10 +1,18 @@
-//! The receiver's plan: a file is fetched in segments of up to 4 MiB by a few streams at once. A segment counts when all
-//! of it was verified and written; the list of those is what survives a restart.
+//! The receiver's plan: a file is fetched in segments of up to 1 MiB by a few streams at once. A segment counts when all
+//! of it was verified and written; the list of those is what survives a restart, so what is fetched twice after one is a
+//! segment for each stream.
 
-/// 16 KiB groups in one segment: 4 MiB.
-pub const SEGMENT_GROUPS: u64 = 256;
+/// Bytes of one group, the smallest part that is verified by itself.
+pub const GROUP_BYTES: u64 = 16 * 1024;
+/// Groups in one segment: 1 MiB.
+pub const SEGMENT_GROUPS: u64 = 64;
 /// Streams that pull at once.
 pub const STREAMS: usize = 4;
+
+/// Groups in a file of `size` bytes.
+pub const fn groups(size: u64) -> u64 {
+    size.div_ceil(GROUP_BYTES)
+}
 
 /// What is done, what runs, what is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +20,8 @@ pub struct Plan {
     groups: u64,
     done: Vec<bool>,
     taken: Vec<bool>,
+    /// Every segment before this one is done or taken.
+    first_free: usize,
 }
 
 impl Plan {
@@ -29,15 +39,17 @@ impl Plan {
         Self {
             groups,
             taken: vec![false; segments],
+            first_free: 0,
             done,
         }
     }
 
     /// The next segment to pull: `(segment, first group, one past the last)`. It is taken until it is done or given back.
     pub fn take(&mut self) -> Option<(usize, u64, u64)> {
-        let segment =
-            (0..self.done.len()).find(|index| !self.done[*index] && !self.taken[*index])?;
+        let free = |index: &usize| !self.done[*index] && !self.taken[*index];
+        let segment = (self.first_free..self.done.len()).find(free)?;
         self.taken[segment] = true;
+        self.first_free = segment + 1;
         let start = segment as u64 * SEGMENT_GROUPS;
         Some((segment, start, (start + SEGMENT_GROUPS).min(self.groups)))
     }
@@ -46,6 +58,7 @@ impl Plan {
     pub fn give_back(&mut self, segment: usize) {
         if let Some(taken) = self.taken.get_mut(segment) {
             *taken = false;
+            self.first_free = self.first_free.min(segment);
         }
     }
 
