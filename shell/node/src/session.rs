@@ -6,7 +6,8 @@
 //! | front door, contact: `link`, `chat`, `call` | meet, chat, calls |
 //! | inner endpoint: `media`, `file` | calls, files |
 //! | `Presence` | chat, files, clients |
-//! | `Contact`, `Gone` | home (watch lists); `Gone` also chat |
+//! | `Contact` | home (watch lists) |
+//! | `Gone` | chat, calls, files, home (watch lists) |
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
 //! | `Home` | people (letters, new cards), clients |
@@ -143,7 +144,7 @@ impl Session {
         let (home_state_sender, home_state) = watch::channel(HomeState::default());
         let people = Arc::new(People::new(Arc::clone(&ctx)));
         let chat = Arc::new(Chat::start(Arc::clone(&ctx)).await?);
-        let files = Arc::new(Files::start(Arc::clone(&ctx)).await?);
+        let files = Arc::new(Files::start(Arc::clone(&ctx)));
         let (calls, calls_work) = Calls::start(Arc::clone(&ctx)).await?;
         let session = Arc::new(Self {
             files,
@@ -216,6 +217,7 @@ impl Session {
     /// Closes doors and stops the drivers.
     pub async fn stop(&self) {
         self.calls.stop().await;
+        self.files.stop().await;
         let mut tasks =
             std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.shutdown().await;
@@ -278,7 +280,12 @@ async fn route_inner(
             return;
         };
         match arrival.connection.alpn() {
-            alpn::FILE => session.files.arrived(arrival.account, arrival.connection),
+            alpn::FILE => {
+                session
+                    .files
+                    .arrived(arrival.account, arrival.connection)
+                    .await
+            }
             alpn::MEDIA => session
                 .calls
                 .sound_arrived(arrival.account, arrival.connection),
@@ -309,9 +316,7 @@ async fn route_signals(
         match signal {
             Signal::Presence(account, presence) => {
                 session.chat.presence(account);
-                if presence == starling_control::view::Presence::Online {
-                    session.files.online(account).await;
-                }
+                session.files.presence(account, presence).await;
                 views::announce_contact(&session.ctx, account).await;
             }
             Signal::Contact(_) => session.tell_home(HomeInput::Targets).await,
@@ -322,6 +327,7 @@ async fn route_signals(
             Signal::Gone(account) => {
                 session.chat.prune();
                 session.calls.gone(account).await;
+                session.files.gone(account).await;
                 session.tell_home(HomeInput::Targets).await;
             }
             Signal::Home(_) => {

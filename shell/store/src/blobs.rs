@@ -8,8 +8,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fchmod, fstat, fsync, linkat, mkdirat,
-    openat, renameat_with, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fchmod, fstat, fstatvfs, fsync, linkat,
+    mkdirat, openat, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 use starling_wire::file::{numbered_name, safe_file_name};
@@ -115,6 +115,25 @@ impl Downloads {
         Err(StoreError::Exists(
             "a file of that name, and of every name like it,",
         ))
+    }
+
+    /// Refuses what cannot fit: `size` bytes, of which `have` are here already. Others may fill the disk later, so writing
+    /// can still fail.
+    pub fn check_room(&self, size: u64, have: u64) -> Result<(), StoreError> {
+        let stat = fstatvfs(&self.folder)
+            .map_err(|error| failed("cannot ask for the free space of", &self.path, error))?;
+        let (need, free) = (
+            size.saturating_sub(have),
+            stat.f_bavail.saturating_mul(stat.f_frsize),
+        );
+        if need <= free {
+            return Ok(());
+        }
+        Err(StoreError::NoRoom {
+            folder: self.path.display().to_string(),
+            need,
+            free,
+        })
     }
 
     /// Removes the unfinished file, if there is one.

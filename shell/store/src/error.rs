@@ -35,6 +35,18 @@ pub enum StoreError {
     /// No room: the write was taken back as a whole.
     #[error("the disk is full; nothing was changed, free some space and try again")]
     Full,
+    /// A file that cannot fit.
+    #[error(
+        "the file needs {need} bytes and {folder} has {free} left; free some space or choose another folder"
+    )]
+    NoRoom {
+        /// Where it was to go.
+        folder: String,
+        /// Bytes still to come.
+        need: u64,
+        /// Bytes left.
+        free: u64,
+    },
     /// Another process writes to the same profile.
     #[error("another program is using this profile's database")]
     Busy,

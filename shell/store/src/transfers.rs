@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Row, params};
 use starling_wire::ids::{AccountId, TransferId};
@@ -16,10 +16,8 @@ use crate::tx::{Tx, int, time};
 pub enum TransferState {
     /// Offered, no answer yet.
     Offered,
-    /// Accepted; no stream.
-    Waiting,
-    /// Bytes flow.
-    Running,
+    /// Accepted; it goes on whenever both are there.
+    Accepted,
     /// Complete and verified.
     Done,
     /// Cancelled or declined.
@@ -77,8 +75,8 @@ pub fn insert(tx: &Tx<'_>, transfer: &Transfer) -> Result<bool, StoreError> {
             transfer.name,
             int(transfer.size),
             transfer.root,
-            path_bytes(transfer.path.as_ref()),
-            path_bytes(transfer.part.as_ref()),
+            path_bytes(transfer.path.as_deref()),
+            path_bytes(transfer.part.as_deref()),
             transfer.state.code(),
             int(transfer.done),
             transfer.ranges,
@@ -90,28 +88,62 @@ pub fn insert(tx: &Tx<'_>, transfer: &Transfer) -> Result<bool, StoreError> {
     Ok(rows > 0)
 }
 
-/// Writes what changes while a transfer goes on: paths, state, progress, reason.
-pub fn update(tx: &Tx<'_>, transfer: &Transfer) -> Result<(), StoreError> {
+/// A step of a transfer that may still go on. `false`, and nothing is changed, when it is over already.
+pub fn step(
+    tx: &Tx<'_>,
+    contact: AccountId,
+    id: TransferId,
+    state: TransferState,
+    reason: Option<&str>,
+    now: u64,
+) -> Result<bool, StoreError> {
     let rows = tx.execute(
-        "UPDATE transfers
-         SET path = ?3, part = ?4, state = ?5, done = ?6, ranges = ?7, reason = ?8, changed_at = ?9
-         WHERE contact = ?1 AND id = ?2",
+        "UPDATE transfers SET state = ?3, reason = ?4, changed_at = ?5,
+                              done = CASE WHEN ?3 = ?6 THEN size ELSE done END
+         WHERE contact = ?1 AND id = ?2 AND state < 3",
         params![
-            transfer.contact.0,
-            transfer.id.0,
-            path_bytes(transfer.path.as_ref()),
-            path_bytes(transfer.part.as_ref()),
-            transfer.state.code(),
-            int(transfer.done),
-            transfer.ranges,
-            transfer.reason,
-            int(transfer.changed_at)
+            contact.0,
+            id.0,
+            state.code(),
+            reason,
+            int(now),
+            TransferState::Done.code()
         ],
+    )?;
+    Ok(rows > 0)
+}
+
+/// Where its file goes and where the unfinished one lies; or, with the last step, where the finished one does.
+pub fn place(
+    tx: &Tx<'_>,
+    contact: AccountId,
+    id: TransferId,
+    path: &Path,
+    part: Option<&Path>,
+) -> Result<(), StoreError> {
+    let rows = tx.execute(
+        "UPDATE transfers SET path = ?3, part = ?4 WHERE contact = ?1 AND id = ?2",
+        params![contact.0, id.0, path_bytes(Some(path)), path_bytes(part)],
     )?;
     match rows {
         0 => Err(StoreError::Missing("transfer")),
         _ => Ok(()),
     }
+}
+
+/// What is verified and on disk of a transfer that goes on.
+pub fn note(
+    tx: &Tx<'_>,
+    contact: AccountId,
+    id: TransferId,
+    done: u64,
+    ranges: &[u8],
+) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE transfers SET done = ?3, ranges = ?4 WHERE contact = ?1 AND id = ?2 AND state < 3",
+        params![contact.0, id.0, int(done), ranges],
+    )?;
+    Ok(())
 }
 
 /// One transfer.
@@ -158,11 +190,12 @@ pub fn find(tx: &Tx<'_>, id: &str) -> Result<Vec<Transfer>, StoreError> {
     Ok(all)
 }
 
-/// At start: nothing runs yet. Returns how many ran when the program ended.
-pub fn interrupt(tx: &Tx<'_>) -> Result<usize, StoreError> {
-    tx.execute(
-        "UPDATE transfers SET state = ?1 WHERE state = ?2",
-        params![TransferState::Waiting.code(), TransferState::Running.code()],
+/// All transfers with a contact that were cancelled and have left an unfinished file or an index behind, perhaps.
+pub fn cancelled(tx: &Tx<'_>, contact: AccountId) -> Result<Vec<Transfer>, StoreError> {
+    tx.all(
+        &format!("SELECT {COLUMNS} FROM transfers WHERE contact = ?1 AND state = ?2"),
+        params![contact.0, TransferState::Cancelled.code()],
+        read,
     )
 }
 
@@ -180,8 +213,7 @@ impl TransferState {
     const fn code(self) -> i64 {
         match self {
             Self::Offered => 0,
-            Self::Waiting => 1,
-            Self::Running => 2,
+            Self::Accepted => 1,
             Self::Done => 3,
             Self::Cancelled => 4,
             Self::Failed => 5,
@@ -191,8 +223,7 @@ impl TransferState {
     const fn from_code(code: i64) -> Result<Self, StoreError> {
         match code {
             0 => Ok(Self::Offered),
-            1 => Ok(Self::Waiting),
-            2 => Ok(Self::Running),
+            1 => Ok(Self::Accepted),
             3 => Ok(Self::Done),
             4 => Ok(Self::Cancelled),
             5 => Ok(Self::Failed),
@@ -202,7 +233,7 @@ impl TransferState {
 }
 
 /// Paths are bytes: not every file name is UTF-8.
-fn path_bytes(path: Option<&PathBuf>) -> Option<&[u8]> {
+fn path_bytes(path: Option<&Path>) -> Option<&[u8]> {
     path.map(|path| path.as_os_str().as_bytes())
 }
 

@@ -3,6 +3,7 @@
 //! bytes is the driver's. Spec page: `docs/spec/file.md`.
 
 pub mod entry;
+pub mod exchange;
 pub mod plan;
 pub mod receiver;
 pub mod sender;

@@ -24,11 +24,11 @@ pub const fn heard(state: State, word: ReceiverState) -> Option<Step> {
 
 /// The answer to a word about a transfer that is not open here: the receiver need not wait for it (`FILE-08`). One that
 /// failed here is not withdrawn from somebody who pulls: the pull is told why.
-pub fn heard_late(id_known: Option<&Entry>, frame: &FileFrame) -> Option<FileFrame> {
+pub fn heard_late(past: Option<&Entry>, frame: &FileFrame) -> Option<FileFrame> {
     let FileFrame::State { id, state: word } = *frame else {
         return None;
     };
-    let withdraw = match (id_known, word) {
+    let withdraw = match (past, word) {
         (None, ReceiverState::Offered | ReceiverState::Accepted) => true,
         (Some(past), ReceiverState::Offered) => past.outgoing,
         (Some(past), ReceiverState::Accepted) => past.outgoing && past.state != State::Failed,

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use bao_tree::io::BaoContentItem;
 use bao_tree::io::sync::DecodeResponseIter;
 use bytes::{Buf, Bytes};
-use iroh::endpoint::RecvStream;
+use iroh::endpoint::{ReadError, RecvStream};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::{BulkError, chunk_ranges, tree};
+use super::{BulkError, SOURCE_LOST, STALL, chunk_ranges, tree};
 
 const PIECE: usize = 256 * 1024;
 const QUEUE: usize = 8;
@@ -29,31 +30,48 @@ pub struct Target {
     pub file: Arc<File>,
 }
 
-/// Reads `groups` from `stream` into the target. `progress` hears of every verified stretch, in bytes.
-pub async fn fetch<P>(
+/// Reads `groups` from `stream` into the target. `arrived` hears of bytes off the wire, `verified` of every stretch of the
+/// file that was written.
+pub async fn fetch<V>(
     stream: &mut RecvStream,
     target: &Target,
     groups: Range<u64>,
-    progress: P,
+    arrived: impl Fn(u64),
+    verified: V,
 ) -> Result<(), BulkError>
 where
-    P: Fn(u64) + Send + 'static,
+    V: Fn(u64) + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel::<Bytes>(QUEUE);
     let target = target.clone();
     let decoding = tokio::task::spawn_blocking(move || {
-        decode(&target, &groups, PieceReader::new(receiver), progress)
+        decode(&target, &groups, PieceReader::new(receiver), verified)
     });
-    while let Ok(Some(chunk)) = stream.read_chunk(PIECE).await {
-        // The decoder stops early on corrupt bytes; its verdict is read below.
-        if sender.send(chunk).await.is_err() {
-            break;
+    let mut end = Ok(());
+    loop {
+        match timeout(STALL, stream.read_chunk(PIECE)).await {
+            Ok(Ok(Some(chunk))) => {
+                arrived(chunk.len() as u64);
+                // The decoder stops early on corrupt bytes; its verdict is read below.
+                if sender.send(chunk).await.is_err() {
+                    break;
+                }
+            }
+            Ok(Ok(None)) => break,
+            Ok(Err(ReadError::Reset(code))) if code == SOURCE_LOST.into() => {
+                end = Err(BulkError::Changed);
+                break;
+            }
+            Ok(Err(_)) | Err(_) => break,
         }
     }
     drop(sender);
-    decoding
-        .await
-        .map_err(|error| BulkError::Disk(std::io::Error::other(error)))?
+    let decoded = decoding.await.map_err(BulkError::task)?;
+    match decoded {
+        // What is missing was cut off by the sender, who said why.
+        Err(BulkError::Lost) => end.and(Err(BulkError::Lost)),
+        decoded => decoded,
+    }
 }
 
 fn decode(

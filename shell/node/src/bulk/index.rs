@@ -24,6 +24,13 @@ pub struct Indexed {
     pub size: u64,
 }
 
+/// An indexed file, open.
+#[derive(Debug)]
+pub struct Source {
+    pub(super) file: File,
+    pub(super) outboard: PreOrderOutboard<File>,
+}
+
 impl Indexed {
     /// Reads the whole file once. Blocks; call it off the runtime.
     pub fn create(path: &Path, outboard: &Path) -> Result<Self, BulkError> {
@@ -58,22 +65,23 @@ impl Indexed {
         })
     }
 
-    /// Opens both files for serving.
-    pub(super) fn open(&self) -> Result<(File, PreOrderOutboard<File>), BulkError> {
-        let file = File::open(&self.path).map_err(|_| BulkError::Changed)?;
+    /// Opens both files for serving. Blocks.
+    pub fn open(&self) -> Result<Source, BulkError> {
+        let file = File::open(&self.path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => BulkError::Vanished,
+            _ => BulkError::Disk(error),
+        })?;
         if file.metadata().map_err(BulkError::Disk)?.len() != self.size {
             return Err(BulkError::Changed);
         }
         let data = File::open(&self.outboard).map_err(BulkError::Disk)?;
         let root = blake3::Hash::from_bytes(self.root);
-        Ok((
-            file,
-            PreOrderOutboard {
-                root,
-                tree: tree(self.size),
-                data,
-            },
-        ))
+        let outboard = PreOrderOutboard {
+            root,
+            tree: tree(self.size),
+            data,
+        };
+        Ok(Source { file, outboard })
     }
 }
 
@@ -102,5 +110,7 @@ mod tests {
         let indexed = Indexed::create(&path, &folder.path().join("index")).unwrap();
         std::fs::write(&path, b"three").unwrap();
         assert!(matches!(indexed.open(), Err(BulkError::Changed)));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(indexed.open(), Err(BulkError::Vanished)));
     }
 }

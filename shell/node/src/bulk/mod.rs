@@ -5,17 +5,17 @@ pub mod fetch;
 pub mod index;
 pub mod serve;
 
+use std::time::Duration;
+
 use bao_tree::{BaoTree, BlockSize, ChunkNum, ChunkRanges};
+use starling_protocol::transfer::plan::GROUP_BYTES;
 
 /// 2^4 chunks of 1 KiB.
 const BLOCK: BlockSize = BlockSize::from_chunk_log(4);
-/// Bytes of one group.
-pub const GROUP_BYTES: u64 = 16 * 1024;
-
-/// Groups in a file of `size` bytes.
-pub const fn groups(size: u64) -> u64 {
-    size.div_ceil(GROUP_BYTES)
-}
+/// A stream that moves no byte for so long is as good as lost.
+const STALL: Duration = Duration::from_secs(60);
+/// The sender's reset of a stream whose file is not the one offered any more.
+const SOURCE_LOST: u32 = 1;
 
 fn tree(size: u64) -> BaoTree {
     BaoTree::new(size, BLOCK)
@@ -34,13 +34,32 @@ pub enum BulkError {
     /// This machine's disk.
     #[error("the file cannot be read or written: {0}")]
     Disk(std::io::Error),
+    /// The receiving folder.
+    #[error(transparent)]
+    Folder(#[from] starling_store::StoreError),
     /// The file is not what was offered.
     #[error("the file was changed after it was offered; send it again")]
     Changed,
+    /// The file is not where it was.
+    #[error("the file is not there any more; put it back and send it again")]
+    Vanished,
+    /// The other side knows of no such transfer.
+    #[error("the transfer was cancelled")]
+    Gone,
     /// What came does not fit the file's hash.
     #[error("the other side sent bytes that do not belong to the file; nothing of them was kept")]
     Corrupt,
-    /// The connection ended first.
+    /// The connection ended first, or nothing came for a long time.
     #[error("the connection was lost")]
     Lost,
 }
+
+impl BulkError {
+    /// A blocking task that did not end well.
+    pub fn task(error: tokio::task::JoinError) -> Self {
+        Self::Disk(std::io::Error::other(error))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,53 +1,71 @@
 //! The sender's side of one pull: encode a range of groups with its hashes and write it to the stream. Disk and hashing
 //! run on a blocking thread; a short queue between the two gives back-pressure.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::ops::Range;
 
 use bao_tree::io::sync::encode_ranges_validated;
 use bytes::Bytes;
 use iroh::endpoint::SendStream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::index::Indexed;
-use super::{BulkError, chunk_ranges};
+use super::index::Source;
+use super::{BulkError, SOURCE_LOST, STALL, chunk_ranges};
 
 /// Bytes handed over at once.
 const PIECE: usize = 128 * 1024;
 /// Pieces that may wait for the network.
 const QUEUE: usize = 8;
 
-/// Sends `groups` of the file on `stream` and finishes it. Returns the bytes written.
+/// Sends `groups` of the file on `stream` and finishes it. `progress` hears of every piece that the connection took. If the
+/// file is not what was indexed, the stream is reset: the receiver hears that too.
 pub async fn serve(
     stream: &mut SendStream,
-    source: &Indexed,
+    source: Source,
     groups: Range<u64>,
-) -> Result<u64, BulkError> {
+    progress: impl Fn(u64),
+) -> Result<(), BulkError> {
     let (sender, mut pieces) = mpsc::channel::<Bytes>(QUEUE);
-    let source = source.clone();
-    let encoding = tokio::task::spawn_blocking(move || {
-        let (file, outboard) = source.open()?;
-        let mut writer = PieceWriter {
-            sender,
-            piece: Vec::with_capacity(PIECE),
-        };
-        // Any failure here means the file on disk is not the one that was indexed, or the receiver is gone.
-        encode_ranges_validated(&file, &outboard, &chunk_ranges(&groups), &mut writer)
-            .map_err(|_| BulkError::Changed)?;
-        writer.flush().map_err(|_| BulkError::Lost)
-    });
-    let mut sent = 0;
+    let encoding = tokio::task::spawn_blocking(move || encode(&source, &groups, sender));
     while let Some(piece) = pieces.recv().await {
-        sent += piece.len() as u64;
-        if stream.write_chunk(piece).await.is_err() {
-            return Err(BulkError::Lost);
+        let count = piece.len() as u64;
+        match timeout(STALL, stream.write_chunk(piece)).await {
+            Ok(Ok(())) => progress(count),
+            Ok(Err(_)) | Err(_) => return Err(BulkError::Lost),
         }
     }
-    encoding
-        .await
-        .map_err(|error| BulkError::Disk(std::io::Error::other(error)))??;
-    stream.finish().map_err(|_| BulkError::Lost)?;
-    Ok(sent)
+    let encoded = encoding.await.map_err(BulkError::task)?;
+    if encoded.is_err() {
+        let _ = stream.reset(SOURCE_LOST.into());
+        return encoded;
+    }
+    stream.finish().map_err(|_| BulkError::Lost)
+}
+
+fn encode(
+    source: &Source,
+    groups: &Range<u64>,
+    sender: mpsc::Sender<Bytes>,
+) -> Result<(), BulkError> {
+    let mut writer = PieceWriter {
+        sender,
+        piece: Vec::with_capacity(PIECE),
+    };
+    let ranges = chunk_ranges(groups);
+    encode_ranges_validated(&source.file, &source.outboard, &ranges, &mut writer).map_err(
+        |error| {
+            let error = std::io::Error::from(error);
+            match error.kind() {
+                // The receiver is gone; the other end of the queue has said so already.
+                ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => BulkError::Lost,
+                // A hash that does not fit, or an end that comes too early.
+                ErrorKind::InvalidData | ErrorKind::UnexpectedEof => BulkError::Changed,
+                _ => BulkError::Disk(error),
+            }
+        },
+    )?;
+    writer.flush().map_err(|_| BulkError::Lost)
 }
 
 struct PieceWriter {

@@ -3,6 +3,7 @@
 mod calls;
 mod cast;
 mod chat;
+mod files;
 mod home;
 mod shim;
 mod story;

@@ -1,5 +1,7 @@
 //! Messages, outbox, calls and transfers.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use starling_chat::{Batch, Outcome};
 use starling_store::calls::{self, Call};
@@ -210,14 +212,22 @@ fn a_transfer_goes_on_after_a_restart() {
         Ok(false),
         "the first offer with an id stays"
     );
-    photo.state = TransferState::Running;
+    let (folder, part) = (Path::new("/tmp"), Path::new("/tmp/\u{fc}.part"));
+    photo.state = TransferState::Accepted;
+    photo.path = Some(folder.into());
     photo.done = 500;
     photo.ranges = vec![9; 100];
-    store.write(|tx| transfers::update(tx, &photo)).unwrap();
+    photo.changed_at = NOW + 1;
+    let (id, ranges) = (photo.id, photo.ranges.clone());
+    store
+        .write(|tx| {
+            transfers::place(tx, ALICE, id, folder, Some(part))?;
+            transfers::step(tx, ALICE, id, TransferState::Accepted, None, NOW + 1)?;
+            transfers::note(tx, ALICE, id, 500, &ranges)
+        })
+        .unwrap();
     drop(store);
     let mut store = starling_store::Store::open(&dir.path().join("profile")).unwrap();
-    assert_eq!(store.write(transfers::interrupt), Ok(1));
-    photo.state = TransferState::Waiting;
     store
         .read(|tx| {
             assert_eq!(transfers::open(tx, ALICE)?, std::slice::from_ref(&photo));
@@ -226,6 +236,19 @@ fn a_transfer_goes_on_after_a_restart() {
             Ok(())
         })
         .unwrap();
+    let end =
+        |state, reason| move |tx: &Tx<'_>| transfers::step(tx, ALICE, id, state, reason, NOW + 2);
+    assert_eq!(store.write(end(TransferState::Done, None)), Ok(true));
+    let late = store.write(end(TransferState::Failed, Some("too late")));
+    assert_eq!(late, Ok(false), "what is over stays as it is");
+    store
+        .write(|tx| transfers::note(tx, ALICE, id, 7, &[]))
+        .unwrap();
+    let ended = store
+        .read(|tx| transfers::get(tx, ALICE, id))
+        .unwrap()
+        .unwrap();
+    assert_eq!((ended.state, ended.done), (TransferState::Done, ended.size));
 }
 
 #[test]

@@ -4,115 +4,149 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use iroh::endpoint::Connection;
-use starling_control::Event;
-use starling_protocol::transfer::plan::{Plan, STREAMS};
+use starling_protocol::transfer::plan::{GROUP_BYTES, Plan, STREAMS, groups};
 use starling_store::blobs::Downloads;
 use starling_store::transfers::{self, Transfer};
 use starling_wire::file::{FILE_FRAME_MAX, Pull, PullAnswer};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
-use super::{Live, view_of};
+use super::show::Show;
+use crate::bulk::BulkError;
 use crate::bulk::fetch::{self as bytes, Target};
-use crate::bulk::{self, BulkError};
-use crate::clock::wall_ms;
-use crate::context::Context;
 use crate::traffic::Purpose;
 use crate::transport::stream;
 
-/// Segments between two notes of what is done: 64 MiB, one sync of the file each.
-const NOTE_EVERY: usize = 16;
+/// Between two notes of what is done at least, one sync of the file each: so much work a power cut costs.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
 
-/// Fetches what is missing and gives the file its name. Returns where it lies.
+/// Fetches what is missing of an accepted transfer and gives the file its name. Returns where it lies. What was fetched is
+/// noted however it ends.
 pub async fn fetch(
-    ctx: &Arc<Context>,
-    live: &Arc<Live>,
-    connection: &Connection,
-    transfer: &mut Transfer,
+    show: Arc<Show>,
+    connection: Connection,
+    row: Transfer,
 ) -> Result<PathBuf, BulkError> {
-    let folder = transfer.path.clone().ok_or(BulkError::Lost)?;
-    let downloads = Downloads::open(&folder).map_err(store_trouble)?;
-    let (file, fresh) = open_part(&downloads, transfer)?;
-    let saved: &[u8] = if fresh { &[] } else { &transfer.ranges };
-    let mut plan = Plan::new(bulk::groups(transfer.size), saved);
-    let target = Target {
-        root: transfer.root,
-        size: transfer.size,
-        file: Arc::new(file),
+    // Acceptance stored it.
+    let folder = row.path.clone().ok_or(BulkError::Gone)?;
+    let id = row.id;
+    let opened = tokio::task::spawn_blocking(move || {
+        let downloads = Downloads::open(&folder)?;
+        let (file, fresh) = open_part(&downloads, &row)?;
+        Ok::<_, BulkError>((downloads, file, fresh, row))
+    });
+    let (downloads, file, fresh, row) = opened.await.map_err(BulkError::task)??;
+    let saved: &[u8] = if fresh { &[] } else { &row.ranges };
+    let plan = Plan::new(groups(row.size), saved);
+    let name = row.name.clone();
+    let mut fetch = Fetch {
+        noting: None,
+        target: Target {
+            root: row.root,
+            size: row.size,
+            file: Arc::new(file),
+        },
+        show,
+        connection,
+        plan,
+        row,
     };
-    let result = run(ctx, live, connection, transfer, &mut plan, &target).await;
-    note(ctx, transfer, &plan, &target).await?;
+    let result = fetch.run().await;
+    fetch.noted().await?;
+    fetch.begin_note();
+    fetch.noted().await?;
     result?;
-    let (id, name) = (transfer.id, transfer.name.clone());
-    tokio::task::spawn_blocking(move || downloads.finish(id, &name))
-        .await
-        .map_err(|error| BulkError::Disk(std::io::Error::other(error)))?
-        .map_err(store_trouble)
+    let path = tokio::task::spawn_blocking(move || downloads.finish(id, &name));
+    Ok(path.await.map_err(BulkError::task)??)
 }
 
-fn open_part(downloads: &Downloads, transfer: &Transfer) -> Result<(File, bool), BulkError> {
-    match downloads.resume(transfer.id).map_err(store_trouble)? {
-        Some(file) => Ok((file, false)),
-        None => Ok((downloads.begin(transfer.id).map_err(store_trouble)?, true)),
-    }
+fn open_part(downloads: &Downloads, row: &Transfer) -> Result<(File, bool), BulkError> {
+    let (file, fresh) = match downloads.resume(row.id)? {
+        Some(file) => (file, false),
+        None => (downloads.begin(row.id)?, true),
+    };
+    downloads.check_room(row.size, if fresh { 0 } else { row.done })?;
+    Ok((file, fresh))
 }
 
-fn store_trouble(error: starling_store::StoreError) -> BulkError {
-    BulkError::Disk(std::io::Error::other(error.to_string()))
+struct Fetch {
+    show: Arc<Show>,
+    connection: Connection,
+    row: Transfer,
+    plan: Plan,
+    target: Target,
+    noting: Option<JoinHandle<Result<(), BulkError>>>,
 }
 
-async fn run(
-    ctx: &Arc<Context>,
-    live: &Arc<Live>,
-    connection: &Connection,
-    transfer: &mut Transfer,
-    plan: &mut Plan,
-    target: &Target,
-) -> Result<(), BulkError> {
-    let mut streams = JoinSet::new();
-    let mut unnoted = 0;
-    loop {
-        while streams.len() < STREAMS
-            && let Some((segment, start, end)) = plan.take()
-        {
-            let pull = Pull {
-                id: transfer.id,
-                start,
-                end,
+impl Fetch {
+    async fn run(&mut self) -> Result<(), BulkError> {
+        let mut streams = JoinSet::new();
+        let mut noted = Instant::now();
+        loop {
+            while streams.len() < STREAMS
+                && let Some((segment, start, end)) = self.plan.take()
+            {
+                let pull = Pull {
+                    id: self.row.id,
+                    start,
+                    end,
+                };
+                let segments = pull_segment(
+                    Arc::clone(&self.show),
+                    self.connection.clone(),
+                    pull,
+                    self.target.clone(),
+                );
+                streams.spawn(async move { (segment, segments.await) });
+            }
+            let Some(ended) = streams.join_next().await else {
+                return Ok(());
             };
-            let (ctx, live, connection) = (Arc::clone(ctx), Arc::clone(live), connection.clone());
-            let (target, row) = (target.clone(), transfer.clone());
-            streams.spawn(async move {
-                (
-                    segment,
-                    pull_segment(ctx, live, connection, pull, target, row).await,
-                )
-            });
+            let (segment, result) = ended.map_err(BulkError::task)?;
+            // What the other streams have not finished is fetched again: a segment each at most.
+            result?;
+            self.plan.finish(segment);
+            let free = self.noting.as_ref().is_none_or(JoinHandle::is_finished);
+            if free && noted.elapsed() >= NOTE_EVERY {
+                self.noted().await?;
+                self.begin_note();
+                noted = Instant::now();
+            }
         }
-        let Some(ended) = streams.join_next().await else {
-            return Ok(());
-        };
-        let (segment, result) =
-            ended.map_err(|error| BulkError::Disk(std::io::Error::other(error)))?;
-        // The other streams' segments are fetched again; aborting them loses at most a few MiB.
-        result?;
-        plan.finish(segment);
-        unnoted += 1;
-        if unnoted >= NOTE_EVERY {
-            unnoted = 0;
-            note(ctx, transfer, plan, target).await?;
+    }
+
+    /// First the bytes, then the note: a crash in between costs a second fetch, never a hole. The streams go on meanwhile.
+    fn begin_note(&mut self) {
+        let (db, file) = (self.show.ctx.db.clone(), Arc::clone(&self.target.file));
+        let ranges = self.plan.saved();
+        let done = (self.plan.finished_groups() * GROUP_BYTES).min(self.row.size);
+        let (contact, id) = (self.row.contact, self.row.id);
+        self.noting = Some(tokio::spawn(async move {
+            tokio::task::spawn_blocking(move || file.sync_data())
+                .await
+                .map_err(BulkError::task)?
+                .map_err(BulkError::Disk)?;
+            let note = db.write(move |tx| transfers::note(tx, contact, id, done, &ranges));
+            Ok(note.await?)
+        }));
+    }
+
+    async fn noted(&mut self) -> Result<(), BulkError> {
+        match self.noting.take() {
+            Some(noting) => noting.await.map_err(BulkError::task)?,
+            None => Ok(()),
         }
     }
 }
 
 async fn pull_segment(
-    ctx: Arc<Context>,
-    live: Arc<Live>,
+    show: Arc<Show>,
     connection: Connection,
     pull: Pull,
     target: Target,
-    row: Transfer,
 ) -> Result<(), BulkError> {
     let (mut send, mut receive) = connection.open_bi().await.map_err(|_| BulkError::Lost)?;
     stream::write(&mut send, &pull)
@@ -121,36 +155,17 @@ async fn pull_segment(
     let _ = send.finish();
     match stream::read::<PullAnswer>(&mut receive, FILE_FRAME_MAX).await {
         Ok(Some(PullAnswer::Bytes)) => {}
-        Ok(Some(PullAnswer::Changed | PullAnswer::Gone)) => return Err(BulkError::Changed),
+        Ok(Some(PullAnswer::Changed)) => return Err(BulkError::Changed),
+        Ok(Some(PullAnswer::Gone)) => return Err(BulkError::Gone),
         Ok(None) | Err(_) => return Err(BulkError::Lost),
     }
-    bytes::fetch(&mut receive, &target, pull.start..pull.end, move |count| {
-        ctx.traffic.received(Purpose::Files, count);
-        if live.add(row.id, count) {
-            ctx.emit(Event::Transfer(view_of(&ctx, &live, &row)));
-        }
-    })
+    let traffic = Arc::clone(&show.ctx.traffic);
+    bytes::fetch(
+        &mut receive,
+        &target,
+        pull.start..pull.end,
+        |count| traffic.received(Purpose::Files, count),
+        move |count| show.moved(pull.id, count),
+    )
     .await
-}
-
-/// First the bytes, then the note: a crash in between costs a second fetch, never a hole.
-async fn note(
-    ctx: &Arc<Context>,
-    transfer: &mut Transfer,
-    plan: &Plan,
-    target: &Target,
-) -> Result<(), BulkError> {
-    let file = Arc::clone(&target.file);
-    tokio::task::spawn_blocking(move || file.sync_data())
-        .await
-        .map_err(|error| BulkError::Disk(std::io::Error::other(error)))?
-        .map_err(BulkError::Disk)?;
-    transfer.ranges = plan.saved();
-    transfer.done = (plan.finished_groups() * bulk::GROUP_BYTES).min(transfer.size);
-    transfer.changed_at = wall_ms();
-    let row = transfer.clone();
-    ctx.db
-        .write(move |tx| transfers::update(tx, &row))
-        .await
-        .map_err(store_trouble)
 }

@@ -1,668 +1,572 @@
-//! Transfers with one contact: one connection between the inner endpoints, offers and answers on its first stream, pulls
-//! on the others. The task lives while something is open and the contact is there, and 30 s longer.
+//! Transfers with one contact: the task that owns the machine ([`Transfers`]), carries out what it says and tells it what
+//! happened. It lives while something is connected or has to be said.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iroh::endpoint::{Connection, RecvStream, SendStream};
-use starling_control::{Event, view};
-use starling_store::StoreError;
-use starling_store::transfers::{self, Transfer, TransferState};
-use starling_wire::alpn;
-use starling_wire::file::{
-    FILE_FRAME_MAX, FileFrame, Offer, Pull, PullAnswer, ReceiverState, safe_file_name,
+use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream};
+use starling_control::{ErrorKind, Failure, view};
+use starling_protocol::transfer::entry::Entry;
+use starling_protocol::transfer::exchange::{
+    LinkEnd, LinkId, Persist, Reach, TransferCommand, TransferEvent,
 };
+use starling_protocol::transfer::receiver::FetchEnd;
+use starling_protocol::transfer::transfers::Transfers;
+use starling_store::StoreError;
+use starling_store::transfers::{self, Transfer};
+use starling_wire::alpn;
+use starling_wire::file::{FILE_FRAME_MAX, FileFrame, Pull, PullAnswer};
 use starling_wire::ids::{AccountId, TransferId};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
-use super::{Live, discard, outboard_path, pull, store, view_of};
-use crate::bulk::index::Indexed;
-use crate::bulk::{self, BulkError, serve};
-use crate::clock::wall_ms;
-use crate::context::Context;
+use super::show::Show;
+use super::{pull, rows, serve};
+use crate::bulk::BulkError;
 use crate::drivers::meet;
+use crate::paths::PathGuard;
 use crate::traffic::Purpose;
 use crate::transport::dial::DialError;
 use crate::transport::inner::InnerLease;
 use crate::transport::{congestion, dial, endpoint, stream};
 
-const SILENCE: Duration = Duration::from_secs(30);
-const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Streams of the contact at once on one connection: pulls of a few files, and the control stream.
 const STREAMS_AT_ONCE: u32 = 16;
-/// Open offers of one contact; more are refused.
-const OFFERS_MAX: usize = 100;
 const INBOX: usize = 64;
+/// A contact that does not read what we say for so long is not there.
+const WRITE_TIME: Duration = Duration::from_secs(10);
+/// A connection from a contact has its first stream within this time.
+const OPEN_TIME: Duration = Duration::from_secs(10);
+/// What runs when the node stops may note for so long what it has done.
+const STOP_TIME: Duration = Duration::from_secs(2);
+const CLOSED: u32 = 0;
+const BROKEN: u32 = 1;
+const STOPPING: u32 = 2;
 
 /// What others tell a session.
 #[derive(Debug)]
 pub enum Input {
-    /// Something may have to be done.
-    Wake,
-    /// The person accepted an offer.
-    Accepted(TransferId),
-    /// The person cancelled.
-    Cancelled(TransferId),
+    /// The person wants something; whether it could be done.
+    Command(TransferCommand, oneshot::Sender<Result<(), Failure>>),
+    /// The contact's presence changed.
+    Presence(view::Presence),
     /// The contact opened a connection.
     Arrival(Connection),
+    /// The node stops, or the contact is one no more: close and note.
+    Stop,
 }
 
 enum Done {
     /// A connection was dialled, or not.
-    Dialled(Option<(InnerLease, Connection, SendStream, RecvStream)>),
-    /// A frame came on the control stream; `None` when the connection ended.
-    Frame(u64, Option<FileFrame>, RecvStream),
-    /// A transfer was fetched, or could not be.
-    Pulled(Box<Transfer>, Result<std::path::PathBuf, BulkError>),
-    /// A pull of the contact was served.
-    Served,
+    Dialled(Option<Opened>),
+    /// The contact's connection got its first stream, or did not.
+    Arrived(Option<Opened>),
+    /// A frame came on a control stream; `None` when it ended.
+    Frame(LinkId, Option<FileFrame>, RecvStream),
     /// The contact's next stream.
-    Stream(u64, Option<(SendStream, RecvStream)>),
+    Stream(LinkId, Option<(SendStream, RecvStream)>),
+    /// What that stream wants.
+    Asked(Option<Pull>, SendStream),
+    /// A pull of the contact was answered with bytes, or could not be.
+    Served(TransferId, Result<(), BulkError>),
+    /// A pull was refused.
+    Refused,
+    /// A file was fetched, or could not be.
+    Fetched(TransferId, LinkId, Result<PathBuf, BulkError>),
+}
+
+struct Opened {
+    lease: Option<InnerLease>,
+    connection: Connection,
+    control: SendStream,
+    receive: RecvStream,
+}
+
+struct Link {
+    connection: Connection,
+    control: SendStream,
+    _lease: Option<InnerLease>,
+    _path: PathGuard,
 }
 
 /// Starts the task.
-pub fn spawn(
-    ctx: Arc<Context>,
-    live: Arc<Live>,
-    account: AccountId,
-    first: Input,
-) -> mpsc::Sender<Input> {
+pub fn spawn(show: Arc<Show>, account: AccountId) -> mpsc::Sender<Input> {
     let (sender, inputs) = mpsc::channel(INBOX);
-    let _ = sender.try_send(first);
-    let session = Session {
-        ctx,
-        live,
-        account,
-        link: None,
-        links: 0,
-        tasks: JoinSet::new(),
-        pulling: BTreeMap::new(),
-        serving: 0,
-        dialling: false,
-        failures: 0,
-        retry_at: Instant::now(),
-        used: Instant::now(),
-    };
-    tokio::spawn(session.run(inputs));
+    tokio::spawn(async move {
+        match Session::load(show, account).await {
+            Ok(session) => session.run(inputs).await,
+            Err(error) => debug!(%error, "transfers cannot be read"),
+        }
+    });
     sender
 }
 
 struct Session {
-    ctx: Arc<Context>,
-    live: Arc<Live>,
+    show: Arc<Show>,
     account: AccountId,
-    link: Option<Link>,
-    links: u64,
+    machine: Transfers,
+    links: BTreeMap<LinkId, Link>,
+    last_link: LinkId,
+    fetches: BTreeMap<TransferId, AbortHandle>,
+    /// Where the file lies whose last step is about to be stored.
+    finished: Option<(TransferId, PathBuf)>,
+    /// Files of ours that were pulled since the last connection came.
+    served: Vec<TransferId>,
     tasks: JoinSet<Done>,
-    pulling: BTreeMap<TransferId, tokio::task::AbortHandle>,
-    serving: usize,
-    dialling: bool,
-    failures: u32,
-    retry_at: Instant,
-    used: Instant,
-}
-
-struct Link {
-    number: u64,
-    connection: Connection,
-    control: SendStream,
-    _lease: Option<InnerLease>,
 }
 
 impl Session {
+    async fn load(show: Arc<Show>, account: AccountId) -> Result<Self, StoreError> {
+        let mut session = Self {
+            machine: Transfers::default(),
+            links: BTreeMap::new(),
+            last_link: 0,
+            fetches: BTreeMap::new(),
+            finished: None,
+            served: Vec::new(),
+            tasks: JoinSet::new(),
+            account,
+            show,
+        };
+        session.read_stored().await?;
+        Ok(session)
+    }
+
+    async fn read_stored(&mut self) -> Result<(), StoreError> {
+        let account = self.account;
+        let open = self
+            .show
+            .ctx
+            .db
+            .read(move |tx| transfers::open(tx, account));
+        self.machine = Transfers::new(open.await?.iter().map(rows::entry));
+        let person = self.show.ctx.book.person(account);
+        let presence = person.map(|person| person.presence).unwrap_or_default();
+        // Before anything is dialled: whoever is known to be away is waited for.
+        if presence == view::Presence::Offline {
+            self.machine.handle_reach(Reach::Offline, self.now());
+        }
+        Ok(())
+    }
+
     async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
         loop {
-            let wanted = match self.work().await {
-                Ok(wanted) => wanted,
-                Err(error) => {
-                    debug!(%error, "transfers cannot be read");
-                    false
+            if self.machine.is_idle() && self.tasks.is_empty() && inputs.is_empty() {
+                inputs.close();
+            }
+            let wake = self.machine.poll_timeout();
+            let wake = async {
+                match wake {
+                    Some(deadline) => {
+                        let wait = deadline.at.saturating_sub(self.show.ctx.clock.now());
+                        tokio::time::sleep(wait).await;
+                    }
+                    None => std::future::pending().await,
                 }
             };
-            let wake = if self.link.is_some() {
-                self.used + SILENCE
-            } else {
-                self.retry_at.max(Instant::now() + RETRY_FIRST)
-            };
-            tokio::select! {
+            let result = tokio::select! {
                 input = inputs.recv() => match input {
+                    None | Some(Input::Stop) => break,
                     Some(input) => self.handle(input).await,
-                    None => break,
                 },
-                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    // A pull that was cancelled is no news.
-                    if let Ok(done) = done {
-                        self.finished(done).await;
-                    }
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => match done {
+                    Ok(done) => self.done(done).await,
+                    // A fetch that was stopped is no news.
+                    Err(_) => Ok(()),
+                },
+                () = wake => {
+                    let now = self.now();
+                    self.machine.handle_timeout(now);
+                    self.drain().await
                 }
-                () = tokio::time::sleep_until(wake) => {
-                    let silent = self.used.elapsed() >= SILENCE && self.pulling.is_empty() && self.serving == 0;
-                    if silent {
-                        self.drop_link();
-                    }
-                    if self.link.is_none() && !wanted && !self.dialling {
-                        inputs.close();
-                        if inputs.is_empty() {
-                            break;
-                        }
-                    }
-                }
+            };
+            if let Err(error) = result
+                && !self.start_over(&error).await
+            {
+                break;
             }
         }
-        self.drop_link();
+        self.close().await;
+    }
+
+    /// The store failed: what was to be told of that drain was not. Everything begins again from what is stored.
+    async fn start_over(&mut self, error: &StoreError) -> bool {
+        debug!(%error, "a transfer could not be stored");
+        self.drop_links(BROKEN, b"cannot store");
+        for (_, fetch) in std::mem::take(&mut self.fetches) {
+            fetch.abort();
+        }
+        if self.read_stored().await.is_err() {
+            return false;
+        }
+        // Not at once.
+        let now = self.now();
+        self.machine.handle_dial_failed(now);
+        self.drain().await.is_ok()
+    }
+
+    async fn close(mut self) {
+        self.drop_links(STOPPING, b"stopping");
+        let fetching = async {
+            while !self.fetches.is_empty()
+                && let Some(done) = self.tasks.join_next().await
+            {
+                if let Ok(Done::Fetched(id, ..)) = done {
+                    self.fetches.remove(&id);
+                }
+            }
+        };
+        let _ = tokio::time::timeout(STOP_TIME, fetching).await;
         self.tasks.shutdown().await;
     }
 
-    /// Starts whatever can be started; whether anything is open that needs the contact.
-    async fn work(&mut self) -> Result<bool, StoreError> {
-        let account = self.account;
-        let open = self
-            .ctx
-            .db
-            .read(move |tx| transfers::open(tx, account))
-            .await?;
-        let needs =
-            |transfer: &&Transfer| transfer.outgoing || transfer.state != TransferState::Offered;
-        let wanted = open.iter().any(|transfer| needs(&transfer));
-        let online = self.is_online();
-        if self.link.is_none() {
-            if wanted && online && !self.dialling && Instant::now() >= self.retry_at {
-                self.dial();
+    async fn handle(&mut self, input: Input) -> Result<(), StoreError> {
+        let now = self.now();
+        match input {
+            Input::Command(command, answer) => {
+                let done = self.machine.handle_command(command, now);
+                let stored = self.drain().await;
+                let done = match (&stored, done) {
+                    (Err(error), _) => Err(crate::context::store_failure(error.clone())),
+                    (_, Err(refused)) => Err(Failure::new(ErrorKind::State, refused.to_string())),
+                    (_, Ok(())) => Ok(()),
+                };
+                let _ = answer.send(done);
+                return stored;
             }
-            return Ok(wanted && online);
-        }
-        for transfer in open
-            .into_iter()
-            .filter(|transfer| !transfer.outgoing && transfer.state != TransferState::Offered)
-        {
-            if !self.pulling.contains_key(&transfer.id) {
-                self.pull(transfer).await;
+            Input::Presence(presence) => {
+                let reach = match presence {
+                    view::Presence::Online => Reach::Online,
+                    view::Presence::Offline => Reach::Offline,
+                    view::Presence::Unknown => Reach::Unknown,
+                };
+                self.machine.handle_reach(reach, now);
             }
+            Input::Arrival(connection) => {
+                self.tasks.spawn(arrive(Arc::clone(&self.show), connection));
+            }
+            Input::Stop => {}
         }
-        Ok(wanted)
+        self.drain().await
     }
 
-    fn is_online(&self) -> bool {
-        self.ctx
-            .book
-            .person(self.account)
-            .is_some_and(|person| person.presence != view::Presence::Offline)
+    async fn done(&mut self, done: Done) -> Result<(), StoreError> {
+        let now = self.now();
+        match done {
+            Done::Dialled(Some(opened)) | Done::Arrived(Some(opened)) => self.connected(opened),
+            Done::Dialled(None) => self.machine.handle_dial_failed(now),
+            Done::Frame(link, frame, receive) => return self.heard(link, frame, receive).await,
+            Done::Stream(link, Some((send, receive))) => self.stream(link, send, receive),
+            Done::Asked(Some(pull), send) => return self.pulled(pull, send).await,
+            Done::Served(id, result) => {
+                self.machine.handle_served(now);
+                self.drain().await?;
+                match result {
+                    Ok(()) | Err(BulkError::Lost) => {}
+                    Err(error) => {
+                        let now = self.now();
+                        self.machine.handle_source_lost(id, error.to_string(), now);
+                    }
+                }
+            }
+            Done::Fetched(id, link, result) => return self.fetched(id, link, result).await,
+            Done::Arrived(None) | Done::Stream(_, None) | Done::Asked(None, _) | Done::Refused => {}
+        }
+        self.drain().await
+    }
+
+    fn connected(&mut self, opened: Opened) {
+        self.last_link += 1;
+        let link = self.last_link;
+        debug!(link, "connected for files");
+        let connection = &opened.connection;
+        connection.set_max_concurrent_bi_streams(STREAMS_AT_ONCE.into());
+        let path = self.show.ctx.paths.enter(self.account, "files", connection);
+        self.next_frame(link, opened.receive);
+        self.next_stream(link, connection.clone());
+        let entry = Link {
+            connection: opened.connection,
+            control: opened.control,
+            _lease: opened.lease,
+            _path: path,
+        };
+        self.links.insert(link, entry);
+        let now = self.now();
+        self.machine.handle_link_up(link, now);
+    }
+
+    fn next_frame(&mut self, link: LinkId, mut receive: RecvStream) {
+        self.tasks.spawn(async move {
+            let frame = stream::read(&mut receive, FILE_FRAME_MAX).await;
+            Done::Frame(link, frame.ok().flatten(), receive)
+        });
+    }
+
+    fn next_stream(&mut self, link: LinkId, connection: Connection) {
+        self.tasks
+            .spawn(async move { Done::Stream(link, connection.accept_bi().await.ok()) });
+    }
+
+    async fn heard(
+        &mut self,
+        link: LinkId,
+        frame: Option<FileFrame>,
+        receive: RecvStream,
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        let Some(frame) = frame else {
+            if let Some(gone) = self.links.remove(&link) {
+                let end = link_end(&gone.connection);
+                gone.connection.close(BROKEN.into(), b"no frame");
+                debug!(link, ?end, "a connection for files ended");
+                self.machine.handle_link_down(link, end, now);
+                self.pause_served().await?;
+            }
+            return self.drain().await;
+        };
+        let bytes = starling_wire::frame::encode(&frame).len() as u64;
+        self.show.ctx.traffic.received(Purpose::Files, bytes);
+        self.next_frame(link, receive);
+        let past = match self.machine.asks_for(&frame) {
+            Some(id) => self.row(id).await?.as_ref().map(rows::entry),
+            None => None,
+        };
+        self.machine.handle_frame(link, frame, past.as_ref(), now);
+        self.drain().await
+    }
+
+    fn stream(&mut self, link: LinkId, send: SendStream, mut receive: RecvStream) {
+        let Some(open) = self.links.get(&link) else {
+            return;
+        };
+        let connection = open.connection.clone();
+        self.next_stream(link, connection);
+        self.tasks
+            .spawn(async move { Done::Asked(serve::asked(&mut receive).await, send) });
+    }
+
+    async fn pulled(&mut self, pull: Pull, send: SendStream) -> Result<(), StoreError> {
+        let row = self.row(pull.id).await?;
+        let past: Option<Entry> = row.as_ref().map(rows::entry);
+        let now = self.now();
+        let answer = self.machine.handle_pull(&pull, past.as_ref(), now);
+        self.drain().await?;
+        match row {
+            Some(row) if answer == PullAnswer::Bytes => {
+                if !self.served.contains(&row.id) {
+                    self.served.push(row.id);
+                }
+                let row = self.row(row.id).await?.unwrap_or(row);
+                let show = Arc::clone(&self.show);
+                self.tasks.spawn(async move {
+                    let id = row.id;
+                    Done::Served(id, serve::serve_pull(&show, row, pull, send).await)
+                });
+            }
+            _ => {
+                self.tasks.spawn(async move {
+                    serve::refuse(send, answer).await;
+                    Done::Refused
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetched(
+        &mut self,
+        id: TransferId,
+        link: LinkId,
+        result: Result<PathBuf, BulkError>,
+    ) -> Result<(), StoreError> {
+        self.fetches.remove(&id);
+        let end = match result {
+            Ok(path) => {
+                self.finished = Some((id, path));
+                FetchEnd::Done
+            }
+            Err(BulkError::Lost) => FetchEnd::Lost,
+            Err(BulkError::Gone) => FetchEnd::Gone,
+            Err(BulkError::Changed | BulkError::Vanished) => FetchEnd::Changed,
+            Err(BulkError::Corrupt) => FetchEnd::Corrupt,
+            Err(error @ (BulkError::Disk(_) | BulkError::Folder(_))) => {
+                FetchEnd::Storage(error.to_string())
+            }
+        };
+        debug!(?end, "a fetch ended");
+        self.show.pause(id);
+        let (lost, now) = (end == FetchEnd::Lost, self.now());
+        self.machine.handle_fetched(id, link, end, now);
+        self.drain().await?;
+        // Where it ended, the machine said so.
+        match self.row(id).await? {
+            Some(row) if lost => self.show.changed(&row),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Commits, then sends, then does the rest.
+    async fn drain(&mut self) -> Result<(), StoreError> {
+        let persists: Vec<Persist> = std::iter::from_fn(|| self.machine.poll_persist()).collect();
+        let finished = self.finished.take();
+        if !persists.is_empty() {
+            rows::commit(&self.show.ctx, self.account, persists, finished).await?;
+        }
+        while let Some(transmit) = self.machine.poll_transmit() {
+            self.say(transmit.link, &transmit.frame).await;
+        }
+        while let Some(event) = self.machine.poll_event() {
+            self.carry_out(event).await?;
+        }
+        Ok(())
+    }
+
+    /// What cannot be said is said again on the next connection: the reader notices that this one is gone.
+    async fn say(&mut self, link: LinkId, frame: &FileFrame) {
+        let Some(open) = self.links.get_mut(&link) else {
+            return;
+        };
+        let bytes = starling_wire::frame::encode(frame);
+        let written = stream::write_bytes(&mut open.control, &bytes);
+        match tokio::time::timeout(WRITE_TIME, written).await {
+            Ok(Ok(())) => {
+                let count = bytes.len() as u64;
+                self.show.ctx.traffic.sent(Purpose::Files, count);
+            }
+            Ok(Err(_)) | Err(_) => open.connection.close(BROKEN.into(), b"not read"),
+        }
+    }
+
+    async fn carry_out(&mut self, event: TransferEvent) -> Result<(), StoreError> {
+        match event {
+            TransferEvent::Dial => self.dial(),
+            TransferEvent::Close(link) => {
+                if let Some(link) = self.links.remove(&link) {
+                    link.connection.close(CLOSED.into(), b"done");
+                }
+            }
+            TransferEvent::Fetch(id, link) => self.fetch(id, link).await?,
+            TransferEvent::Stop(id) => {
+                if let Some(fetch) = self.fetches.remove(&id) {
+                    fetch.abort();
+                }
+            }
+            TransferEvent::Changed(id) => {
+                if let Some(row) = self.row(id).await? {
+                    self.show.changed(&row);
+                }
+            }
+            TransferEvent::Tidy(id) => {
+                self.show.end(id);
+                if let Some(row) = self.row(id).await? {
+                    rows::tidy(&self.show.ctx, row).await;
+                }
+            }
+            TransferEvent::Refused(reason) => debug!(%reason, "a contact was not followed"),
+        }
+        Ok(())
     }
 
     fn dial(&mut self) {
-        self.dialling = true;
-        let (ctx, account) = (Arc::clone(&self.ctx), self.account);
+        let (show, account) = (Arc::clone(&self.show), self.account);
         self.tasks.spawn(async move {
-            let connected = async {
-                let (lease, inner) = meet::ask(&ctx, account).await?;
-                let address = endpoint::inner_addr(&inner).ok_or(DialError::NoAddress)?;
-                let connection =
-                    dial::connect(lease.endpoint(), address, alpn::FILE, congestion::bulk())
-                        .await?;
-                let (send, receive) = connection.open_bi().await.map_err(|_| DialError::Refused)?;
-                Ok((lease, connection, send, receive))
-            };
-            let connected: Result<_, DialError> = connected.await;
+            let opened = open(&show, account).await;
             Done::Dialled(
-                connected
+                opened
                     .inspect_err(|error| debug!(%error, "no connection for files"))
                     .ok(),
             )
         });
     }
 
-    async fn handle(&mut self, input: Input) {
-        self.used = Instant::now();
-        match input {
-            Input::Wake => {
-                self.retry_at = Instant::now();
-                // A new offer on a connection that stands already.
-                if let Err(error) = self.say_everything().await {
-                    debug!(%error, "open transfers cannot be read");
-                }
+    async fn fetch(&mut self, id: TransferId, link: LinkId) -> Result<(), StoreError> {
+        let connection = self.links.get(&link).map(|link| link.connection.clone());
+        let row = self.row(id).await?;
+        let show = Arc::clone(&self.show);
+        let fetch = self.tasks.spawn(async move {
+            let (Some(connection), Some(row)) = (connection, row) else {
+                return Done::Fetched(id, link, Err(BulkError::Lost));
+            };
+            show.begin(&row, row.done);
+            Done::Fetched(id, link, pull::fetch(show, connection, row).await)
+        });
+        self.fetches.insert(id, fetch);
+        Ok(())
+    }
+
+    /// With the last connection gone, nobody pulls.
+    async fn pause_served(&mut self) -> Result<(), StoreError> {
+        if !self.links.is_empty() {
+            return Ok(());
+        }
+        for id in std::mem::take(&mut self.served) {
+            if self.show.pause(id)
+                && let Some(row) = self.row(id).await?
+            {
+                self.show.changed(&row);
             }
-            Input::Accepted(id) => {
-                self.retry_at = Instant::now();
-                self.say(&FileFrame::State {
-                    id,
-                    state: ReceiverState::Accepted,
-                })
-                .await;
-            }
-            Input::Cancelled(id) => self.cancelled(id).await,
-            Input::Arrival(connection) => {
-                if let Ok((send, receive)) = connection.accept_bi().await {
-                    self.connected(None, connection, send, receive).await;
-                }
-            }
+        }
+        Ok(())
+    }
+
+    fn drop_links(&mut self, code: u32, reason: &[u8]) {
+        for (_, link) in std::mem::take(&mut self.links) {
+            link.connection.close(code.into(), reason);
         }
     }
 
-    async fn cancelled(&mut self, id: TransferId) {
-        if let Some(pull) = self.pulling.remove(&id) {
-            pull.abort();
-        }
-        self.live.end(id);
+    async fn row(&self, id: TransferId) -> Result<Option<Transfer>, StoreError> {
         let account = self.account;
         let row = self
+            .show
             .ctx
             .db
-            .read(move |tx| transfers::get(tx, account, id))
-            .await
-            .ok()
-            .flatten();
-        let frame = match row {
-            Some(row) if row.outgoing => FileFrame::Withdraw { id },
-            _ => FileFrame::State {
-                id,
-                state: ReceiverState::Declined,
-            },
-        };
-        self.say(&frame).await;
+            .read(move |tx| transfers::get(tx, account, id));
+        row.await
     }
 
-    /// A connection is there: the newer one counts. Everything open is said again on it.
-    async fn connected(
-        &mut self,
-        lease: Option<InnerLease>,
-        connection: Connection,
-        control: SendStream,
-        receive: RecvStream,
-    ) {
-        self.drop_link();
-        debug!(dialled = lease.is_some(), "connected for files");
-        connection.set_max_concurrent_bi_streams(STREAMS_AT_ONCE.into());
-        self.links += 1;
-        self.failures = 0;
-        self.used = Instant::now();
-        let lease = match lease {
-            Some(lease) => Some(lease),
-            None => self
-                .ctx
-                .inner
-                .lease(self.ctx.door.home().as_ref())
-                .await
-                .ok(),
-        };
-        self.next_frame(self.links, receive);
-        self.next_stream(self.links, connection.clone());
-        self.link = Some(Link {
-            number: self.links,
-            connection,
-            control,
-            _lease: lease,
-        });
-        if let Err(error) = self.say_everything().await {
-            debug!(%error, "open transfers cannot be read");
-        }
-    }
-
-    async fn say_everything(&mut self) -> Result<(), StoreError> {
-        let account = self.account;
-        for transfer in self
-            .ctx
-            .db
-            .read(move |tx| transfers::open(tx, account))
-            .await?
-        {
-            let frame = match (transfer.outgoing, transfer.state) {
-                (true, _) => FileFrame::Offer(Offer {
-                    id: transfer.id,
-                    name: transfer.name,
-                    size: transfer.size,
-                    root: transfer.root,
-                    sent_at: transfer.offered_at,
-                }),
-                (false, TransferState::Offered) => continue,
-                (false, _) => FileFrame::State {
-                    id: transfer.id,
-                    state: ReceiverState::Accepted,
-                },
-            };
-            self.say(&frame).await;
-        }
-        Ok(())
-    }
-
-    async fn say(&mut self, frame: &FileFrame) {
-        let Some(link) = &mut self.link else { return };
-        if stream::write(&mut link.control, frame).await.is_err() {
-            self.drop_link();
-        }
-    }
-
-    fn drop_link(&mut self) {
-        for (_, pull) in std::mem::take(&mut self.pulling) {
-            pull.abort();
-        }
-        if let Some(link) = self.link.take() {
-            link.connection.close(0u32.into(), b"done");
-        }
-    }
-
-    fn next_frame(&mut self, link: u64, mut receive: RecvStream) {
-        self.tasks.spawn(async move {
-            let frame = stream::read(&mut receive, FILE_FRAME_MAX)
-                .await
-                .ok()
-                .flatten();
-            Done::Frame(link, frame, receive)
-        });
-    }
-
-    fn next_stream(&mut self, link: u64, connection: Connection) {
-        self.tasks
-            .spawn(async move { Done::Stream(link, connection.accept_bi().await.ok()) });
-    }
-
-    async fn finished(&mut self, done: Done) {
-        match done {
-            Done::Dialled(Some((lease, connection, send, receive))) => {
-                self.dialling = false;
-                self.connected(Some(lease), connection, send, receive).await;
-            }
-            Done::Dialled(None) => {
-                self.dialling = false;
-                let wait = RETRY_FIRST
-                    .saturating_mul(1 << self.failures.min(6))
-                    .min(RETRY_MAX);
-                self.failures += 1;
-                self.retry_at = Instant::now() + wait;
-            }
-            Done::Frame(link, frame, receive) if self.is_current(link) => match frame {
-                Some(frame) => {
-                    self.used = Instant::now();
-                    self.next_frame(link, receive);
-                    if let Err(error) = self.heard(frame).await {
-                        debug!(%error, "a transfer could not be stored");
-                    }
-                }
-                None => self.drop_link(),
-            },
-            Done::Stream(link, Some((send, receive))) if self.is_current(link) => {
-                if let Some(connection) = self.link.as_ref().map(|link| link.connection.clone()) {
-                    self.next_stream(link, connection);
-                }
-                self.serving += 1;
-                self.used = Instant::now();
-                self.tasks.spawn(serve_pull(
-                    Arc::clone(&self.ctx),
-                    Arc::clone(&self.live),
-                    self.account,
-                    send,
-                    receive,
-                ));
-            }
-            Done::Served => {
-                self.serving = self.serving.saturating_sub(1);
-                self.used = Instant::now();
-            }
-            Done::Pulled(transfer, result) => self.pulled(*transfer, result).await,
-            Done::Frame(..) | Done::Stream(..) => {}
-        }
-    }
-
-    fn is_current(&self, link: u64) -> bool {
-        self.link
-            .as_ref()
-            .is_some_and(|current| current.number == link)
-    }
-
-    async fn heard(&mut self, frame: FileFrame) -> Result<(), StoreError> {
-        match frame {
-            FileFrame::Offer(offer) => self.offered(offer).await,
-            FileFrame::State { id, state } => self.receiver_says(id, state).await,
-            FileFrame::Withdraw { id } => self.withdrawn(id).await,
-        }
-    }
-
-    async fn offered(&mut self, offer: Offer) -> Result<(), StoreError> {
-        if offer.check().is_err() {
-            debug!(reason = "malformed", "an offer broke its bounds");
-            return Ok(());
-        }
-        let (account, id, now) = (self.account, offer.id, wall_ms());
-        let row = Transfer {
-            id,
-            contact: account,
-            outgoing: false,
-            name: safe_file_name(&offer.name),
-            size: offer.size,
-            root: offer.root,
-            path: None,
-            part: None,
-            state: TransferState::Offered,
-            done: 0,
-            ranges: Vec::new(),
-            reason: None,
-            offered_at: now,
-            changed_at: now,
-        };
-        let fresh = row.clone();
-        let known = self.ctx.db.write(move |tx| {
-            if let Some(known) = transfers::get(tx, account, id)? {
-                return Ok(Some(known));
-            }
-            if transfers::open(tx, account)?.len() >= OFFERS_MAX {
-                return Ok(None);
-            }
-            transfers::insert(tx, &fresh)?;
-            Ok(Some(fresh))
-        });
-        let state = match known.await? {
-            // An id of ours, or another file under a known id: not what it seems.
-            Some(known) if known.outgoing || known.root != row.root => ReceiverState::Failed,
-            Some(known) => {
-                self.ctx
-                    .emit(Event::Transfer(view_of(&self.ctx, &self.live, &known)));
-                match known.state {
-                    TransferState::Offered => ReceiverState::Offered,
-                    TransferState::Waiting | TransferState::Running => ReceiverState::Accepted,
-                    TransferState::Done => ReceiverState::Done,
-                    TransferState::Cancelled => ReceiverState::Declined,
-                    TransferState::Failed => ReceiverState::Failed,
-                }
-            }
-            None => ReceiverState::Declined,
-        };
-        self.say(&FileFrame::State { id, state }).await;
-        Ok(())
-    }
-
-    async fn receiver_says(
-        &mut self,
-        id: TransferId,
-        state: ReceiverState,
-    ) -> Result<(), StoreError> {
-        let account = self.account;
-        let Some(mut row) = self
-            .ctx
-            .db
-            .read(move |tx| transfers::get(tx, account, id))
-            .await?
-        else {
-            return Ok(());
-        };
-        let over = matches!(
-            row.state,
-            TransferState::Done | TransferState::Cancelled | TransferState::Failed
-        );
-        if !row.outgoing || over {
-            return Ok(());
-        }
-        let who = self.ctx.title(account);
-        match state {
-            ReceiverState::Offered => return Ok(()),
-            ReceiverState::Accepted => row.state = TransferState::Waiting,
-            ReceiverState::Declined => {
-                row.state = TransferState::Cancelled;
-                row.reason = Some(format!("declined or cancelled by {who}"));
-            }
-            ReceiverState::Done => {
-                row.state = TransferState::Done;
-                row.done = row.size;
-            }
-            ReceiverState::Failed => {
-                row.state = TransferState::Failed;
-                row.reason = Some(format!("{who} could not store it"));
-            }
-        }
-        if row.state != TransferState::Waiting {
-            let _ = std::fs::remove_file(outboard_path(&self.ctx, id));
-        }
-        store(&self.ctx, &self.live, &mut row).await
-    }
-
-    async fn withdrawn(&mut self, id: TransferId) -> Result<(), StoreError> {
-        let account = self.account;
-        let Some(mut row) = self
-            .ctx
-            .db
-            .read(move |tx| transfers::get(tx, account, id))
-            .await?
-        else {
-            return Ok(());
-        };
-        if row.outgoing
-            || matches!(
-                row.state,
-                TransferState::Done | TransferState::Cancelled | TransferState::Failed
-            )
-        {
-            return Ok(());
-        }
-        if let Some(pull) = self.pulling.remove(&id) {
-            pull.abort();
-        }
-        row.state = TransferState::Cancelled;
-        row.reason = Some(format!("cancelled by {}", self.ctx.title(account)));
-        discard(&row);
-        store(&self.ctx, &self.live, &mut row).await
-    }
-
-    async fn pull(&mut self, mut transfer: Transfer) {
-        let Some(connection) = self.link.as_ref().map(|link| link.connection.clone()) else {
-            return;
-        };
-        self.live.begin(transfer.id, transfer.done);
-        transfer.state = TransferState::Running;
-        let _ = store(&self.ctx, &self.live, &mut transfer).await;
-        let (ctx, live, id) = (Arc::clone(&self.ctx), Arc::clone(&self.live), transfer.id);
-        let handle = self.tasks.spawn(async move {
-            let mut transfer = transfer;
-            let result = pull::fetch(&ctx, &live, &connection, &mut transfer).await;
-            Done::Pulled(Box::new(transfer), result)
-        });
-        self.pulling.insert(id, handle);
-    }
-
-    async fn pulled(
-        &mut self,
-        mut transfer: Transfer,
-        result: Result<std::path::PathBuf, BulkError>,
-    ) {
-        self.pulling.remove(&transfer.id);
-        self.used = Instant::now();
-        let state = match result {
-            Ok(path) => {
-                transfer.state = TransferState::Done;
-                transfer.done = transfer.size;
-                transfer.path = Some(path);
-                transfer.part = None;
-                Some(ReceiverState::Done)
-            }
-            // It goes on when the two are connected again.
-            Err(BulkError::Lost) => {
-                transfer.state = TransferState::Waiting;
-                self.live.end(transfer.id);
-                self.drop_link();
-                None
-            }
-            Err(error) => {
-                transfer.state = TransferState::Failed;
-                transfer.reason = Some(error.to_string());
-                discard(&transfer);
-                Some(ReceiverState::Failed)
-            }
-        };
-        if let Err(error) = store(&self.ctx, &self.live, &mut transfer).await {
-            debug!(%error, "a finished transfer could not be stored");
-            return;
-        }
-        if let Some(state) = state {
-            self.say(&FileFrame::State {
-                id: transfer.id,
-                state,
-            })
-            .await;
-        }
+    fn now(&self) -> Duration {
+        self.show.ctx.clock.now()
     }
 }
 
-/// Answers one pull of the contact.
-async fn serve_pull(
-    ctx: Arc<Context>,
-    live: Arc<Live>,
-    account: AccountId,
-    mut send: SendStream,
-    mut receive: RecvStream,
-) -> Done {
-    let Ok(Some(pull)) = stream::read::<Pull>(&mut receive, FILE_FRAME_MAX).await else {
-        return Done::Served;
+async fn open(show: &Show, account: AccountId) -> Result<Opened, DialError> {
+    let (lease, inner) = meet::ask(&show.ctx, account).await?;
+    let address = endpoint::inner_addr(&inner).ok_or(DialError::NoAddress)?;
+    let connection =
+        dial::connect(lease.endpoint(), address, alpn::FILE, congestion::bulk()).await?;
+    let (control, receive) = connection.open_bi().await.map_err(|_| DialError::Refused)?;
+    Ok(Opened {
+        lease: Some(lease),
+        connection,
+        control,
+        receive,
+    })
+}
+
+async fn arrive(show: Arc<Show>, connection: Connection) -> Done {
+    let Ok(Ok((control, receive))) = tokio::time::timeout(OPEN_TIME, connection.accept_bi()).await
+    else {
+        return Done::Arrived(None);
     };
-    let id = pull.id;
-    let row = ctx
-        .db
-        .read(move |tx| transfers::get(tx, account, id))
-        .await
-        .ok()
-        .flatten();
-    let wanted = row.filter(|row| {
-        row.outgoing && matches!(row.state, TransferState::Waiting | TransferState::Running)
-    });
-    let answer = match &wanted {
-        Some(row) if pull.check(bulk::groups(row.size)).is_ok() => PullAnswer::Bytes,
-        _ => PullAnswer::Gone,
-    };
-    if stream::write(&mut send, &answer).await.is_err() || answer != PullAnswer::Bytes {
-        let _ = send.finish();
-        return Done::Served;
-    }
-    let Some(row) = wanted else {
-        return Done::Served;
-    };
-    let Some(path) = row.path.clone() else {
-        return Done::Served;
-    };
-    let source = Indexed {
-        path,
-        outboard: outboard_path(&ctx, id),
-        root: row.root,
-        size: row.size,
-    };
-    live.begin(id, 0);
-    match serve::serve(&mut send, &source, pull.start..pull.end).await {
-        Ok(sent) => {
-            ctx.traffic.sent(Purpose::Files, sent);
-            let bytes = ((pull.end - pull.start) * bulk::GROUP_BYTES)
-                .min(row.size - pull.start * bulk::GROUP_BYTES);
-            if live.add(id, bytes) {
-                ctx.emit(Event::Transfer(view_of(&ctx, &live, &row)));
-            }
+    let home = show.ctx.door.home();
+    Done::Arrived(Some(Opened {
+        lease: show.ctx.inner.lease(home.as_ref()).await.ok(),
+        connection,
+        control,
+        receive,
+    }))
+}
+
+fn link_end(connection: &Connection) -> LinkEnd {
+    match connection.close_reason() {
+        Some(ConnectionError::ApplicationClosed(close)) if close.error_code == CLOSED.into() => {
+            LinkEnd::Closed
         }
-        Err(BulkError::Lost) => {}
-        Err(error) => {
-            debug!(%error, "a file cannot be served any more");
-            let mut row = row;
-            row.state = TransferState::Failed;
-            row.reason = Some(error.to_string());
-            let _ = send.reset(1u32.into());
-            let _ = store(&ctx, &live, &mut row).await;
-        }
+        _ => LinkEnd::Lost,
     }
-    Done::Served
 }
