@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use starling_control::{ErrorKind, Event, Failure, view};
 use starling_store::networks::{self, Joined};
 use starling_store::profile::{self, Keys, Profile};
+use starling_store::settings;
 use starling_store::{Store, StoreError, StoreHandle};
 use starling_wire::ids::NetworkId;
 use starling_wire::limits::NAME_MAX;
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, random, wall_ms};
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, PORT};
 use crate::context::{Homes, store_failure};
 use crate::control::socket::{ControlSocket, SocketError};
 use crate::control::{ControlHandle, ControlInbox, commands, handle};
@@ -28,6 +29,9 @@ use crate::identity::Identity;
 use crate::lock::{LockError, ProfileLock};
 use crate::session::{Session, SessionError, Start};
 use crate::transport::pins::Pins;
+
+/// The port our own supernode had last: links and contacts name it.
+const OWN_PORT: &str = "own supernode port";
 
 /// A running node.
 #[derive(Debug)]
@@ -291,10 +295,13 @@ impl App {
             }
         };
         let listed = joined.as_ref().and_then(|joined| listed(joined, &seed));
-        let listen = match &listed {
-            // Others know this port: it stays.
-            Some(listed) if self.config.listen.port() == 0 => {
-                SocketAddr::new(self.config.listen.ip(), listed.tcp.port())
+        let used = self.db.read(|tx| settings::get(tx, OWN_PORT)).await?;
+        let known = listed.as_ref().map(|listed| listed.tcp.port());
+        let known = known.or_else(|| used?.parse().ok());
+        let listen = match known {
+            // Others know this port: it stays, unless another one was asked for.
+            Some(port) if [0, PORT].contains(&self.config.listen.port()) => {
+                SocketAddr::new(self.config.listen.ip(), port)
             }
             _ => self.config.listen,
         };
@@ -307,6 +314,10 @@ impl App {
         };
         let supernode =
             Supernode::start(config, self.db.clone(), self.pins.clone(), self.clock).await?;
+        let port = supernode.address().tcp.port().to_string();
+        self.db
+            .write(move |tx| settings::set(tx, OWN_PORT, &port))
+            .await?;
         *self
             .supernode
             .write()

@@ -151,7 +151,7 @@ async fn stay(client: &mut Client, call: Call, settings: &Settings) -> Outcome {
         return Ok(());
     }
     let sentence = format!(
-        "{} did not talk to you: {}",
+        "no conversation with {}: {}",
         print::text(&call.who),
         print::text(&call.words)
     );

@@ -30,7 +30,7 @@ pub enum FileCommand {
     Accept {
         /// Of the offer, or its beginning
         id: String,
-        /// A folder to put it in [default: the profile's Downloads]
+        /// A folder to put it in [default: your download folder]
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
         /// Return when it is here, and print where; Ctrl-C leaves it on its way

@@ -81,6 +81,9 @@ fn start(settings: &Settings) -> Result<Child, Failure> {
     if let Some(lan) = settings.lan {
         program.args(["--lan", if lan { "on" } else { "off" }]);
     }
+    if let Some(downloads) = &settings.downloads {
+        program.arg("--downloads").arg(downloads);
+    }
     // Its own process group: Ctrl-C is for the command that started it.
     program
         .args(["node", "--background"])

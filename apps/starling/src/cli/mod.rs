@@ -96,6 +96,16 @@ struct Everywhere {
         hide_short_help = true
     )]
     lan: Option<Switch>,
+    /// Where a node that is started puts received files [default: your download folder]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "STARLING_DOWNLOADS",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    downloads: Option<PathBuf>,
 }
 
 /// On or off.
@@ -167,6 +177,10 @@ impl Everywhere {
     fn settings(&self) -> Result<Settings, Failure> {
         Ok(Settings {
             home: profile::folder(self.home.as_deref(), self.profile.as_deref())?,
+            downloads: match &self.downloads {
+                Some(folder) => Some(profile::absolute(folder)?),
+                None => profile::downloads(self.home.as_deref(), self.profile.as_deref()),
+            },
             json: self.json,
             listen: self.listen,
             lan: self.lan.map(|lan| lan == Switch::On),

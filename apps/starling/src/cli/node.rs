@@ -19,7 +19,7 @@ use crate::window::Window;
 /// Saying goodbye to everybody takes less; then the process goes anyway.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 /// The libraries' complaints about the net are not the reader's business unless asked for.
-const LOG: &str = "error,starling=warn,starling_node=warn,starling_store=warn";
+const LOG: &str = "off,starling=warn,starling_node=warn,starling_store=warn";
 
 #[derive(Debug, Args)]
 pub struct NodeArgs {

@@ -39,7 +39,7 @@ pub async fn get(args: &PassphraseArgs, new: bool) -> Result<String, Failure> {
 }
 
 fn from_file(path: &Path) -> Result<String, Failure> {
-    let line = File::open(path).and_then(|file| first_line(file));
+    let line = File::open(path).and_then(first_line);
     line.map_err(|error| {
         let sentence = format!(
             "the passphrase cannot be read from {}: {error}",

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,8 @@ const NAME_MAX: usize = 32;
 pub struct Settings {
     /// The profile's folder, absolute.
     pub home: PathBuf,
+    /// Where received files go; the profile's own folder if absent.
+    pub downloads: Option<PathBuf>,
     /// Print JSON.
     pub json: bool,
     /// For a node that is started.
@@ -32,6 +35,7 @@ impl Settings {
         let mut config = NodeConfig::new(self.home.clone());
         config.listen = self.listen.unwrap_or(config.listen);
         config.lan_discovery = self.lan.unwrap_or(config.lan_discovery);
+        config.downloads.clone_from(&self.downloads);
         config.echo_program = env::current_exe().ok();
         config
     }
@@ -47,13 +51,44 @@ pub fn folder(home: Option<&Path>, profile: Option<&str>) -> Result<PathBuf, Fai
             None => in_data_folder(DEFAULT, &set)?,
         },
     };
-    std::path::absolute(&named).map_err(|error| {
-        let sentence = format!(
-            "the profile folder {} is unusable: {error}",
-            named.display()
-        );
+    absolute(&named)
+}
+
+/// The same folder for a process that is elsewhere.
+pub fn absolute(folder: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(folder).map_err(|error| {
+        let sentence = format!("the folder \"{}\" is unusable: {error}", folder.display());
         Failure::new(ErrorKind::Usage, sentence)
     })
+}
+
+/// The person's download folder, if there is one, for a profile in the data folder. A profile in a folder of its own keeps its
+/// files to itself.
+pub fn downloads(home: Option<&Path>, profile: Option<&str>) -> Option<PathBuf> {
+    let own = home.is_some() || (profile.is_none() && set("STARLING_HOME").is_some());
+    let person = set("HOME").filter(|_| !own)?;
+    let person = Path::new(&person);
+    let config = set("XDG_CONFIG_HOME").map_or_else(|| person.join(".config"), PathBuf::from);
+    let named = fs::read_to_string(config.join("user-dirs.dirs"))
+        .ok()
+        .and_then(|text| download_line(&text, person));
+    named
+        .or_else(|| Some(person.join("Downloads")))
+        .filter(|folder| folder.is_dir())
+}
+
+/// `XDG_DOWNLOAD_DIR="$HOME/..."`, as the tool xdg-user-dirs writes it.
+fn download_line(text: &str, person: &Path) -> Option<PathBuf> {
+    let value = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("XDG_DOWNLOAD_DIR="))?
+        .trim_matches('"');
+    let folder = match value.strip_prefix("$HOME/") {
+        Some(rest) => person.join(rest),
+        None => PathBuf::from(value),
+    };
+    // The tool's way to say "none" is the home folder itself.
+    (folder.is_absolute() && folder != person).then_some(folder)
 }
 
 fn set(variable: &str) -> Option<OsString> {
@@ -100,6 +135,19 @@ mod tests {
         assert_eq!(moved, Path::new("/data/starling/work"));
         let nowhere = in_data_folder("work", &|_| None).unwrap_err();
         assert!(nowhere.message.contains("--home"), "{nowhere}");
+    }
+
+    #[test]
+    fn the_download_folder_is_the_one_the_desktop_names() {
+        let person = Path::new("/home/alice");
+        let of = |text| download_line(text, person);
+        let french =
+            "XDG_DESKTOP_DIR=\"$HOME/Bureau\"\nXDG_DOWNLOAD_DIR=\"$HOME/Téléchargements\"\n";
+        assert_eq!(of(french), Some(person.join("Téléchargements")));
+        assert_eq!(of("XDG_DOWNLOAD_DIR=\"/data/in\""), Some("/data/in".into()));
+        for none in ["", "XDG_DOWNLOAD_DIR=\"$HOME/\"", "XDG_DOWNLOAD_DIR=\"in\""] {
+            assert_eq!(of(none), None, "{none}");
+        }
     }
 
     #[test]

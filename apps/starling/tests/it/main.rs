@@ -1,10 +1,15 @@
-//! The application's tests that go through its doors: the window's page server over HTTP and in a browser.
+//! The application's tests that go through its doors: the command line as whole processes, the window's page server over HTTP and
+//! in a browser.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test that panics has said what is wrong"
 )]
 
+mod cli_bad_input;
+mod cli_cast;
+mod cli_story;
+mod cli_window;
 mod window_browser;
 mod window_cdp;
 mod window_http;

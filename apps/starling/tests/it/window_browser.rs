@@ -1,4 +1,8 @@
 //! The window in a real browser: the way in, first run, a contact, a message, a file, a call, both themes, a narrow window.
+//!
+//! The README's picture, `docs/window.png`, is made here:
+//! `STARLING_UPDATE_PICTURES=1 cargo test -p starling --test it it_looks_right`. All pictures go to the folder in
+//! `STARLING_PICTURES`, if that is set.
 
 use std::path::{Path, PathBuf};
 
@@ -134,13 +138,13 @@ async fn it_looks_right_in_both_themes_and_in_a_narrow_window() {
         }
         go(browser, &chat);
         browser.look(1000, 640, "light");
+        browser.eval("(() => { const log = document.querySelector('#log-scroll'); log.scrollTop = log.scrollHeight; })()");
         std::thread::sleep(std::time::Duration::from_millis(200));
         let picture = browser.picture();
         assert!(picture.len() <= 200_000, "{} bytes", picture.len());
         if std::env::var("STARLING_UPDATE_PICTURES").is_ok_and(|update| update == "1") {
-            let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/user");
-            std::fs::create_dir_all(&docs).unwrap();
-            std::fs::write(docs.join("window.png"), picture).unwrap();
+            let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/window.png");
+            std::fs::write(docs, picture).unwrap();
         }
     })
     .await;

@@ -124,7 +124,7 @@ fn messages() -> Vec<Message> {
         ),
         say(51, true, "See you at eight"),
     ];
-    all[5].delivery = Delivery::Waiting;
+    all[5].delivery = Delivery::Sending;
     all
 }
 

@@ -14,7 +14,7 @@ use crate::context::store_failure;
 use crate::drivers::views;
 use crate::node::{App, account_view};
 use crate::session::Session;
-use crate::{backup, status};
+use crate::{backup, echo, status};
 
 /// Entries of a listing unless the client asks for another number.
 const LISTING: u32 = 50;
@@ -42,6 +42,7 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
         }
         Command::NetworkShow {} => value(app.network_view().await?),
         Command::NetworkJoin { source } => value(app.join_network(&source).await?),
+        Command::EchoOpen {} => value(echo::open(app).await?),
         Command::Events {} => Err(Failure::new(
             ErrorKind::Usage,
             "events are a matter of the connection, not of the node",

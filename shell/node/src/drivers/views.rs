@@ -13,6 +13,9 @@ use crate::context::{Context, store_failure};
 /// Characters of the newest message in a contact's view.
 const PREVIEW_CHARS: usize = 80;
 
+/// Short for the sound test, where nobody else is called so.
+const ECHO: &str = "echo";
+
 /// A contact as clients see it.
 pub async fn contact(ctx: &Arc<Context>, account: AccountId) -> Result<view::Contact, Failure> {
     let found = ctx.db.read(move |tx| match contacts::get(tx, account)? {
@@ -118,7 +121,14 @@ pub async fn find(ctx: &Arc<Context>, who: &str) -> Result<AccountId, Failure> {
     let wanted = who.to_owned();
     let found = ctx
         .db
-        .read(move |tx| contacts::find(tx, &wanted))
+        .read(move |tx| {
+            let found = contacts::find(tx, &wanted)?;
+            if !(found.is_empty() && wanted.eq_ignore_ascii_case(ECHO)) {
+                return Ok(found);
+            }
+            let all = contacts::list(tx)?;
+            Ok(all.into_iter().filter(|contact| contact.echo).collect())
+        })
         .await
         .map_err(store_failure)?;
     match found.as_slice() {

@@ -1,0 +1,298 @@
+//! Two people and their whole programs: contacts, chat, files, calls, restarts, backup, the sound test.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cli_cast::{Person, Ran, Running, befriend, program, write_tone};
+
+#[test]
+fn two_people_meet_chat_and_send_files_both_ways() {
+    let (alice, bob) = (Person::new("Alice"), Person::new("Bob"));
+    befriend(&alice, &bob, ("Alice", "Bob"));
+
+    let mut follow = alice.program();
+    follow.args(["chat", "follow"]);
+    let mut follow = Running::start(follow);
+    // The stream stands once Alice's own words come back on it.
+    alice.ok(&["chat", "send", "bob", "Hello, Bob! 👋\nSecond line"]);
+    let line = follow.line();
+    assert!(line.contains("to Bob: Hello, Bob! 👋"), "{line}");
+    assert!(follow.line().contains("    Second line"));
+    let got = bob.until(&["chat", "log", "alice"], |message| {
+        message["outgoing"] == false
+    });
+    assert_eq!(got["text"], "Hello, Bob! 👋\nSecond line");
+    bob.ok(&["chat", "send", "Alice", "\u{1b}[2JHello, Alice"]);
+    let line = follow.line();
+    assert!(line.contains("Bob: \u{fffd}[2JHello, Alice"), "{line}");
+    alice.until(&["chat", "log", "bob"], |message| {
+        message["delivery"] == "delivered"
+    });
+    let (status, rest) = follow.interrupt();
+    assert!(status.success() && rest.is_empty(), "{status} {rest}");
+
+    send_file(&alice, &bob, "Bob", 1_000_003);
+    send_file(&bob, &alice, "Alice", 0);
+
+    let status = &alice.json(&["status"])[0];
+    assert_eq!(status["account"]["name"], "Alice");
+    assert_eq!(status["home"], alice.profile().to_str().unwrap());
+    assert_eq!(status["supernode"]["connected"], true);
+    let words = alice.ok(&["status"]);
+    assert!(
+        words.contains("name        Alice") && !words.contains('\u{1b}'),
+        "{words}"
+    );
+}
+
+fn send_file(from: &Person, to: &Person, who: &str, size: usize) {
+    let path = from.write("holiday.bin", size);
+    let id = from.ok(&["file", "send", who, path.to_str().unwrap()]);
+    let offer = to.until(&["file", "list"], |file| file["id"] == id.as_str());
+    assert_eq!(
+        (&offer["size"], &offer["state"]),
+        (&size.into(), &"offered".into())
+    );
+    let arrived = to.ok(&[
+        "file",
+        "accept",
+        &id[..10],
+        "--to",
+        to.folder().to_str().unwrap(),
+        "--wait",
+    ]);
+    assert_eq!(
+        std::fs::read(arrived).unwrap(),
+        std::fs::read(path).unwrap()
+    );
+    from.until(&["file", "list"], |file| {
+        file["id"] == id.as_str() && file["state"] == "done"
+    });
+}
+
+#[test]
+fn a_call_plays_and_records_both_ways_and_ends_in_time() {
+    let (alice, bob) = (Person::new("Alice"), Person::new("Bob"));
+    befriend(&alice, &bob, ("Alice", "Bob"));
+    for person in [&alice, &bob] {
+        write_tone(&person.folder().join("tone.wav"), 3);
+    }
+    let mut answer = bob.program();
+    answer.current_dir(bob.folder()).args([
+        "answer",
+        "--wait",
+        "--play",
+        "tone.wav",
+        "--record",
+        "heard.wav",
+    ]);
+    let mut answer = Running::start(answer);
+    let mut call = alice.program();
+    call.current_dir(alice.folder());
+    call.args([
+        "call",
+        "bob",
+        "--play",
+        "tone.wav",
+        "--record",
+        "heard.wav",
+        "--for",
+        "1500ms",
+    ]);
+    let began = Instant::now();
+    let called = Ran::of(&call.output().unwrap());
+    assert_eq!(called.code, 0, "{called:?}");
+    assert!(called.out.contains("talked 0:0"), "{called:?}");
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(answer.child.wait().unwrap().success());
+    for person in [&alice, &bob] {
+        let heard = std::fs::metadata(person.folder().join("heard.wav"))
+            .unwrap()
+            .len();
+        assert!(heard > 32_000, "{heard} bytes are less than half a second");
+    }
+    let calls = alice.json(&["calls"]);
+    assert_eq!((calls.len(), &calls[0]["state"]), (1, &"ended".into()));
+
+    // Nobody answers, Ctrl-C gives up.
+    let mut call = alice.program();
+    call.args(["call", "bob"]);
+    let mut call = Running::start(call);
+    assert!(call.line().starts_with("Bob: "));
+    bob.until(&["calls"], |call| call["state"] == "ringing");
+    let (status, rest) = call.interrupt();
+    assert_eq!(status.code(), Some(6), "{rest}");
+    bob.until(&["calls"], |call| call["state"] == "ended");
+    bob.fails(&["hangup"], 3);
+}
+
+#[test]
+fn a_killed_node_loses_nothing() {
+    let (mut alice, mut bob) = (Person::new("Alice"), Person::new("Bob"));
+    befriend(&alice, &bob, ("Alice", "Bob"));
+    bob.kill();
+    let path = alice.write("later.bin", 300_001);
+    for n in 0..5 {
+        alice.ok(&["chat", "send", "bob", &format!("message {n}")]);
+    }
+    let id = alice.ok(&["file", "send", "bob", path.to_str().unwrap()]);
+    alice.kill();
+    alice.start(&[]);
+    bob.start(&[]);
+    bob.until(&["chat", "log", "alice"], |message| {
+        message["text"] == "message 4"
+    });
+    let texts: Vec<Value> = bob
+        .json(&["chat", "log", "alice"])
+        .into_iter()
+        .map(|m| m["text"].clone())
+        .collect();
+    let wanted: Vec<Value> = (0..5).map(|n| format!("message {n}").into()).collect();
+    assert_eq!(texts, wanted);
+    bob.until(&["file", "list"], |file| file["id"] == id.as_str());
+    let arrived = bob.ok(&["file", "accept", &id, "--wait"]);
+    assert_eq!(
+        std::fs::read(arrived).unwrap(),
+        std::fs::read(path).unwrap()
+    );
+}
+
+#[test]
+fn the_sound_test_sends_back_words_files_and_sound() {
+    let alice = Person::new("Alice");
+    let echo = &alice.json(&["echo"])[0];
+    assert_eq!(
+        (&echo["name"], &echo["echo"]),
+        (&"Echo / Sound Test".into(), &true.into())
+    );
+    alice.until_online("Echo / Sound Test");
+    alice.ok(&["chat", "send", "echo", "Is anybody there?"]);
+    let back = alice.until(&["chat", "log", "echo"], |message| {
+        message["outgoing"] == false
+    });
+    assert_eq!(back["text"], "Is anybody there?");
+
+    let path = alice.write("picture.bin", 200_003);
+    alice.ok(&["file", "send", "echo", path.to_str().unwrap()]);
+    let offer = alice.until(&["file", "list"], |file| file["outgoing"] == false);
+    let arrived = alice.ok(&["file", "accept", offer["id"].as_str().unwrap(), "--wait"]);
+    assert_eq!(
+        std::fs::read(arrived).unwrap(),
+        std::fs::read(path).unwrap()
+    );
+
+    write_tone(&alice.folder().join("tone.wav"), 2);
+    let mut call = alice.program();
+    call.current_dir(alice.folder());
+    call.args([
+        "call", "echo", "--play", "tone.wav", "--record", "back.wav", "--for", "2s",
+    ]);
+    let called = Ran::of(&call.output().unwrap());
+    assert_eq!(called.code, 0, "{called:?}");
+    let recorded = std::fs::read(alice.folder().join("back.wav")).unwrap();
+    let loudest = recorded[44..]
+        .chunks_exact(2)
+        .map(|s| i16::from_le_bytes([s[0], s[1]]).unsigned_abs())
+        .max();
+    assert!(loudest > Some(2000), "only {loudest:?} of 8000 came back");
+}
+
+#[test]
+fn a_command_starts_a_node_in_the_background_and_stop_ends_it() {
+    let carol = Person::nobody();
+    let created = carol.run(&["account", "create", "Carol"]);
+    assert_eq!(created.code, 0, "{created:?}");
+    assert_eq!(
+        created.err.matches("runs in the background").count(),
+        1,
+        "{created:?}"
+    );
+    let mode = std::fs::metadata(carol.profile())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let listed = carol.run(&["contact", "list"]);
+    assert!(
+        listed.out.is_empty() && listed.err.contains("no contacts yet"),
+        "{listed:?}"
+    );
+    assert!(carol.json(&["contact", "list"]).is_empty());
+    carol.ok(&["stop"]);
+    assert!(!carol.profile().join("control.sock").exists());
+    let again = carol.run(&["stop"]);
+    assert!(
+        again.code == 0 && again.err.contains("does not run"),
+        "{again:?}"
+    );
+    assert_eq!(carol.json(&["account", "show"])[0]["name"], "Carol");
+}
+
+#[test]
+fn a_backup_brings_the_account_to_another_profile() {
+    let (dora, other) = (Person::nobody(), Person::nobody());
+    let id = dora.json(&["account", "create", "Dora"])[0]["id"].clone();
+    let (file, words) = (
+        dora.folder().join("dora.backup"),
+        dora.folder().join("words"),
+    );
+    let (file, words_path) = (file.to_str().unwrap(), words.to_str().unwrap());
+    std::fs::write(&words, "correct horse battery\n").unwrap();
+    dora.ok(&["account", "backup", file, "--passphrase-file", words_path]);
+    dora.fails(
+        &["account", "backup", file, "--passphrase-file", words_path],
+        5,
+    );
+    dora.ok(&["stop"]);
+
+    let restore = |passphrase: &str| {
+        let mut restore = program(other.folder());
+        restore
+            .env("STARLING_PASSPHRASE", passphrase)
+            .args(["--json", "account", "restore", file]);
+        Ran::of(&restore.output().unwrap())
+    };
+    let wrong = restore("wrong horse battery");
+    assert_eq!(wrong.code, 7, "{wrong:?}");
+    let right = restore("correct horse battery");
+    assert_eq!(right.code, 0, "{right:?}");
+    let account: Value = serde_json::from_str(right.out.trim()).unwrap();
+    assert_eq!(account["id"], id);
+}
+
+#[test]
+fn a_network_is_made_and_joined_by_file_and_by_link() {
+    let (server, alice, bob) = (Person::nobody(), Person::new("Alice"), Person::new("Bob"));
+    let file = server.folder().join("ours.network");
+    let made = &server.json(&[
+        "network",
+        "init",
+        "--name",
+        "Ours",
+        "--file",
+        file.to_str().unwrap(),
+    ])[0];
+    assert_eq!(
+        (&made["network"]["name"], &made["network"]["owner"]),
+        (&"Ours".into(), &true.into())
+    );
+    server.fails(&["network", "init"], 5);
+    alice.ok(&["network", "join", file.to_str().unwrap()]);
+    bob.ok(&["network", "join", made["link"].as_str().unwrap()]);
+    for person in [&alice, &bob] {
+        person.until_registered();
+        let network = &person.json(&["network", "show"])[0];
+        assert_eq!(network["id"], made["network"]["id"]);
+    }
+    befriend(&alice, &bob, ("Alice", "Bob"));
+    bob.ok(&["chat", "send", "Alice", "through a server"]);
+    alice.until(&["chat", "log", "Bob"], |message| {
+        message["text"] == "through a server"
+    });
+}
