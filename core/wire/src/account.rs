@@ -59,6 +59,15 @@ pub struct Entry {
     pub signature: ([u8; 32], [u8; 32]),
 }
 
+/// The end of a chain: what a record says about it without showing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainHead {
+    /// Number of entries.
+    pub length: u32,
+    /// Hash of the last one, or the account id for none.
+    pub hash: [u8; 32],
+}
+
 /// An account as it travels: not verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
@@ -111,6 +120,12 @@ impl Inception {
     pub fn id(&self) -> AccountId {
         AccountId(blake3::derive_key(ID_CONTEXT, &frame::encode_body(self)))
     }
+
+    /// The signing key, if both keys are points of the curve.
+    pub fn signing_key(&self) -> Result<VerifyingKey, AccountError> {
+        VerifyingKey::from_bytes(&self.recovery_key).map_err(|_| AccountError::Key)?;
+        VerifyingKey::from_bytes(&self.signing_key).map_err(|_| AccountError::Key)
+    }
 }
 
 impl Chain {
@@ -161,6 +176,17 @@ impl Chain {
         self.inception.id()
     }
 
+    /// Its end.
+    pub fn head(&self) -> ChainHead {
+        ChainHead {
+            length: u32::try_from(self.entries.len()).unwrap_or(u32::MAX),
+            hash: self
+                .entries
+                .last()
+                .map_or_else(|| self.inception.id().0, entry_hash),
+        }
+    }
+
     /// Checks every entry (`ACCOUNT-01` to `ACCOUNT-04`).
     pub fn verify(&self) -> Result<VerifiedAccount, AccountError> {
         // ACCOUNT-01: bounds before work.
@@ -168,9 +194,7 @@ impl Chain {
             return Err(AccountError::TooLarge);
         }
         let id = self.inception.id();
-        let signing_key =
-            VerifyingKey::from_bytes(&self.inception.signing_key).map_err(|_| AccountError::Key)?;
-        VerifyingKey::from_bytes(&self.inception.recovery_key).map_err(|_| AccountError::Key)?;
+        let signing_key = self.inception.signing_key()?;
         let mut devices = BTreeMap::new();
         let mut previous = id.0;
         for (index, entry) in self.entries.iter().enumerate() {
@@ -225,7 +249,14 @@ impl VerifiedAccount {
     }
 }
 
-/// Signs with an account's or device's key, in the shape the frames carry.
+/// Checks a signature of a device or an endpoint, whose id is its key.
+pub fn signed_by(key: &[u8; 32], message: &[u8], signature: ([u8; 32], [u8; 32])) -> bool {
+    VerifyingKey::from_bytes(key)
+        .and_then(|key| key.verify_strict(message, &join(signature)))
+        .is_ok()
+}
+
+/// Signs with an account's, a device's or an endpoint's key, in the shape the frames carry.
 pub fn sign(key: &SigningKey, message: &[u8]) -> ([u8; 32], [u8; 32]) {
     split(key.sign(message))
 }
@@ -237,7 +268,9 @@ fn apply(devices: &mut BTreeMap<DeviceId, Device>, change: &Change) -> Result<()
             name,
             owner,
         } => {
-            if name.len() > NAME_MAX || devices.len() >= DEVICES_MAX {
+            // A device that is listed already only changes its name.
+            let full = devices.len() >= DEVICES_MAX && !devices.contains_key(device);
+            if name.len() > NAME_MAX || full {
                 return Err(AccountError::TooLarge);
             }
             devices.insert(

@@ -1,15 +1,20 @@
 //! Contact cards: what one contact gives another, end to end encrypted, when a request is made and when it is accepted.
-//! A card names front doors; who holds it may knock there.
+//! A card names front doors; who holds it may knock there. Each door's own key signs that it is this account's, so nobody
+//! can list a door of somebody else.
 
+use std::collections::BTreeSet;
+
+use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 
-use crate::account::{AccountError, Chain, VerifiedAccount, sign};
+use crate::account::{AccountError, Chain, VerifiedAccount, sign, signed_by};
 use crate::frame;
-use crate::ids::{DeviceId, EndpointKey, NetworkId};
+use crate::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use crate::limits::{DEVICES_MAX, NAME_MAX, SUPERNODES_MAX};
 use crate::supernode::SupernodeAddr;
 
 const CONTEXT: &[u8] = b"starling 1 contact card";
+const DOOR_CONTEXT: &[u8] = b"starling 1 front door";
 
 /// One device of a contact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +25,31 @@ pub struct Door {
     pub endpoint: EndpointKey,
     /// Where the front door is reached, the hot home supernode first.
     pub home: Vec<SupernodeAddr>,
+    /// By the front door's key over account and device: its holder agrees.
+    pub proof: ([u8; 32], [u8; 32]),
+}
+
+impl Door {
+    /// A device's front door, `key` being the front door's own.
+    pub fn new(
+        account: AccountId,
+        device: DeviceId,
+        key: &SigningKey,
+        home: Vec<SupernodeAddr>,
+    ) -> Self {
+        Self {
+            device,
+            endpoint: EndpointKey(key.verifying_key().to_bytes()),
+            home,
+            proof: sign(key, &door_bytes(account, device)),
+        }
+    }
+}
+
+fn door_bytes(account: AccountId, device: DeviceId) -> Vec<u8> {
+    let mut bytes = DOOR_CONTEXT.to_vec();
+    bytes.extend_from_slice(&frame::encode_body(&(account, device)));
+    bytes
 }
 
 /// What a contact knows of a contact.
@@ -66,7 +96,13 @@ pub enum CardError {
     /// Beyond a bound.
     #[error("the contact's card is larger than Starling allows")]
     TooLarge,
-    /// A door for a device that the account does not list.
+    /// A supernode where nobody can answer.
+    #[error("the contact's card names a supernode at an address that cannot be one")]
+    Address,
+    /// A front door whose key did not sign for this account.
+    #[error("the contact's card names a front door that does not say it is theirs")]
+    ForeignDoor,
+    /// A door for a device that the account does not list, or two for one.
     #[error("the contact's card names a device that the account does not list")]
     ForeignDevice,
     /// Not signed by its account.
@@ -76,7 +112,7 @@ pub enum CardError {
 
 impl Card {
     /// Signs the card with the account's key.
-    pub fn sign(self, key: &ed25519_dalek::SigningKey) -> SignedCard {
+    pub fn sign(self, key: &SigningKey) -> SignedCard {
         let signature = sign(key, &self.signed_bytes());
         SignedCard {
             card: self,
@@ -92,7 +128,7 @@ impl Card {
 }
 
 impl SignedCard {
-    /// Checks bounds, chain, devices and signature (`CARD-01` to `CARD-03`).
+    /// Checks bounds, chain, devices and signature (`CARD-01` to `CARD-05`).
     pub fn verify(&self) -> Result<VerifiedCard, CardError> {
         let card = &self.card;
         // CARD-01: bounds.
@@ -103,14 +139,26 @@ impl SignedCard {
         if card.name.len() > NAME_MAX || card.doors.len() > DEVICES_MAX || !homes_fit {
             return Err(CardError::TooLarge);
         }
+        // CARD-05: supernodes where somebody can answer.
+        let mut homes = card.doors.iter().flat_map(|door| &door.home);
+        if !homes.all(SupernodeAddr::is_usable) {
+            return Err(CardError::Address);
+        }
         let account = card.chain.verify()?;
-        // CARD-02: doors only for the account's own devices.
-        if !card
-            .doors
-            .iter()
-            .all(|door| account.devices().contains_key(&door.device))
-        {
+        // CARD-02: doors only for the account's own devices, one for each.
+        let mut seen = BTreeSet::new();
+        let own =
+            |door: &Door| account.devices().contains_key(&door.device) && seen.insert(door.device);
+        if !card.doors.iter().all(own) {
             return Err(CardError::ForeignDevice);
+        }
+        // CARD-04: every door says itself that it is this account's.
+        let agrees = |door: &Door| {
+            let message = door_bytes(account.id(), door.device);
+            signed_by(door.endpoint.as_bytes(), &message, door.proof)
+        };
+        if !card.doors.iter().all(agrees) {
+            return Err(CardError::ForeignDoor);
         }
         // CARD-03: the signature.
         if !account.verifies(&card.signed_bytes(), self.signature) {
@@ -143,17 +191,23 @@ impl VerifiedCard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ed25519_dalek::SigningKey;
+
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn home() -> SupernodeAddr {
+        SupernodeAddr {
+            id: EndpointKey([7; 32]),
+            tcp: "192.0.2.1:27474".parse().unwrap(),
+            discovery_port: 0,
+        }
+    }
 
     fn bob() -> (SigningKey, Card) {
-        let key = SigningKey::from_bytes(&[1; 32]);
-        let recovery = SigningKey::from_bytes(&[2; 32]).verifying_key();
-        let chain = Chain::create(&key, &recovery, [0; 16], DeviceId([4; 32]), "desk");
-        let door = Door {
-            device: DeviceId([4; 32]),
-            endpoint: EndpointKey([5; 32]),
-            home: vec![],
-        };
+        let device = DeviceId([4; 32]);
+        let chain = Chain::create(&key(1), &key(2).verifying_key(), [0; 16], device, "desk");
+        let door = Door::new(chain.id(), device, &key(5), vec![home()]);
         let card = Card {
             chain,
             network: None,
@@ -163,7 +217,7 @@ mod tests {
             discovery_key: [0; 32],
             sequence: 1,
         };
-        (key, card)
+        (key(1), card)
     }
 
     #[test]
@@ -174,18 +228,48 @@ mod tests {
     }
 
     #[test]
-    fn card_02_a_door_for_a_foreign_device_is_refused() {
+    fn card_02_a_door_for_a_foreign_device_or_a_second_one_is_refused() {
         let (key, mut card) = bob();
+        card.doors.push(card.doors[0].clone());
+        assert_eq!(
+            card.clone().sign(&key).verify(),
+            Err(CardError::ForeignDevice)
+        );
+        card.doors.pop();
         card.doors[0].device = DeviceId([9; 32]);
         assert_eq!(card.sign(&key).verify(), Err(CardError::ForeignDevice));
     }
 
     #[test]
-    fn card_03_a_changed_front_door_breaks_the_signature() {
+    fn card_03_a_changed_name_breaks_the_signature() {
         let (key, card) = bob();
         let mut signed = card.sign(&key);
         assert!(signed.verify().is_ok());
-        signed.card.doors[0].endpoint = EndpointKey([6; 32]);
+        signed.card.name = "Alice".into();
         assert_eq!(signed.verify(), Err(CardError::Signature));
+    }
+
+    #[test]
+    fn card_04_a_door_of_somebody_else_is_refused() {
+        let (mallory, mut card) = bob();
+        // Alice's door, with the proof that stands in Alice's own card.
+        let alice = Door::new(AccountId([6; 32]), DeviceId([6; 32]), &key(6), vec![home()]);
+        card.doors[0].endpoint = alice.endpoint;
+        assert_eq!(
+            card.clone().sign(&mallory).verify(),
+            Err(CardError::ForeignDoor)
+        );
+        card.doors[0].proof = alice.proof;
+        assert_eq!(card.sign(&mallory).verify(), Err(CardError::ForeignDoor));
+    }
+
+    #[test]
+    fn card_05_a_home_that_is_nowhere_is_refused() {
+        let (key, card) = bob();
+        for tcp in ["0.0.0.0:27474", "[::]:27474", "224.0.0.1:1", "192.0.2.1:0"] {
+            let mut card = card.clone();
+            card.doors[0].home[0].tcp = tcp.parse().unwrap();
+            assert_eq!(card.sign(&key).verify(), Err(CardError::Address), "{tcp}");
+        }
     }
 }

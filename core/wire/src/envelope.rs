@@ -59,8 +59,11 @@ pub struct Opened {
 /// Why an envelope was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// Too long, or too much text.
+    /// Too much text.
     #[error("the message to a new contact is too long; {REQUEST_TEXT_MAX} bytes are allowed")]
+    TextTooLong,
+    /// Too long as a whole.
+    #[error("a sealed request is larger than the {ENVELOPE_MAX} bytes that Starling allows")]
     TooLarge,
     /// Another version, or not sealed for this key.
     #[error("a sealed request could not be opened; it is damaged or for another account")]
@@ -156,9 +159,15 @@ pub fn open(envelope: &[u8], own: AccountId, secret: &[u8; 32]) -> Result<Opened
         own.as_bytes(),
     )
     .map_err(|_| EnvelopeError::Unreadable)?;
-    let inside: Inside = frame::decode_body(&plain, ENVELOPE_MAX)?;
+    read_inside(&plain, own)
+}
+
+/// What was sealed, checked: the card is the sender's and the sender wrote to `own`. Outside of [`open`] only for fuzzing,
+/// since no mutated envelope gets past its tag.
+pub(crate) fn read_inside(plain: &[u8], own: AccountId) -> Result<Opened, EnvelopeError> {
+    let inside: Inside = frame::decode_body(plain, ENVELOPE_MAX)?;
     check_text(&inside.letter)?;
-    // ENVELOPE-04: the card is the sender's and the sender wrote to us.
+    // ENVELOPE-04.
     let sender = inside.card.verify()?;
     if !sender.account().verifies(
         &signed_bytes(&own, &inside.letter, inside.sent_at),
@@ -175,7 +184,9 @@ pub fn open(envelope: &[u8], own: AccountId, secret: &[u8; 32]) -> Result<Opened
 
 fn check_text(letter: &Letter) -> Result<(), EnvelopeError> {
     match letter {
-        Letter::Request { text } if text.len() > REQUEST_TEXT_MAX => Err(EnvelopeError::TooLarge),
+        Letter::Request { text } if text.len() > REQUEST_TEXT_MAX => {
+            Err(EnvelopeError::TextTooLong)
+        }
         _ => Ok(()),
     }
 }
@@ -189,51 +200,93 @@ fn signed_bytes(recipient: &AccountId, letter: &Letter, sent_at: u64) -> Vec<u8>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::Chain;
-    use crate::card::Card;
-    use crate::ids::DeviceId;
+    use crate::account::{Chain, Change};
+    use crate::card::{Card, Door};
+    use crate::ids::{DeviceId, EndpointKey, NetworkId};
+    use crate::limits::{CHAIN_ENTRIES_MAX, DEVICES_MAX, NAME_MAX, SUPERNODES_MAX};
+    use crate::supernode::SupernodeAddr;
     use ed25519_dalek::SigningKey;
 
     const ALICE: AccountId = AccountId([7; 32]);
     const SECRET: [u8; 32] = [8; 32];
 
-    fn bob_writes(text: &str) -> Result<Vec<u8>, EnvelopeError> {
-        let key = SigningKey::from_bytes(&[1; 32]);
-        let recovery = SigningKey::from_bytes(&[2; 32]).verifying_key();
-        let chain = Chain::create(&key, &recovery, [0; 16], DeviceId([4; 32]), "desk");
-        let card = Card {
-            chain,
+    fn key(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn bob() -> Card {
+        let device = DeviceId([4; 32]);
+        Card {
+            chain: Chain::create(&key(1), &key(2).verifying_key(), [0; 16], device, "desk"),
             network: None,
             name: "Bob".into(),
             doors: vec![],
             request_key: [0; 32],
             discovery_key: [0; 32],
             sequence: 1,
-        };
+        }
+    }
+
+    fn write(card: Card, text: &str) -> Result<Vec<u8>, EnvelopeError> {
+        let key = key(1);
         let sender = Sender {
             key: &key,
             card: card.sign(&key),
         };
-        seal(
-            sender,
-            ALICE,
-            &request_key(&SECRET),
-            Letter::Request { text: text.into() },
-            5,
-            [9; 32],
-        )
+        let letter = Letter::Request { text: text.into() };
+        let now = u64::MAX;
+        seal(sender, ALICE, &request_key(&SECRET), letter, now, [9; 32])
+    }
+
+    fn bob_writes(text: &str) -> Result<Vec<u8>, EnvelopeError> {
+        write(bob(), text)
     }
 
     #[test]
     fn envelope_01_the_text_is_bounded() {
         assert_eq!(
             bob_writes(&"x".repeat(REQUEST_TEXT_MAX + 1)),
-            Err(EnvelopeError::TooLarge)
+            Err(EnvelopeError::TextTooLong)
         );
         assert_eq!(
             open(&vec![1; ENVELOPE_MAX + 1], ALICE, &SECRET),
             Err(EnvelopeError::TooLarge)
         );
+    }
+
+    /// 16 devices with three homes each, 64 changes, every name as long as allowed.
+    #[test]
+    fn envelope_01_the_largest_card_fits_with_the_longest_text() {
+        let mut card = bob();
+        let name = "n".repeat(NAME_MAX);
+        card.name.clone_from(&name);
+        card.network = Some(NetworkId([1; 32]));
+        card.sequence = u64::MAX;
+        let add = |number: u8| Change::AddDevice {
+            device: DeviceId([100 + number; 32]),
+            name: name.clone(),
+            owner: true,
+        };
+        for number in 1..DEVICES_MAX as u8 {
+            card.chain.append(&key(1), add(number));
+        }
+        while card.chain.entries.len() < CHAIN_ENTRIES_MAX {
+            // The same device again, under a new name.
+            card.chain.append(&key(1), add(1));
+        }
+        let home = SupernodeAddr {
+            id: EndpointKey([5; 32]),
+            tcp: "[2001:db8::1]:65535".parse().unwrap(),
+            discovery_port: u16::MAX,
+        };
+        let account = card.chain.id();
+        let devices = card.chain.verify().unwrap().devices().clone();
+        assert_eq!(devices.len(), DEVICES_MAX);
+        let door = |device| Door::new(account, device, &key(6), vec![home.clone(); SUPERNODES_MAX]);
+        card.doors = devices.into_keys().map(door).collect();
+        let envelope = write(card, &"x".repeat(REQUEST_TEXT_MAX)).unwrap();
+        assert!(open(&envelope, ALICE, &SECRET).is_ok());
+        assert!(envelope.len() <= ENVELOPE_MAX, "{}", envelope.len());
     }
 
     #[test]

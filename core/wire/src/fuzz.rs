@@ -1,20 +1,29 @@
 //! Fuzz bodies: one plain function per parser of outside bytes. They must return for every input; `tests/it/fuzz.rs` runs
 //! them over mutated valid inputs, and `cargo fuzz` can call them as they are.
 
+use crate::card::SignedCard;
 use crate::chat::{CHAT_FRAME_MAX, ChatFrame};
 use crate::envelope;
 use crate::frame;
-use crate::ids::AccountId;
+use crate::ids::{AccountId, EndpointKey};
 use crate::link::Link;
 use crate::network::Network;
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
 use crate::record::SignedRecord;
+use crate::registration::Place;
 use crate::supernode::{Answer, Notice, REQUEST_MAX, Request};
 
 /// Requests, answers and notices of a supernode.
 pub fn supernode(data: &[u8]) {
     if let Ok(request) = frame::decode_body::<Request>(data, REQUEST_MAX) {
         let _ = request.check();
+        if let Request::Register(registration) = request {
+            let place = Place {
+                door: EndpointKey([7; 32]),
+                supernode: EndpointKey([8; 32]),
+            };
+            let _ = registration.verify(place, 1_800_000_000);
+        }
     }
     let _ = frame::decode_body::<Answer>(data, REQUEST_MAX);
     let _ = frame::decode_body::<Notice>(data, REQUEST_MAX);
@@ -23,7 +32,7 @@ pub fn supernode(data: &[u8]) {
 /// A record, through all of its checks.
 pub fn record(data: &[u8]) {
     if let Ok(record) = frame::decode_body::<SignedRecord>(data, crate::limits::RECORD_MAX) {
-        let _ = record.verify(record.record.chain.id(), 1_800_000_000);
+        let _ = record.verify(record.account(), 1_800_000_000);
     }
 }
 
@@ -43,13 +52,22 @@ pub fn chat(data: &[u8]) {
     }
 }
 
-/// Sealed envelopes.
+/// Sealed envelopes, and what is inside one: no mutated envelope gets past its tag.
 pub fn envelope(data: &[u8]) {
     let _ = envelope::open(data, AccountId([7; 32]), &[8; 32]);
+    let _ = envelope::read_inside(data, AccountId([7; 32]));
+}
+
+/// Contact cards, through all of their checks.
+pub fn card(data: &[u8]) {
+    if let Ok(card) = frame::decode_body::<SignedCard>(data, crate::limits::ENVELOPE_MAX) {
+        let _ = card.verify();
+    }
 }
 
 /// Links and network files.
 pub fn text(data: &[u8]) {
+    let _ = Link::read_body(data);
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = text.parse::<Link>();
         let _ = Network::from_file(text);

@@ -19,6 +19,7 @@ pub mod link;
 pub mod network;
 pub mod peer;
 pub mod record;
+pub mod registration;
 pub mod supernode;
 
 #[doc(hidden)]

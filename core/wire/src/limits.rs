@@ -2,10 +2,11 @@
 
 /// One frame on any stream, its four length bytes not counted. Protocols may ask for less.
 pub const FRAME_MAX: usize = 64 * 1024;
-/// A record of the global index (BEP 44 allows 1,000; we keep one UDP packet).
+/// A record of the global index (BEP 44 allows 1,000; we keep one UDP packet). The largest today has 385.
 pub const RECORD_MAX: usize = 600;
-/// A sealed envelope that waits at a home supernode.
-pub const ENVELOPE_MAX: usize = 8 * 1024;
+/// A sealed envelope that waits at a home supernode. The largest card (16 devices, 64 changes, every name as long as
+/// allowed) with the longest text fits.
+pub const ENVELOPE_MAX: usize = 24 * 1024;
 /// Entries of an account's chain.
 pub const CHAIN_ENTRIES_MAX: usize = 64;
 /// Devices of one account.
@@ -32,11 +33,23 @@ pub const NETWORK_FILE_MAX: usize = 64 * 1024;
 pub const MEDIA_OFFERS_MAX: usize = 8;
 /// The payload of one media packet.
 pub const MEDIA_PAYLOAD_MAX: usize = 1_000;
-/// Ids one device may watch at one supernode.
-pub const WATCH_MAX: usize = 2_000;
+/// Unanswered contact requests kept; a flood of strangers cannot fill the disk.
+pub const REQUESTS_MAX: usize = 100;
+/// Ids one device may watch at one supernode: list and answer fit a frame.
+pub const WATCH_MAX: usize = 1_900;
+/// Watch lists a supernode keeps.
+pub const WATCHERS_MAX: usize = 20_000;
+/// Ids in all watch lists of a supernode together. A list of [`WATCH_SHORT`] is taken beyond it.
+pub const WATCHED_MAX: usize = 200_000;
+/// A watch list that is short enough to be taken as long as there is room for another list.
+pub const WATCH_SHORT: usize = 20;
+/// Accounts a supernode keeps records for.
+pub const ACCOUNTS_MAX: usize = 20_000;
 /// Envelopes a supernode keeps for one account.
 pub const DEPOSITS_PER_ACCOUNT_MAX: usize = 100;
-/// Seconds a supernode keeps an envelope: 30 days.
+/// Bytes of all those envelopes together.
+pub const DEPOSIT_BYTES_PER_ACCOUNT_MAX: usize = 800 * 1024;
+/// Seconds a supernode keeps an envelope, and an account whose record has expired while envelopes wait: 30 days.
 pub const DEPOSIT_TTL_S: u64 = 30 * 24 * 3600;
 /// Seconds a record stays valid after it was signed: 7 days.
 pub const RECORD_TTL_S: u64 = 7 * 24 * 3600;

@@ -1,4 +1,4 @@
-//! `starling:` links. All a newcomer needs: account, network, up to three supernode addresses, in 100 to 250 characters
+//! `starling:` links. All a newcomer needs: account, network, up to three supernode addresses, in 91 to 389 characters
 //! that also fit a QR code's alphanumeric mode (upper case is accepted).
 //!
 //! Form: `starling:` + base32 (RFC 4648, lower case, no padding) of version byte, postcard body, and the first four bytes
@@ -54,7 +54,7 @@ pub enum LinkError {
     /// From a newer Starling.
     #[error("this link was made by a newer version of Starling; update to open it")]
     Version,
-    /// Names no supernode.
+    /// Names no supernode, or one where nobody can answer.
     #[error("this link names no supernode to ask, so nobody can be reached by it")]
     NoSupernode,
 }
@@ -106,12 +106,20 @@ impl FromStr for Link {
         let (&VERSION, content) = content.split_first().ok_or(LinkError::Damaged)? else {
             return Err(LinkError::Damaged);
         };
+        Self::read_body(content)
+    }
+}
+
+impl Link {
+    /// What stands between version and check bytes. Outside of parsing only for fuzzing, since no mutated link gets past
+    /// its check bytes.
+    pub(crate) fn read_body(content: &[u8]) -> Result<Self, LinkError> {
         let link: Self = frame::decode_body(content, LINK_MAX).map_err(|_| LinkError::Damaged)?;
-        // LINK-04: one to three supernodes.
+        // LINK-04: one to three supernodes, each where somebody can answer.
         if link.supernodes.len() > SUPERNODES_MAX {
             return Err(LinkError::Damaged);
         }
-        if link.supernodes.is_empty() {
+        if link.supernodes.is_empty() || !link.supernodes.iter().all(SupernodeAddr::is_usable) {
             return Err(LinkError::NoSupernode);
         }
         Ok(link)
@@ -188,5 +196,11 @@ mod tests {
             Err(LinkError::NoSupernode)
         );
         assert!(link(4).to_string().parse::<Link>().is_err());
+        let mut nowhere = link(1);
+        nowhere.supernodes[0].tcp = "0.0.0.0:27474".parse().unwrap();
+        assert_eq!(
+            nowhere.to_string().parse::<Link>(),
+            Err(LinkError::NoSupernode)
+        );
     }
 }

@@ -7,7 +7,7 @@ use ed25519_dalek::{Signature, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::frame;
-use crate::ids::{EndpointKey, NetworkId};
+use crate::ids::NetworkId;
 use crate::limits::{NAME_MAX, NETWORK_FILE_MAX};
 use crate::supernode::SupernodeAddr;
 
@@ -110,12 +110,18 @@ impl Network {
         let id: NetworkId = file.id.parse().map_err(malformed)?;
         let mut supernodes = Vec::new();
         for entry in &file.supernode {
-            let id: EndpointKey = entry.id.parse().map_err(malformed)?;
-            supernodes.push(SupernodeAddr {
-                id,
+            let supernode = SupernodeAddr {
+                id: entry.id.parse().map_err(malformed)?,
                 tcp: entry.tcp,
                 discovery_port: entry.discovery_port,
-            });
+            };
+            if !supernode.is_usable() {
+                return Err(NetworkError::Malformed(format!(
+                    "nobody can answer at {}",
+                    supernode.tcp
+                )));
+            }
+            supernodes.push(supernode);
         }
         let network = Self {
             id,
@@ -148,6 +154,7 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::EndpointKey;
     use proptest::prelude::*;
 
     fn family() -> (SigningKey, Network) {
@@ -184,6 +191,16 @@ mod tests {
             Network::from_file(&text.replace("format = 1", "format = 2")),
             Err(NetworkError::Format)
         );
+    }
+
+    #[test]
+    fn network_01_a_supernode_nowhere_is_refused() {
+        let (owner, mut network) = family();
+        network.supernodes[0].tcp = "0.0.0.0:27474".parse().unwrap();
+        assert!(matches!(
+            Network::from_file(&network.to_file(&owner)),
+            Err(NetworkError::Malformed(_))
+        ));
     }
 
     #[test]

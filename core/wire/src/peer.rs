@@ -23,9 +23,10 @@ pub struct InnerAddr {
 }
 
 impl InnerAddr {
-    /// `PEER-01`: as many addresses as a machine can have, and no more.
-    pub const fn fits(&self) -> bool {
+    /// `PEER-01`: as many addresses as a machine can have and no more, and a supernode where there can be one.
+    pub fn fits(&self) -> bool {
         self.direct.len() <= ADDRESSES_MAX
+            && self.home.as_ref().is_none_or(SupernodeAddr::is_usable)
     }
 }
 
@@ -76,6 +77,11 @@ mod tests {
                 <= LINK_FRAME_MAX
         );
         inner.direct.push(address);
+        assert!(!inner.fits());
+        inner.direct.clear();
+        if let Some(home) = &mut inner.home {
+            home.tcp.set_ip("0.0.0.0".parse().unwrap());
+        }
         assert!(!inner.fits());
     }
 }

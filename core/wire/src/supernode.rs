@@ -3,13 +3,14 @@
 //! A client opens one bidirectional stream per request; the answer comes back on it. A supernode that has something to
 //! say opens a connection to the client's front door and sends [`Notice`] frames on a stream of its own.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, EndpointKey, EnvelopeId};
-use crate::limits::{ENVELOPE_MAX, RECORD_MAX, WATCH_MAX};
+use crate::limits::{DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, RECORD_MAX, WATCH_MAX};
 use crate::record::SignedRecord;
+use crate::registration::Registration;
 
 /// Where a supernode answers. Always an IP literal: no name is ever looked up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,9 +33,26 @@ impl SupernodeAddr {
     pub fn is_private(&self) -> bool {
         is_private(self.tcp.ip())
     }
+
+    /// Whether it may be reachable from everywhere.
+    pub fn is_public(&self) -> bool {
+        is_public(self.tcp.ip())
+    }
+
+    /// Whether a supernode can be there at all: one machine, and a port. (`0.0.0.0` is this machine on Linux.)
+    pub const fn is_usable(&self) -> bool {
+        let one = match self.tcp.ip() {
+            IpAddr::V4(v4) => is_one_machine(v4),
+            IpAddr::V6(v6) => match embedded(v6) {
+                Some(v4) => is_one_machine(v4),
+                None => !v6.is_unspecified() && !v6.is_multicast(),
+            },
+        };
+        one && self.tcp.port() != 0
+    }
 }
 
-/// Loopback, link-local, RFC 1918 and RFC 4193 addresses.
+/// This machine or this network: loopback, link-local, RFC 1918 and RFC 4193 addresses.
 pub fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
@@ -45,14 +63,45 @@ pub fn is_private(ip: IpAddr) -> bool {
     }
 }
 
+/// Not only others' private ranges are not public: neither are shared space (RFC 6598), `0.0.0.0/8`, what is no single
+/// machine, and the IPv6 forms of all of these (mapped, compatible, NAT64, 6to4).
+pub fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let shared = a == 100 && b & 0xc0 == 64;
+            is_one_machine(v4) && a != 0 && a < 240 && !shared && !is_private(ip)
+        }
+        IpAddr::V6(v6) => match embedded(v6) {
+            Some(v4) => is_public(IpAddr::V4(v4)),
+            // 2000::/3 is all that is given out; NAT64's own range is within `embedded`.
+            None => v6.segments()[0] & 0xe000 == 0x2000,
+        },
+    }
+}
+
+const fn is_one_machine(ip: Ipv4Addr) -> bool {
+    !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast()
+}
+
+/// The IPv4 address that an IPv6 one stands for: mapped, compatible (RFC 4291), NAT64 (RFC 6052), 6to4 (RFC 3056).
+const fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let s = ip.segments();
+    let (high, low) = match s {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => (high, low),
+        // `::1` is loopback, not 0.0.0.1.
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 || low > 1 => (high, low),
+        [0x2002, high, low, ..] => (high, low),
+        _ => return None,
+    };
+    Some(Ipv4Addr::from_bits(((high as u32) << 16) | low as u32))
+}
+
 /// A request to a supernode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// "This front door belongs to this account; keep its record and its envelopes." The asker's endpoint is the front door.
-    Register {
-        /// The account's public record.
-        record: SignedRecord,
-    },
+    /// "This front door is mine; keep my account's record and envelopes." The asker's endpoint is the front door.
+    Register(Box<Registration>),
     /// "Which record do you hold for this account?" (the only request of `starling/1/index`)
     Lookup {
         /// Whose.
@@ -99,9 +148,12 @@ pub enum Answer {
 /// Why a supernode refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
-    /// The record's signature, sequence or age is wrong.
-    #[error("the supernode says the account's record is not valid")]
+    /// The record's or registration's signature or age is wrong.
+    #[error("the supernode says the account's record is not valid; perhaps a clock is wrong")]
     InvalidRecord,
+    /// A newer record is known.
+    #[error("the supernode knows a newer record of this account")]
+    Older,
     /// Register first.
     #[error("the supernode does not know this device; it has to register first")]
     NotRegistered,
@@ -109,7 +161,7 @@ pub enum Refusal {
     #[error("the supernode serves no such account")]
     UnknownAccount,
     /// A bound was reached.
-    #[error("the supernode keeps no more for this account; try again later")]
+    #[error("the supernode is full, or keeps no more for this account; try again later")]
     Full,
     /// Too large or malformed.
     #[error("the supernode could not read the request")]
@@ -127,8 +179,10 @@ pub enum Notice {
     Leaving,
 }
 
-/// Bound on one request or answer.
-pub const REQUEST_MAX: usize = 32 * WATCH_MAX + 1024;
+/// Bound on one request or answer: the longest is the answer to the longest watch list.
+pub const REQUEST_MAX: usize = 33 * WATCH_MAX + 1024;
+/// Bound on one notice.
+pub const NOTICE_MAX: usize = 256;
 
 impl Request {
     /// Bounds that postcard does not know (`SUPER-01`).
@@ -138,8 +192,11 @@ impl Request {
                 Err(Refusal::Malformed)
             }
             Self::Watch { doors, .. } if doors.len() > WATCH_MAX => Err(Refusal::Malformed),
-            Self::Register { record } if record.encoded_len() > RECORD_MAX => {
+            Self::Register(registration) if registration.record.encoded_len() > RECORD_MAX => {
                 Err(Refusal::InvalidRecord)
+            }
+            Self::Collected { ids } if ids.len() > DEPOSITS_PER_ACCOUNT_MAX => {
+                Err(Refusal::Malformed)
             }
             _ => Ok(()),
         }
@@ -157,10 +214,20 @@ pub fn envelope_id(envelope: &[u8]) -> EnvelopeId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::encode_body;
+    use crate::limits::FRAME_MAX;
+
+    fn at(tcp: &str) -> SupernodeAddr {
+        SupernodeAddr {
+            id: EndpointKey([1; 32]),
+            tcp: tcp.parse().unwrap(),
+            discovery_port: 0,
+        }
+    }
 
     #[test]
-    fn private_ranges_are_recognised_also_when_mapped() {
-        for ip in [
+    fn super_05_what_is_not_public_is_recognised_in_every_dress() {
+        let private = [
             "127.0.0.1",
             "10.1.2.3",
             "192.168.0.9",
@@ -168,12 +235,60 @@ mod tests {
             "169.254.3.4",
             "::1",
             "fd00::1",
+            "fe80::1",
             "::ffff:10.0.0.1",
-        ] {
+        ];
+        for ip in private {
             assert!(is_private(ip.parse().unwrap()), "{ip}");
+            assert!(!is_public(ip.parse().unwrap()), "{ip}");
         }
-        for ip in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:9.9.9.9"] {
+        for ip in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "100.64.0.1",
+            "100.127.255.255",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::ffff:0.0.0.0",
+            "::127.0.0.1",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a00:1",
+            "64:ff9b:1::1",
+            "2002:a00:1::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in [
+            "8.8.8.8",
+            "172.32.0.1",
+            "100.128.0.1",
+            "2001:db8::1",
+            "::ffff:9.9.9.9",
+            "64:ff9b::808:808",
+        ] {
             assert!(!is_private(ip.parse().unwrap()), "{ip}");
+            assert!(is_public(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
+    fn super_05_a_supernode_is_one_machine_with_a_port() {
+        for tcp in [
+            "0.0.0.0:27474",
+            "[::]:27474",
+            "[::ffff:0.0.0.0]:27474",
+            "255.255.255.255:1",
+            "[ff02::1]:1",
+            "192.0.2.1:0",
+        ] {
+            assert!(!at(tcp).is_usable(), "{tcp}");
+        }
+        for tcp in ["127.0.0.1:1", "[::1]:1", "10.0.0.1:27474"] {
+            assert!(at(tcp).is_usable(), "{tcp}");
         }
     }
 
@@ -184,15 +299,22 @@ mod tests {
             envelope: vec![0; ENVELOPE_MAX + 1],
         };
         assert_eq!(big.check(), Err(Refusal::Malformed));
-        let at = SupernodeAddr {
-            id: EndpointKey([1; 32]),
-            tcp: "127.0.0.1:1".parse().unwrap(),
-            discovery_port: 0,
+        let many = |count| Request::Watch {
+            doors: vec![EndpointKey([0; 32]); count],
+            reply_to: at("[2001:db8::1]:65535"),
         };
-        let many = Request::Watch {
-            doors: vec![EndpointKey([0; 32]); WATCH_MAX + 1],
-            reply_to: at,
+        assert_eq!(many(WATCH_MAX + 1).check(), Err(Refusal::Malformed));
+        let all = Request::Collected {
+            ids: vec![EnvelopeId([0; 16]); DEPOSITS_PER_ACCOUNT_MAX + 1],
         };
-        assert_eq!(many.check(), Err(Refusal::Malformed));
+        assert_eq!(all.check(), Err(Refusal::Malformed));
+        // What is allowed fits its frame, and so does the answer to it.
+        assert_eq!(many(WATCH_MAX).check(), Ok(()));
+        assert!(encode_body(&many(WATCH_MAX)).len() <= REQUEST_MAX);
+        let answer = Answer::Presence(vec![(EndpointKey([0; 32]), true); WATCH_MAX]);
+        assert!(encode_body(&answer).len() <= REQUEST_MAX);
+        let envelope = Answer::Envelopes(vec![vec![0; ENVELOPE_MAX]]);
+        assert!(encode_body(&envelope).len() <= REQUEST_MAX);
+        const { assert!(REQUEST_MAX <= FRAME_MAX) };
     }
 }

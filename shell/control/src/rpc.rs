@@ -6,8 +6,12 @@ use serde_json::Value;
 use crate::command::Command;
 use crate::event::Event;
 
-/// The longest line a node or a client reads.
+/// The longest line a node or a client reads or writes.
 pub const LINE_MAX: usize = 1024 * 1024;
+/// Codes that JSON-RPC 2.0 itself gives for requests that did not get as far as a command.
+const PARSE_ERROR: i32 = -32700;
+const INVALID_REQUEST: i32 = -32600;
+const METHOD_NOT_FOUND: i32 = -32601;
 
 /// One request line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +128,14 @@ impl Failure {
         }
     }
 
+    /// The request itself is wrong, in one of the ways that JSON-RPC names.
+    fn unreadable(code: i32, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            ..Self::new(ErrorKind::Usage, message)
+        }
+    }
+
     /// "Which of these?"
     pub fn ambiguous(message: impl Into<String>, candidates: Vec<String>) -> Self {
         let kind = ErrorKind::Ambiguous;
@@ -193,26 +205,49 @@ impl Notification {
     }
 }
 
-/// Reads one request line; on failure, what to answer and the request's id if it could be read.
+/// Reads one request line; on failure, what to answer and the request's id if it could be read (`CONTROL-05`).
 pub fn parse_request(line: &[u8]) -> Result<Request, (Option<u64>, Failure)> {
+    // CONTROL-04: bound.
     if line.len() > LINE_MAX {
-        return Err((
-            None,
-            Failure::new(ErrorKind::Usage, "the request is longer than 1 MiB"),
-        ));
+        let failure = Failure::unreadable(INVALID_REQUEST, "the request is longer than 1 MiB");
+        return Err((None, failure));
     }
-    serde_json::from_slice::<Request>(line).map_err(|error| {
-        let id = serde_json::from_slice::<Value>(line)
-            .ok()
-            .and_then(|value| value.get("id")?.as_u64());
-        (
-            id,
-            Failure::new(
-                ErrorKind::Usage,
-                format!("the request could not be read: {error}"),
-            ),
-        )
+    let value: Value = serde_json::from_slice(line).map_err(|error| {
+        let sentence = format!("the request could not be read: {error}");
+        (None, Failure::unreadable(PARSE_ERROR, sentence))
+    })?;
+    let id = value.get("id").and_then(Value::as_u64);
+    let invalid = |what: &str| {
+        let sentence = format!("the request could not be read: {what}");
+        (id, Failure::unreadable(INVALID_REQUEST, sentence))
+    };
+    if value.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        return Err(invalid("\"jsonrpc\" is not \"2.0\""));
+    }
+    if id.is_none() {
+        return Err(invalid("\"id\" is not a number"));
+    }
+    let Some(method) = value.get("method").and_then(Value::as_str) else {
+        return Err(invalid("\"method\" is not a text"));
+    };
+    if !knows(method) {
+        let sentence = format!("this node knows no method \"{method}\"");
+        return Err((id, Failure::unreadable(METHOD_NOT_FOUND, sentence)));
+    }
+    serde_json::from_value(value).map_err(|error| {
+        let sentence = format!("the request could not be read: {error}");
+        (id, Failure::new(ErrorKind::Usage, sentence))
     })
+}
+
+/// Whether there is a command of this name. Only serde knows the names; so it is asked with parameters that no command
+/// has, and what it then complains about first is the name or the parameters.
+fn knows(method: &str) -> bool {
+    let probe = serde_json::json!({"method": method, "params": 0});
+    match serde_json::from_value::<Command>(probe) {
+        Ok(_) => true,
+        Err(error) => !error.to_string().starts_with("unknown variant"),
+    }
 }
 
 #[cfg(test)]
@@ -236,12 +271,43 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_method_is_answered_under_its_id() {
-        let (id, failure) =
-            parse_request(br#"{"jsonrpc":"2.0","id":9,"method":"make.tea","params":{}}"#)
-                .unwrap_err();
-        assert_eq!(id, Some(9));
-        assert_eq!(failure.data.kind, ErrorKind::Usage);
+    fn control_05_a_request_that_is_none_is_answered_with_json_rpcs_code() {
+        let code = |line: &str| {
+            let (id, failure) = parse_request(line.as_bytes()).unwrap_err();
+            assert_eq!(failure.data.kind, ErrorKind::Usage, "{line}");
+            (id, failure.code)
+        };
+        assert_eq!(code("make tea"), (None, -32700));
+        assert_eq!(code("[]"), (None, -32600));
+        assert_eq!(
+            code(r#"{"id":9,"method":"status","params":{}}"#),
+            (Some(9), -32600)
+        );
+        assert_eq!(
+            code(r#"{"jsonrpc":"1.0","id":9,"method":"status","params":{}}"#),
+            (Some(9), -32600)
+        );
+        assert_eq!(
+            code(r#"{"jsonrpc":"2.0","id":"a","method":"status","params":{}}"#),
+            (None, -32600)
+        );
+        assert_eq!(
+            code(r#"{"jsonrpc":"2.0","id":9,"method":"make.tea","params":{}}"#),
+            (Some(9), -32601)
+        );
+        assert_eq!(
+            code(r#"{"jsonrpc":"2.0","id":9,"method":"chat.send","params":{"who":1}}"#),
+            (Some(9), -32602)
+        );
+        assert!(
+            parse_request(br#"{"jsonrpc":"2.0","id":9,"method":"status","params":{}}"#).is_ok()
+        );
+    }
+
+    #[test]
+    fn control_04_a_line_beyond_the_bound_is_refused() {
+        let line = vec![b' '; LINE_MAX + 1];
+        assert_eq!(parse_request(&line).unwrap_err().1.code, -32600);
     }
 
     #[test]

@@ -140,7 +140,7 @@ pub struct LinkPreview {
     pub network: Option<String>,
     /// Supernode addresses that would be asked.
     pub supernodes: Vec<String>,
-    /// "own", "contact", "requested" or "new".
+    /// "own", "contact", "requested", "blocked" or "new".
     pub relation: String,
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use starling_control::{ErrorKind, Failure, view};
 use starling_store::contacts::{self, Contact, Relation};
 use starling_store::networks::{self, Joined};
+use starling_store::profile;
 use starling_wire::account::Chain;
 use starling_wire::card::SignedCard;
 use starling_wire::frame;
@@ -35,6 +36,7 @@ struct Backup {
     chain: Chain,
     name: String,
     device_name: String,
+    sequence: u64,
     contacts: Vec<SavedContact>,
     network: Option<SavedNetwork>,
 }
@@ -62,6 +64,7 @@ pub async fn write(app: &Arc<App>, file: &str, passphrase: &str) -> Result<(), F
     let session = app.session()?;
     let identity = &session.ctx.identity;
     let rows = app.db.read(contacts::list).await.map_err(store_failure)?;
+    let profile = app.db.read(profile::load).await.map_err(store_failure)?;
     let saved = rows
         .into_iter()
         .filter(|row| row.relation == Relation::Contact && !row.echo);
@@ -78,6 +81,7 @@ pub async fn write(app: &Arc<App>, file: &str, passphrase: &str) -> Result<(), F
         chain: identity.chain.clone(),
         name: identity.name.clone(),
         device_name: identity.device_name.clone(),
+        sequence: profile.map_or(0, |profile| profile.sequence),
         contacts: saved
             .filter_map(|row| {
                 Some(SavedContact {
@@ -174,9 +178,9 @@ pub async fn restore(
         chain: backup.chain,
         name: backup.name,
         device_name: backup.device_name,
+        sequence: backup.sequence,
     };
-    let saved = backup.contacts;
-    let network = backup.network;
+    let (saved, network) = (backup.contacts, backup.network);
     let stored = app.db.write(move |tx| {
         for SavedContact { card, nickname } in saved {
             let Ok(verified) = card.verify() else {

@@ -116,27 +116,27 @@ impl Book {
         }
     }
 
-    /// Whether a key may knock at the front door, and whose it is.
+    /// Whether a key may knock at the front door, and whose it is. A door proved that it is its contact's; that a key is
+    /// a supernode is a contact's word alone, so it never takes a door away from another contact.
     pub fn visitor(&self, key: EndpointKey) -> Option<Visitor> {
         let pages = self.pages();
         if pages.own_supernodes.contains(&key) {
             return Some(Visitor::Supernode);
         }
-        let contacts = pages
-            .people
-            .iter()
-            .filter(|(_, person)| person.relation == Relation::Contact);
-        for (account, person) in contacts {
-            for door in person.doors() {
-                if door.endpoint == key {
-                    return Some(Visitor::Contact(*account, door.device));
-                }
-                if door.home.iter().any(|home| home.id == key) {
-                    return Some(Visitor::Supernode);
-                }
+        let contacts = || {
+            let people = pages.people.iter();
+            people.filter(|(_, person)| person.relation == Relation::Contact)
+        };
+        for (account, person) in contacts() {
+            if let Some(door) = person.doors().iter().find(|door| door.endpoint == key) {
+                return Some(Visitor::Contact(*account, door.device));
             }
         }
-        None
+        contacts()
+            .flat_map(|(_, person)| person.doors())
+            .flat_map(|door| &door.home)
+            .any(|home| home.id == key)
+            .then_some(Visitor::Supernode)
     }
 
     /// Supernodes that serve us.

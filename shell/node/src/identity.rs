@@ -1,15 +1,18 @@
 //! The account's and the device's secrets in memory, and what is made with them: card and public record.
 
 use ed25519_dalek::SigningKey;
+use starling_store::profile::{Keys, Profile};
 use starling_wire::account::Chain;
 use starling_wire::card::{Card, Door, SignedCard};
 use starling_wire::envelope;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use starling_wire::limits::RECORD_TTL_S;
 use starling_wire::record::{AccountRecord, SignedRecord};
+use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::SupernodeAddr;
+use zeroize::Zeroizing;
 
-use crate::clock::{random, wall_s};
+use crate::clock::{random, wall_ms, wall_s};
 
 /// Everything that makes this device this account's.
 #[derive(Clone)]
@@ -32,6 +35,8 @@ pub struct Identity {
     pub name: String,
     /// This device's name.
     pub device_name: String,
+    /// The newest sequence number used for a card or record when this was loaded.
+    pub sequence: u64,
 }
 
 impl Identity {
@@ -53,6 +58,45 @@ impl Identity {
             chain,
             name: name.to_owned(),
             device_name: device_name.to_owned(),
+            sequence: 0,
+        }
+    }
+
+    /// As it lies in the store.
+    pub fn to_profile(&self) -> Profile {
+        Profile {
+            account: self.account(),
+            chain: self.chain.clone(),
+            name: self.name.clone(),
+            device_name: self.device_name.clone(),
+            keys: Keys {
+                signing: Zeroizing::new(self.signing.to_bytes()),
+                recovery: Some(Zeroizing::new(self.recovery_seed)),
+                device: Zeroizing::new(self.device.to_bytes()),
+                front_door: Zeroizing::new(self.front_door_seed),
+                inner: Zeroizing::new(random()),
+                request: Zeroizing::new(self.request_secret),
+                discovery: Zeroizing::new(self.discovery_key),
+            },
+            sequence: self.sequence,
+            created_at: wall_ms(),
+        }
+    }
+
+    /// What [`Identity::to_profile`] stored.
+    pub fn from_profile(profile: &Profile) -> Self {
+        let keys = &profile.keys;
+        Self {
+            signing: SigningKey::from_bytes(&keys.signing),
+            recovery_seed: keys.recovery.as_ref().map_or([0; 32], |seed| **seed),
+            device: SigningKey::from_bytes(&keys.device),
+            front_door_seed: *keys.front_door,
+            request_secret: *keys.request,
+            discovery_key: *keys.discovery,
+            chain: profile.chain.clone(),
+            name: profile.name.clone(),
+            device_name: profile.device_name.clone(),
+            sequence: profile.sequence,
         }
     }
 
@@ -68,20 +112,26 @@ impl Identity {
 
     /// The front door's key.
     pub fn front_door(&self) -> EndpointKey {
-        EndpointKey(
-            SigningKey::from_bytes(&self.front_door_seed)
-                .verifying_key()
-                .to_bytes(),
-        )
+        EndpointKey(self.front_door_key().verifying_key().to_bytes())
     }
 
-    /// What contacts get.
-    pub fn card(&self, home: &[SupernodeAddr], network: Option<NetworkId>) -> SignedCard {
-        let door = Door {
-            device: self.device_id(),
-            endpoint: self.front_door(),
-            home: home.to_vec(),
-        };
+    fn front_door_key(&self) -> SigningKey {
+        SigningKey::from_bytes(&self.front_door_seed)
+    }
+
+    /// What contacts get. `sequence` comes from the store: one was never used before.
+    pub fn card(
+        &self,
+        sequence: u64,
+        home: &[SupernodeAddr],
+        network: Option<NetworkId>,
+    ) -> SignedCard {
+        let door = Door::new(
+            self.account(),
+            self.device_id(),
+            &self.front_door_key(),
+            home.to_vec(),
+        );
         Card {
             chain: self.chain.clone(),
             network,
@@ -89,22 +139,31 @@ impl Identity {
             doors: vec![door],
             request_key: envelope::request_key(&self.request_secret),
             discovery_key: self.discovery_key,
-            sequence: wall_s(),
+            sequence,
         }
         .sign(&self.signing)
     }
 
-    /// What everybody may see.
-    pub fn record(&self, home: &[SupernodeAddr]) -> SignedRecord {
-        let now = wall_s();
+    /// What everybody may see, for a week from now.
+    pub fn record(&self, sequence: u64, home: &[SupernodeAddr]) -> SignedRecord {
         AccountRecord {
-            chain: self.chain.clone(),
+            inception: self.chain.inception.clone(),
+            head: self.chain.head(),
             request_key: envelope::request_key(&self.request_secret),
             home: home.to_vec(),
-            sequence: now,
-            expires: now + RECORD_TTL_S,
+            sequence,
+            expires: wall_s() + RECORD_TTL_S,
         }
         .sign(&self.signing)
+    }
+
+    /// What the front door shows `supernode`.
+    pub fn registration(&self, record: SignedRecord, supernode: EndpointKey) -> Registration {
+        let place = Place {
+            door: self.front_door(),
+            supernode,
+        };
+        Registration::new(record, self.chain.clone(), &self.device, place)
     }
 }
 

@@ -1,13 +1,12 @@
 //! A node: profile lock, store, supernode role, session, control socket. Everything that lives as long as the process.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use starling_control::{ErrorKind, Event, Failure, view};
 use starling_store::networks::{self, Joined};
-use starling_store::profile::{self, Keys, Profile};
-use starling_store::settings;
-use starling_store::{Store, StoreError, StoreHandle};
+use starling_store::profile;
+use starling_store::{Store, StoreError, StoreHandle, settings};
 use starling_wire::ids::NetworkId;
 use starling_wire::limits::NAME_MAX;
 use starling_wire::link::{Link, Target};
@@ -30,8 +29,10 @@ use crate::lock::{LockError, ProfileLock};
 use crate::session::{Session, SessionError, Start};
 use crate::transport::pins::Pins;
 
-/// The port our own supernode had last: links and contacts name it.
-const OWN_PORT: &str = "own supernode port";
+/// The setting with the ports of this profile's supernode.
+const SUPERNODE_PORTS: &str = "supernode_ports";
+/// Of a machine's name.
+const DEVICE_NAME_BYTES: usize = 60;
 
 /// A running node.
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl Node {
         });
         app.start_supernode(None).await?;
         if let Some(profile) = app.db.read(profile::load).await? {
-            app.start_session(identity_of(&profile)).await?;
+            app.start_session(Identity::from_profile(&profile)).await?;
         }
         let socket = ControlSocket::open(&app.config.home, control.clone())?;
         let mut tasks = JoinSet::new();
@@ -223,7 +224,7 @@ impl App {
                 "this profile has an account already; use another --profile",
             ));
         }
-        let row = profile_of(&identity);
+        let row = identity.to_profile();
         self.db
             .write(move |tx| profile::create(tx, &row))
             .await
@@ -295,34 +296,53 @@ impl App {
             }
         };
         let listed = joined.as_ref().and_then(|joined| listed(joined, &seed));
-        let used = self.db.read(|tx| settings::get(tx, OWN_PORT)).await?;
-        let known = listed.as_ref().map(|listed| listed.tcp.port());
-        let known = known.or_else(|| used?.parse().ok());
-        let listen = match known {
-            // Others know this port: it stays, unless another one was asked for.
-            Some(port) if [0, PORT].contains(&self.config.listen.port()) => {
-                SocketAddr::new(self.config.listen.ip(), port)
-            }
-            _ => self.config.listen,
-        };
+        // Others know these ports, from the network file or from cards and links: they stay.
+        let before = self.ports_before().await?;
+        let wanted = listed
+            .as_ref()
+            .map(|listed| (listed.tcp.port(), listed.discovery_port))
+            .or(before);
+        let (mut listen, mut discovery) = (self.config.listen, self.config.discovery());
+        if let Some((tcp, udp)) = wanted
+            && matches!(listen.port(), 0 | PORT)
+        {
+            listen.set_port(tcp);
+            discovery.set_port(udp);
+        }
         let config = SupernodeConfig {
             listen,
-            discovery: self.config.discovery(),
+            discovery,
             seed: *seed,
             private_only: alone && !self.config.supernode,
             advertise: advertise.or(listed.map(|listed| listed.tcp.ip())),
         };
         let supernode =
             Supernode::start(config, self.db.clone(), self.pins.clone(), self.clock).await?;
-        let port = supernode.address().tcp.port().to_string();
-        self.db
-            .write(move |tx| settings::set(tx, OWN_PORT, &port))
-            .await?;
+        let address = supernode.address();
+        let ports = (address.tcp.port(), address.discovery_port);
+        if before != Some(ports) {
+            let text = format!("{} {}", ports.0, ports.1);
+            self.db
+                .write(move |tx| settings::set(tx, SUPERNODE_PORTS, &text))
+                .await?;
+        }
         *self
             .supernode
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(supernode));
         Ok(())
+    }
+
+    /// Ports (TCP, address discovery) that this profile's supernode had when it ran last.
+    async fn ports_before(&self) -> Result<Option<(u16, u16)>, StoreError> {
+        let text = self
+            .db
+            .read(|tx| settings::get(tx, SUPERNODE_PORTS))
+            .await?;
+        Ok(text.and_then(|text| {
+            let (tcp, udp) = text.split_once(' ')?;
+            Some((tcp.parse().ok()?, udp.parse().ok()?))
+        }))
     }
 
     /// Makes a network with this machine as its first supernode.
@@ -489,9 +509,9 @@ fn listed(joined: &Joined, seed: &[u8; 32]) -> Option<SupernodeAddr> {
 
 fn notes(address: &SupernodeAddr) -> Vec<String> {
     let mut notes = Vec::new();
-    if address.is_private() {
+    if !address.is_public() {
         notes.push(format!(
-            "{} is a private address: only machines on this network reach it; give the public one with --advertise",
+            "{} is no public address: only machines on this network reach it; give the public one with --advertise",
             address.tcp.ip()
         ));
     }
@@ -506,17 +526,22 @@ fn notes(address: &SupernodeAddr) -> Vec<String> {
 
 /// What this machine is called, as a first name for the device.
 fn device_name() -> String {
-    let name = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
-    let name: String = name
-        .trim()
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(60)
-        .collect();
-    if name.is_empty() {
+    shortened(&std::fs::read_to_string("/etc/hostname").unwrap_or_default())
+}
+
+fn shortened(name: &str) -> String {
+    let mut short = String::new();
+    for letter in name.trim().chars().filter(|c| !c.is_control()) {
+        // Bytes, not letters: a name beyond `NAME_MAX` would make a chain that nobody accepts.
+        if short.len() + letter.len_utf8() > DEVICE_NAME_BYTES {
+            break;
+        }
+        short.push(letter);
+    }
+    if short.is_empty() {
         "this device".to_owned()
     } else {
-        name
+        short
     }
 }
 
@@ -530,37 +555,16 @@ pub fn account_view(identity: &Identity) -> view::Account {
     }
 }
 
-fn profile_of(identity: &Identity) -> Profile {
-    Profile {
-        account: identity.account(),
-        chain: identity.chain.clone(),
-        name: identity.name.clone(),
-        device_name: identity.device_name.clone(),
-        keys: Keys {
-            signing: Zeroizing::new(identity.signing.to_bytes()),
-            recovery: Some(Zeroizing::new(identity.recovery_seed)),
-            device: Zeroizing::new(identity.device.to_bytes()),
-            front_door: Zeroizing::new(identity.front_door_seed),
-            inner: Zeroizing::new(random()),
-            request: Zeroizing::new(identity.request_secret),
-            discovery: Zeroizing::new(identity.discovery_key),
-        },
-        sequence: 1,
-        created_at: wall_ms(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn identity_of(profile: &Profile) -> Identity {
-    let keys = &profile.keys;
-    Identity {
-        signing: ed25519_dalek::SigningKey::from_bytes(&keys.signing),
-        recovery_seed: keys.recovery.as_ref().map_or([0; 32], |seed| **seed),
-        device: ed25519_dalek::SigningKey::from_bytes(&keys.device),
-        front_door_seed: *keys.front_door,
-        request_secret: *keys.request,
-        discovery_key: *keys.discovery,
-        chain: profile.chain.clone(),
-        name: profile.name.clone(),
-        device_name: profile.device_name.clone(),
+    #[test]
+    fn a_machine_with_a_long_name_has_a_valid_account() {
+        let name = shortened(&"名".repeat(60));
+        assert_eq!(name.len(), DEVICE_NAME_BYTES);
+        let identity = Identity::create("Alice", &name);
+        assert!(identity.chain.verify().is_ok());
+        assert_eq!(shortened(" \n"), "this device");
     }
 }

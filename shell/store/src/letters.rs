@@ -38,7 +38,8 @@ pub struct Letter {
 
 const COLUMNS: &str = "number, account, kind, envelope, attempts, next_at, written_at";
 
-/// Keeps a letter, due at once. One of the same kind to the same account is replaced: the newer one says it better.
+/// Keeps a letter, due at once. One of the same kind to the same account is replaced: the newer one says it better, and
+/// takes its place at the end.
 pub fn put(
     tx: &Tx<'_>,
     account: AccountId,
@@ -47,19 +48,21 @@ pub fn put(
     now: u64,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO letters (account, kind, envelope, attempts, next_at, written_at) VALUES (?1, ?2, ?3, 0, ?4, ?4)
-         ON CONFLICT (account, kind) DO UPDATE
-         SET envelope = excluded.envelope, attempts = 0, next_at = excluded.next_at, written_at = excluded.written_at",
+        "INSERT OR REPLACE INTO letters (account, kind, envelope, attempts, next_at, written_at)
+         VALUES (?1, ?2, ?3, 0, ?4, ?4)",
         params![account.0, kind.code(), envelope, int(now)],
     )?;
     Ok(())
 }
 
-/// Letters to try now, the longest due first, at most `limit`.
+/// Letters to try now, the longest due first, at most `limit`. Letters to one account go in the order in which they were
+/// written, so the card in the last one is the newest.
 pub fn due(tx: &Tx<'_>, now: u64, limit: u32) -> Result<Vec<Letter>, StoreError> {
     tx.all(
         &format!(
-            "SELECT {COLUMNS} FROM letters WHERE next_at <= ?1 ORDER BY next_at, number LIMIT ?2"
+            "SELECT {COLUMNS} FROM letters WHERE next_at <= ?1 AND NOT EXISTS
+                 (SELECT 1 FROM letters AS other WHERE other.account = letters.account AND other.number < letters.number)
+             ORDER BY next_at, number LIMIT ?2"
         ),
         params![int(now), limit],
         read,
@@ -78,7 +81,9 @@ pub fn to(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Letter>, StoreError> {
 /// When the next letter is due.
 pub fn next_due(tx: &Tx<'_>) -> Result<Option<u64>, StoreError> {
     tx.one(
-        "SELECT next_at FROM letters ORDER BY next_at LIMIT 1",
+        "SELECT next_at FROM letters WHERE NOT EXISTS
+             (SELECT 1 FROM letters AS other WHERE other.account = letters.account AND other.number < letters.number)
+         ORDER BY next_at LIMIT 1",
         (),
         |row| time(row, 0),
     )
@@ -102,7 +107,7 @@ pub fn retry_all(tx: &Tx<'_>, now: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A supernode keeps it now.
+/// A supernode keeps it now. A number is never given twice, so a letter that was replaced meanwhile stays.
 pub fn deposited(tx: &Tx<'_>, number: i64) -> Result<(), StoreError> {
     tx.execute("DELETE FROM letters WHERE number = ?1", params![number])?;
     Ok(())

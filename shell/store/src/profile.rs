@@ -110,14 +110,23 @@ pub fn set_inner(tx: &Tx<'_>, seed: &Secret) -> Result<(), StoreError> {
     changed(tx.execute("UPDATE profile SET inner_seed = ?1", params![**seed])?)
 }
 
-/// The next sequence number for a card or record. Never given twice, also after a crash.
-pub fn next_sequence(tx: &Tx<'_>) -> Result<u64, StoreError> {
+/// The next sequence number for a card or record: the time, but always above every one before, also after a crash or with
+/// a clock that was set back.
+pub fn next_sequence(tx: &Tx<'_>, now_s: u64) -> Result<u64, StoreError> {
     tx.one(
-        "UPDATE profile SET sequence = sequence + 1 RETURNING sequence",
-        (),
+        "UPDATE profile SET sequence = max(sequence + 1, ?1) RETURNING sequence",
+        params![int(now_s)],
         |row| time(row, 0),
     )?
     .ok_or(StoreError::Missing("account"))
+}
+
+/// Sequence numbers up to this one were used elsewhere (before a backup was restored).
+pub fn used_sequence(tx: &Tx<'_>, sequence: u64) -> Result<(), StoreError> {
+    changed(tx.execute(
+        "UPDATE profile SET sequence = max(sequence, ?1)",
+        params![int(sequence)],
+    )?)
 }
 
 fn changed(rows: usize) -> Result<(), StoreError> {

@@ -1,14 +1,15 @@
-//! Contact requests that came in and wait for an answer.
+//! Contact requests that came in and wait for an answer, and which letters were read already.
 
 use rusqlite::{Row, params};
 use starling_wire::card::SignedCard;
 use starling_wire::ids::AccountId;
+use starling_wire::limits::REQUESTS_MAX;
 
 use crate::error::StoreError;
 use crate::tx::{Tx, int, pack, time, unpack};
 
-/// Requests kept at once: anybody can send one, so their number is bounded.
-pub const REQUESTS_MAX: u64 = 1_000;
+/// Accounts whose newest letter is remembered; the one heard of longest ago is forgotten first.
+const READ_MAX: u64 = 10_000;
 
 /// A request. Its card was verified before it was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct Request {
 /// Keeps a request; a second one of the same account replaces the first. `false` when there are too many.
 pub fn put(tx: &Tx<'_>, request: &Request) -> Result<bool, StoreError> {
     let known = get(tx, request.account)?.is_some();
-    if !known && tx.count("SELECT count(*) FROM requests", ())? >= REQUESTS_MAX {
+    if !known && tx.count("SELECT count(*) FROM requests", ())? >= REQUESTS_MAX as u64 {
         return Ok(false);
     }
     tx.execute(
@@ -79,6 +80,30 @@ pub fn remove(tx: &Tx<'_>, account: AccountId) -> Result<bool, StoreError> {
         "DELETE FROM requests WHERE account = ?1",
         params![account.0],
     )? > 0)
+}
+
+/// Whether a letter of `account` is newer than all that were read; if so it is the newest from now on. `sequence` is its
+/// card's: every card that an account makes has a higher one.
+pub fn first_read(
+    tx: &Tx<'_>,
+    account: AccountId,
+    sequence: u64,
+    now: u64,
+) -> Result<bool, StoreError> {
+    let rows = tx.execute(
+        "INSERT INTO letters_read (account, sequence, read_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (account) DO UPDATE SET sequence = excluded.sequence, read_at = excluded.read_at
+         WHERE excluded.sequence > letters_read.sequence",
+        params![account.0, int(sequence), int(now)],
+    )?;
+    if tx.count("SELECT count(*) FROM letters_read", ())? > READ_MAX {
+        tx.execute(
+            "DELETE FROM letters_read WHERE account =
+                 (SELECT account FROM letters_read ORDER BY read_at, account LIMIT 1)",
+            (),
+        )?;
+    }
+    Ok(rows > 0)
 }
 
 fn read(row: &Row<'_>) -> Result<Request, StoreError> {

@@ -1,10 +1,15 @@
 //! What a supernode keeps for others: account records, which front doors belong to which account, sealed envelopes.
 //! Times are Unix seconds, as in the records themselves. Bounds are those of `wire::limits`.
 
+use std::collections::BTreeSet;
+
 use rusqlite::params;
-use starling_wire::ids::{AccountId, EndpointKey, EnvelopeId};
-use starling_wire::limits::{DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX, DEVICES_MAX};
+use starling_wire::ids::{AccountId, DeviceId, EndpointKey, EnvelopeId};
+use starling_wire::limits::{
+    ACCOUNTS_MAX, DEPOSIT_BYTES_PER_ACCOUNT_MAX, DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX,
+};
 use starling_wire::record::SignedRecord;
+use starling_wire::registration::VerifiedRegistration;
 use starling_wire::supernode::{REQUEST_MAX, envelope_id};
 
 use crate::error::StoreError;
@@ -15,10 +20,10 @@ use crate::tx::{Tx, int, pack, unpack};
 pub enum Registered {
     /// Record and door are kept.
     Stored,
-    /// A record with a higher sequence number is known; the door was kept.
+    /// A record with a higher sequence number, or another with the same, is known. Nothing was changed.
     Older,
-    /// The account has too many doors.
-    TooManyDoors,
+    /// There are too many accounts. Nothing was changed.
+    Full,
 }
 
 /// What became of a deposit.
@@ -26,7 +31,7 @@ pub enum Registered {
 pub enum Deposit {
     /// It is kept, or was here already.
     Kept,
-    /// The account has too many.
+    /// The account has too many, or too large ones.
     Full,
     /// No such account is registered.
     UnknownAccount,
@@ -48,42 +53,79 @@ pub struct Kept {
 /// Bytes of envelopes in one answer: what does not fit is asked for again after the first ones were collected.
 const ANSWER_BYTES: usize = REQUEST_MAX - 1024;
 
-/// Keeps an account's record, verified by the caller, and one of its front doors (`SUPER-02`: a lower sequence never
-/// replaces a higher one). A door belongs to the account that registered it last: its owner proved to hold its key.
+/// What was forgotten because its time was over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// Accounts whose record had expired.
+    pub accounts: usize,
+    /// Envelopes that nobody collected.
+    pub deposits: usize,
+}
+
+/// Keeps an account's record and the front door of one of its devices (`SUPER-02`: a lower sequence never replaces a
+/// higher one). A device has one door; doors of devices that the account lists no more are forgotten.
 pub fn register(
     tx: &Tx<'_>,
-    account: AccountId,
-    door: EndpointKey,
-    record: &SignedRecord,
+    registration: &VerifiedRegistration,
 ) -> Result<Registered, StoreError> {
-    let rows = tx.execute(
-        "INSERT INTO registered_accounts (account, record, sequence, expires_s) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (account) DO UPDATE
-         SET record = excluded.record, sequence = excluded.sequence, expires_s = excluded.expires_s
-         WHERE excluded.sequence >= registered_accounts.sequence",
-        params![
-            account.0,
-            pack(record),
-            int(record.record.sequence),
-            int(record.record.expires)
-        ],
-    )?;
-    let others = tx.count(
-        "SELECT count(*) FROM registered_doors WHERE account = ?1 AND door <> ?2",
-        params![account.0, door.0],
-    )?;
-    if others >= DEVICES_MAX as u64 {
-        return Ok(Registered::TooManyDoors);
+    let account = registration.account();
+    let signed = registration.record().signed();
+    match known(tx, account)? {
+        Some((sequence, record)) => {
+            let newer = int(signed.record.sequence) > sequence;
+            if !newer && record != pack(signed) {
+                return Ok(Registered::Older);
+            }
+        }
+        None => {
+            let all = tx.count("SELECT count(*) FROM registered_accounts", ())?;
+            if all >= ACCOUNTS_MAX as u64 {
+                return Ok(Registered::Full);
+            }
+        }
     }
     tx.execute(
-        "INSERT INTO registered_doors (door, account) VALUES (?1, ?2)
-         ON CONFLICT (door) DO UPDATE SET account = excluded.account",
-        params![door.0, account.0],
+        "INSERT INTO registered_accounts (account, record, sequence, expires_s) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (account) DO UPDATE
+         SET record = excluded.record, sequence = excluded.sequence, expires_s = excluded.expires_s",
+        params![
+            account.0,
+            pack(signed),
+            int(signed.record.sequence),
+            int(signed.record.expires)
+        ],
     )?;
-    Ok(match rows {
-        0 => Registered::Older,
-        _ => Registered::Stored,
-    })
+    let listed: BTreeSet<DeviceId> = registration.devices().collect();
+    for device in devices(tx, account)? {
+        if !listed.contains(&device) || device == registration.device() {
+            tx.execute(
+                "DELETE FROM registered_doors WHERE account = ?1 AND device = ?2",
+                params![account.0, device.0],
+            )?;
+        }
+    }
+    tx.execute(
+        "INSERT INTO registered_doors (door, account, device) VALUES (?1, ?2, ?3)
+         ON CONFLICT (door) DO UPDATE SET account = excluded.account, device = excluded.device",
+        params![registration.door().0, account.0, registration.device().0],
+    )?;
+    Ok(Registered::Stored)
+}
+
+fn known(tx: &Tx<'_>, account: AccountId) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
+    tx.one(
+        "SELECT sequence, record FROM registered_accounts WHERE account = ?1",
+        params![account.0],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+fn devices(tx: &Tx<'_>, account: AccountId) -> Result<Vec<DeviceId>, StoreError> {
+    tx.all(
+        "SELECT device FROM registered_doors WHERE account = ?1 ORDER BY device",
+        params![account.0],
+        |row| Ok(DeviceId(row.get(0)?)),
+    )
 }
 
 /// The newest record of an account, expired or not: its own dates say that.
@@ -113,6 +155,15 @@ pub fn doors(tx: &Tx<'_>, account: AccountId) -> Result<Vec<EndpointKey>, StoreE
     )
 }
 
+/// The front doors of every account.
+pub fn all_doors(tx: &Tx<'_>) -> Result<Vec<EndpointKey>, StoreError> {
+    tx.all(
+        "SELECT door FROM registered_doors ORDER BY door",
+        (),
+        |row| Ok(EndpointKey(row.get(0)?)),
+    )
+}
+
 /// Keeps an envelope for a registered account. Its size was checked where it came in.
 pub fn deposit(
     tx: &Tx<'_>,
@@ -133,6 +184,13 @@ pub fn deposit(
     if tx.count(all, params![account.0])? >= DEPOSITS_PER_ACCOUNT_MAX as u64 {
         return Ok(Deposit::Full);
     }
+    let bytes = tx.count(
+        "SELECT coalesce(sum(length(envelope)), 0) FROM deposits WHERE account = ?1",
+        params![account.0],
+    )?;
+    if bytes + envelope.len() as u64 > DEPOSIT_BYTES_PER_ACCOUNT_MAX as u64 {
+        return Ok(Deposit::Full);
+    }
     tx.execute(
         "INSERT INTO deposits (account, id, envelope, received_s) VALUES (?1, ?2, ?3, ?4)",
         params![account.0, id.0, envelope, int(now_s)],
@@ -143,7 +201,7 @@ pub fn deposit(
 /// What waits for an account, the oldest first, as many as fit one answer. Nothing is forgotten before
 /// [`forget_envelopes`].
 pub fn envelopes(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Vec<u8>>, StoreError> {
-    let all = tx.all(
+    let waiting = tx.all(
         "SELECT envelope FROM deposits WHERE account = ?1 ORDER BY number",
         params![account.0],
         |row| Ok(row.get::<_, Vec<u8>>(0)?),
@@ -154,7 +212,7 @@ pub fn envelopes(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Vec<u8>>, StoreE
         bytes += envelope.len() + 3;
         bytes <= ANSWER_BYTES
     };
-    Ok(all.into_iter().take_while(fits).collect())
+    Ok(waiting.into_iter().take_while(fits).collect())
 }
 
 /// The account has these now. Returns how many were forgotten.
@@ -173,19 +231,21 @@ pub fn forget_envelopes(
     Ok(forgotten)
 }
 
-/// Forgets envelopes and records whose time is over. Returns how many of both.
-pub fn expire(tx: &Tx<'_>, now_s: u64) -> Result<usize, StoreError> {
+/// Forgets envelopes and records whose time is over. An account whose record has expired stays while something waits for
+/// it, but no longer than an envelope would: otherwise strangers could keep it here for ever.
+pub fn expire(tx: &Tx<'_>, now_s: u64) -> Result<Expired, StoreError> {
+    let long_ago = int(now_s.saturating_sub(DEPOSIT_TTL_S));
     let deposits = tx.execute(
         "DELETE FROM deposits WHERE received_s <= ?1",
-        params![int(now_s.saturating_sub(DEPOSIT_TTL_S))],
+        params![long_ago],
     )?;
-    // An account stays while something waits for it, expired or not.
     let accounts = tx.execute(
         "DELETE FROM registered_accounts
-         WHERE expires_s <= ?1 AND NOT EXISTS (SELECT 1 FROM deposits WHERE deposits.account = registered_accounts.account)",
-        params![int(now_s)],
+         WHERE expires_s <= ?1 OR (expires_s <= ?2 AND NOT EXISTS
+             (SELECT 1 FROM deposits WHERE deposits.account = registered_accounts.account))",
+        params![long_ago, int(now_s)],
     )?;
-    Ok(deposits + accounts)
+    Ok(Expired { accounts, deposits })
 }
 
 /// How much is kept.

@@ -300,6 +300,8 @@ impl Leg {
                     self.actions.push_back(Action::Redial);
                 }
             }
+            // The stream found on the way back was lost as well before it was answered.
+            (State::Reconnecting, Role::Caller) => self.schedule_redial(now),
             (State::Ringing, Role::Callee) => self.end(EndReason::Cancelled, false),
             (State::Calling | State::Ringing, Role::Caller) => {
                 self.end(EndReason::Unreachable, false)

@@ -14,6 +14,10 @@ const PROBE_EVERY: Duration = Duration::from_secs(1);
 const CONNECT_TIME: Duration = Duration::from_secs(4);
 /// We are registered as soon as the supernode was reached; the link that lasts comes after it, or never.
 const LINK_TIME: Duration = Duration::from_secs(10);
+/// A registration is renewed so often: it expires when its device is not heard of for a week.
+pub const RENEW_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// And again so long after a renewal that did not work.
+const RENEW_RETRY: Duration = Duration::from_secs(10 * 60);
 const RETRIES: [Duration; 5] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
@@ -30,6 +34,8 @@ pub enum HomeAction {
     Dial(SupernodeAddr),
     /// The link is up: register there.
     Register(SupernodeAddr),
+    /// Register once more where we are at home.
+    Renew(SupernodeAddr),
     /// Ask the supernode something small and report the answer.
     Probe,
 }
@@ -47,6 +53,8 @@ pub enum HomeReason {
     Silence,
     /// The lasting link did not come.
     NoLink,
+    /// The registration is a day old.
+    Renew,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +82,7 @@ pub struct Home {
     silent_at: Option<Duration>,
     /// Until when the lasting link has to come.
     link_by: Option<Duration>,
+    next_renewal: Duration,
     actions: VecDeque<HomeAction>,
 }
 
@@ -89,6 +98,7 @@ impl Home {
             next_probe: None,
             silent_at: None,
             link_by: None,
+            next_renewal: Duration::ZERO,
             actions: VecDeque::new(),
         };
         home.dial(now);
@@ -123,8 +133,9 @@ impl Home {
         self.state == State::Up
     }
 
-    /// We are registered.
+    /// We are registered, or registered anew.
     pub fn handle_connected(&mut self, now: Duration) {
+        self.next_renewal = now + RENEW_EVERY;
         if self.state == State::Up {
             return;
         }
@@ -170,7 +181,10 @@ impl Home {
             State::Waiting(at) if at <= now => self.dial(now),
             // HOME-02: a relay that does not come up is replaced.
             State::Dialling(at) if at <= now => self.replace(now),
-            State::Up => self.watch_silence(now),
+            State::Up => {
+                self.watch_silence(now);
+                self.renew(now);
+            }
             _ => {}
         }
     }
@@ -185,7 +199,8 @@ impl Home {
                 let probe = self.next_probe.map(|at| (at, HomeReason::Probe));
                 let silence = self.silent_at.map(|at| (at, HomeReason::Silence));
                 let link = self.link_by.map(|at| (at, HomeReason::NoLink));
-                [probe, silence, link]
+                let renewal = Some((self.next_renewal, HomeReason::Renew));
+                [probe, silence, link, renewal]
                     .into_iter()
                     .flatten()
                     .min_by_key(|(at, _)| *at)
@@ -214,6 +229,17 @@ impl Home {
         let watched = self.in_call && self.is_up();
         self.next_probe = watched.then_some(now + PROBE_EVERY);
         self.silent_at = watched.then_some(now + SILENCE_IN_CALL);
+    }
+
+    /// `HOME-07`: whoever stays at home registers once a day.
+    fn renew(&mut self, now: Duration) {
+        if self.state != State::Up || self.next_renewal > now {
+            return;
+        }
+        self.next_renewal = now + RENEW_RETRY;
+        if let Some(current) = self.current().cloned() {
+            self.actions.push_back(HomeAction::Renew(current));
+        }
     }
 
     /// `HOME-04`: through the candidates in their order; after a full round, ever slower, never slower than 30 s.
@@ -295,7 +321,11 @@ mod tests {
     #[test]
     fn home_03_silence_in_a_call_is_noticed_within_three_seconds() {
         let mut home = up(vec![supernode(1), supernode(2)]);
-        assert_eq!(home.poll_timeout(), None, "idle: iroh's own ping is enough");
+        assert_eq!(
+            home.poll_timeout(),
+            Some((RENEW_EVERY, HomeReason::Renew)),
+            "idle: iroh's own ping is enough"
+        );
         home.set_in_call(true, ms(100));
         home.handle_timeout(ms(100));
         assert_eq!(home.poll_action(), Some(HomeAction::Probe));
@@ -325,13 +355,17 @@ mod tests {
         home.set_in_call(true, ms(2_900));
         assert_eq!(home.poll_timeout(), Some((ms(3_000), HomeReason::Silence)));
         home.set_in_call(false, ms(2_950));
-        assert_eq!(home.poll_timeout(), None);
+        assert_eq!(home.poll_timeout(), Some((RENEW_EVERY, HomeReason::Renew)));
     }
 
     #[test]
     fn home_05_outside_calls_the_end_of_the_link_is_awaited_and_then_acted_on_at_once() {
         let mut home = up(vec![supernode(1), supernode(2)]);
-        assert_eq!(home.poll_timeout(), None, "no probe is sent at rest");
+        assert_eq!(
+            home.poll_timeout(),
+            Some((RENEW_EVERY, HomeReason::Renew)),
+            "no probe is sent at rest"
+        );
         // iroh gives a silent link up 20 s after the last ping at the latest.
         home.handle_disconnected(Duration::from_secs(20));
         assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
@@ -366,6 +400,21 @@ mod tests {
         assert_eq!(home.poll_timeout(), Some((ms(10_100), HomeReason::NoLink)));
         home.handle_timeout(ms(10_100));
         assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
+    }
+
+    #[test]
+    fn home_07_a_registration_is_renewed_every_day_and_sooner_when_that_failed() {
+        let mut home = up(vec![supernode(1), supernode(2)]);
+        home.handle_timeout(RENEW_EVERY);
+        assert_eq!(home.poll_action(), Some(HomeAction::Renew(supernode(1))));
+        assert_eq!(
+            home.poll_timeout(),
+            Some((RENEW_EVERY + RENEW_RETRY, HomeReason::Renew))
+        );
+        home.handle_connected(RENEW_EVERY + ms(50));
+        assert_eq!(home.poll_action(), None, "it was at home all the time");
+        let next = home.poll_timeout().expect("the next day");
+        assert_eq!(next, (2 * RENEW_EVERY + ms(50), HomeReason::Renew));
     }
 
     #[test]

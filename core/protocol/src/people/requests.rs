@@ -1,9 +1,7 @@
 //! What a sealed letter means, given how its sender stands to us. Pure decisions; the driver stores and answers.
 
 use starling_wire::envelope::Letter;
-
-/// Unanswered requests kept; a flood of strangers cannot fill the disk.
-pub const REQUESTS_MAX: usize = 100;
+use starling_wire::limits::REQUESTS_MAX;
 
 /// How the sender of a letter stands to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +43,8 @@ pub enum DropReason {
     Unasked,
     /// An update from somebody who is no contact.
     NoContact,
+    /// Its card is not newer than that of a letter that was read before (`PEOPLE-06`): a replay.
+    Replayed,
 }
 
 /// Decides (`PEOPLE-01` to `PEOPLE-05`). `waiting` is the number of unanswered requests from other people.

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use starling_wire::ids::EndpointKey;
+use starling_wire::limits::WATCH_MAX;
 use starling_wire::supernode::SupernodeAddr;
+
+use crate::machine::Deadline;
 
 /// A subscription is renewed so often: a supernode that was restarted has forgotten it.
 pub const REFRESH: Duration = Duration::from_secs(5 * 60);
@@ -33,14 +36,40 @@ pub struct Ask {
     pub doors: Vec<EndpointKey>,
 }
 
+/// Why the machine wants to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchReason {
+    /// A list has to be sent, or sent again.
+    ListDue,
+}
+
 #[derive(Debug)]
 struct Place {
-    address: SupernodeAddr,
+    /// Where cards say it is, the most named first. Never empty.
+    addresses: Vec<SupernodeAddr>,
+    /// Which of them is asked.
+    at: usize,
     doors: BTreeSet<EndpointKey>,
     next_ask: Duration,
     failures: u32,
     /// The question that is out.
     asking: Option<u64>,
+}
+
+/// What cards say about one supernode.
+#[derive(Debug, Default)]
+struct Wanted {
+    doors: BTreeSet<EndpointKey>,
+    named: BTreeMap<SupernodeAddr, usize>,
+}
+
+impl Wanted {
+    fn in_order(self) -> (Vec<SupernodeAddr>, BTreeSet<EndpointKey>) {
+        let mut named: Vec<_> = self.named.into_iter().collect();
+        named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let addresses = named.into_iter().map(|(address, _)| address).collect();
+        (addresses, self.doors)
+    }
 }
 
 /// Watches contacts' doors at their supernodes.
@@ -67,14 +96,11 @@ impl Watcher {
 
     /// Replaces who is watched where (`PRESENCE-05`: only what changed is asked anew).
     pub fn set_targets(&mut self, targets: &[(EndpointKey, SupernodeAddr)], now: Duration) {
-        let mut wanted: BTreeMap<EndpointKey, (SupernodeAddr, BTreeSet<EndpointKey>)> =
-            BTreeMap::new();
+        let mut wanted: BTreeMap<EndpointKey, Wanted> = BTreeMap::new();
         for (door, home) in targets {
-            wanted
-                .entry(home.id)
-                .or_insert_with(|| (home.clone(), BTreeSet::new()))
-                .1
-                .insert(*door);
+            let place = wanted.entry(home.id).or_default();
+            place.doors.insert(*door);
+            *place.named.entry(home.clone()).or_default() += 1;
         }
         for (id, place) in &mut self.places {
             if !wanted.contains_key(id) && !place.doors.is_empty() {
@@ -82,22 +108,28 @@ impl Watcher {
                 place.next_ask = now;
             }
         }
-        for (id, (address, doors)) in wanted {
+        for (id, wanted) in wanted {
+            let (addresses, doors) = wanted.in_order();
             let fresh = || Place {
-                address: address.clone(),
+                addresses: Vec::new(),
+                at: 0,
                 doors: BTreeSet::new(),
                 next_ask: now,
                 failures: 0,
                 asking: None,
             };
             let place = self.places.entry(id).or_insert_with(fresh);
-            if place.address != address {
-                // PRESENCE-08: what is asked at the old address is not waited for.
-                place.asking = None;
-            }
-            if place.doors != doors || place.address != address {
+            if place.doors != doors || place.addresses != addresses {
+                // An address that works is kept while anybody names it.
+                let used = place.addresses.get(place.at);
+                let at = addresses.iter().position(|address| Some(address) == used);
+                if at.is_none() {
+                    // PRESENCE-08: what is asked at the old address is not waited for.
+                    place.asking = None;
+                }
+                place.at = at.unwrap_or(0);
                 place.doors = doors;
-                place.address = address;
+                place.addresses = addresses;
                 place.next_ask = now;
                 place.failures = 0;
             }
@@ -127,8 +159,9 @@ impl Watcher {
         place.asking = Some(self.asks);
         Some(Ask {
             number: self.asks,
-            supernode: place.address.clone(),
-            doors: place.doors.iter().copied().collect(),
+            supernode: place.addresses[place.at].clone(),
+            // Beyond the bound the whole list would be refused; the rest stays unknown.
+            doors: place.doors.iter().copied().take(WATCH_MAX).collect(),
         })
     }
 
@@ -168,6 +201,8 @@ impl Watcher {
             self.places.remove(&supernode);
             return;
         }
+        // PRESENCE-10: a card with a wrong address does not hide the doors that others name.
+        place.at = (place.at + 1) % place.addresses.len();
         let wait = RETRY_FIRST
             .saturating_mul(1 << place.failures.min(8))
             .min(RETRY_MAX);
@@ -203,13 +238,11 @@ impl Watcher {
         self.changes.pop_front()
     }
 
-    /// When the next list is due.
-    pub fn poll_timeout(&self) -> Option<Duration> {
-        self.places
-            .values()
-            .filter(|place| place.asking.is_none())
-            .map(|place| place.next_ask)
-            .min()
+    /// When the next list is due, and why.
+    pub fn poll_timeout(&self) -> Option<Deadline<WatchReason>> {
+        let due = |place: &Place| Deadline::new(place.next_ask, WatchReason::ListDue);
+        let idle = self.places.values().filter(|place| place.asking.is_none());
+        Deadline::earliest(idle.map(|place| Some(due(place))))
     }
 
     /// The place whose question has come to an end, if it was its last one.
@@ -281,7 +314,8 @@ mod tests {
             })
         );
         watcher.handle_answer(home(8).id, 2, &[(CAROL, false)], seconds(2));
-        assert_eq!(watcher.poll_timeout(), Some(seconds(301)));
+        let due = Deadline::new(seconds(301), WatchReason::ListDue);
+        assert_eq!(watcher.poll_timeout(), Some(due));
         watcher.set_targets(&[(CAROL, home(8))], seconds(3));
         assert_eq!(
             watcher.poll_ask(seconds(3)),
@@ -303,7 +337,7 @@ mod tests {
         for _ in 0..12 {
             let ask = watcher.poll_ask(now).expect("due");
             watcher.handle_failure(home(7).id, ask.number, now);
-            let next = watcher.poll_timeout().expect("a retry");
+            let next = watcher.poll_timeout().expect("a retry").at;
             waits.push(next - now);
             now = next;
         }
@@ -340,5 +374,23 @@ mod tests {
         watcher.handle_notice(home(7).id, BOB, true);
         assert_eq!(watcher.poll_change(), Some((BOB, Seen::Here)));
         assert_eq!(watcher.poll_change(), None);
+    }
+
+    #[test]
+    fn presence_10_a_wrong_address_in_one_card_does_not_hide_the_others() {
+        let mut watcher = Watcher::new(1);
+        let mut wrong = home(7);
+        wrong.tcp = "127.0.0.1:0".parse().expect("sorts before the right one");
+        watcher.set_targets(&[(CAROL, wrong.clone()), (BOB, home(7))], seconds(0));
+        let first = watcher.poll_ask(seconds(0)).expect("due");
+        assert_eq!((first.supernode, first.doors.len()), (wrong, 2));
+        watcher.handle_failure(home(7).id, first.number, seconds(5));
+        let next = watcher.poll_timeout().expect("a retry").at;
+        let second = watcher.poll_ask(next).expect("due");
+        assert_eq!((second.supernode, second.doors.len()), (home(7), 2));
+        watcher.handle_answer(home(7).id, second.number, &[(BOB, true)], next);
+        assert_eq!(watcher.seen(BOB), Seen::Here);
+        let again = watcher.poll_ask(next + REFRESH).expect("due");
+        assert_eq!(again.supernode, home(7), "what worked is kept");
     }
 }

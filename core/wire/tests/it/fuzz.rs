@@ -1,14 +1,24 @@
 //! Each fuzz body over mutated valid inputs.
 
+use ed25519_dalek::SigningKey;
+use starling_wire::account::{Chain, sign};
 use starling_wire::call::fuzz::fuzz_call;
 use starling_wire::call::{CallFrame, EndReason, Media, MediaHello};
+use starling_wire::card::{Card, Door, SignedCard};
 use starling_wire::chat::{ChatFrame, ChatMessage};
+use starling_wire::envelope::{self, Letter, Sender, request_key, seal};
 use starling_wire::file::fuzz::{fuzz_file, fuzz_name};
 use starling_wire::file::{FileFrame, Offer, Pull, PullAnswer, ReceiverState};
 use starling_wire::frame::encode_body;
 use starling_wire::fuzz;
-use starling_wire::ids::{AccountId, CallId, EndpointKey, MessageId, TransferId};
+use starling_wire::ids::{
+    AccountId, CallId, DeviceId, EndpointKey, MessageId, NetworkId, TransferId,
+};
+use starling_wire::link::{Link, Target};
+use starling_wire::network::Network;
 use starling_wire::peer::{InnerAddr, LinkFrame};
+use starling_wire::record::{AccountRecord, SignedRecord};
+use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::{Answer, Notice, Refusal, Request, SupernodeAddr};
 
 use crate::mutator;
@@ -19,6 +29,75 @@ fn supernode() -> SupernodeAddr {
         tcp: "192.0.2.7:27474".parse().expect("an address"),
         discovery_port: 27476,
     }
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+fn device() -> DeviceId {
+    DeviceId(key(3).verifying_key().to_bytes())
+}
+
+fn chain() -> Chain {
+    Chain::create(
+        &key(1),
+        &key(2).verifying_key(),
+        [0; 16],
+        device(),
+        "laptop",
+    )
+}
+
+fn record() -> SignedRecord {
+    AccountRecord {
+        inception: chain().inception,
+        head: chain().head(),
+        request_key: [6; 32],
+        home: vec![supernode()],
+        sequence: 1_800_000_000,
+        expires: 1_800_000_100,
+    }
+    .sign(&key(1))
+}
+
+fn registration() -> Registration {
+    let place = Place {
+        door: EndpointKey([7; 32]),
+        supernode: EndpointKey([8; 32]),
+    };
+    Registration::new(record(), chain(), &key(3), place)
+}
+
+fn card() -> SignedCard {
+    let door = Door::new(chain().id(), device(), &key(4), vec![supernode()]);
+    Card {
+        chain: chain(),
+        network: Some(NetworkId([5; 32])),
+        name: "Bob".into(),
+        doors: vec![door],
+        request_key: [6; 32],
+        discovery_key: [7; 32],
+        sequence: 1_800_000_000,
+    }
+    .sign(&key(1))
+}
+
+/// An envelope, and what lies inside it (card, letter, time, signature), in the order of their fields.
+fn letter() -> [Vec<u8>; 2] {
+    let to = AccountId([7; 32]);
+    let letter = Letter::Request { text: "Hi".into() };
+    let mut message = b"starling 1 letter".to_vec();
+    message.extend_from_slice(&encode_body(&(to, &letter, 5_u64)));
+    let inside = (card(), &letter, 5_u64, sign(&key(1), &message));
+    let inside = encode_body(&inside);
+    let signing = key(1);
+    let sender = Sender {
+        key: &signing,
+        card: card(),
+    };
+    let sealed = seal(sender, to, &request_key(&[8; 32]), letter, 5, [9; 32]);
+    [sealed.expect("it is short"), inside]
 }
 
 fn inner() -> InnerAddr {
@@ -101,6 +180,8 @@ fn file_names() {
 fn supernodes_and_front_doors() {
     let account = AccountId([3; 32]);
     let corpus = [
+        encode_body(&Request::Register(Box::new(registration()))),
+        encode_body(&Answer::Record(Some(record()))),
         encode_body(&Request::Lookup { account }),
         encode_body(&Request::Deposit {
             account,
@@ -118,7 +199,21 @@ fn supernodes_and_front_doors() {
     mutator::run(4, &corpus, |data| {
         fuzz::supernode(data);
         fuzz::link_frame(data);
+    });
+}
+
+#[test]
+fn records_cards_and_envelopes() {
+    let [sealed, inside] = letter();
+    // A seed that is not valid would leave everything behind its first check untried.
+    assert!(envelope::open(&sealed, AccountId([7; 32]), &[8; 32]).is_ok());
+    assert!(record().verify(chain().id(), 1_800_000_000).is_ok());
+    assert!(card().verify().is_ok());
+    assert!(sealed.len() > inside.len() && sealed.len() - inside.len() == 1 + 32 + 16);
+    let corpus = [encode_body(&record()), encode_body(&card()), sealed, inside];
+    mutator::run(7, &corpus, |data| {
         fuzz::record(data);
+        fuzz::card(data);
         fuzz::envelope(data);
     });
 }
@@ -140,11 +235,20 @@ fn chat() {
 
 #[test]
 fn links_and_network_files() {
-    let corpus = [
-        "starling:1?n=abc&a=def&s=192.0.2.7:27474"
-            .as_bytes()
-            .to_vec(),
-        b"name = \"home\"\n[[supernode]]\naddress = \"192.0.2.7:27474\"\n".to_vec(),
-    ];
+    let link = Link {
+        target: Target::Account(AccountId([3; 32])),
+        network: Some(NetworkId([5; 32])),
+        supernodes: vec![supernode(), supernode()],
+    };
+    let network = Network {
+        id: NetworkId(key(1).verifying_key().to_bytes()),
+        name: "home".into(),
+        supernodes: vec![supernode()],
+    };
+    let (link, file) = (link.to_string(), network.to_file(&key(1)));
+    assert!(link.parse::<Link>().is_ok() && Network::from_file(&file).is_ok());
+    // A mutated link does not get past its check bytes: its body is fed on its own.
+    let body = encode_body(&link.parse::<Link>().expect("valid"));
+    let corpus = [link.into_bytes(), file.into_bytes(), body];
     mutator::run(6, &corpus, fuzz::text);
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use starling_control::rpc::LINE_MAX;
 use starling_control::{Command, ErrorKind, Failure, view};
 use starling_store::requests;
 use starling_wire::ids::MessageId;
@@ -20,6 +21,8 @@ use crate::{backup, echo, status};
 const LISTING: u32 = 50;
 /// And at most.
 const LISTING_MAX: u32 = 1_000;
+/// Bytes of a listing: with what stands around it, it fits a line.
+const LISTING_BYTES: usize = LINE_MAX - 4096;
 
 /// Does what is asked.
 pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failure> {
@@ -102,12 +105,8 @@ async fn with_a_contact(session: &Session, command: Command) -> Result<Value, Fa
                 .map(|id| parse::<MessageId>(&id, "message"))
                 .transpose()?;
             let account = views::find(&session.ctx, &who).await?;
-            value(
-                session
-                    .chat
-                    .log(account, limit.unwrap_or(LISTING).min(LISTING_MAX), before)
-                    .await?,
-            )
+            let limit = limit.unwrap_or(LISTING).min(LISTING_MAX);
+            value(fitting(session.chat.log(account, limit, before).await?))
         }
         Command::ChatRead { who } => value(
             session
@@ -141,6 +140,18 @@ async fn with_a_contact(session: &Session, command: Command) -> Result<Value, Fa
             format!("not available: {}", json!(other)["method"]),
         )),
     }
+}
+
+/// The newest messages of a listing, as many as fit a line; the client asks for those before the first.
+fn fitting(mut messages: Vec<view::Message>) -> Vec<view::Message> {
+    let mut bytes = 0;
+    let fits = |message: &&view::Message| {
+        let line = serde_json::to_vec(message).map_or(0, |line| line.len());
+        bytes += line + 1;
+        bytes <= LISTING_BYTES
+    };
+    let count = messages.iter().rev().take_while(fits).count();
+    messages.split_off(messages.len() - count)
 }
 
 fn value<T: serde::Serialize>(view: T) -> Result<Value, Failure> {
@@ -178,7 +189,7 @@ fn own_link(app: &App) -> Result<view::OwnLink, Failure> {
             supernode.tcp
         ));
     }
-    if supernodes.iter().all(|supernode| supernode.is_private()) {
+    if !supernodes.iter().any(|supernode| supernode.is_public()) {
         warnings.push(
             "It works on this local network only. For two people at two homes, one reachable machine has to run \
              `starling network init`."
@@ -206,4 +217,25 @@ async fn contact_requests(app: &App) -> Result<Vec<view::ContactRequest>, Failur
         .await
         .map_err(store_failure)?;
     Ok(waiting.iter().map(views::request).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_04_a_listing_ends_where_its_line_would() {
+        let message = |id: usize| view::Message {
+            id: id.to_string(),
+            // Each of these takes six bytes in JSON.
+            text: "\u{1}".repeat(16 * 1024),
+            ..view::Message::default()
+        };
+        let messages: Vec<_> = (0..1_000).map(message).collect();
+        let fit = fitting(messages);
+        assert_eq!(fit.last().expect("some").id, "999", "the newest");
+        let bytes = serde_json::to_vec(&fit).expect("JSON").len();
+        assert!(bytes <= LISTING_BYTES && bytes > LISTING_BYTES - 200_000);
+        assert!(fitting(Vec::new()).is_empty());
+    }
 }

@@ -55,6 +55,7 @@ impl ControlSocket {
             _ => {}
         }
         let listener = UnixListener::bind(&path).map_err(trouble)?;
+        // CONTROL-01: nobody else's process opens it.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(trouble)?;
         let mut task = JoinSet::new();
         task.spawn(accept(listener, handle));
@@ -76,6 +77,7 @@ async fn accept(listener: UnixListener, handle: ControlHandle) {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         };
+        // CONTROL-02: the kernel says whose process it is.
         let own = rustix::process::getuid().as_raw();
         match stream.peer_cred() {
             Ok(peer) if peer.uid() == own || peer.uid() == 0 => {}
@@ -84,6 +86,7 @@ async fn accept(listener: UnixListener, handle: ControlHandle) {
                 continue;
             }
         }
+        // CONTROL-03: bound.
         if clients.len() >= CLIENTS_MAX {
             debug!("refused a control client: {CLIENTS_MAX} are connected");
             continue;
@@ -132,7 +135,7 @@ async fn serve(stream: UnixStream, handle: ControlHandle) {
         let (handle, write) = (handle.clone(), Arc::clone(&write));
         requests.spawn(async move {
             let result = handle.call(request.command).await;
-            send(&write, &Response::new(Some(request.id), result)).await;
+            respond(&write, request.id, result).await;
         });
         while requests.try_join_next().is_some() {}
     }
@@ -153,15 +156,23 @@ async fn forward(mut events: broadcast::Receiver<Event>, write: Writer) {
 }
 
 async fn send<T: serde::Serialize>(write: &Writer, value: &T) -> bool {
-    let mut line = serde_json::to_vec(value).unwrap_or_else(|error| {
-        let failure = Failure::new(
-            ErrorKind::System,
-            format!("the answer could not be written: {error}"),
-        );
-        serde_json::to_vec(&Response::new(None, Err(failure))).unwrap_or_default()
-    });
+    let Ok(mut line) = serde_json::to_vec(value) else {
+        return false;
+    };
     line.push(b'\n');
     write.lock().await.write_all(&line).await.is_ok()
+}
+
+/// `CONTROL-04`: no client reads a longer line, so it is told that instead.
+async fn respond(write: &Writer, id: u64, result: Result<serde_json::Value, Failure>) -> bool {
+    let response = Response::new(Some(id), result);
+    let fits = serde_json::to_vec(&response).is_ok_and(|line| line.len() < LINE_MAX);
+    if fits {
+        return send(write, &response).await;
+    }
+    let sentence = "the answer is longer than 1 MiB; ask for less at once";
+    let failure = Failure::new(ErrorKind::System, sentence);
+    send(write, &Response::new(Some(id), Err(failure))).await
 }
 
 #[cfg(test)]
@@ -178,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_is_answered_line_by_line_and_survives_its_own_mistakes() {
+    async fn control_01_05_a_client_is_answered_line_by_line_and_survives_its_own_mistakes() {
         let home = tempfile::tempdir().unwrap();
         let (control, mut inbox) = handle::channel();
         let _socket = ControlSocket::open(home.path(), control).unwrap();
@@ -209,6 +220,45 @@ mod tests {
         assert_eq!(
             (answer["id"].as_u64(), answer["result"]["version"].as_str()),
             (Some(4), Some("x"))
+        );
+    }
+
+    #[tokio::test]
+    async fn control_03_one_client_too_many_is_closed() {
+        let home = tempfile::tempdir().unwrap();
+        let (control, _inbox) = handle::channel();
+        let _socket = ControlSocket::open(home.path(), control).unwrap();
+        let path = home.path().join("control.sock");
+        let mut clients = Vec::new();
+        for _ in 0..=CLIENTS_MAX {
+            clients.push(UnixStream::connect(&path).await.unwrap());
+        }
+        let mut last = clients.pop().unwrap();
+        let mut byte = [0; 1];
+        let read = last.read(&mut byte);
+        let closed = tokio::time::timeout(std::time::Duration::from_secs(5), read).await;
+        assert_eq!(closed.expect("closed at once").unwrap_or(0), 0);
+    }
+
+    #[tokio::test]
+    async fn control_04_an_answer_that_no_client_would_read_is_not_sent() {
+        let home = tempfile::tempdir().unwrap();
+        let (control, mut inbox) = handle::channel();
+        let _socket = ControlSocket::open(home.path(), control).unwrap();
+        tokio::spawn(async move {
+            while let Some(request) = inbox.requests.recv().await {
+                let _ = request.answer.send(Ok(json!("x".repeat(LINE_MAX))));
+            }
+        });
+        let stream = UnixStream::connect(home.path().join("control.sock")).await;
+        let line = b"{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"status\",\"params\":{}}\n";
+        let answer = ask(&mut BufReader::new(stream.unwrap()), line).await;
+        assert_eq!(
+            (
+                answer["id"].as_u64(),
+                answer["error"]["data"]["kind"].as_str()
+            ),
+            (Some(4), Some("system"))
         );
     }
 

@@ -10,11 +10,12 @@ use starling_protocol::overlay::home::{Home, HomeAction, SILENCE_IN_CALL};
 use starling_protocol::overlay::lan::{self, Sighting};
 use starling_protocol::presence::watcher::{Ask, Seen, Watcher};
 use starling_wire::ids::EndpointKey;
-use starling_wire::supernode::{Answer, Notice, Request, SupernodeAddr, envelope_id};
+use starling_wire::supernode::{Answer, NOTICE_MAX, Notice, Request, SupernodeAddr};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
+use super::registration::Registrar;
 use crate::clock::{random, wall_s};
 use crate::context::{Context, Signal};
 use crate::transport::endpoint::relay_url;
@@ -22,7 +23,6 @@ use crate::transport::front_door::Arrival;
 use crate::transport::requests::RequestError;
 use crate::transport::stream;
 
-const NOTICE_MAX: usize = 256;
 const NOTICE_TIME: Duration = Duration::from_secs(10);
 const NOTICES_MAX: usize = 64;
 /// A registration that failed although the relay is up is tried again after this.
@@ -82,6 +82,7 @@ pub async fn run(
         linked: false,
         tasks: JoinSet::new(),
         state,
+        registrar: Arc::default(),
         ctx,
     };
     driver
@@ -123,6 +124,7 @@ struct Driver {
     linked: bool,
     tasks: JoinSet<Done>,
     state: watch::Sender<HomeState>,
+    registrar: Arc<Registrar>,
 }
 
 impl Driver {
@@ -131,7 +133,7 @@ impl Driver {
         let watcher = self
             .home
             .is_up()
-            .then(|| self.watcher.poll_timeout())
+            .then(|| self.watcher.poll_timeout().map(|due| due.at))
             .flatten();
         let next = [home, watcher]
             .into_iter()
@@ -155,6 +157,7 @@ impl Driver {
                     self.register(supernode, Duration::ZERO);
                 }
                 HomeAction::Register(supernode) => self.registered(&supernode),
+                HomeAction::Renew(supernode) => self.register(supernode, Duration::ZERO),
                 HomeAction::Probe => self.probe(),
             }
         }
@@ -241,6 +244,10 @@ impl Driver {
     fn noticed(&mut self, supernode: EndpointKey, notice: Notice) {
         match notice {
             Notice::Presence(door, online) => self.watcher.handle_notice(supernode, door, online),
+            // HOME-08: any other supernode we let in has no say about our home.
+            _ if self.home.current().map(|home| home.id) != Some(supernode) => {
+                debug!(reason = "not our home", "ignored a notice");
+            }
             Notice::EnvelopeWaiting => self.collect(),
             Notice::Leaving => self.home.handle_disconnected(self.ctx.clock.now()),
         }
@@ -248,12 +255,10 @@ impl Driver {
 
     fn register(&mut self, supernode: SupernodeAddr, delay: Duration) {
         let ctx = Arc::clone(&self.ctx);
+        let registrar = Arc::clone(&self.registrar);
         self.tasks.spawn(async move {
             tokio::time::sleep(delay).await;
-            let request = Request::Register {
-                record: ctx.identity.record(&ctx.home_list()),
-            };
-            let result = ctx.supernodes.ask(&supernode, &request).await.map(|_| ());
+            let result = registrar.register(&ctx, &supernode).await;
             Done::Registered(supernode, result)
         });
     }
@@ -317,32 +322,12 @@ impl Driver {
         });
     }
 
-    /// Fetches envelopes, hands them on, and tells the supernode to forget them once they were acted on durably.
     fn collect(&mut self) {
         let (ctx, current) = (Arc::clone(&self.ctx), self.home.current().cloned());
+        let registrar = Arc::clone(&self.registrar);
         self.tasks.spawn(async move {
-            let Some(supernode) = current else {
-                return Done::Nothing;
-            };
-            let Ok(Answer::Envelopes(envelopes)) =
-                ctx.supernodes.ask(&supernode, &Request::Collect).await
-            else {
-                return Done::Nothing;
-            };
-            let mut ids = Vec::new();
-            for envelope in envelopes {
-                match super::people::receive(&ctx, &envelope).await {
-                    Ok(()) => ids.push(envelope_id(&envelope)),
-                    Err(error) => {
-                        debug!(%error, "an envelope stays at the supernode: the store refused it")
-                    }
-                }
-            }
-            if !ids.is_empty() {
-                let _ = ctx
-                    .supernodes
-                    .ask(&supernode, &Request::Collected { ids })
-                    .await;
+            if let Some(supernode) = current {
+                registrar.collect(&ctx, &supernode).await;
             }
             Done::Nothing
         });

@@ -1,4 +1,4 @@
-//! Meeting: two contacts tell each other over their front doors where their inner endpoints are (spec page "peer").
+//! Meeting: two contacts tell each other over their front doors where their inner endpoints are (spec page `peer.md`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,10 +65,13 @@ async fn exchange(connection: &Connection, question: &LinkFrame) -> Option<LinkF
 /// Answers a contact's question.
 pub async fn answer(ctx: Arc<Context>, account: AccountId, connection: Connection) {
     let talk = async {
-        let (mut send, mut receive) = connection.accept_bi().await.ok()?;
-        let Some(LinkFrame::Meet { inner }) =
-            stream::read(&mut receive, LINK_FRAME_MAX).await.ok()?
-        else {
+        let question = async {
+            let (send, mut receive) = connection.accept_bi().await.ok()?;
+            let frame = stream::read(&mut receive, LINK_FRAME_MAX).await.ok()??;
+            Some((send, frame))
+        };
+        let question = tokio::time::timeout(MEET_TIME, question).await.ok()??;
+        let (mut send, LinkFrame::Meet { inner }) = question else {
             return None;
         };
         if !inner.fits() {
@@ -97,10 +100,13 @@ pub async fn answer(ctx: Arc<Context>, account: AccountId, connection: Connectio
     }
 }
 
-/// From now on this inner endpoint may connect, and its relay is known.
+/// From now on this inner endpoint may connect, and its relay is known. `PEER-01`: unless it names impossible places.
 pub fn admit(ctx: &Context, account: AccountId, inner: &InnerAddr) {
+    if !inner.fits() {
+        return;
+    }
     if let Some(home) = &inner.home {
         ctx.pins.learn(home);
     }
-    ctx.inner.expect(inner.endpoint, account);
+    ctx.inner.expect(account, inner);
 }

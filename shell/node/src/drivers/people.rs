@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starling_control::{ErrorKind, Event, Failure, view};
-use starling_protocol::people::requests::{self as rules, Outcome, Standing};
 use starling_store::contacts::{self, Contact};
 use starling_store::letters::{self, LetterKind};
 use starling_store::{StoreError, requests};
-use starling_wire::envelope::{self, Letter, Opened, Sender};
+use starling_wire::envelope::Letter;
 use starling_wire::ids::AccountId;
 use starling_wire::limits::{NAME_MAX, REQUEST_TEXT_MAX};
 use starling_wire::link::{Link, Target};
@@ -18,9 +17,10 @@ use starling_wire::supernode::{Answer, Request, SupernodeAddr};
 use tokio::sync::Notify;
 use tracing::debug;
 
+use super::letters::{contact_of, next_sequence, seal};
 use super::views;
 use crate::book::{Person, Relation};
-use crate::clock::{random, wall_ms, wall_s};
+use crate::clock::{wall_ms, wall_s};
 use crate::context::{Context, Signal, store_failure};
 use crate::transport::dial::{DialError, staggered};
 
@@ -43,7 +43,8 @@ impl People {
         }
     }
 
-    /// Asks the person behind a link to be a contact. The request is at their supernode when this returns.
+    /// Asks the person behind a link to be a contact. When this returns the request is on disk, and at their supernode if
+    /// that could be reached; else the post goes on trying.
     pub async fn add(&self, link: &str, message: &str) -> Result<view::Contact, Failure> {
         if message.len() > REQUEST_TEXT_MAX {
             let sentence = format!("the message is too long; {REQUEST_TEXT_MAX} bytes are allowed");
@@ -81,15 +82,12 @@ impl People {
         if waiting.is_some() {
             return self.accept(&account.to_string()).await;
         }
-        let (record, supernode) = self.look_up(account, &link.supernodes).await?;
-        let letter = Letter::Request {
-            text: message.to_owned(),
-        };
-        let sealed = self
-            .seal(account, &record.record().request_key, letter)
+        let record = self.look_up(account, &link.supernodes).await?;
+        let (record, text) = (record.record(), message.to_owned());
+        let letter = Letter::Request { text };
+        let sequence = next_sequence(&self.ctx).await.map_err(store_failure)?;
+        let sealed = seal(&self.ctx, sequence, account, &record.request_key, letter)
             .map_err(|error| Failure::new(ErrorKind::Usage, error.to_string()))?;
-        self.deposit(account, &supernode, &record.record().home, sealed)
-            .await?;
         let contact = Contact {
             account,
             relation: contacts::Relation::Requested,
@@ -97,11 +95,13 @@ impl People {
             name: String::new(),
             nickname: None,
             network: link.network,
-            homes: record.record().home.clone(),
+            homes: record.home.clone(),
             echo: false,
             added_at: wall_ms(),
         };
-        self.store_contact(contact).await?;
+        // Stored before it is sent: whoever is asked and says yes is never a stranger to us, also after a crash.
+        self.store_request(&contact, sealed).await?;
+        self.post_to(account).await;
         views::contact(&self.ctx, account).await
     }
 
@@ -114,8 +114,9 @@ impl People {
             .verify()
             .map_err(|error| Failure::new(ErrorKind::Refused, error.to_string()))?;
         let contact = contact_of(&card, contacts::Relation::Contact);
-        let sealed = self
-            .seal(account, &card.card().request_key, Letter::Accept)
+        let sequence = next_sequence(&self.ctx).await.map_err(store_failure)?;
+        let key = &card.card().request_key;
+        let sealed = seal(&self.ctx, sequence, account, key, Letter::Accept)
             .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?;
         let row = contact.clone();
         // One transaction: a contact without its acceptance on the way would be a contact on one side only.
@@ -146,8 +147,11 @@ impl People {
 
     /// Ends a contact. History stays on this machine.
     pub async fn remove(&self, account: AccountId) -> Result<(), Failure> {
-        let gone = self.ctx.db.write(move |tx| contacts::remove(tx, account));
-        gone.await.map_err(store_failure)?;
+        self.ctx
+            .db
+            .write(move |tx| contacts::remove(tx, account))
+            .await
+            .map_err(store_failure)?;
         self.forget(account).await;
         self.ctx.emit(Event::ContactRemoved(account.to_string()));
         Ok(())
@@ -163,26 +167,12 @@ impl People {
             Err(failure) => return Err(failure),
         };
         let stored = self.ctx.db.write(move |tx| {
-            let existing = contacts::get(tx, account)?;
-            let request = requests::get(tx, account)?;
-            let blocked = Contact {
-                account,
-                relation: contacts::Relation::Blocked,
-                name: request
-                    .map(|request| request.card.card.name)
-                    .unwrap_or_default(),
-                card: None,
-                nickname: None,
-                network: None,
-                homes: Vec::new(),
-                echo: false,
-                added_at: wall_ms(),
-            };
-            if existing.is_none() {
-                contacts::put(tx, &blocked)?;
+            if contacts::get(tx, account)?.is_none() {
+                let name = requests::get(tx, account)?.map(|request| request.card.card.name);
+                contacts::put(tx, &nobody(account, name.unwrap_or_default()))?;
             }
             requests::remove(tx, account)?;
-            // Also drops what waits for them: nobody who was blocked is dialled.
+            // Card, letters, unsent messages and running transfers go as well.
             contacts::block(tx, account)?;
             contacts::get(tx, account)?.ok_or(StoreError::Missing("contact"))
         });
@@ -267,13 +257,21 @@ impl People {
 
     /// Our home changed: contacts get the new card, at their own supernodes.
     pub async fn send_updates(&self) -> Result<(), StoreError> {
+        let sequence = next_sequence(&self.ctx).await?;
         let mut sealed = Vec::new();
         for (account, person) in self.ctx.book.people() {
             let Some(card) = person.card.filter(|_| person.relation == Relation::Contact) else {
                 continue;
             };
-            if let Ok(letter) = self.seal(account, &card.card.request_key, Letter::Update) {
-                sealed.push((account, letter));
+            match seal(
+                &self.ctx,
+                sequence,
+                account,
+                &card.card.request_key,
+                Letter::Update,
+            ) {
+                Ok(letter) => sealed.push((account, letter)),
+                Err(error) => debug!(%error, "a contact cannot be told of the new home"),
             }
         }
         let now = wall_ms();
@@ -322,24 +320,17 @@ impl People {
         self.post.notify_one();
     }
 
+    /// Tries once, now, what waits for one account.
+    async fn post_to(&self, account: AccountId) {
+        let waiting = self.ctx.db.read(move |tx| letters::to(tx, account)).await;
+        if let Ok([letter]) = waiting.as_deref() {
+            self.post_one(letter).await;
+        }
+        self.post.notify_one();
+    }
+
     async fn post_one(&self, letter: &letters::Letter) {
-        let account = letter.account;
-        let homes = self
-            .ctx
-            .book
-            .person(account)
-            .map(|person| homes_of(&person))
-            .unwrap_or_default();
-        let result = match homes.first() {
-            Some(first) => {
-                self.deposit(account, first, &homes, letter.envelope.clone())
-                    .await
-            }
-            None => Err(Failure::new(
-                ErrorKind::Unreachable,
-                "no supernode is known",
-            )),
-        };
+        let result = self.deliver(letter).await;
         let number = letter.number;
         let attempts = letter.attempts;
         let stored = match result {
@@ -367,25 +358,31 @@ impl People {
         }
     }
 
-    async fn deposit(
-        &self,
-        account: AccountId,
-        first: &SupernodeAddr,
-        homes: &[SupernodeAddr],
-        envelope: Vec<u8>,
-    ) -> Result<(), Failure> {
-        let mut places = vec![first];
-        places.extend(homes.iter().filter(|home| *home != first));
-        let request = Request::Deposit { account, envelope };
-        let leave = |supernode| {
-            self.ctx.pins.learn(supernode);
-            self.ctx.supernodes.ask(supernode, &request)
+    /// Leaves a letter at the first home of its recipient that takes it.
+    async fn deliver(&self, letter: &letters::Letter) -> Result<(), Failure> {
+        let account = letter.account;
+        let contact = self.ctx.db.read(move |tx| contacts::get(tx, account)).await;
+        // The book knows where a contact was seen on the LAN; the row is all there is while a request waits.
+        let person = self.ctx.book.person(account);
+        let doors = person.as_ref().map_or(&[][..], |person| person.doors());
+        let seen = doors.iter().flat_map(|door| door.home.clone());
+        let row = contact.map_err(store_failure)?;
+        let mut homes = Vec::new();
+        for home in seen.chain(row.into_iter().flat_map(|contact| contact.homes)) {
+            if !homes.contains(&home) {
+                homes.push(home);
+            }
+        }
+        let request = Request::Deposit {
+            account,
+            envelope: letter.envelope.clone(),
         };
-        match staggered(places, leave, DialError::NoAddress.into()).await {
+        let leave = |supernode| self.ctx.supernodes.ask(supernode, &request);
+        match staggered(&homes, leave, DialError::NoAddress.into()).await {
             Ok(_) => Ok(()),
             Err(error) => Err(Failure::new(
                 ErrorKind::Unreachable,
-                format!("the request could not be delivered: {error}"),
+                format!("the letter could not be delivered: {error}"),
             )),
         }
     }
@@ -394,10 +391,9 @@ impl People {
         &self,
         account: AccountId,
         supernodes: &[SupernodeAddr],
-    ) -> Result<(VerifiedRecord, SupernodeAddr), Failure> {
+    ) -> Result<VerifiedRecord, Failure> {
         let mut last = "no supernode is known".to_owned();
         for supernode in supernodes {
-            self.ctx.pins.learn(supernode);
             match self
                 .ctx
                 .supernodes
@@ -405,7 +401,7 @@ impl People {
                 .await
             {
                 Ok(Answer::Record(Some(record))) => match record.verify(account, wall_s()) {
-                    Ok(record) => return Ok((record, supernode.clone())),
+                    Ok(record) => return Ok(record),
                     Err(error) => last = error.to_string(),
                 },
                 Ok(_) => last = "the supernode in the link does not know this person".to_owned(),
@@ -418,30 +414,14 @@ impl People {
         ))
     }
 
-    fn seal(
-        &self,
-        account: AccountId,
-        request_key: &[u8; 32],
-        letter: Letter,
-    ) -> Result<Vec<u8>, envelope::EnvelopeError> {
-        let identity = &self.ctx.identity;
-        let card = identity.card(&self.ctx.home_list(), self.ctx.homes().network);
-        let sender = Sender {
-            key: &identity.signing,
-            card,
-        };
-        envelope::seal(sender, account, request_key, letter, wall_s(), random())
-    }
-
-    async fn store_contact(&self, contact: Contact) -> Result<(), Failure> {
-        let row = contact.clone();
-        self.ctx
-            .db
-            .write(move |tx| contacts::put(tx, &row))
-            .await
-            .map_err(store_failure)?;
-        let account = contact.account;
-        remember(&self.ctx, &contact);
+    async fn store_request(&self, contact: &Contact, sealed: Vec<u8>) -> Result<(), Failure> {
+        let (account, row) = (contact.account, contact.clone());
+        let stored = self.ctx.db.write(move |tx| {
+            contacts::put(tx, &row)?;
+            letters::put(tx, account, LetterKind::Request, &sealed, wall_ms())
+        });
+        stored.await.map_err(store_failure)?;
+        remember(&self.ctx, contact);
         self.ctx.signal(Signal::Contact(account));
         self.announced(account).await.map(|_| ())
     }
@@ -486,140 +466,16 @@ impl People {
     }
 }
 
-/// Acts on a sealed envelope. `Ok` when it was acted on or dropped for good: its supernode may forget it.
-pub async fn receive(ctx: &Arc<Context>, sealed: &[u8]) -> Result<(), StoreError> {
-    let identity = &ctx.identity;
-    let opened = match envelope::open(sealed, identity.account(), &identity.request_secret) {
-        Ok(opened) => opened,
-        Err(error) => {
-            debug!(%error, "dropped an envelope");
-            return Ok(());
-        }
-    };
-    let account = opened.sender.account().id();
-    if account == identity.account() {
-        return Ok(());
-    }
-    let standing = match ctx.book.person(account).map(|person| person.relation) {
-        None => Standing::Stranger,
-        Some(Relation::Requested) => Standing::Requested,
-        Some(Relation::Contact) => Standing::Contact,
-        Some(Relation::Blocked) => Standing::Blocked,
-    };
-    let waiting = ctx
-        .db
-        .read(requests::list)
-        .await?
-        .iter()
-        .filter(|request| request.account != account)
-        .count();
-    match rules::decide(standing, &opened.letter, waiting) {
-        Outcome::Drop(reason) => {
-            debug!(?reason, "dropped a letter");
-            Ok(())
-        }
-        Outcome::Ask => ask(ctx, opened).await,
-        Outcome::Befriend { answer } => befriend(ctx, &opened, answer).await,
-        Outcome::Update => update(ctx, &opened).await,
-    }
-}
-
-async fn ask(ctx: &Arc<Context>, opened: Opened) -> Result<(), StoreError> {
-    let Letter::Request { text } = opened.letter else {
-        return Ok(());
-    };
-    let account = opened.sender.account().id();
-    let request = requests::Request {
-        account,
-        card: opened.sender.signed().clone(),
-        text,
-        at: wall_ms(),
-    };
-    let row = request.clone();
-    ctx.db.write(move |tx| requests::put(tx, &row)).await?;
-    ctx.emit(Event::Request(views::request(&request)));
-    Ok(())
-}
-
-async fn befriend(ctx: &Arc<Context>, opened: &Opened, answer: bool) -> Result<(), StoreError> {
-    let account = opened.sender.account().id();
-    let contact = merged(ctx, contact_of(&opened.sender, contacts::Relation::Contact)).await?;
-    let sealed = if answer {
-        let sender = Sender {
-            key: &ctx.identity.signing,
-            card: ctx.identity.card(&ctx.home_list(), ctx.homes().network),
-        };
-        let key = &opened.sender.card().request_key;
-        envelope::seal(sender, account, key, Letter::Accept, wall_s(), random()).ok()
-    } else {
-        None
-    };
-    let row = contact.clone();
-    ctx.db
-        .write(move |tx| {
-            contacts::put(tx, &row)?;
-            match &sealed {
-                Some(sealed) => letters::put(tx, account, LetterKind::Accept, sealed, wall_ms()),
-                None => Ok(()),
-            }
-        })
-        .await?;
-    remember(ctx, &contact);
-    ctx.signal(Signal::Contact(account));
-    views::announce_contact(ctx, account).await;
-    Ok(())
-}
-
-async fn update(ctx: &Arc<Context>, opened: &Opened) -> Result<(), StoreError> {
-    let account = opened.sender.account().id();
-    let known = ctx
-        .book
-        .person(account)
-        .and_then(|person| person.card)
-        .map_or(0, |card| card.card.sequence);
-    if opened.sender.card().sequence <= known {
-        return Ok(());
-    }
-    let contact = merged(ctx, contact_of(&opened.sender, contacts::Relation::Contact)).await?;
-    let row = contact.clone();
-    ctx.db.write(move |tx| contacts::put(tx, &row)).await?;
-    remember(ctx, &contact);
-    ctx.signal(Signal::Contact(account));
-    views::announce_contact(ctx, account).await;
-    Ok(())
-}
-
-/// Keeps what is ours (nickname, mark, date) when a contact's row is renewed.
-async fn merged(ctx: &Arc<Context>, fresh: Contact) -> Result<Contact, StoreError> {
-    let account = fresh.account;
-    let existing = ctx.db.read(move |tx| contacts::get(tx, account)).await?;
-    Ok(match existing {
-        Some(old) => Contact {
-            nickname: old.nickname,
-            echo: old.echo,
-            added_at: old.added_at,
-            ..fresh
-        },
-        None => fresh,
-    })
-}
-
-fn contact_of(card: &starling_wire::card::VerifiedCard, relation: contacts::Relation) -> Contact {
-    let signed = card.signed().clone();
-    let homes = card
-        .card()
-        .doors
-        .first()
-        .map(|door| door.home.clone())
-        .unwrap_or_default();
+/// A row for somebody who is not in the list.
+fn nobody(account: AccountId, name: String) -> Contact {
     Contact {
-        account: card.account().id(),
-        relation,
-        name: signed.card.name.clone(),
-        network: signed.card.network,
-        card: Some(signed),
+        account,
+        relation: contacts::Relation::Blocked,
+        card: None,
+        name,
         nickname: None,
-        homes,
+        network: None,
+        homes: Vec::new(),
         echo: false,
         added_at: wall_ms(),
     }
@@ -639,9 +495,6 @@ pub fn remember(ctx: &Context, contact: &Contact) {
         contacts::Relation::Blocked => Relation::Blocked,
         contacts::Relation::Removed => return,
     };
-    for home in &contact.homes {
-        ctx.pins.learn(home);
-    }
     let card = contact.card.clone();
     let person = Person {
         relation,
@@ -652,14 +505,6 @@ pub fn remember(ctx: &Context, contact: &Contact) {
         linked,
     };
     ctx.book.put(contact.account, person);
-}
-
-fn homes_of(person: &Person) -> Vec<SupernodeAddr> {
-    person
-        .doors()
-        .first()
-        .map(|door| door.home.clone())
-        .unwrap_or_default()
 }
 
 fn parse(text: &str) -> Result<Link, Failure> {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use iroh::endpoint::{ConnectOptions, Connection, QuicTransportConfig};
+use iroh::endpoint::{
+    ConnectOptions, ConnectingError, Connection, ConnectionError, QuicTransportConfig,
+    TransportErrorCode,
+};
 use iroh::{Endpoint, EndpointAddr};
 use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::SupernodeAddr;
@@ -18,8 +21,8 @@ use super::pins::Pins;
 pub const DIAL_TIME: Duration = Duration::from_secs(5);
 /// How long the next supernode is held back while one has not answered.
 const NEXT_AFTER: Duration = Duration::from_millis(700);
-/// TLS alert 120, `no_application_protocol`, as QUIC carries it (RFC 9001 section 4.8).
-const NO_APPLICATION_PROTOCOL: &str = "error 120";
+/// TLS alert `no_application_protocol` (RFC 7301), which QUIC carries in its own error code (RFC 9001 section 4.8).
+const NO_APPLICATION_PROTOCOL: u8 = 120;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -108,22 +111,20 @@ pub async fn connect(
         .unwrap_or(Err(DialError::TimedOut))
 }
 
-fn classify(error: &(dyn std::error::Error + 'static)) -> DialError {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        source = inner.source();
-    }
-    debug!(reason = %text, "a dial failed");
-    if text.contains(NO_APPLICATION_PROTOCOL) || text.contains("application protocol") {
-        return DialError::Version;
-    }
-    if text.contains("timed out") {
-        DialError::TimedOut
-    } else {
-        DialError::Refused
+fn classify(error: &ConnectingError) -> DialError {
+    debug!(reason = %error, "a dial failed");
+    let ConnectingError::ConnectionError { source, .. } = error else {
+        return DialError::Refused;
+    };
+    let version = TransportErrorCode::crypto(NO_APPLICATION_PROTOCOL);
+    match source {
+        ConnectionError::ConnectionClosed(close) if close.error_code == version => {
+            DialError::Version
+        }
+        ConnectionError::TransportError(error) if error.code == version => DialError::Version,
+        ConnectionError::VersionMismatch => DialError::Version,
+        ConnectionError::TimedOut => DialError::TimedOut,
+        _ => DialError::Refused,
     }
 }
 

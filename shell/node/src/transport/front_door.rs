@@ -65,7 +65,7 @@ impl FrontDoor {
         arrivals: mpsc::Sender<Arrival>,
     ) -> Result<Self, EndpointError> {
         if let Some(home) = &home {
-            pins.learn(home);
+            pins.set_home(home);
         }
         let alpns = [alpn::SUPER, alpn::LINK, alpn::CHAT, alpn::CALL]
             .map(<[u8]>::to_vec)
@@ -102,7 +102,7 @@ impl FrontDoor {
     /// Moves to another home relay, or dials the same one afresh.
     pub async fn set_home(&self, home: &SupernodeAddr) {
         let previous = self.home.send_replace(Some(home.clone()));
-        self.pins.learn(home);
+        self.pins.set_home(home);
         if let Some(url) = previous.as_ref().and_then(relay_url) {
             self.endpoint.remove_relay(&url).await;
         }
@@ -173,6 +173,7 @@ async fn accept(endpoint: Endpoint, keeper: Doorkeeper, arrivals: mpsc::Sender<A
     let mut handshakes = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
         while handshakes.try_join_next().is_some() {}
+        // PEER-02: a relayed packet names its sender's key, so strangers get no handshake.
         let known = match incoming.remote_addr() {
             IncomingAddr::Relay { endpoint_id, .. } => keeper(endpoint_key(endpoint_id)).is_some(),
             _ => false,
@@ -195,6 +196,7 @@ async fn admit(incoming: Incoming, keeper: Doorkeeper, arrivals: mpsc::Sender<Ar
         return;
     };
     let key = endpoint_key(connection.remote_id());
+    // PEER-05: somebody may have been removed during the handshake.
     match keeper(key) {
         Some(visitor) => {
             let _ = arrivals

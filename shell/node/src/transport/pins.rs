@@ -1,10 +1,14 @@
 //! TLS between a device and a supernode's relay. A supernode's certificate is self-signed with its Ed25519 key, and the
 //! client accepts exactly the keys it has learned for that address from links, cards, records or network files. No
 //! certificate authority has a say.
+//!
+//! TLS tells the verifier an address without its port, so what others say of an address could add a key to that of our
+//! own home. There our home's key alone counts, unless the address is private: one machine or one house may well have
+//! several supernodes. (What is said to a supernode is protected by QUIC to its own key, whatever the relay is.)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -12,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use starling_wire::ids::EndpointKey;
-use starling_wire::supernode::SupernodeAddr;
+use starling_wire::supernode::{SupernodeAddr, is_public};
 
 /// DER of a SubjectPublicKeyInfo that holds an Ed25519 key, up to the key (RFC 8410).
 const ED25519_SPKI: [u8; 12] = [
@@ -23,22 +27,51 @@ const ED25519_PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
+/// Keys of others remembered; the one used longest ago is forgotten first. Each is learned again when it is dialled.
+const OTHERS_MAX: usize = 4_096;
+
 /// The supernode keys known for each address. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Pins(Arc<Mutex<BTreeMap<IpAddr, BTreeSet<EndpointKey>>>>);
+pub struct Pins(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    home: Option<(IpAddr, EndpointKey)>,
+    /// The one learned longest ago first.
+    others: VecDeque<(IpAddr, EndpointKey)>,
+}
 
 impl Pins {
     /// From now on this key is accepted at this address.
     pub fn learn(&self, supernode: &SupernodeAddr) {
-        let mut pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pins.entry(supernode.tcp.ip())
-            .or_default()
-            .insert(supernode.id);
+        let pin = (supernode.tcp.ip(), supernode.id);
+        let mut known = self.known();
+        if known.others.back() == Some(&pin) {
+            return;
+        }
+        known.others.retain(|other| *other != pin);
+        if known.others.len() >= OTHERS_MAX {
+            known.others.pop_front();
+        }
+        known.others.push_back(pin);
+    }
+
+    /// This is our home: at its address no other key counts, if the address is a public one.
+    pub fn set_home(&self, supernode: &SupernodeAddr) {
+        self.learn(supernode);
+        self.known().home = Some((supernode.tcp.ip(), supernode.id));
     }
 
     fn knows(&self, ip: IpAddr, key: EndpointKey) -> bool {
-        let pins = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        pins.get(&ip).is_some_and(|keys| keys.contains(&key))
+        let known = self.known();
+        match known.home {
+            Some((home, own)) if home == ip && is_public(ip) => own == key,
+            _ => known.home == Some((ip, key)) || known.others.contains(&(ip, key)),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The verifier for all TLS that iroh does towards relays.
@@ -175,25 +208,58 @@ mod tests {
             .clone()
     }
 
+    fn supernode(seed: u8, tcp: &str) -> SupernodeAddr {
+        SupernodeAddr {
+            id: EndpointKey(
+                SigningKey::from_bytes(&[seed; 32])
+                    .verifying_key()
+                    .to_bytes(),
+            ),
+            tcp: tcp.parse().unwrap(),
+            discovery_port: 0,
+        }
+    }
+
+    fn accepts(pins: &Pins, seed: u8, name: &str) -> bool {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        pins.verifier(crypto_provider())
+            .verify_server_cert(&certificate([seed; 32]), &[], &name, &[], UnixTime::now())
+            .is_ok()
+    }
+
     #[test]
     fn only_the_learned_key_is_accepted_and_only_at_its_address() {
         let pins = Pins::default();
-        let id = EndpointKey(SigningKey::from_bytes(&[1; 32]).verifying_key().to_bytes());
-        pins.learn(&SupernodeAddr {
-            id,
-            tcp: "192.0.2.1:27474".parse().unwrap(),
-            discovery_port: 0,
-        });
-        let verifier = pins.verifier(crypto_provider());
-        let check = |seed: u8, name: &str| {
-            let name = ServerName::try_from(name.to_owned()).unwrap();
-            verifier
-                .verify_server_cert(&certificate([seed; 32]), &[], &name, &[], UnixTime::now())
-                .is_ok()
-        };
-        assert!(check(1, "192.0.2.1"));
-        assert!(!check(2, "192.0.2.1"), "another key");
-        assert!(!check(1, "192.0.2.2"), "another address");
-        assert!(!check(1, "example.org"), "a name");
+        pins.learn(&supernode(1, "192.0.2.1:27474"));
+        assert!(accepts(&pins, 1, "192.0.2.1"));
+        assert!(!accepts(&pins, 2, "192.0.2.1"), "another key");
+        assert!(!accepts(&pins, 1, "192.0.2.2"), "another address");
+        assert!(!accepts(&pins, 1, "example.org"), "a name");
+    }
+
+    #[test]
+    fn others_cannot_add_a_key_at_our_homes_address() {
+        let pins = Pins::default();
+        pins.set_home(&supernode(1, "192.0.2.1:27474"));
+        pins.learn(&supernode(2, "192.0.2.1:443"));
+        assert!(accepts(&pins, 1, "192.0.2.1"));
+        assert!(!accepts(&pins, 2, "192.0.2.1"));
+        // On one machine or in one house there are several.
+        pins.set_home(&supernode(1, "127.0.0.1:27474"));
+        pins.learn(&supernode(2, "127.0.0.1:443"));
+        assert!(accepts(&pins, 1, "127.0.0.1") && accepts(&pins, 2, "127.0.0.1"));
+    }
+
+    #[test]
+    fn pins_of_others_are_bounded_and_our_home_stays() {
+        let pins = Pins::default();
+        pins.set_home(&supernode(1, "192.0.2.1:27474"));
+        for number in 0..=OTHERS_MAX {
+            let mut other = supernode(2, "198.51.100.1:27474");
+            other.id.0[..8].copy_from_slice(&number.to_be_bytes());
+            pins.learn(&other);
+        }
+        assert_eq!(pins.known().others.len(), OTHERS_MAX);
+        assert!(accepts(&pins, 1, "192.0.2.1"));
     }
 }

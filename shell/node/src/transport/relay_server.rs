@@ -2,7 +2,7 @@
 //! to iroh's relay service; so who may connect, from where, is decided here. Beside it runs QUIC address discovery.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use iroh_relay::server::{
 use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::is_private;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::{debug, trace};
 
@@ -54,6 +54,8 @@ pub struct RelayServerConfig {
     pub seed: [u8; 32],
     /// Refuse sources outside loopback and private ranges.
     pub private_only: bool,
+    /// Listen for address discovery at this address only.
+    pub discovery_ip: Option<IpAddr>,
 }
 
 /// A running relay server; stops when dropped.
@@ -93,7 +95,12 @@ impl RelayServer {
             .local_addr()
             .map_err(|error| RelayServerError::Listen(config.listen, error))?;
         let tls = pins::server_config(&config.seed)?;
-        let discovery = start_discovery(config.discovery, &config.seed).await?;
+        // Address discovery cannot be told whom to answer, only where to listen.
+        let wanted = match config.discovery_ip {
+            Some(ip) => SocketAddr::new(ip, config.discovery.port()),
+            None => config.discovery,
+        };
+        let discovery = start_discovery(wanted, &config.seed).await?;
         let discovery_port = discovery.quic_addr().map_or(0, |address| address.port());
         let carried = Arc::new(Metrics::default());
         let links = Arc::new(Links::default());
@@ -203,6 +210,7 @@ async fn accept_loop(
     private_only: bool,
 ) {
     let acceptor = tokio_rustls::TlsAcceptor::from(tls);
+    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -221,11 +229,22 @@ async fn accept_loop(
             debug!("refused a relay client: full");
             continue;
         }
-        connections.spawn(serve(tcp, acceptor.clone(), service.clone()));
+        // RELAY-01: whoever does not finish a handshake takes no place from those who are here.
+        let Ok(handshake) = Arc::clone(&handshakes).try_acquire_owned() else {
+            debug!("refused a relay client: too many handshakes at once");
+            continue;
+        };
+        connections.spawn(serve(tcp, acceptor.clone(), service.clone(), handshake));
     }
 }
 
-async fn serve(tcp: TcpStream, acceptor: tokio_rustls::TlsAcceptor, service: RelayService) {
+/// `handshake` is given back when the relay link is established or the connection ends.
+async fn serve(
+    tcp: TcpStream,
+    acceptor: tokio_rustls::TlsAcceptor,
+    service: RelayService,
+    handshake: OwnedSemaphorePermit,
+) {
     let _ = tcp.set_nodelay(true);
     let Ok(Ok(tls)) = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(tcp)).await else {
         trace!("a relay client failed its TLS handshake");
@@ -246,7 +265,10 @@ async fn serve(tcp: TcpStream, acceptor: tokio_rustls::TlsAcceptor, service: Rel
     tokio::pin!(connection);
     tokio::select! {
         _ = &mut connection => {}
-        () = established.notified() => { let _ = connection.await; }
+        () = established.notified() => {
+            drop(handshake);
+            let _ = connection.await;
+        }
         () = tokio::time::sleep(HANDSHAKE_TIME) => trace!("a relay client asked for nothing"),
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iroh::endpoint::Connection;
+use starling_store::StoreError;
 use starling_wire::alpn;
 use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::{Answer, REQUEST_MAX, Refusal, Request, SupernodeAddr};
@@ -25,6 +26,9 @@ pub enum RequestError {
     /// It could not be reached.
     #[error("the supernode could not be reached: {0}")]
     Dial(#[from] DialError),
+    /// Our own store, before anything was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// It was lost while answering.
     #[error("the supernode did not answer: {0}")]
     Stream(#[from] StreamError),

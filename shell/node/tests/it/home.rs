@@ -11,7 +11,7 @@ use starling_node::db::Db;
 use starling_node::identity::Identity;
 use starling_node::session::{Session, Start};
 use starling_node::transport::pins::Pins;
-use starling_store::{Store, StoreHandle};
+use starling_store::{Store, StoreHandle, profile};
 use starling_wire::ids::NetworkId;
 use starling_wire::link::Link;
 use starling_wire::network::Network;
@@ -185,7 +185,12 @@ struct Bare {
 impl Bare {
     async fn start(twins: &Twins) -> Self {
         let folder = folder();
-        let store = Store::open(folder.path()).expect("a store");
+        let mut store = Store::open(folder.path()).expect("a store");
+        let identity = Identity::create("Alice", "test");
+        let profile = identity.to_profile();
+        store
+            .write(|tx| profile::create(tx, &profile))
+            .expect("an account");
         let start = Start {
             config: config(folder.path()),
             clock: Clock::start(),
@@ -197,7 +202,7 @@ impl Bare {
                 supernodes: vec![twins.first.clone(), twins.second.clone()],
                 own: None,
             },
-            identity: Identity::create("Alice", "test"),
+            identity,
         };
         let session = Box::pin(Session::start(start)).await.expect("a session");
         let bare = Self {

@@ -5,5 +5,6 @@ mod cast;
 mod chat;
 mod files;
 mod home;
+mod hostile;
 mod shim;
 mod story;

@@ -56,8 +56,16 @@ CREATE TABLE requests (
     at      INTEGER NOT NULL
 ) STRICT;
 
+-- The newest letter read from each account, by its card's sequence: an older one is a replay.
+CREATE TABLE letters_read (
+    account  BLOB PRIMARY KEY CHECK (length(account) = 32),
+    sequence INTEGER NOT NULL,
+    read_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX letters_read_age ON letters_read (read_at);
+
 CREATE TABLE letters (
-    number     INTEGER PRIMARY KEY,
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
     account    BLOB NOT NULL CHECK (length(account) = 32),
     kind       INTEGER NOT NULL,
     envelope   BLOB NOT NULL,
@@ -132,9 +140,10 @@ CREATE INDEX registered_accounts_expiry ON registered_accounts (expires_s);
 
 CREATE TABLE registered_doors (
     door    BLOB PRIMARY KEY CHECK (length(door) = 32),
-    account BLOB NOT NULL REFERENCES registered_accounts (account) ON DELETE CASCADE
+    account BLOB NOT NULL REFERENCES registered_accounts (account) ON DELETE CASCADE,
+    device  BLOB NOT NULL CHECK (length(device) = 32),
+    UNIQUE (account, device)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX registered_doors_account ON registered_doors (account);
 
 CREATE TABLE deposits (
     number     INTEGER PRIMARY KEY,

@@ -5,11 +5,12 @@ use starling_store::contacts::{self, Contact};
 use starling_store::letters::{self, LetterKind};
 use starling_store::networks::{self, Joined};
 use starling_store::profile::{self, Keys, Profile};
-use starling_store::requests::{self, REQUESTS_MAX, Request};
+use starling_store::requests::{self, Request};
 use starling_store::{StoreError, settings};
 use starling_wire::account::Chain;
 use starling_wire::card::{Card, SignedCard};
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
+use starling_wire::limits::REQUESTS_MAX;
 use starling_wire::supernode::SupernodeAddr;
 use zeroize::Zeroizing;
 
@@ -68,7 +69,7 @@ fn an_account_is_made_once_and_reads_back() {
     };
     assert_eq!(store.read(profile::load), Ok(None));
     assert_eq!(
-        store.write(profile::next_sequence),
+        store.write(|tx| profile::next_sequence(tx, 1)),
         Err(StoreError::Missing("account"))
     );
     store.write(|tx| profile::create(tx, &carol)).unwrap();
@@ -78,18 +79,26 @@ fn an_account_is_made_once_and_reads_back() {
     ));
     store
         .write(|tx| {
-            assert_eq!(profile::next_sequence(tx)?, 1);
+            assert_eq!(profile::next_sequence(tx, 500)?, 500);
+            assert_eq!(profile::next_sequence(tx, 500)?, 501, "the same second");
+            assert_eq!(
+                profile::next_sequence(tx, 3)?,
+                502,
+                "a clock that was set back"
+            );
+            profile::used_sequence(tx, 400)?;
             profile::set_inner(tx, &secret(8))?;
             profile::set_name(tx, "Caroline")
         })
         .unwrap();
     drop(store);
     let mut store = starling_store::Store::open(&dir.path().join("profile")).unwrap();
-    carol.sequence = 1;
+    carol.sequence = 502;
     carol.keys.inner = secret(8);
     carol.name = "Caroline".into();
-    assert_eq!(store.write(profile::next_sequence), Ok(2));
-    carol.sequence = 2;
+    assert_eq!(store.write(|tx| profile::next_sequence(tx, 4)), Ok(503));
+    store.write(|tx| profile::used_sequence(tx, 900)).unwrap();
+    carol.sequence = 900;
     assert_eq!(store.read(profile::load), Ok(Some(carol.clone())));
     assert!(
         !format!("{carol:?}").contains("[1, 1"),
@@ -230,29 +239,70 @@ fn requests_are_bounded_and_one_per_account() {
     };
     store
         .write(|tx| {
-            for number in 0..REQUESTS_MAX {
+            for number in 0..REQUESTS_MAX as u64 {
                 assert!(requests::put(tx, &request(number, "hi"))?);
             }
-            assert!(!requests::put(tx, &request(REQUESTS_MAX, "one more"))?);
+            assert!(!requests::put(
+                tx,
+                &request(REQUESTS_MAX as u64, "one more")
+            )?);
             assert!(requests::put(tx, &request(3, "again"))?);
             Ok(())
         })
         .unwrap();
     store
         .read(|tx| {
-            assert_eq!(requests::list(tx)?.len() as u64, REQUESTS_MAX);
+            assert_eq!(requests::list(tx)?.len(), REQUESTS_MAX);
             let third = request(3, "again");
             assert_eq!(
                 requests::find(tx, &third.account.to_string())?,
                 std::slice::from_ref(&third)
             );
             assert_eq!(requests::get(tx, third.account)?, Some(third));
-            assert_eq!(requests::find(tx, "dave")?.len() as u64, REQUESTS_MAX);
+            assert_eq!(requests::find(tx, "dave")?.len(), REQUESTS_MAX);
             Ok(())
         })
         .unwrap();
     let gone = store.write(|tx| requests::remove(tx, request(3, "").account));
     assert_eq!(gone, Ok(true));
+}
+
+#[test]
+fn people_06_a_letter_is_read_once_and_an_older_one_never() {
+    let (_dir, mut store) = carol();
+    let mut read =
+        |account, sequence| store.write(|tx| requests::first_read(tx, account, sequence, NOW));
+    assert_eq!(read(ALICE, 5), Ok(true));
+    assert_eq!(read(ALICE, 5), Ok(false));
+    assert_eq!(read(ALICE, 4), Ok(false));
+    assert_eq!(read(BOB, 4), Ok(true));
+    assert_eq!(read(ALICE, 6), Ok(true));
+}
+
+#[test]
+fn letters_to_one_account_go_in_order_and_a_replaced_one_is_another() {
+    let (_dir, mut store) = carol();
+    store
+        .write(|tx| {
+            letters::put(tx, ALICE, LetterKind::Accept, b"yes", NOW)?;
+            letters::put(tx, ALICE, LetterKind::Update, b"moved", NOW)
+        })
+        .unwrap();
+    let due = store.read(|tx| letters::due(tx, NOW, 10)).unwrap();
+    assert_eq!(due.len(), 1, "the second waits for the first");
+    store
+        .write(|tx| {
+            letters::failed(tx, due[0].number, NOW + 100)?;
+            assert!(letters::due(tx, NOW, 10)?.is_empty());
+            assert_eq!(letters::next_due(tx)?, Some(NOW + 100));
+            // While the first one is on its way it is replaced; what arrived was not the newer one.
+            letters::put(tx, ALICE, LetterKind::Accept, b"still yes", NOW)?;
+            letters::deposited(tx, due[0].number)
+        })
+        .unwrap();
+    let kept = store.read(|tx| letters::to(tx, ALICE)).unwrap();
+    let texts: Vec<&[u8]> = kept.iter().map(|letter| &letter.envelope[..]).collect();
+    assert_eq!(texts, [&b"moved"[..], b"still yes"]);
 }
 
 #[test]

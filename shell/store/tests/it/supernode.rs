@@ -1,12 +1,17 @@
 //! What a supernode keeps for others.
 
 use ed25519_dalek::SigningKey;
-use starling_store::supernode::{self, Deposit, Kept, Registered};
-use starling_wire::account::Chain;
+use starling_store::Tx;
+use starling_store::error::StoreError;
+use starling_store::supernode::{self, Deposit, Expired, Kept, Registered};
+use starling_wire::account::{Chain, Change};
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
-use starling_wire::limits::{DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX, DEVICES_MAX, ENVELOPE_MAX};
-use starling_wire::record::{AccountRecord, SignedRecord};
+use starling_wire::limits::{
+    DEPOSIT_BYTES_PER_ACCOUNT_MAX, DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX,
+};
+use starling_wire::record::AccountRecord;
+use starling_wire::registration::{Place, Registration, VerifiedRegistration};
 use starling_wire::supernode::{Answer, REQUEST_MAX, envelope_id};
 
 use crate::carol;
@@ -14,78 +19,150 @@ use crate::carol;
 const NOW_S: u64 = 1_795_500_000;
 const DOOR: EndpointKey = EndpointKey([8; 32]);
 
-fn record(seed: u8, sequence: u64) -> (AccountId, SignedRecord) {
-    let key = SigningKey::from_bytes(&[seed; 32]);
-    let recovery = SigningKey::from_bytes(&[2; 32]).verifying_key();
-    let chain = Chain::create(&key, &recovery, [3; 16], DeviceId([4; 32]), "desk");
-    let id = chain.id();
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+fn device(seed: u8) -> DeviceId {
+    DeviceId(key(seed).verifying_key().to_bytes())
+}
+
+/// The account of `seed` with two devices, 100 and 101.
+fn chain(seed: u8) -> Chain {
+    let recovery = key(2).verifying_key();
+    let mut chain = Chain::create(&key(seed), &recovery, [3; 16], device(100), "desk");
+    let phone = Change::AddDevice {
+        device: device(101),
+        name: "phone".into(),
+        owner: false,
+    };
+    chain.append(&key(seed), phone);
+    chain
+}
+
+fn shown(
+    seed: u8,
+    chain: Chain,
+    own: u8,
+    door: EndpointKey,
+    sequence: u64,
+) -> VerifiedRegistration {
+    let place = Place {
+        door,
+        supernode: EndpointKey([9; 32]),
+    };
     let record = AccountRecord {
-        chain,
+        inception: chain.inception.clone(),
+        head: chain.head(),
         request_key: [0; 32],
         home: vec![],
         sequence,
         expires: NOW_S + 100,
     };
-    (id, record.sign(&key))
+    Registration::new(record.sign(&key(seed)), chain, &key(own), place)
+        .verify(place, NOW_S)
+        .unwrap()
+}
+
+fn registration(seed: u8, sequence: u64) -> (AccountId, VerifiedRegistration) {
+    let shown = shown(seed, chain(seed), 100, DOOR, sequence);
+    (shown.account(), shown)
+}
+
+fn put(tx: &Tx<'_>, seed: u8, own: u8, door: u8) -> Result<Registered, StoreError> {
+    supernode::register(
+        tx,
+        &shown(seed, chain(seed), own, EndpointKey([door; 32]), 1),
+    )
 }
 
 #[test]
 fn super_02_a_lower_sequence_never_replaces_a_higher_one() {
     let (_dir, mut store) = carol();
-    let (alice, fifth) = record(1, 5);
-    let (_, fourth) = record(1, 4);
+    let (alice, fifth) = registration(1, 5);
+    let (_, fourth) = registration(1, 4);
+    // The same sequence, but another record: its head is another.
+    let alone = Chain {
+        entries: chain(1).entries[..1].to_vec(),
+        ..chain(1)
+    };
+    let other = shown(1, alone, 100, EndpointKey([7; 32]), 5);
     store
         .write(|tx| {
-            assert_eq!(
-                supernode::register(tx, alice, DOOR, &fifth)?,
-                Registered::Stored
-            );
-            assert_eq!(
-                supernode::register(tx, alice, DOOR, &fourth)?,
-                Registered::Older
-            );
-            assert_eq!(supernode::record(tx, alice)?, Some(fifth));
+            assert_eq!(supernode::register(tx, &fifth)?, Registered::Stored);
+            assert_eq!(supernode::register(tx, &fourth)?, Registered::Older);
+            assert_eq!(supernode::register(tx, &other)?, Registered::Older);
+            assert_eq!(supernode::register(tx, &fifth)?, Registered::Stored);
+            let kept = supernode::record(tx, alice)?;
+            assert_eq!(kept.as_ref(), Some(fifth.record().signed()));
             assert_eq!(supernode::account_of(tx, DOOR)?, Some(alice));
+            assert_eq!(supernode::doors(tx, alice)?, [DOOR]);
             Ok(())
         })
         .unwrap();
 }
 
 #[test]
-fn a_door_has_one_account_and_an_account_few_doors() {
+fn a_device_has_one_door_and_a_removed_device_none() {
     let (_dir, mut store) = carol();
-    let (alice, alices) = record(1, 1);
-    let (bob, bobs) = record(9, 1);
+    let alice = chain(1).id();
+    let mut shorter = chain(1);
+    shorter.append(
+        &key(1),
+        Change::RemoveDevice {
+            device: device(101),
+        },
+    );
+    let removed = shown(1, shorter, 100, EndpointKey([12; 32]), 2);
     store
         .write(|tx| {
-            for number in 0..DEVICES_MAX as u8 {
-                let door = EndpointKey([number; 32]);
-                assert_eq!(
-                    supernode::register(tx, alice, door, &alices)?,
-                    Registered::Stored
-                );
-            }
-            let more = supernode::register(tx, alice, EndpointKey([99; 32]), &alices)?;
-            assert_eq!(more, Registered::TooManyDoors);
-            supernode::register(tx, bob, EndpointKey([0; 32]), &bobs)?;
-            assert_eq!(supernode::account_of(tx, EndpointKey([0; 32]))?, Some(bob));
-            assert_eq!(supernode::doors(tx, alice)?.len(), DEVICES_MAX - 1);
+            put(tx, 1, 100, 10)?;
+            put(tx, 1, 101, 11)?;
+            put(tx, 1, 100, 12)?;
+            let doors = [EndpointKey([11; 32]), EndpointKey([12; 32])];
+            assert_eq!(supernode::doors(tx, alice)?, doors);
+            assert_eq!(supernode::all_doors(tx)?, doors);
+            assert_eq!(supernode::account_of(tx, EndpointKey([10; 32]))?, None);
+            assert_eq!(supernode::register(tx, &removed)?, Registered::Stored);
+            assert_eq!(supernode::doors(tx, alice)?, [EndpointKey([12; 32])]);
             Ok(())
         })
         .unwrap();
 }
+
+#[test]
+fn super_03_large_envelopes_are_bounded_together() {
+    let (_dir, mut store) = carol();
+    let (alice, first) = registration(1, 1);
+    store
+        .write(|tx| {
+            supernode::register(tx, &first)?;
+            let fit = DEPOSIT_BYTES_PER_ACCOUNT_MAX / ENVELOPE_MAX;
+            for number in 0..=fit {
+                let mut envelope = vec![0; ENVELOPE_MAX];
+                envelope[0] = u8::try_from(number).unwrap();
+                let kept = supernode::deposit(tx, alice, &envelope, NOW_S)?;
+                assert_eq!(kept == Deposit::Kept, number < fit, "{number}");
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// As many of these as may wait are as many bytes as may wait.
+const SIZE: usize = DEPOSIT_BYTES_PER_ACCOUNT_MAX / DEPOSITS_PER_ACCOUNT_MAX;
 
 #[test]
 fn super_03_envelopes_are_bounded_and_only_for_registered_accounts() {
     let (_dir, mut store) = carol();
-    let (alice, signed) = record(1, 1);
+    let (alice, first) = registration(1, 1);
     store
         .write(|tx| {
             let stranger = supernode::deposit(tx, alice, b"hello", NOW_S)?;
             assert_eq!(stranger, Deposit::UnknownAccount);
-            supernode::register(tx, alice, DOOR, &signed)?;
+            supernode::register(tx, &first)?;
             for number in 0..DEPOSITS_PER_ACCOUNT_MAX {
-                let mut envelope = vec![0; ENVELOPE_MAX];
+                let mut envelope = vec![0; SIZE];
                 envelope[0] = u8::try_from(number).unwrap();
                 assert_eq!(
                     supernode::deposit(tx, alice, &envelope, NOW_S)?,
@@ -107,7 +184,7 @@ fn super_03_envelopes_are_bounded_and_only_for_registered_accounts() {
         accounts: 1,
         doors: 1,
         deposits: DEPOSITS_PER_ACCOUNT_MAX as u64,
-        deposit_bytes: (DEPOSITS_PER_ACCOUNT_MAX * ENVELOPE_MAX) as u64,
+        deposit_bytes: (DEPOSITS_PER_ACCOUNT_MAX * SIZE) as u64,
     };
     assert_eq!(store.read(supernode::kept), Ok(kept));
     // All of them leave in answers that fit their frame, the oldest first.
@@ -126,20 +203,25 @@ fn super_03_envelopes_are_bounded_and_only_for_registered_accounts() {
 }
 
 #[test]
-fn what_is_too_old_is_forgotten_but_not_an_account_that_is_waited_for() {
+fn super_07_what_is_too_old_is_forgotten_and_an_account_that_is_waited_for_later() {
     let (_dir, mut store) = carol();
-    let (alice, alices) = record(1, 1);
-    let (bob, bobs) = record(9, 1);
+    let (alice, bob) = (chain(1).id(), chain(9).id());
+    let gone = |accounts, deposits| Expired { accounts, deposits };
     store
         .write(|tx| {
-            supernode::register(tx, alice, DOOR, &alices)?;
-            supernode::register(tx, bob, EndpointKey([7; 32]), &bobs)?;
+            put(tx, 1, 100, 7)?;
+            put(tx, 9, 100, 8)?;
             supernode::deposit(tx, alice, b"hello", NOW_S)?;
-            assert_eq!(supernode::expire(tx, NOW_S + 99)?, 0);
-            assert_eq!(supernode::expire(tx, NOW_S + 100)?, 1);
-            assert_eq!(supernode::account_of(tx, EndpointKey([7; 32]))?, None);
+            assert_eq!(supernode::expire(tx, NOW_S + 99)?, gone(0, 0));
+            assert_eq!(supernode::expire(tx, NOW_S + 100)?, gone(1, 0));
+            assert_eq!(supernode::account_of(tx, EndpointKey([8; 32]))?, None);
+            assert_eq!(supernode::record(tx, bob)?, None);
             assert_eq!(supernode::envelopes(tx, alice)?.len(), 1);
-            assert_eq!(supernode::expire(tx, NOW_S + DEPOSIT_TTL_S)?, 2);
+            // Strangers who go on writing do not keep it here.
+            supernode::deposit(tx, alice, b"again", NOW_S + DEPOSIT_TTL_S)?;
+            assert_eq!(supernode::expire(tx, NOW_S + DEPOSIT_TTL_S)?, gone(0, 1));
+            let late = NOW_S + DEPOSIT_TTL_S + 100;
+            assert_eq!(supernode::expire(tx, late)?, gone(1, 0));
             assert_eq!(supernode::kept(tx)?, Kept::default());
             Ok(())
         })

@@ -152,6 +152,30 @@ fn call_07_one_button_three_words() {
 }
 
 #[test]
+fn call_08_a_stream_lost_again_on_the_way_back_is_sought_again() {
+    let (mut alice, mut bob) = established();
+    alice.handle_lost(seconds(10));
+    bob.handle_lost(seconds(10));
+    assert_eq!(alice.poll_action(), Some(Action::Redial));
+    alice.handle_lost(seconds(11));
+    bob.handle_lost(seconds(11));
+    let (at, reason) = alice.poll_timeout().expect("it goes on seeking");
+    assert_eq!(reason, Reason::Redial);
+    alice.handle_timeout(at);
+    bob.handle_timeout(at);
+    assert_eq!(
+        (alice.poll_action(), bob.poll_action()),
+        (Some(Action::Redial), None)
+    );
+    alice.handle_lost(seconds(29));
+    assert_eq!(
+        alice.poll_timeout(),
+        Some((seconds(30), Reason::GiveUp)),
+        "not beyond 20 seconds"
+    );
+}
+
+#[test]
 fn call_08_an_answered_call_is_sought_for_20_seconds() {
     let (mut alice, mut bob) = established();
     alice.handle_lost(seconds(10));

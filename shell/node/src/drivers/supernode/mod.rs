@@ -1,5 +1,7 @@
-//! The supernode's service: registrations, look-ups, sealed envelopes and presence for others (spec page "supernode").
+//! The supernode's service: registrations, look-ups, sealed envelopes and presence for others (spec page `super.md`).
 //! What it acknowledges is on disk; what it holds it cannot read.
+
+mod notices;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -7,27 +9,33 @@ use std::time::Duration;
 
 use iroh::Endpoint;
 use iroh::endpoint::Connection;
-use starling_protocol::presence::desk::{Desk, Tell};
 use starling_store::{StoreError, supernode as rows};
 use starling_wire::alpn;
 use starling_wire::ids::{AccountId, EndpointKey};
-use starling_wire::supernode::{Answer, Notice, REQUEST_MAX, Refusal, Request, SupernodeAddr};
-use tokio::sync::mpsc;
+use starling_wire::registration::{Place, Registration};
+use starling_wire::supernode::{Answer, REQUEST_MAX, Refusal, Request, SupernodeAddr, is_private};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use crate::clock::{Clock, sleep_until, wall_s};
+use self::notices::DeskInput;
+use crate::clock::{Clock, wall_s};
 use crate::db::Db;
-use crate::transport::dial;
 use crate::transport::endpoint::{self, EndpointError, endpoint_key};
 use crate::transport::pins::Pins;
-use crate::transport::relay_server::{LinkEvent, RelayServer, RelayServerConfig, RelayServerError};
-use crate::transport::{congestion, stream};
+use crate::transport::relay_server::{RelayServer, RelayServerConfig, RelayServerError};
+use crate::transport::stream::{self, StreamError};
 
 const SILENCE: Duration = Duration::from_secs(30);
 const CONNECTIONS_MAX: usize = 2_000;
 const STREAMS_AT_ONCE: u32 = 16;
-const NOTICES_WAITING_MAX: usize = 1_000;
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// For one request to arrive whole, and again for its answer to be taken: a slow client holds its own place only so long.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// How often it is looked for what has expired.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
+/// For telling everybody that this supernode leaves.
+const LEAVING_TIME: Duration = Duration::from_secs(2);
 
 /// A running supernode; stops when dropped.
 #[derive(Debug)]
@@ -35,6 +43,8 @@ pub struct Supernode {
     address: SupernodeAddr,
     relay: RelayServer,
     endpoint: Endpoint,
+    desk: mpsc::Sender<DeskInput>,
+    db: Db,
     _tasks: JoinSet<()>,
 }
 
@@ -75,17 +85,6 @@ struct Service {
     desk: mpsc::Sender<DeskInput>,
 }
 
-enum DeskInput {
-    Watch {
-        watcher: EndpointKey,
-        doors: Vec<EndpointKey>,
-        reply_to: SupernodeAddr,
-        answer: tokio::sync::oneshot::Sender<Option<Vec<(EndpointKey, bool)>>>,
-    },
-    Unwatch(EndpointKey),
-    Envelope(Vec<EndpointKey>),
-}
-
 impl Supernode {
     /// Opens the ports and serves.
     pub async fn start(
@@ -100,6 +99,7 @@ impl Supernode {
             discovery: config.discovery,
             seed: config.seed,
             private_only: config.private_only,
+            discovery_ip: discovery_ip(&config),
         };
         let relay = RelayServer::start(relay_config, link_sender).await?;
         let id = EndpointKey(
@@ -126,20 +126,23 @@ impl Supernode {
         let endpoint = endpoint::supernode(&config.seed, &pins, alpns, &own).await?;
         let (desk, desk_inputs) = mpsc::channel(64);
         let service = Arc::new(Service {
-            db,
+            db: db.clone(),
             own,
-            private: address.is_private(),
+            private: !address.is_public(),
             endpoint: endpoint.clone(),
             pins,
-            desk,
+            desk: desk.clone(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(Arc::clone(&service)));
-        tasks.spawn(run_desk(service, desk_inputs, links, clock));
+        tasks.spawn(expire(Arc::clone(&service)));
+        tasks.spawn(notices::run(service, desk_inputs, links, clock));
         Ok(Self {
             address,
             relay,
             endpoint,
+            desk,
+            db,
             _tasks: tasks,
         })
     }
@@ -173,9 +176,36 @@ impl Supernode {
 
     /// Tells its clients and stops.
     pub async fn stop(&self) {
+        let _ = tokio::time::timeout(LEAVING_TIME, self.say_goodbye()).await;
         self.endpoint.close().await;
         self.relay.shutdown().await;
     }
+}
+
+impl Supernode {
+    async fn say_goodbye(&self) {
+        // Only those who are at home here: to everybody else it means nothing.
+        let Ok(doors) = self.db.read(rows::all_doors).await else {
+            return;
+        };
+        let (told, all_told) = oneshot::channel();
+        if self.desk.send(DeskInput::Leave(doors, told)).await.is_ok() {
+            let _ = all_told.await;
+        }
+    }
+}
+
+/// `RELAY-02`: who serves its own network only does not answer for address discovery at an address that others reach.
+fn discovery_ip(config: &SupernodeConfig) -> Option<IpAddr> {
+    let any = config.discovery.ip();
+    (config.private_only && any.is_unspecified()).then(|| {
+        let outward = outward(any);
+        if is_private(outward) {
+            outward
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        }
+    })
 }
 
 /// The address this machine is reached at on its LAN, found without sending anything.
@@ -203,12 +233,33 @@ async fn accept(service: Arc<Service>) {
         }
         let service = Arc::clone(&service);
         connections.spawn(async move {
-            let Ok(Ok(connection)) = tokio::time::timeout(SILENCE, async { incoming.await }).await
+            let Ok(Ok(connection)) =
+                tokio::time::timeout(HANDSHAKE_TIME, async { incoming.await }).await
             else {
                 return;
             };
             serve(service, connection).await;
         });
+    }
+}
+
+/// `SUPER-07`: once an hour, what is over is forgotten.
+async fn expire(service: Arc<Service>) {
+    loop {
+        match service.db.write(|tx| rows::expire(tx, wall_s())).await {
+            Ok(rows::Expired {
+                accounts: 0,
+                deposits: 0,
+            }) => {}
+            Ok(rows::Expired { accounts, deposits }) => {
+                info!(
+                    reason = "expired",
+                    accounts, deposits, "forgot what was over"
+                );
+            }
+            Err(error) => warn!(%error, "what has expired could not be forgotten"),
+        }
+        tokio::time::sleep(EXPIRE_EVERY).await;
     }
 }
 
@@ -222,12 +273,19 @@ async fn serve(service: Arc<Service>, connection: Connection) {
         else {
             break;
         };
-        let answer = match stream::read::<Request>(&mut receive, REQUEST_MAX).await {
-            Ok(Some(request)) => answer(&service, asker, index_only, request).await,
-            Ok(None) => continue,
-            Err(_) => Answer::Refused(Refusal::Malformed),
+        let read = stream::read::<Request>(&mut receive, REQUEST_MAX);
+        let answer = match tokio::time::timeout(REQUEST_TIME, read).await {
+            Ok(Ok(Some(request))) => answer(&service, asker, index_only, request).await,
+            Ok(Ok(None)) => continue,
+            Ok(Err(StreamError::Frame(_))) => Answer::Refused(Refusal::Malformed),
+            // SUPER-08: half a request for so long is no request.
+            Ok(Err(StreamError::Lost)) | Err(_) => break,
         };
-        if stream::write(&mut send, &answer).await.is_err() || send.finish().is_err() {
+        let write = async {
+            stream::write(&mut send, &answer).await?;
+            send.finish().map_err(|_| StreamError::Lost)
+        };
+        if !matches!(tokio::time::timeout(REQUEST_TIME, write).await, Ok(Ok(()))) {
             break;
         }
     }
@@ -247,7 +305,7 @@ async fn answer(
         return Answer::Refused(Refusal::Malformed);
     }
     let result = match request {
-        Request::Register { record } => service.register(asker, record).await,
+        Request::Register(registration) => service.register(asker, &registration).await,
         Request::Lookup { account } => service.lookup(account).await,
         Request::Deposit { account, envelope } => service.deposit(account, envelope).await,
         Request::Collect => service.collect(asker).await,
@@ -258,19 +316,26 @@ async fn answer(
 }
 
 impl Service {
-    /// `SUPER-02`: a record is kept only if it verifies; a lower sequence never replaces a higher one.
+    /// `SUPER-06`: a front door is kept only if a device of the account signed for it here; `SUPER-02`: a lower sequence
+    /// never replaces a higher one.
     async fn register(
         &self,
         asker: EndpointKey,
-        record: starling_wire::record::SignedRecord,
+        registration: &Registration,
     ) -> Result<Answer, Refusal> {
-        let account = record.record.chain.id();
-        record
-            .verify(account, wall_s())
-            .map_err(|_| Refusal::InvalidRecord)?;
-        self.stored(move |tx| rows::register(tx, account, asker, &record))
-            .await?;
-        Ok(Answer::Ok)
+        let place = Place {
+            door: asker,
+            supernode: self.own.id,
+        };
+        let verified = registration.verify(place, wall_s()).map_err(|error| {
+            debug!(%error, "refused a registration");
+            Refusal::InvalidRecord
+        })?;
+        match self.stored(move |tx| rows::register(tx, &verified)).await? {
+            rows::Registered::Stored => Ok(Answer::Ok),
+            rows::Registered::Older => Err(Refusal::Older),
+            rows::Registered::Full => Err(Refusal::Full),
+        }
     }
 
     async fn lookup(&self, account: AccountId) -> Result<Answer, Refusal> {
@@ -321,11 +386,11 @@ impl Service {
         doors: Vec<EndpointKey>,
         reply_to: SupernodeAddr,
     ) -> Result<Answer, Refusal> {
-        // SUPER-05: nobody makes a public supernode dial into its own network.
-        if reply_to.is_private() && !self.private {
+        // SUPER-05: nobody makes a public supernode dial into its own network, or any to itself as 0.0.0.0.
+        if !reply_to.is_usable() || !(self.private || reply_to.is_public()) {
             return Err(Refusal::Malformed);
         }
-        let (answer, state) = tokio::sync::oneshot::channel();
+        let (answer, state) = oneshot::channel();
         let input = DeskInput::Watch {
             watcher,
             doors,
@@ -356,101 +421,5 @@ impl Service {
             warn!(%error, "the supernode's store refused");
             Refusal::Full
         })
-    }
-}
-
-/// Runs the desk: links in, watch lists in, notices out.
-async fn run_desk(
-    service: Arc<Service>,
-    mut inputs: mpsc::Receiver<DeskInput>,
-    mut links: mpsc::UnboundedReceiver<LinkEvent>,
-    clock: Clock,
-) {
-    let mut desk = Desk::default();
-    let mut telling = JoinSet::new();
-    loop {
-        let wake = desk.poll_timeout().map(|at| clock.instant(at));
-        let mut waiting = Vec::new();
-        tokio::select! {
-            Some(link) = links.recv() => match link {
-                LinkEvent::Up(door, number) => desk.link_up(door, number),
-                LinkEvent::Down(door, number) => desk.link_down(door, number, clock.now()),
-            },
-            Some(input) = inputs.recv() => match input {
-                DeskInput::Watch { watcher, doors, reply_to, answer } => {
-                    let _ = answer.send(desk.watch(watcher, &doors, reply_to));
-                }
-                DeskInput::Unwatch(watcher) => desk.unwatch(watcher),
-                DeskInput::Envelope(doors) => waiting = doors.into_iter().filter(|door| desk.is_here(*door)).collect(),
-            },
-            () = sleep_until(wake) => desk.handle_timeout(clock.now()),
-            Some(_) = telling.join_next(), if !telling.is_empty() => {}
-            else => return,
-        }
-        while let Some(tell) = desk.poll_tell() {
-            if telling.len() < NOTICES_WAITING_MAX {
-                telling.spawn(tell_presence(Arc::clone(&service), tell));
-            }
-        }
-        for door in waiting {
-            let (service, own) = (Arc::clone(&service), service.own.clone());
-            telling.spawn(async move {
-                let _ = notify(&service, door, &own, &Notice::EnvelopeWaiting).await;
-            });
-        }
-    }
-}
-
-async fn tell_presence(service: Arc<Service>, tell: Tell) {
-    // Clients of ours are reached over loopback, whatever address they know us by.
-    let place = if tell.reply_to.id == service.own.id {
-        service.own.clone()
-    } else {
-        tell.reply_to
-    };
-    if notify(
-        &service,
-        tell.watcher,
-        &place,
-        &Notice::Presence(tell.door, tell.online),
-    )
-    .await
-    .is_err()
-    {
-        let _ = service.desk.send(DeskInput::Unwatch(tell.watcher)).await;
-    }
-}
-
-async fn notify(
-    service: &Service,
-    door: EndpointKey,
-    place: &SupernodeAddr,
-    notice: &Notice,
-) -> Result<(), dial::DialError> {
-    service.pins.learn(place);
-    let homes = std::slice::from_ref(place);
-    let connection = dial::through_homes(
-        &service.endpoint,
-        &service.pins,
-        door,
-        homes,
-        alpn::SUPER,
-        congestion::signalling(),
-    )
-    .await?;
-    let told = async {
-        let mut send = connection
-            .open_uni()
-            .await
-            .map_err(|_| stream::StreamError::Lost)?;
-        stream::write(&mut send, notice).await?;
-        send.finish().map_err(|_| stream::StreamError::Lost)?;
-        send.stopped().await.map_err(|_| stream::StreamError::Lost)
-    };
-    let told = tokio::time::timeout(dial::DIAL_TIME, told).await;
-    connection.close(0u32.into(), b"told");
-    match told {
-        Ok(Ok(_)) => Ok(()),
-        _ => Err(dial::DialError::TimedOut),
     }
 }

@@ -1,0 +1,196 @@
+//! Letters: sealing ours, each with a card of its own, and acting on those that arrive. Decisions are
+//! `protocol::people::requests`; what is replayed is dropped here, in the transaction that would act on it.
+
+use std::sync::Arc;
+
+use starling_control::Event;
+use starling_protocol::people::requests::{self as rules, DropReason, Outcome, Standing};
+use starling_store::contacts::{self, Contact};
+use starling_store::letters::{self, LetterKind};
+use starling_store::{StoreError, profile, requests};
+use starling_wire::card::VerifiedCard;
+use starling_wire::envelope::{self, EnvelopeError, Letter, Opened, Sender};
+use starling_wire::ids::AccountId;
+use tracing::debug;
+
+use super::people::remember;
+use super::views;
+use crate::book::Relation;
+use crate::clock::{random, wall_ms, wall_s};
+use crate::context::{Context, Signal};
+
+/// The next sequence for a card: every letter has a higher one than those before, so that its reader can tell a replay.
+pub(super) async fn next_sequence(ctx: &Context) -> Result<u64, StoreError> {
+    ctx.db
+        .write(|tx| profile::next_sequence(tx, wall_s()))
+        .await
+}
+
+pub(super) fn seal(
+    ctx: &Context,
+    sequence: u64,
+    account: AccountId,
+    request_key: &[u8; 32],
+    letter: Letter,
+) -> Result<Vec<u8>, EnvelopeError> {
+    let identity = &ctx.identity;
+    let sender = Sender {
+        key: &identity.signing,
+        card: identity.card(sequence, &ctx.home_list(), ctx.homes().network),
+    };
+    envelope::seal(sender, account, request_key, letter, wall_s(), random())
+}
+
+/// Acts on a sealed envelope. `Ok` when it was acted on or dropped for good: its supernode may forget it.
+pub async fn receive(ctx: &Arc<Context>, sealed: &[u8]) -> Result<(), StoreError> {
+    let identity = &ctx.identity;
+    let opened = match envelope::open(sealed, identity.account(), &identity.request_secret) {
+        Ok(opened) => opened,
+        Err(error) => {
+            debug!(%error, "dropped an envelope");
+            return Ok(());
+        }
+    };
+    let account = opened.sender.account().id();
+    if account == identity.account() {
+        return Ok(());
+    }
+    let standing = match ctx.book.person(account).map(|person| person.relation) {
+        None => Standing::Stranger,
+        Some(Relation::Requested) => Standing::Requested,
+        Some(Relation::Contact) => Standing::Contact,
+        Some(Relation::Blocked) => Standing::Blocked,
+    };
+    let waiting = ctx
+        .db
+        .read(requests::list)
+        .await?
+        .iter()
+        .filter(|request| request.account != account)
+        .count();
+    let outcome = match rules::decide(standing, &opened.letter, waiting) {
+        Outcome::Drop(reason) => Err(reason),
+        Outcome::Ask => ask(ctx, opened).await?,
+        Outcome::Befriend { answer } => befriend(ctx, &opened, answer).await?,
+        Outcome::Update => befriend(ctx, &opened, false).await?,
+    };
+    if let Err(reason) = outcome {
+        debug!(?reason, "dropped a letter");
+    }
+    Ok(())
+}
+
+async fn ask(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReason>, StoreError> {
+    let Letter::Request { text } = opened.letter else {
+        return Ok(Err(DropReason::Unasked));
+    };
+    let account = opened.sender.account().id();
+    let request = requests::Request {
+        account,
+        card: opened.sender.signed().clone(),
+        text,
+        at: wall_ms(),
+    };
+    let row = request.clone();
+    let stored = ctx.db.write(move |tx| {
+        if !requests::first_read(tx, account, row.card.card.sequence, wall_ms())? {
+            return Ok(Err(DropReason::Replayed));
+        }
+        match requests::put(tx, &row)? {
+            true => Ok(Ok(())),
+            false => Ok(Err(DropReason::TooMany)),
+        }
+    });
+    let stored = stored.await?;
+    if stored.is_ok() {
+        ctx.emit(Event::Request(views::request(&request)));
+    }
+    Ok(stored)
+}
+
+/// Keeps a card newer than all before, and answers if `answer`. In one transaction with the check for replays: two of
+/// these may run at once.
+async fn befriend(
+    ctx: &Arc<Context>,
+    opened: &Opened,
+    answer: bool,
+) -> Result<Result<(), DropReason>, StoreError> {
+    let account = opened.sender.account().id();
+    let fresh = contact_of(&opened.sender, contacts::Relation::Contact);
+    let sealed = if answer {
+        let sequence = next_sequence(ctx).await?;
+        let key = &opened.sender.card().request_key;
+        seal(ctx, sequence, account, key, Letter::Accept).ok()
+    } else {
+        None
+    };
+    let stored = ctx.db.write(move |tx| {
+        let sequence = fresh.card.as_ref().map_or(0, |card| card.card.sequence);
+        let known = contacts::get(tx, account)?;
+        let older = known
+            .as_ref()
+            .and_then(|contact| contact.card.as_ref())
+            .is_some_and(|card| card.card.sequence >= sequence);
+        // PEOPLE-06: also when the note of what was read has been forgotten.
+        if older || !requests::first_read(tx, account, sequence, wall_ms())? {
+            return Ok(Err(DropReason::Replayed));
+        }
+        // Removed or blocked since the letter was judged.
+        let relation = known.as_ref().map(|contact| contact.relation);
+        if !matches!(
+            relation,
+            Some(contacts::Relation::Contact | contacts::Relation::Requested)
+        ) {
+            return Ok(Err(DropReason::NoContact));
+        }
+        let contact = merged(known, fresh);
+        contacts::put(tx, &contact)?;
+        if let Some(sealed) = &sealed {
+            letters::put(tx, account, LetterKind::Accept, sealed, wall_ms())?;
+        }
+        Ok(Ok(contact))
+    });
+    let contact = match stored.await? {
+        Ok(contact) => contact,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    remember(ctx, &contact);
+    ctx.signal(Signal::Contact(account));
+    views::announce_contact(ctx, account).await;
+    Ok(Ok(()))
+}
+
+/// Keeps what is ours (nickname, mark, date) when a contact's row is renewed.
+fn merged(known: Option<Contact>, fresh: Contact) -> Contact {
+    match known {
+        Some(old) => Contact {
+            nickname: old.nickname,
+            echo: old.echo,
+            added_at: old.added_at,
+            ..fresh
+        },
+        None => fresh,
+    }
+}
+
+/// A row for the holder of a card.
+pub(super) fn contact_of(card: &VerifiedCard, relation: contacts::Relation) -> Contact {
+    let signed = card.signed().clone();
+    let homes = card
+        .card()
+        .doors
+        .first()
+        .map(|door| door.home.clone())
+        .unwrap_or_default();
+    Contact {
+        account: card.account().id(),
+        relation,
+        name: signed.card.name.clone(),
+        network: signed.card.network,
+        card: Some(signed),
+        nickname: None,
+        homes,
+        echo: false,
+        added_at: wall_ms(),
+    }
+}
