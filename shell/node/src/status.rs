@@ -100,28 +100,17 @@ fn supernode_status(
 }
 
 fn role(app: &App) -> view::Role {
-    let name = "supernode and relay".to_owned();
-    match app.supernode() {
-        Some(supernode) if app.config.supernode => view::Role {
-            name,
-            on: true,
-            words: format!("on, {} clients", supernode.clients()),
-        },
-        Some(supernode) => {
-            let words = format!(
-                "on for this machine and its local network only, {} clients",
-                supernode.clients()
-            );
-            view::Role {
-                name,
-                on: true,
-                words,
-            }
-        }
-        None => view::Role {
-            name,
-            on: false,
-            words: "off: the network's supernodes are used".to_owned(),
-        },
+    let words = match app.supernode() {
+        Some(supernode) if app.config.supernode => format!("on, {} clients", supernode.clients()),
+        Some(supernode) => format!(
+            "on for this machine and its local network only, {} clients",
+            supernode.clients()
+        ),
+        None => "off: the network's supernodes are used".to_owned(),
+    };
+    view::Role {
+        name: "supernode and relay".to_owned(),
+        on: app.supernode().is_some(),
+        words,
     }
 }

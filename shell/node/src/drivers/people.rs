@@ -394,12 +394,8 @@ impl People {
     ) -> Result<VerifiedRecord, Failure> {
         let mut last = "no supernode is known".to_owned();
         for supernode in supernodes {
-            match self
-                .ctx
-                .supernodes
-                .ask(supernode, &Request::Lookup { account })
-                .await
-            {
+            let question = Request::Lookup { account };
+            match self.ctx.supernodes.ask(supernode, &question).await {
                 Ok(Answer::Record(Some(record))) => match record.verify(account, wall_s()) {
                     Ok(record) => return Ok(record),
                     Err(error) => last = error.to_string(),
@@ -440,12 +436,8 @@ impl People {
 
     async fn find_request(&self, who: &str) -> Result<requests::Request, Failure> {
         let wanted = who.to_owned();
-        let mut found = self
-            .ctx
-            .db
-            .read(move |tx| requests::find(tx, &wanted))
-            .await
-            .map_err(store_failure)?;
+        let found = self.ctx.db.read(move |tx| requests::find(tx, &wanted));
+        let mut found = found.await.map_err(store_failure)?;
         match found.len() {
             0 => Err(Failure::new(
                 ErrorKind::NotFound,

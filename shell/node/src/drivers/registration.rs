@@ -142,9 +142,7 @@ async fn collect_some(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> bool {
     if ids.is_empty() {
         return false;
     }
-    let forgotten = ctx
-        .supernodes
-        .ask(supernode, &Request::Collected { ids })
-        .await;
+    let receipt = Request::Collected { ids };
+    let forgotten = ctx.supernodes.ask(supernode, &receipt).await;
     go_on && forgotten.is_ok()
 }

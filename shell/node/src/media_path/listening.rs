@@ -37,23 +37,19 @@ pub struct Listening {
 impl Listening {
     /// Opens the sink; what cannot be opened is told, and the call goes on unheard.
     pub fn open(sink: Sink, notify: &dyn Fn(Notice)) -> Result<Self, OpusError> {
-        let output = match sink {
-            Sink::Speaker => match Playback::open(None) {
-                Ok(playback) => Output::Speaker(playback),
-                Err(error) => {
-                    notify(Notice::Trouble(format!("{error}: you hear nothing")));
-                    Output::Nowhere
-                }
-            },
-            Sink::File(path) => match Recorder::create(&path) {
-                Ok(recorder) => Output::File(recorder),
-                Err(error) => {
-                    notify(Notice::Trouble(format!("nothing is recorded: {error}")));
-                    Output::Nowhere
-                }
-            },
-            Sink::Nowhere => Output::Nowhere,
+        let opened = match sink {
+            Sink::Speaker => Playback::open(None)
+                .map(Output::Speaker)
+                .map_err(|error| format!("{error}: you hear nothing")),
+            Sink::File(path) => Recorder::create(&path)
+                .map(Output::File)
+                .map_err(|error| format!("nothing is recorded: {error}")),
+            Sink::Nowhere => Ok(Output::Nowhere),
         };
+        let output = opened.unwrap_or_else(|words| {
+            notify(Notice::Trouble(words));
+            Output::Nowhere
+        });
         Ok(Self {
             output,
             playout: Playout::new(),

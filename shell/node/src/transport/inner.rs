@@ -198,12 +198,8 @@ impl Guests {
     fn expect(&mut self, account: AccountId, inner: &InnerAddr) {
         self.expected.retain(|known| known.key != inner.endpoint);
         let of_contact = |known: &Expected| known.account == account;
-        if self
-            .expected
-            .iter()
-            .filter(|known| of_contact(known))
-            .count()
-            >= KNOWN_PER_CONTACT
+        let known = self.expected.iter().filter(|known| of_contact(known));
+        if known.count() >= KNOWN_PER_CONTACT
             && let Some(oldest) = self.expected.iter().position(of_contact)
         {
             self.expected.remove(oldest);
@@ -211,14 +207,12 @@ impl Guests {
         if self.expected.len() >= KNOWN_MAX {
             self.expected.pop_front();
         }
+        let from = inner.direct.iter().map(|at| at.ip().to_canonical());
+        let from = from.collect();
         self.expected.push_back(Expected {
             key: inner.endpoint,
             account,
-            from: inner
-                .direct
-                .iter()
-                .map(|at| at.ip().to_canonical())
-                .collect(),
+            from,
         });
     }
 

@@ -154,6 +154,7 @@ impl Task {
             let _ = inputs.send(Input::SoundLost(call, number, end)).await;
         });
         sound.receiving = Some(receiving.into());
+        running.look();
     }
 
     /// Connected while it still rings: a connection that ends before the answer is sought anew.
@@ -201,8 +202,8 @@ impl Task {
             return;
         };
         running.connecting = None;
+        running.look();
         if let Some(sound) = running.sound.take() {
-            running.remember_path(&sound.connection);
             sound.connection.close(ENDED.into(), b"ended");
         }
         if let Some(voice) = running.voice.take() {

@@ -522,12 +522,10 @@ impl Task {
         }
     }
 
-    fn show_talking(&self) {
-        for running in self
-            .running
-            .values()
-            .filter(|running| running.voice.is_some())
-        {
+    fn show_talking(&mut self) {
+        let talking = self.running.values_mut();
+        for running in talking.filter(|running| running.voice.is_some()) {
+            running.look();
             let view = running.view();
             self.shown.put(running.call, &view);
             self.ctx.emit(Event::Call(view));

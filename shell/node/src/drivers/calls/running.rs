@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use crate::clock::{Clock, random, wall_ms};
 use crate::context::Context;
 use crate::media_path::{Notice, Prepared, Voice, prepare};
-use crate::paths::{self, PathGuard, Paths};
+use crate::paths::{self, PathGuard, Paths, Travel};
 use crate::traffic::Traffic;
 use crate::transport::inner::InnerLease;
 
@@ -40,6 +40,8 @@ pub struct Running {
     answered: Option<(u64, Time)>,
     ended_at: Option<u64>,
     quality: Option<view::CallQuality>,
+    /// How packets travelled when last looked at.
+    travel: Option<Travel>,
     sounds: u64,
 }
 
@@ -116,6 +118,7 @@ impl Running {
             answered: None,
             ended_at: None,
             quality: None,
+            travel: None,
             sounds: 0,
         }
     }
@@ -157,39 +160,24 @@ impl Running {
 
     /// Keeps what the sound was like when it is over.
     pub fn remember_voice(&mut self, voice: &Voice) {
-        let path = self
-            .quality
-            .take()
-            .map(|quality| (quality.path, quality.rtt_ms));
-        let mut quality = self.measure(voice);
-        if let Some((path, rtt_ms)) = path {
-            (quality.path, quality.rtt_ms) = (path, rtt_ms);
-        }
-        self.quality = Some(quality);
+        self.quality = Some(self.measure(voice));
     }
 
-    /// Keeps how it travelled, while the connection still knows.
-    pub fn remember_path(&mut self, connection: &Connection) {
-        if let Some(travel) = paths::travel(connection) {
-            self.quality = Some(view::CallQuality {
-                path: path_word(travel.direct).to_owned(),
-                rtt_ms: Some(travel.rtt.as_secs_f64() * 1000.0),
-                ..view::CallQuality::default()
-            });
+    /// Looks how packets travel, while the connection is up.
+    pub fn look(&mut self) {
+        let now = self.sound.as_ref();
+        if let Some(travel) = now.and_then(|sound| paths::travel(&sound.connection)) {
+            self.travel = Some(travel);
         }
     }
 
     fn measure(&self, voice: &Voice) -> view::CallQuality {
         let statistics = voice.statistics();
         let received = statistics.received;
-        let travel = self
-            .sound
-            .as_ref()
-            .and_then(|sound| paths::travel(&sound.connection));
+        let travel = self.travel.as_ref();
         let first_sound = statistics.first_sound.zip(self.answered);
         view::CallQuality {
             path: travel
-                .as_ref()
                 .map_or("", |travel| path_word(travel.direct))
                 .to_owned(),
             rtt_ms: travel.map(|travel| travel.rtt.as_secs_f64() * 1000.0),
