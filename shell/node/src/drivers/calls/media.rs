@@ -74,11 +74,11 @@ impl Task {
             connection.close(NOT_EXPECTED.into(), b"no such call");
             return;
         }
+        let path = self.ctx.paths.enter(account, "call", &connection);
         let Some(running) = self.running_or_new(call) else {
             return;
         };
         let number = running.next_sound();
-        let path = running.paths.enter(account, "call", &connection);
         let link = SoundLink {
             number,
             peer: endpoint::endpoint_key(connection.remote_id()),

@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use crate::clock::{Clock, random, wall_ms};
 use crate::context::Context;
 use crate::media_path::{Notice, Prepared, Voice, prepare};
-use crate::paths::{self, PathGuard, Paths, Travel};
+use crate::paths::{self, PathGuard, Travel};
 use crate::traffic::Traffic;
 use crate::transport::inner::InnerLease;
 
@@ -32,7 +32,6 @@ pub struct Running {
     pub connecting: Option<Aborting>,
     pub muted: bool,
     pub warnings: Vec<String>,
-    pub paths: Arc<Paths>,
     who: String,
     phase: Phase,
     clock: Clock,
@@ -106,7 +105,6 @@ impl Running {
             connecting: None,
             muted: false,
             warnings: Vec::new(),
-            paths: Arc::clone(&ctx.paths),
             who: ctx.title(peer),
             phase: if outgoing {
                 Phase::Calling
