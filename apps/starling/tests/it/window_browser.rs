@@ -240,10 +240,11 @@ fn look_at(browser: &mut Browser, page: &str) {
 fn go<'a>(browser: &mut Browser, page: &'a str) -> &'a str {
     let name = page.split('?').next().unwrap().trim_matches(['.', '/']);
     browser.eval(&format!(
-        "setTimeout(() => {{ location.href = {page:?}; }}); 0"
+        "window.leaving = true; setTimeout(() => {{ location.href = {page:?}; }}); 0"
     ));
+    // The page that is left may have the same name.
     browser.wait_for(&format!(
-        "document.readyState === 'complete' && document.body.dataset.page === {name:?} && location.href.endsWith({:?})",
+        "!window.leaving && document.readyState === 'complete' && document.body.dataset.page === {name:?} && location.href.endsWith({:?})",
         page.trim_start_matches('.')
     ));
     name
