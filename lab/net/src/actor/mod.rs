@@ -279,7 +279,15 @@ impl Actor {
 
     /// Ends the node as a user would, and waits for it.
     pub fn stop(mut self) -> Result<(), ActorError> {
-        self.ask::<serde_json::Value>(Command::NodeStop {})?;
+        let asked = self
+            .control
+            .ask::<serde_json::Value>(Command::NodeStop {}, self.patience);
+        // Its socket may close before the answer is written: it ends, which is what was asked.
+        if let Err(error) = asked
+            && !matches!(error, ControlError::Gone(_))
+        {
+            return Err(self.failed(error));
+        }
         let deadline = Instant::now() + FAREWELL;
         while Instant::now() < deadline {
             match self.process.try_wait() {

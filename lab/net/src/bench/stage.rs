@@ -66,7 +66,7 @@ impl LinkStage {
         ];
         for (host, rule) in rules {
             let ruleset = format!(
-                "table ip lab {{ chain in {{ type filter hook input priority 0; {rule}; }} }}"
+                "table ip lab {{\nchain arriving {{\ntype filter hook input priority 0\n{rule}\n}}\n}}\n"
             );
             let mut nft = Command::new("nft");
             nft.arg(&ruleset).stdout(Stdio::null());
