@@ -43,14 +43,15 @@ pub async fn client(settings: &Settings) -> Result<Client, Failure> {
             }
             return Ok(client);
         }
-        // Somebody else may have been quicker to start one: then ours ends, and theirs answers soon.
         if ended.is_none() {
             ended = child.try_wait().unwrap_or(None);
         }
-        match ended.and_then(|status| status.code()) {
-            Some(code) if code != i32::from(ErrorKind::State.exit_code()) => break,
-            _ => sleep(LOOK_EVERY).await,
+        // Somebody else may have been quicker to start one: then ours ends, and theirs, which holds the profile, answers soon.
+        let elsewhere = || matches!(ProfileLock::take(&settings.home), Err(LockError::Taken));
+        if ended.is_some() && !elsewhere() {
+            break;
         }
+        sleep(LOOK_EVERY).await;
     }
     Err(not_started(
         &settings.home,
