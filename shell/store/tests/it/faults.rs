@@ -268,6 +268,10 @@ fn writer_to_be_killed() {
             println!("durable {}", durable.unwrap());
         }
     }
+    drop(done);
+    for durable in answers {
+        println!("durable {}", durable.unwrap());
+    }
 }
 
 #[test]
