@@ -24,8 +24,9 @@ use crate::namespace::{HostProcess, Namespace};
 
 /// Starling's default port, used wherever an actor has a machine for itself.
 pub const PORT: u16 = 27474;
-/// How long a process may take to end by itself before it is killed.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a process may take to end by itself before it is killed; `starling node` gives itself 8 s
+/// to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(10);
 /// How much of its log is quoted when an actor fails.
 const QUOTED_LINES: usize = 20;
 

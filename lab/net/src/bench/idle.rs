@@ -49,6 +49,11 @@ pub fn run(findings: &mut Findings) -> Result<(), ActorError> {
         findings.add("idle_memory", using.rss as f64 / 1e6);
         findings.add("idle_cpu", using.cpu_since(&used) * 100.0);
     }
+    let usage = alice.usage()?;
+    findings.remark(format!(
+        "Of the resident memory of an idle node {:.1} MB are its own data; the rest is the program's file, mapped.",
+        usage.anonymous as f64 / 1e6
+    ));
     for name in &names {
         story::wait_presence(&alice, name, true)?;
     }
