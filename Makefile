@@ -16,9 +16,11 @@ help:
 	@echo "make fmt           format the code"
 	@echo "make clean-target  remove what was built: $(CARGO_TARGET_DIR)"
 
+# `--workspace`, everywhere: all commands then build the dependencies with the same features, once.
 run:
 	@scripts/setup run
-	cargo run --locked -p starling
+	cargo build --locked --workspace --bin starling
+	$(CARGO_TARGET_DIR)/debug/starling
 
 # The short checks stand first. Every step must pass.
 test:
