@@ -5,14 +5,13 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starling/targe
 # Debian keeps nft out of an ordinary user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run test demo bench long fmt clean-target
+.PHONY: help run test demo bench fmt clean-target
 
 help:
 	@echo "make run           build Starling and open it"
 	@echo "make test          house rules, formatting, lints and every test"
 	@echo "make demo          a supernode, Alice and Bob meet, chat, call and send a file"
-	@echo "make bench         the benchmarks (release build)"
-	@echo "make long          the long benchmarks: kills, soaks, big simulations (release build)"
+	@echo "make bench         the benchmarks (release build); writes docs/benchmarks.md"
 	@echo "make fmt           format the code"
 	@echo "make clean-target  remove what was built: $(CARGO_TARGET_DIR)"
 
@@ -38,12 +37,7 @@ demo:
 bench:
 	@scripts/setup bench
 	cargo build --locked --release --workspace --bin starling --bin bench
-	$(CARGO_TARGET_DIR)/release/bench
-
-long:
-	@scripts/setup bench
-	cargo build --locked --release --workspace --bin starling --bin bench
-	$(CARGO_TARGET_DIR)/release/bench --long
+	$(CARGO_TARGET_DIR)/release/bench --markdown docs/benchmarks.md
 
 fmt:
 	cargo fmt --all

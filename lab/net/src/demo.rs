@@ -164,7 +164,9 @@ fn phone(
     for (name, heard) in [("Alice", called.caller_heard), ("Bob", called.callee_heard)] {
         if let Some(heard) = heard {
             tell(&line(
-                &format!("    Bob answers; first sound at {name}'s"),
+                &format!(
+                    "    from the answer, as {name}'s machine knows it, to the first sound there"
+                ),
                 heard,
             ));
         }

@@ -19,7 +19,7 @@ use crate::clock::{random, wall_ms, wall_s};
 pub struct Identity {
     /// Signs for the account.
     pub signing: SigningKey,
-    /// Overrules the signing key; from the 24 words (part of recovery).
+    /// The recovery key, which the account id names for good. Nothing signs with it yet.
     pub recovery_seed: [u8; 32],
     /// This device.
     pub device: SigningKey,

@@ -13,6 +13,7 @@ pub mod echo;
 pub mod identity;
 pub mod lock;
 mod media_path;
+mod network;
 pub mod node;
 pub mod paths;
 pub mod session;

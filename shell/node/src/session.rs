@@ -14,7 +14,6 @@
 //! | `InCall` | home (probes for silence) |
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use starling_control::Event;
@@ -115,11 +114,7 @@ impl Session {
         let door =
             Arc::new(FrontDoor::open(seed, start.pins.clone(), None, keeper, door_sender).await?);
         let (inner_sender, inner_arrivals) = mpsc::channel(ARRIVALS);
-        let inner = InnerEndpoints::new(
-            start.pins.clone(),
-            udp_listen(start.config.listen),
-            inner_sender,
-        );
+        let inner = InnerEndpoints::new(start.pins.clone(), start.config.listen, inner_sender);
         let ctx = Arc::new(Context {
             config: start.config,
             clock: start.clock,
@@ -225,11 +220,6 @@ impl Session {
         self.ctx.inner.close().await;
         self.ctx.door.close().await;
     }
-}
-
-/// The inner endpoint's wanted address: the relay's, but UDP; any port where tests ask for any.
-const fn udp_listen(listen: SocketAddr) -> Option<SocketAddr> {
-    Some(listen)
 }
 
 fn supernode_keys(supernodes: &[SupernodeAddr]) -> BTreeSet<starling_wire::ids::EndpointKey> {

@@ -101,7 +101,9 @@ fn supernode_status(
 
 fn role(app: &App) -> view::Role {
     let words = match app.supernode() {
-        Some(supernode) if app.config.supernode => format!("on, {} clients", supernode.clients()),
+        Some(supernode) if supernode.serves_everybody() => {
+            format!("on, {} clients", supernode.clients())
+        }
         Some(supernode) => format!(
             "on for this machine and its local network only, {} clients",
             supernode.clients()

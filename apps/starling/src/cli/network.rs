@@ -1,7 +1,7 @@
 //! `starling network`: be the first supernode of a network, join one, show it.
 
 use std::io::{Read, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -20,9 +20,9 @@ pub enum NetworkCommand {
         /// What you call it
         #[arg(long, default_value = "Starling")]
         name: String,
-        /// The IP address others reach this machine at, if it is not the one it listens on
-        #[arg(long, value_name = "IP")]
-        advertise: Option<IpAddr>,
+        /// The address others reach this machine at, if it is not the one it listens on
+        #[arg(long, value_name = "IP[:PORT]", value_parser = address)]
+        advertise: Option<String>,
         /// Also write the network file, for others to join by
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
@@ -68,14 +68,20 @@ pub async fn run(command: NetworkCommand, settings: &Settings) -> Outcome {
     Ok(())
 }
 
+/// `IP` or `IP:PORT`; the node reads it again.
+fn address(text: &str) -> Result<String, &'static str> {
+    let fits = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
+    fits.then(|| text.to_owned())
+        .ok_or("give an IP address, or IP:PORT")
+}
+
 async fn init(
     name: String,
-    advertise: Option<IpAddr>,
+    advertise: Option<String>,
     file: Option<&Path>,
     settings: &Settings,
 ) -> Outcome {
     let mut target = file.map(create).transpose()?;
-    let advertise = advertise.map(|ip| ip.to_string());
     let made: Result<view::NetworkMade, Failure> =
         launch::ask(settings, Command::NetworkInit { name, advertise }).await;
     if let (Err(_), Some((path, _))) = (&made, &target) {

@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! bench [--list] [--markdown FILE] [NAME...]
-//! bench --long
 //! ```
 //!
 //! Writes `bench.json` into the folder where everything is built. Needs network namespaces, hence
@@ -56,8 +55,6 @@ fn parse(given: impl Iterator<Item = String>) -> Result<Arguments, String> {
     while let Some(argument) = given.next() {
         match argument.as_str() {
             "--list" => arguments.list = true,
-            // The long ones (kills, soaks, big simulations) come with the part that needs them.
-            "--long" => return Err("there are no long benchmarks yet".into()),
             "--markdown" => {
                 let file = given.next().ok_or("--markdown needs a file")?;
                 arguments.markdown = Some(PathBuf::from(file));

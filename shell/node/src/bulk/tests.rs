@@ -21,7 +21,7 @@ const SIZE: usize = 3_000_000;
 
 /// Two ends of one connection; the endpoints keep it alive.
 async fn connected() -> (Endpoint, Endpoint, Connection, Connection) {
-    let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let pins = Pins::default();
     let alpns = || vec![ALPN.to_vec()];
     let alice = endpoint::inner(&[1; 32], &pins, None, listen, alpns());

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use iroh::dns::{DnsResolver, FallbackMode};
 use iroh::endpoint::{Builder, NetReportConfig, PortmapperConfig, QuicTransportConfig, presets};
@@ -18,6 +19,9 @@ use starling_wire::supernode::SupernodeAddr;
 
 use super::congestion;
 use super::pins::{Pins, crypto_provider};
+
+/// How long closing waits for the other sides to say that they have heard.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Why an endpoint could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -54,31 +58,25 @@ pub async fn inner(
     secret: &[u8; 32],
     pins: &Pins,
     home: Option<&SupernodeAddr>,
-    listen: Option<SocketAddr>,
+    listen: SocketAddr,
     alpns: Vec<Vec<u8>>,
 ) -> Result<Endpoint, EndpointError> {
-    let make = |listen: Option<SocketAddr>| {
+    let bound_to = async |address: SocketAddr| {
         let map = RelayMap::empty();
         if let Some((url, config)) = home.and_then(|home| relay_config(home, true)) {
             map.insert(url, config);
         }
         let builder = builder(secret, pins, alpns.clone(), congestion::signalling())
-            .relay_mode(RelayMode::Custom(map));
-        match listen {
-            Some(address) => builder
-                .clear_ip_transports()
-                .bind_addr(address)
-                .map_err(|error| EndpointError::Bind(error.to_string())),
-            None => Ok(builder),
-        }
+            .relay_mode(RelayMode::Custom(map))
+            .clear_ip_transports()
+            .bind_addr(address)
+            .map_err(|error| EndpointError::Bind(error.to_string()))?;
+        bind(builder).await
     };
-    if let Some(address) = listen
-        && let Ok(endpoint) = bind(make(Some(address))?).await
-    {
-        return Ok(endpoint);
+    match bound_to(listen).await {
+        Ok(endpoint) => Ok(endpoint),
+        Err(_) => bound_to(SocketAddr::new(listen.ip(), 0)).await,
     }
-    let any = listen.map(|address| SocketAddr::new(address.ip(), 0));
-    bind(make(any)?).await
 }
 
 /// The supernode's own endpoint: clients reach it through its own relay, and it reaches them the same way, over loopback.
@@ -131,6 +129,13 @@ async fn bind(builder: Builder) -> Result<Endpoint, EndpointError> {
         .bind()
         .await
         .map_err(|error| EndpointError::Bind(error.to_string()))
+}
+
+/// Closes an endpoint. Whoever is silent is waited for in the background: iroh gives each three seconds.
+pub async fn close(endpoint: &Endpoint) {
+    let endpoint = endpoint.clone();
+    let closing = tokio::spawn(async move { endpoint.close().await });
+    let _ = tokio::time::timeout(FAREWELL, closing).await;
 }
 
 /// A supernode's relay as iroh names it; `None` if the address makes no URL.

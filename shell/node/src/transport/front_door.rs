@@ -145,7 +145,7 @@ impl FrontDoor {
 
     /// Closes it.
     pub async fn close(&self) {
-        self.endpoint.close().await;
+        endpoint::close(&self.endpoint).await;
     }
 }
 

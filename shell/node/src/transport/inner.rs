@@ -56,7 +56,7 @@ pub struct InnerEndpoints(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pins: Pins,
-    listen: Option<SocketAddr>,
+    listen: SocketAddr,
     arrivals: mpsc::Sender<InnerArrival>,
     guests: Mutex<Guests>,
     bindings: tokio::sync::Mutex<Bindings>,
@@ -106,11 +106,7 @@ pub struct InnerLease {
 
 impl InnerEndpoints {
     /// Nothing is bound yet. `listen` is the wanted UDP address; arrivals go to the channel.
-    pub fn new(
-        pins: Pins,
-        listen: Option<SocketAddr>,
-        arrivals: mpsc::Sender<InnerArrival>,
-    ) -> Self {
+    pub fn new(pins: Pins, listen: SocketAddr, arrivals: mpsc::Sender<InnerArrival>) -> Self {
         Self(Arc::new(Shared {
             pins,
             listen,
@@ -183,7 +179,7 @@ impl InnerEndpoints {
         let mut bindings = self.0.bindings.lock().await;
         bindings.replace_current();
         for bound in bindings.draining.drain(..) {
-            bound.endpoint.close().await;
+            endpoint::close(&bound.endpoint).await;
         }
     }
 }
@@ -286,7 +282,7 @@ impl Bindings {
             }
         }
         for bound in gone {
-            bound.endpoint.close().await;
+            endpoint::close(&bound.endpoint).await;
             debug!("inner endpoint closed: unused");
         }
     }
@@ -421,7 +417,7 @@ mod tests {
 
     async fn side() -> Side {
         let (sender, arrivals) = mpsc::channel(8);
-        let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let inner = InnerEndpoints::new(Pins::default(), listen, sender);
         let lease = inner.lease(None).await.expect("it binds");
         Side {

@@ -6,5 +6,6 @@ mod chat;
 mod files;
 mod home;
 mod hostile;
+mod network;
 mod shim;
 mod story;

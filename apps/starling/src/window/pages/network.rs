@@ -58,8 +58,8 @@ fn make(shell: &Shell) -> Markup {
         input type="hidden" name="token" value=(shell.token);
         label for="network-name" { "What to call it" }
         input id="network-name" name="name" required maxlength="60" dir="auto" autocomplete="off" placeholder="Our family";
-        label for="advertise" { "The address others reach this machine at, if you know it (address:port)" }
-        input id="advertise" name="advertise" spellcheck="false" autocomplete="off" placeholder="203.0.113.7:27474";
+        label for="advertise" { "The address others reach this machine at, if you know it (IP, or IP:port where a port is forwarded)" }
+        input id="advertise" name="advertise" spellcheck="false" autocomplete="off" placeholder="203.0.113.7";
         p.disclosure {
             "This machine becomes the network's first supernode: it carries encrypted packets and presence for its members while it is on. "
             "The network's link shows this machine's address."

@@ -41,6 +41,7 @@ const LEAVING_TIME: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Supernode {
     address: SupernodeAddr,
+    private_only: bool,
     relay: RelayServer,
     endpoint: Endpoint,
     desk: mpsc::Sender<DeskInput>,
@@ -60,7 +61,16 @@ pub struct SupernodeConfig {
     /// Serve loopback and private ranges only.
     pub private_only: bool,
     /// Address others are told, if it is not the one listened on.
-    pub advertise: Option<IpAddr>,
+    pub advertise: Option<Advertise>,
+}
+
+/// Where others reach a supernode whose own address is another.
+#[derive(Debug, Clone, Copy)]
+pub struct Advertise {
+    /// Address.
+    pub ip: IpAddr,
+    /// TCP port, if another one is forwarded.
+    pub port: Option<u16>,
 }
 
 /// Why it does not serve.
@@ -102,24 +112,7 @@ impl Supernode {
             discovery_ip: discovery_ip(&config),
         };
         let relay = RelayServer::start(relay_config, link_sender).await?;
-        let id = EndpointKey(
-            ed25519_dalek::SigningKey::from_bytes(&config.seed)
-                .verifying_key()
-                .to_bytes(),
-        );
-        let at = |ip| SupernodeAddr {
-            id,
-            tcp: SocketAddr::new(ip, relay.tcp().port()),
-            discovery_port: relay.discovery_port(),
-        };
-        let address = at(config
-            .advertise
-            .unwrap_or_else(|| outward(relay.tcp().ip())));
-        let own = at(if relay.tcp().ip().is_unspecified() {
-            Ipv4Addr::LOCALHOST.into()
-        } else {
-            relay.tcp().ip()
-        });
+        let (address, own) = addresses(&config, &relay);
         pins.learn(&own);
         pins.learn(&address);
         let alpns = vec![alpn::SUPER.to_vec(), alpn::INDEX.to_vec()];
@@ -139,6 +132,7 @@ impl Supernode {
         tasks.spawn(notices::run(service, desk_inputs, links, clock));
         Ok(Self {
             address,
+            private_only: config.private_only,
             relay,
             endpoint,
             desk,
@@ -152,6 +146,11 @@ impl Supernode {
         &self.address
     }
 
+    /// The ports listened on: TCP, and UDP for address discovery.
+    pub fn ports(&self) -> (u16, u16) {
+        (self.relay.tcp().port(), self.relay.discovery_port())
+    }
+
     /// Relay links that are up, its own not counted.
     pub fn clients(&self) -> usize {
         self.relay.links().saturating_sub(1)
@@ -160,6 +159,11 @@ impl Supernode {
     /// Bytes received from and sent to clients.
     pub fn carried(&self) -> (u64, u64) {
         self.relay.carried()
+    }
+
+    /// Whether it serves more than this machine and its local network.
+    pub const fn serves_everybody(&self) -> bool {
+        !self.private_only
     }
 
     /// What is listened on, in words.
@@ -177,7 +181,7 @@ impl Supernode {
     /// Tells its clients and stops.
     pub async fn stop(&self) {
         let _ = tokio::time::timeout(LEAVING_TIME, self.say_goodbye()).await;
-        self.endpoint.close().await;
+        endpoint::close(&self.endpoint).await;
         self.relay.shutdown().await;
     }
 }
@@ -193,6 +197,29 @@ impl Supernode {
             let _ = all_told.await;
         }
     }
+}
+
+/// Where others reach it, and where this machine does: over loopback if it can.
+fn addresses(config: &SupernodeConfig, relay: &RelayServer) -> (SupernodeAddr, SupernodeAddr) {
+    let key = ed25519_dalek::SigningKey::from_bytes(&config.seed).verifying_key();
+    let at = |ip| SupernodeAddr {
+        id: EndpointKey(key.to_bytes()),
+        tcp: SocketAddr::new(ip, relay.tcp().port()),
+        discovery_port: relay.discovery_port(),
+    };
+    let listened = relay.tcp().ip();
+    let mut address = at(config
+        .advertise
+        .map_or_else(|| outward(listened), |told| told.ip));
+    if let Some(port) = config.advertise.and_then(|told| told.port) {
+        address.tcp.set_port(port);
+    }
+    let own = at(if listened.is_unspecified() {
+        Ipv4Addr::LOCALHOST.into()
+    } else {
+        listened
+    });
+    (address, own)
 }
 
 /// `RELAY-02`: who serves its own network only does not answer for address discovery at an address that others reach.
