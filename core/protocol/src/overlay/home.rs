@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::SupernodeAddr;
 
 /// In a call, a relay is replaced when it has been silent for so long. Outside calls the relay link's own ping is
@@ -18,6 +19,12 @@ const LINK_TIME: Duration = Duration::from_secs(10);
 pub const RENEW_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// And again so long after a renewal that did not work.
 const RENEW_RETRY: Duration = Duration::from_secs(10 * 60);
+/// Letters are asked for so often although nobody said that one waits: the word of it may have been lost.
+pub const COLLECT_EVERY: Duration = Duration::from_secs(15 * 60);
+/// And again so long after a question that was not answered.
+const COLLECT_RETRY: Duration = Duration::from_secs(60);
+/// Where the supernode is talked to anyway, if the last time is so long ago: it costs no connection.
+const COLLECT_BESIDE: Duration = Duration::from_secs(4 * 60);
 const RETRIES: [Duration; 5] = [
     Duration::from_millis(200),
     Duration::from_millis(500),
@@ -36,6 +43,8 @@ pub enum HomeAction {
     Register(SupernodeAddr),
     /// Register once more where we are at home.
     Renew(SupernodeAddr),
+    /// Ask for the letters that wait there.
+    Collect(SupernodeAddr),
     /// Ask the supernode something small and report the answer.
     Probe,
 }
@@ -55,6 +64,8 @@ pub enum HomeReason {
     NoLink,
     /// The registration is a day old.
     Renew,
+    /// Nobody has looked for letters for a while.
+    Collect,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +94,7 @@ pub struct Home {
     /// Until when the lasting link has to come.
     link_by: Option<Duration>,
     next_renewal: Duration,
+    next_collection: Duration,
     actions: VecDeque<HomeAction>,
 }
 
@@ -99,6 +111,7 @@ impl Home {
             silent_at: None,
             link_by: None,
             next_renewal: Duration::ZERO,
+            next_collection: Duration::ZERO,
             actions: VecDeque::new(),
         };
         home.dial(now);
@@ -137,6 +150,7 @@ impl Home {
     pub fn handle_connected(&mut self, now: Duration) {
         self.next_renewal = now + RENEW_EVERY;
         if self.state == State::Up {
+            self.collect(now);
             return;
         }
         self.state = State::Up;
@@ -145,6 +159,27 @@ impl Home {
         self.expect_life(now);
         if let Some(current) = self.current().cloned() {
             self.actions.push_back(HomeAction::Register(current));
+        }
+        self.collect(now);
+    }
+
+    /// The supernode says that letters wait.
+    pub fn handle_letters(&mut self, now: Duration) {
+        self.collect(now);
+    }
+
+    /// A supernode was asked for something else and its connection is open.
+    pub fn handle_visit(&mut self, supernode: EndpointKey, now: Duration) {
+        let here = self.current().is_some_and(|home| home.id == supernode);
+        if here && now + COLLECT_EVERY >= self.next_collection + COLLECT_BESIDE {
+            self.collect(now);
+        }
+    }
+
+    /// Letters were asked for, with or without an answer.
+    pub fn handle_collected(&mut self, answered: bool, now: Duration) {
+        if !answered {
+            self.next_collection = self.next_collection.min(now + COLLECT_RETRY);
         }
     }
 
@@ -184,6 +219,9 @@ impl Home {
             State::Up => {
                 self.watch_silence(now);
                 self.renew(now);
+                if self.next_collection <= now {
+                    self.collect(now);
+                }
             }
             _ => {}
         }
@@ -200,7 +238,8 @@ impl Home {
                 let silence = self.silent_at.map(|at| (at, HomeReason::Silence));
                 let link = self.link_by.map(|at| (at, HomeReason::NoLink));
                 let renewal = Some((self.next_renewal, HomeReason::Renew));
-                [probe, silence, link, renewal]
+                let letters = Some((self.next_collection, HomeReason::Collect));
+                [probe, silence, link, renewal, letters]
                     .into_iter()
                     .flatten()
                     .min_by_key(|(at, _)| *at)
@@ -242,6 +281,17 @@ impl Home {
         }
     }
 
+    /// `HOME-09`: whoever is at home asks for letters now and then, also unasked.
+    fn collect(&mut self, now: Duration) {
+        if self.state != State::Up {
+            return;
+        }
+        self.next_collection = now + COLLECT_EVERY;
+        if let Some(current) = self.current().cloned() {
+            self.actions.push_back(HomeAction::Collect(current));
+        }
+    }
+
     /// `HOME-04`: through the candidates in their order; after a full round, ever slower, never slower than 30 s.
     fn replace(&mut self, now: Duration) {
         self.next_probe = None;
@@ -272,7 +322,6 @@ impl Home {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use starling_wire::ids::EndpointKey;
 
     fn supernode(id: u8) -> SupernodeAddr {
         SupernodeAddr {
@@ -291,8 +340,13 @@ mod tests {
         assert!(matches!(home.poll_action(), Some(HomeAction::Dial(_))));
         home.handle_connected(ms(0));
         assert!(matches!(home.poll_action(), Some(HomeAction::Register(_))));
+        assert!(matches!(home.poll_action(), Some(HomeAction::Collect(_))));
         home.handle_linked();
         home
+    }
+
+    fn drain(home: &mut Home) -> Vec<HomeAction> {
+        std::iter::from_fn(|| home.poll_action()).collect()
     }
 
     #[test]
@@ -323,7 +377,7 @@ mod tests {
         let mut home = up(vec![supernode(1), supernode(2)]);
         assert_eq!(
             home.poll_timeout(),
-            Some((RENEW_EVERY, HomeReason::Renew)),
+            Some((COLLECT_EVERY, HomeReason::Collect)),
             "idle: iroh's own ping is enough"
         );
         home.set_in_call(true, ms(100));
@@ -355,7 +409,10 @@ mod tests {
         home.set_in_call(true, ms(2_900));
         assert_eq!(home.poll_timeout(), Some((ms(3_000), HomeReason::Silence)));
         home.set_in_call(false, ms(2_950));
-        assert_eq!(home.poll_timeout(), Some((RENEW_EVERY, HomeReason::Renew)));
+        assert_eq!(
+            home.poll_timeout(),
+            Some((COLLECT_EVERY, HomeReason::Collect))
+        );
     }
 
     #[test]
@@ -363,7 +420,7 @@ mod tests {
         let mut home = up(vec![supernode(1), supernode(2)]);
         assert_eq!(
             home.poll_timeout(),
-            Some((RENEW_EVERY, HomeReason::Renew)),
+            Some((COLLECT_EVERY, HomeReason::Collect)),
             "no probe is sent at rest"
         );
         // iroh gives a silent link up 20 s after the last ping at the latest.
@@ -396,7 +453,7 @@ mod tests {
         let mut home = Home::new(vec![supernode(1), supernode(2)], ms(0));
         home.poll_action();
         home.handle_connected(ms(100));
-        home.poll_action();
+        drain(&mut home);
         assert_eq!(home.poll_timeout(), Some((ms(10_100), HomeReason::NoLink)));
         home.handle_timeout(ms(10_100));
         assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
@@ -405,16 +462,51 @@ mod tests {
     #[test]
     fn home_07_a_registration_is_renewed_every_day_and_sooner_when_that_failed() {
         let mut home = up(vec![supernode(1), supernode(2)]);
-        home.handle_timeout(RENEW_EVERY);
-        assert_eq!(home.poll_action(), Some(HomeAction::Renew(supernode(1))));
-        assert_eq!(
-            home.poll_timeout(),
-            Some((RENEW_EVERY + RENEW_RETRY, HomeReason::Renew))
-        );
-        home.handle_connected(RENEW_EVERY + ms(50));
-        assert_eq!(home.poll_action(), None, "it was at home all the time");
-        let next = home.poll_timeout().expect("the next day");
-        assert_eq!(next, (2 * RENEW_EVERY + ms(50), HomeReason::Renew));
+        let renewals = |home: &mut Home, from: Duration, to: Duration| {
+            let mut times = Vec::new();
+            home.handle_timeout(from);
+            while let Some((at, _)) = home.poll_timeout().filter(|(at, _)| *at <= to) {
+                home.handle_timeout(at);
+                let renews = |action| action == HomeAction::Renew(supernode(1));
+                times.extend(drain(home).into_iter().any(renews).then_some(at));
+            }
+            times
+        };
+        let retry = RENEW_EVERY + RENEW_RETRY;
+        assert_eq!(renewals(&mut home, ms(0), retry), [RENEW_EVERY, retry]);
+        home.handle_connected(retry + ms(50));
+        let also = [HomeAction::Collect(supernode(1))];
+        assert_eq!(drain(&mut home), also, "it was at home all the time");
+        let next = 2 * RENEW_EVERY + RENEW_RETRY + ms(50);
+        assert_eq!(renewals(&mut home, retry + ms(50), next), [next]);
+    }
+
+    #[test]
+    fn home_09_letters_are_asked_for_although_the_word_of_them_was_lost() {
+        let collect = [HomeAction::Collect(supernode(1))];
+        let mut home = up(vec![supernode(1), supernode(2)]);
+        home.handle_letters(ms(10));
+        assert_eq!(drain(&mut home), collect, "the word came");
+        let due = COLLECT_EVERY + ms(10);
+        assert_eq!(home.poll_timeout(), Some((due, HomeReason::Collect)));
+        home.handle_timeout(due - ms(1));
+        assert_eq!(drain(&mut home), []);
+        home.handle_timeout(due);
+        assert_eq!(drain(&mut home), collect);
+        home.handle_collected(false, due + ms(5));
+        let again = due + ms(5) + COLLECT_RETRY;
+        assert_eq!(home.poll_timeout(), Some((again, HomeReason::Collect)));
+        home.handle_timeout(again);
+        assert_eq!(drain(&mut home), collect);
+        home.handle_collected(true, again);
+        home.handle_visit(supernode(1).id, again + COLLECT_BESIDE - ms(1));
+        home.handle_visit(supernode(2).id, again + COLLECT_BESIDE);
+        assert_eq!(drain(&mut home), [], "a moment ago, or elsewhere");
+        home.handle_visit(supernode(1).id, again + COLLECT_BESIDE);
+        assert_eq!(drain(&mut home), collect);
+        home.handle_disconnected(again + COLLECT_BESIDE);
+        home.handle_letters(again + COLLECT_BESIDE);
+        assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(2))]);
     }
 
     #[test]

@@ -10,21 +10,19 @@ use starling_protocol::overlay::home::{Home, HomeAction, SILENCE_IN_CALL};
 use starling_protocol::overlay::lan::{self, Sighting};
 use starling_protocol::presence::watcher::{Ask, Seen, Watcher};
 use starling_wire::ids::EndpointKey;
-use starling_wire::supernode::{Answer, NOTICE_MAX, Notice, Request, SupernodeAddr};
+use starling_wire::supernode::{Answer, Notice, Request, SupernodeAddr};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{debug, info};
 
+use super::notices::Notices;
 use super::registration::Registrar;
 use crate::clock::{random, wall_s};
 use crate::context::{Context, Signal};
 use crate::transport::endpoint::relay_url;
 use crate::transport::front_door::Arrival;
 use crate::transport::requests::RequestError;
-use crate::transport::stream;
 
-const NOTICE_TIME: Duration = Duration::from_secs(10);
-const NOTICES_MAX: usize = 64;
 /// A registration that failed although the relay is up is tried again after this.
 const REGISTER_RETRY: Duration = Duration::from_secs(2);
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
@@ -65,7 +63,7 @@ enum Done {
         Result<Vec<(EndpointKey, bool)>, RequestError>,
     ),
     Probed(bool),
-    Notice(EndpointKey, Notice),
+    Collected(bool),
     Nothing,
 }
 
@@ -81,6 +79,7 @@ pub async fn run(
         watcher: Watcher::new(u64::from_be_bytes(random())),
         linked: false,
         tasks: JoinSet::new(),
+        notices: Notices::default(),
         state,
         registrar: Arc::default(),
         ctx,
@@ -105,6 +104,7 @@ pub async fn run(
                 let up = connected.borrow_and_update().clone();
                 driver.relay_changed(&up).await;
             }
+            Some((supernode, notice)) = driver.notices.next() => driver.noticed(supernode, notice),
             Some(done) = driver.tasks.join_next(), if !driver.tasks.is_empty() => {
                 if let Ok(done) = done {
                     driver.finished(done);
@@ -123,6 +123,7 @@ struct Driver {
     /// Whether the link to the current candidate's relay is up.
     linked: bool,
     tasks: JoinSet<Done>,
+    notices: Notices,
     state: watch::Sender<HomeState>,
     registrar: Arc<Registrar>,
 }
@@ -158,6 +159,7 @@ impl Driver {
                 }
                 HomeAction::Register(supernode) => self.registered(&supernode),
                 HomeAction::Renew(supernode) => self.register(supernode, Duration::ZERO),
+                HomeAction::Collect(supernode) => self.collect(supernode),
                 HomeAction::Probe => self.probe(),
             }
         }
@@ -180,9 +182,8 @@ impl Driver {
             HomeInput::Candidates(candidates) => self.home.set_candidates(candidates, now),
             HomeInput::InCall(in_call) => self.home.set_in_call(in_call, now),
             HomeInput::Arrival(arrival) => {
-                if self.tasks.len() < NOTICES_MAX {
-                    self.tasks.spawn(read_notice(*arrival));
-                }
+                let home = self.home.current().map(|home| home.id);
+                self.notices.read(*arrival, home);
             }
             HomeInput::Sighting(sighting) => self.sighted(&sighting),
         }
@@ -228,8 +229,10 @@ impl Driver {
                 }
             }
             Done::Registered(..) | Done::Nothing => {}
+            Done::Collected(answered) => self.home.handle_collected(answered, now),
             Done::Asked(supernode, number, Ok(state)) => {
                 self.watcher.handle_answer(supernode, number, &state, now);
+                self.home.handle_visit(supernode, now);
             }
             Done::Asked(supernode, number, Err(error)) => {
                 debug!(%error, "a supernode could not be asked for presence");
@@ -237,19 +240,19 @@ impl Driver {
             }
             Done::Probed(true) => self.home.handle_heard(now),
             Done::Probed(false) => {}
-            Done::Notice(supernode, notice) => self.noticed(supernode, notice),
         }
     }
 
     fn noticed(&mut self, supernode: EndpointKey, notice: Notice) {
+        let now = self.ctx.clock.now();
         match notice {
             Notice::Presence(door, online) => self.watcher.handle_notice(supernode, door, online),
             // HOME-08: any other supernode we let in has no say about our home.
             _ if self.home.current().map(|home| home.id) != Some(supernode) => {
                 debug!(reason = "not our home", "ignored a notice");
             }
-            Notice::EnvelopeWaiting => self.collect(),
-            Notice::Leaving => self.home.handle_disconnected(self.ctx.clock.now()),
+            Notice::EnvelopeWaiting => self.home.handle_letters(now),
+            Notice::Leaving => self.home.handle_disconnected(now),
         }
     }
 
@@ -267,7 +270,6 @@ impl Driver {
         info!(supernode = %supernode.tcp, "registered at the home supernode");
         self.publish(supernode, true);
         self.watcher.ask_all(self.ctx.clock.now());
-        self.collect();
         self.ctx.signal(Signal::Home(supernode.clone()));
     }
 
@@ -322,15 +324,11 @@ impl Driver {
         });
     }
 
-    fn collect(&mut self) {
-        let (ctx, current) = (Arc::clone(&self.ctx), self.home.current().cloned());
+    fn collect(&mut self, supernode: SupernodeAddr) {
+        let ctx = Arc::clone(&self.ctx);
         let registrar = Arc::clone(&self.registrar);
-        self.tasks.spawn(async move {
-            if let Some(supernode) = current {
-                registrar.collect(&ctx, &supernode).await;
-            }
-            Done::Nothing
-        });
+        self.tasks
+            .spawn(async move { Done::Collected(registrar.collect(&ctx, &supernode).await) });
     }
 
     fn presence_changed(&self, door: EndpointKey, _seen: Seen) {
@@ -382,19 +380,5 @@ impl Driver {
             });
             self.ctx.signal(Signal::Found(account));
         }
-    }
-}
-
-async fn read_notice(arrival: Arrival) -> Done {
-    let read = async {
-        let mut receive = arrival.connection.accept_uni().await.ok()?;
-        stream::read::<Notice>(&mut receive, NOTICE_MAX)
-            .await
-            .ok()
-            .flatten()
-    };
-    match tokio::time::timeout(NOTICE_TIME, read).await {
-        Ok(Some(notice)) => Done::Notice(arrival.key, notice),
-        _ => Done::Nothing,
     }
 }

@@ -8,6 +8,7 @@ pub mod home;
 pub mod lan;
 pub mod letters;
 pub mod meet;
+pub mod notices;
 pub mod people;
 pub mod registration;
 pub mod supernode;

@@ -1,7 +1,6 @@
 //! Being at home: the registration that is shown to the home supernode, and the letters that wait there (spec page
 //! `super.md`). When to do either is decided by the home driver.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use starling_store::profile;
@@ -20,7 +19,8 @@ pub struct Registrar {
     /// The record shown last.
     record: Mutex<Option<SignedRecord>>,
     collecting: tokio::sync::Mutex<()>,
-    collect_wanted: AtomicBool,
+    /// Where letters are to be asked for next.
+    wanted: Mutex<Option<SupernodeAddr>>,
 }
 
 impl Registrar {
@@ -55,22 +55,31 @@ impl Registrar {
     }
 
     /// Fetches everything that waits, hands it on, and tells the supernode to forget what was acted on durably. A wish
-    /// that comes while this runs is part of it.
-    pub async fn collect(&self, ctx: &Arc<Context>, supernode: &SupernodeAddr) {
-        self.collect_wanted.store(true, Ordering::SeqCst);
-        while self.collect_wanted.load(Ordering::SeqCst) {
+    /// that comes while this runs is part of it. Whether the supernode asked last answered.
+    pub async fn collect(&self, ctx: &Arc<Context>, supernode: &SupernodeAddr) -> bool {
+        *self.wanted() = Some(supernode.clone());
+        let mut answered = true;
+        while self.wanted().is_some() {
             let Ok(_one) = self.collecting.try_lock() else {
-                return;
+                return true;
             };
-            while self.collect_wanted.swap(false, Ordering::SeqCst) {
-                // A supernode that always has one more is not asked for ever.
-                for _ in 0..=DEPOSITS_PER_ACCOUNT_MAX {
-                    if !collect_some(ctx, supernode).await {
-                        break;
-                    }
+            while let Some(supernode) = self.take_wanted() {
+                let collected = collect_all(ctx, &supernode).await;
+                answered = collected.is_ok();
+                if let Err(error) = collected {
+                    debug!(%error, "the letters could not be collected");
                 }
             }
         }
+        answered
+    }
+
+    fn take_wanted(&self) -> Option<SupernodeAddr> {
+        self.wanted().take()
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Option<SupernodeAddr>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,11 +130,21 @@ async fn learn_sequence(ctx: &Context, supernode: &SupernodeAddr) -> Result<(), 
     Ok(())
 }
 
+async fn collect_all(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> Result<(), RequestError> {
+    // A supernode that always has one more is not asked for ever.
+    for _ in 0..=DEPOSITS_PER_ACCOUNT_MAX {
+        if !collect_some(ctx, supernode).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// One answer full of envelopes. Whether there may be more.
-async fn collect_some(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> bool {
-    let Ok(Answer::Envelopes(envelopes)) = ctx.supernodes.ask(supernode, &Request::Collect).await
-    else {
-        return false;
+async fn collect_some(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> Result<bool, RequestError> {
+    let answer = ctx.supernodes.ask(supernode, &Request::Collect).await?;
+    let Answer::Envelopes(envelopes) = answer else {
+        return Err(RequestError::Unexpected);
     };
     let all = envelopes.len();
     let mut ids = Vec::new();
@@ -137,12 +156,11 @@ async fn collect_some(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> bool {
             }
         }
     }
-    // One that stays would come again at once: the rest waits for the next notice.
+    // One that stays would come again at once: the rest waits for the next time.
     let go_on = !ids.is_empty() && ids.len() == all;
-    if ids.is_empty() {
-        return false;
+    if !ids.is_empty() {
+        let receipt = Request::Collected { ids };
+        ctx.supernodes.ask(supernode, &receipt).await?;
     }
-    let receipt = Request::Collected { ids };
-    let forgotten = ctx.supernodes.ask(supernode, &receipt).await;
-    go_on && forgotten.is_ok()
+    Ok(go_on)
 }

@@ -248,7 +248,6 @@ async fn home_03_in_a_call_a_silent_home_supernode_is_replaced_within_three_seco
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "half a minute of silence"]
 async fn home_05_at_rest_a_silent_home_supernode_is_replaced_within_thirty_seconds() {
     let twins = Twins::found().await;
     let alice = Bare::start(&twins).await;

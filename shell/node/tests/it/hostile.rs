@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use starling_control::{Command, Event, view};
@@ -15,9 +16,9 @@ use starling_store::contacts::{self, Contact};
 use starling_store::{Store, networks, profile};
 use starling_wire::account::Chain;
 use starling_wire::alpn;
-use starling_wire::card::Card;
+use starling_wire::card::{Card, Door};
 use starling_wire::envelope::{Letter, Sender, seal};
-use starling_wire::frame::encode;
+use starling_wire::frame::{decode_body, encode};
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::link::{Link, Target};
 use starling_wire::record::SignedRecord;
@@ -25,7 +26,7 @@ use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::{Answer, Notice, Refusal, Request, SupernodeAddr};
 use tokio::sync::mpsc;
 
-use crate::cast::{Actor, befriend};
+use crate::cast::{Actor, PATIENCE, befriend};
 
 /// A front door of Mallory's that says what she likes.
 struct Mallory {
@@ -33,6 +34,14 @@ struct Mallory {
     door: Arc<FrontDoor>,
     supernodes: Supernodes,
     arrivals: mpsc::Receiver<Arrival>,
+    gate: Arc<Gate>,
+}
+
+/// Whether she opens, and how often somebody knocked in vain.
+#[derive(Default)]
+struct Gate {
+    shut: AtomicBool,
+    turned_away: AtomicUsize,
 }
 
 impl Mallory {
@@ -42,7 +51,15 @@ impl Mallory {
     }
 
     async fn with(identity: Identity) -> Self {
-        let keeper: Doorkeeper = Arc::new(|_| Some(Visitor::Supernode));
+        let gate = Arc::new(Gate::default());
+        let seen = Arc::clone(&gate);
+        let keeper: Doorkeeper = Arc::new(move |_| {
+            if seen.shut.load(Ordering::SeqCst) {
+                seen.turned_away.fetch_add(1, Ordering::SeqCst);
+                return None;
+            }
+            Some(Visitor::Supernode)
+        });
         let (sender, arrivals) = mpsc::channel(8);
         let seed = &identity.front_door_seed;
         let door = FrontDoor::open(seed, Pins::default(), None, keeper, sender)
@@ -54,7 +71,32 @@ impl Mallory {
             identity,
             door,
             arrivals,
+            gate,
         }
+    }
+
+    /// Registers at a supernode.
+    async fn settle(&self, home: &SupernodeAddr) -> Known {
+        self.door.set_home(home).await;
+        let record = self.identity.record(1, std::slice::from_ref(home));
+        let request = self.identity.registration(record.clone(), home.id);
+        let registered = self.ask(home, Request::Register(Box::new(request))).await;
+        assert_eq!(registered.ok(), Some(Answer::Ok));
+        Known {
+            account: self.identity.account(),
+            record,
+            home: home.clone(),
+        }
+    }
+
+    /// The next notice of a supernode.
+    async fn notice(&mut self, from: EndpointKey) -> Notice {
+        let wait = tokio::time::timeout(PATIENCE, self.arrivals.recv());
+        let arrival = wait.await.expect("in time").expect("a connection");
+        assert_eq!(arrival.key, from);
+        let mut receive = arrival.connection.accept_uni().await.expect("a stream");
+        let bytes = receive.read_to_end(300).await.expect("a notice");
+        decode_body(&bytes[4..], 256).expect("a notice")
     }
 
     async fn ask(&self, at: &SupernodeAddr, request: Request) -> Result<Answer, RequestError> {
@@ -377,6 +419,16 @@ async fn peer_02_04_06_who_is_let_in_at_the_front_door() {
     alice.node.stop().await;
 }
 
+/// Mallory behind the key of the supernode in her profile, and a contact's front door.
+async fn as_her_supernode(home: &Path, contact: &str) -> (Mallory, Door) {
+    let (mut identity, known) = read_profile(home);
+    let door = card_of(&known, contact).doors[0].clone();
+    let store = Store::open(home).expect("the store opens");
+    let seed = store.read(networks::own_supernode).expect("it is whole");
+    identity.front_door_seed = *seed.expect("Mallory's supernode");
+    (Mallory::with(identity).await, door)
+}
+
 /// Mallory runs a supernode and is a contact, so Alice lets her supernode's key in. It is not Alice's home.
 #[tokio::test(flavor = "multi_thread")]
 async fn home_08_another_supernode_cannot_send_us_away() {
@@ -385,12 +437,7 @@ async fn home_08_another_supernode_cannot_send_us_away() {
     let mut contact = Actor::create(m.path(), "Mallory").await;
     befriend_as(&mut alice, &mut contact, ["Alice", "Mallory"]).await;
     contact.node.stop().await;
-    let (mut identity, known) = read_profile(m.path());
-    let door = card_of(&known, "Alice").doors[0].clone();
-    let store = Store::open(m.path()).expect("the store opens");
-    let seed = store.read(networks::own_supernode).expect("it is whole");
-    identity.front_door_seed = *seed.expect("Mallory's supernode");
-    let mallory = Mallory::with(identity).await;
+    let (mallory, door) = as_her_supernode(m.path(), "Alice").await;
     let connection = mallory
         .door
         .dial(&door, alpn::SUPER)
@@ -420,19 +467,66 @@ async fn a_supernode_that_stops_tells_those_who_are_at_home_there() {
     let link = link_of(&sue).await;
     let mut guest = Mallory::stranger().await;
     let home = find(&guest, &link).await.home;
-    guest.door.set_home(&home).await;
-    let record = guest.identity.record(1, std::slice::from_ref(&home));
-    let request = guest.identity.registration(record, home.id);
-    let registered = guest.ask(&home, Request::Register(Box::new(request))).await;
-    assert_eq!(registered.ok(), Some(Answer::Ok));
+    guest.settle(&home).await;
     let stopping = tokio::spawn(sue.node.stop());
-    let wait = tokio::time::timeout(Duration::from_secs(10), guest.arrivals.recv());
-    let arrival = wait.await.expect("in time").expect("a connection");
-    assert_eq!(arrival.key, home.id);
-    let mut receive = arrival.connection.accept_uni().await.expect("a stream");
-    let bytes = receive.read_to_end(300).await.expect("a notice");
-    assert_eq!(bytes, encode(&Notice::Leaving));
+    assert_eq!(guest.notice(home.id).await, Notice::Leaving);
     stopping.await.expect("it stops");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn super_09_a_door_that_did_not_open_hears_of_its_letter_later() {
+    let s = folder();
+    let sue = Actor::create(s.path(), "Sue").await;
+    let link = link_of(&sue).await;
+    let mut guest = Mallory::stranger().await;
+    let home = find(&guest, &link).await.home;
+    let at = guest.settle(&home).await;
+    guest.gate.shut.store(true, Ordering::SeqCst);
+    let writer = Mallory::stranger().await;
+    let text = Letter::Request { text: "hi".into() };
+    writer.write(&at, text, writer.card(1)).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while guest.gate.turned_away.load(Ordering::SeqCst) == 0 {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "nobody knocked at all"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    guest.gate.shut.store(false, Ordering::SeqCst);
+    assert_eq!(guest.notice(home.id).await, Notice::EnvelopeWaiting);
+    sue.node.stop().await;
+}
+
+/// Mallory is a contact and runs a supernode, so Alice hears that supernode out. It has much to say, and says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn home_10_a_contacts_supernode_that_says_nothing_keeps_nobody_else_from_being_heard() {
+    let [a, m] = [folder(), folder()];
+    let mut alice = Actor::create(a.path(), "Alice").await;
+    let mut contact = Actor::create(m.path(), "Mallory").await;
+    befriend_as(&mut alice, &mut contact, ["Alice", "Mallory"]).await;
+    contact.node.stop().await;
+    let (mallory, door) = as_her_supernode(m.path(), "Alice").await;
+    let mut dials = tokio::task::JoinSet::new();
+    for _ in 0..80 {
+        let (from, door) = (Arc::clone(&mallory.door), door.clone());
+        dials.spawn(async move { from.dial(&door, alpn::SUPER).await });
+    }
+    let silent: Vec<_> = dials.join_all().await.into_iter().flatten().collect();
+    assert_eq!(silent.len(), 80, "she is let in");
+    let stranger = Mallory::stranger().await;
+    let at = find(&stranger, &link_of(&alice).await).await;
+    let began = std::time::Instant::now();
+    let text = Letter::Request { text: "hi".into() };
+    stranger.write(&at, text, stranger.card(1)).await;
+    let request = alice.until("the stranger's request", request_text).await;
+    assert_eq!(request.0, "hi");
+    // Sooner than the supernode says it again, and while Mallory still holds what she was given.
+    assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
+    let closed = silent.iter().filter_map(|one| one.close_reason());
+    let sent_away = closed.filter(|reason| reason.to_string().contains("too many"));
+    assert!(sent_away.count() >= 60, "she holds a few of them at most");
+    alice.node.stop().await;
 }
 
 /// `befriend` of the cast for people of other names: the host's and the guest's.

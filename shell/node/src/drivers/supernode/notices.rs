@@ -3,15 +3,17 @@
 //! Everything that waits to be said is bounded: presence by the watch lists (a newer state replaces an older one), "letters
 //! wait" by the doors that are here, and what is being said at once by [`TELLING_MAX`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use starling_protocol::presence::desk::{Desk, Tell};
+use starling_protocol::presence::letters::Letters;
 use starling_wire::alpn;
 use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::{Notice, SupernodeAddr};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tracing::debug;
 
 use super::Service;
 use crate::clock::{Clock, sleep_until};
@@ -40,21 +42,21 @@ pub(super) enum DeskInput {
 enum Told {
     /// Presence; `Some` for a watcher that could not be reached.
     Presence(Option<EndpointKey>),
-    /// A letter waits behind this door.
-    Envelope(EndpointKey),
+    /// A letter waits behind this door; whether that was heard.
+    Envelope(EndpointKey, bool),
     Leaving,
 }
 
 struct Notices {
     service: Arc<Service>,
+    clock: Clock,
     desk: Desk,
+    /// Doors to be told of letters.
+    letters: Letters,
     telling: JoinSet<Told>,
     /// Presence to be told, in order; of two states of one door the newer.
     order: VecDeque<(EndpointKey, EndpointKey)>,
     presence: BTreeMap<(EndpointKey, EndpointKey), Tell>,
-    /// Doors to be told of letters, and those that are being told.
-    letters: BTreeSet<EndpointKey>,
-    being_told: BTreeSet<EndpointKey>,
     /// Doors to be told that we leave, how many were not told yet, and who asked for it.
     leaving: Vec<EndpointKey>,
     untold: usize,
@@ -70,24 +72,24 @@ pub(super) async fn run(
 ) {
     let mut notices = Notices {
         service,
+        clock,
         desk: Desk::default(),
+        letters: Letters::default(),
         telling: JoinSet::new(),
         order: VecDeque::new(),
         presence: BTreeMap::new(),
-        letters: BTreeSet::new(),
-        being_told: BTreeSet::new(),
         leaving: Vec::new(),
         untold: 0,
         leave: None,
     };
     loop {
-        let wake = notices.desk.poll_timeout().map(|due| clock.instant(due.at));
+        let wake = notices.wake();
         tokio::select! {
             Some(link) = links.recv() => match link {
                 LinkEvent::Up(door, number) => notices.desk.link_up(door, number),
                 LinkEvent::Down(door, number) => notices.desk.link_down(door, number, clock.now()),
             },
-            Some(input) = inputs.recv() => notices.handle(input, clock),
+            Some(input) = inputs.recv() => notices.handle(input),
             () = sleep_until(wake) => notices.desk.handle_timeout(clock.now()),
             Some(told) = notices.telling.join_next(), if !notices.telling.is_empty() => {
                 if let Ok(told) = told {
@@ -101,7 +103,20 @@ pub(super) async fn run(
 }
 
 impl Notices {
-    fn handle(&mut self, input: DeskInput, clock: Clock) {
+    fn wake(&self) -> Option<tokio::time::Instant> {
+        let desk = self.desk.poll_timeout().map(|due| due.at);
+        // Where there is no room, the end of one that is being told wakes us.
+        let letters = self.letters.poll_timeout().filter(|_| self.has_room());
+        let next = desk.into_iter().chain(letters.map(|due| due.at)).min();
+        next.map(|at| self.clock.instant(at))
+    }
+
+    fn has_room(&self) -> bool {
+        self.telling.len() < TELLING_MAX && self.leave.is_none()
+    }
+
+    fn handle(&mut self, input: DeskInput) {
+        let now = self.clock.now();
         match input {
             DeskInput::Watch {
                 watcher,
@@ -109,13 +124,13 @@ impl Notices {
                 reply_to,
                 answer,
             } => {
-                let state = self.desk.watch(watcher, &doors, reply_to, clock.now());
+                let state = self.desk.watch(watcher, &doors, reply_to, now);
                 let _ = answer.send(state);
             }
             DeskInput::Envelope(doors) => {
-                let desk = &self.desk;
-                self.letters
-                    .extend(doors.into_iter().filter(|door| desk.is_here(*door)));
+                for door in doors.into_iter().filter(|door| self.desk.is_here(*door)) {
+                    self.letters.handle_letter(door, now);
+                }
             }
             DeskInput::Leave(mut doors, told) => {
                 doors.retain(|door| self.desk.is_here(*door));
@@ -131,8 +146,8 @@ impl Notices {
             Told::Presence(Some(lost)) => self.desk.unwatch(lost),
             Told::Presence(None) => {}
             Told::Leaving => self.untold -= 1,
-            Told::Envelope(door) => {
-                self.being_told.remove(&door);
+            Told::Envelope(door, told) => {
+                self.letters.handle_told(door, told, self.clock.now());
             }
         }
     }
@@ -166,12 +181,17 @@ impl Notices {
             return false;
         }
         // One notice at a time for each door: a flood of letters is one question.
-        if let Some(door) = self.letters.difference(&self.being_told).next().copied() {
-            self.letters.remove(&door);
-            self.being_told.insert(door);
+        if let Some(door) = self.letters.poll_door(self.clock.now()) {
+            if !self.desk.is_here(door) {
+                self.letters.handle_gone(door);
+                return true;
+            }
             self.telling.spawn(async move {
-                let _ = notify(&service, door, &service.own, &Notice::EnvelopeWaiting).await;
-                Told::Envelope(door)
+                let told = notify(&service, door, &service.own, &Notice::EnvelopeWaiting).await;
+                if let Err(error) = &told {
+                    debug!(%error, "a door did not hear that a letter waits");
+                }
+                Told::Envelope(door, told.is_ok())
             });
             return true;
         }
