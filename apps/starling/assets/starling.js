@@ -267,13 +267,21 @@ if (text) {
 
 // --- Files --------------------------------------------------------------------------------------------------------------
 
-function put(file, query, progress) {
+// How many files are on their way here; a page that is left would break them off.
+let adding = 0;
+
+addEventListener("beforeunload", (event) => { if (adding) event.preventDefault(); });
+
+function put(file, query, progress, whole) {
+  adding += 1;
   return new Promise((done) => {
     const request = new XMLHttpRequest();
+    request.upload.addEventListener("loadend", () => { adding -= 1; });
     request.open("PUT", "upload?" + new URLSearchParams(query));
     request.setRequestHeader("X-Starling-Token", page.token);
     request.responseType = "json";
     request.upload.addEventListener("progress", (event) => progress(event.loaded / Math.max(event.total, 1)));
+    request.upload.addEventListener("load", whole);
     const broken = { error: "The file could not be read, or Starling stopped." };
     request.addEventListener("load", () => done(request.response || broken));
     request.addEventListener("error", () => done(broken));
@@ -291,7 +299,14 @@ async function sendFile(file) {
   bar.setAttribute("aria-label", "Adding " + file.name);
   row.append("Adding ", name, " ", bar);
   at("uploads").append(row);
-  const answer = await put(file, { name: file.name, who: page.with }, (part) => { bar.value = part; });
+  // All of it is here; a large file takes a while to be read.
+  const reading = () => {
+    row.firstChild.nodeValue = "Reading ";
+    bar.removeAttribute("value");
+    bar.setAttribute("aria-label", "Reading " + file.name + " before it is offered");
+    bar.before("before it is offered ");
+  };
+  const answer = await put(file, { name: file.name, who: page.with }, (part) => { bar.value = part; }, reading);
   row.remove();
   if (answer.error) notice(file.name + ": " + answer.error);
 }
@@ -333,7 +348,7 @@ document.addEventListener("change", async (event) => {
     at(input.dataset.textInto).value = await file.text();
   }
   if (file && input.dataset.uploadInto) {
-    const answer = await put(file, { name: file.name }, () => {});
+    const answer = await put(file, { name: file.name }, () => {}, () => {});
     if (answer.error) notice(answer.error); else at(input.dataset.uploadInto).value = answer.path;
   }
 });

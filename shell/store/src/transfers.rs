@@ -159,10 +159,14 @@ pub fn get(
     )
 }
 
-/// The newest first.
+/// The newest, and all that may still go on; the newest first.
 pub fn list(tx: &Tx<'_>, limit: u32) -> Result<Vec<Transfer>, StoreError> {
     tx.all(
-        &format!("SELECT {COLUMNS} FROM transfers ORDER BY number DESC LIMIT ?1"),
+        &format!(
+            "SELECT {COLUMNS} FROM transfers
+             WHERE state < 3 OR number IN (SELECT number FROM transfers ORDER BY number DESC LIMIT ?1)
+             ORDER BY number DESC"
+        ),
         params![limit],
         read,
     )

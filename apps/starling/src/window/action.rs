@@ -72,20 +72,27 @@ pub fn carries_token(guard: &Guard, headers: &HeaderMap, fields: &Fields) -> boo
 
 async fn run(ui: &Ui, name: &str, fields: &Fields) -> Result<Next, Failure> {
     let plan = read(name, fields)?;
-    let mut answer = Value::Null;
-    for command in plan.commands {
-        answer = ui.ask(command).await?;
-    }
+    let done = carry_out(ui, plan.commands).await;
     if let (true, Some(file)) = (name == "account-restore", fields.get("file")) {
-        // A backup that was chosen in the browser lies here as a copy.
+        // A backup that was chosen in the browser lies here as a copy, which a wrong passphrase must not leave behind.
         ui.uploads.discard(std::path::Path::new(file.trim()));
     }
+    let answer = done?;
     match plan.next {
         Next::Chat => Ok(Next::Go(chat_href(
             answer["id"].as_str().unwrap_or_default(),
         ))),
         other => Ok(other),
     }
+}
+
+/// One after the other; the last one's answer.
+async fn carry_out(ui: &Ui, commands: Vec<Command>) -> Result<Value, Failure> {
+    let mut answer = Value::Null;
+    for command in commands {
+        answer = ui.ask(command).await?;
+    }
+    Ok(answer)
 }
 
 /// A form's fields, read one way or the other.

@@ -5,6 +5,7 @@
 //! complete without JavaScript; with it, changes arrive as server-sent events (`live`) that carry HTML fragments.
 
 mod action;
+mod doorway;
 mod entrance;
 mod guard;
 mod live;

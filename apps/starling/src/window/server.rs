@@ -23,14 +23,14 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio::task::JoinSet;
 
 use super::entrance::{CODE_TTL, ENTER, Entrance};
-use super::guard::{Guard, TOKEN_HEADER, harden};
+use super::guard::{Guard, Refusal, TOKEN_HEADER, harden};
 use super::pages;
 use super::upload::Uploads;
-use super::{action, live};
+use super::{action, doorway, live};
 
 /// A form's body: 16 KiB of text may take three times that in a form's encoding; a network file is at most 64 KiB.
 const FORM_MAX: usize = 256 * 1024;
-/// The node answers long before; a page must not hang if it does not.
+/// The node answers long before; a page must not hang if it does not. What reads a file takes as long as it takes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Event streams at once: one for each open page.
 const STREAMS_MAX: usize = 64;
@@ -87,11 +87,7 @@ impl Window {
             guard,
         });
         let mut tasks = JoinSet::new();
-        let router = router(&ui);
-        tasks.spawn(async move {
-            // Ends only with the task; accept errors are retried inside.
-            let _ = axum::serve(listener, router).await;
-        });
+        tasks.spawn(doorway::serve(listener, router(&ui)));
         tasks.spawn(remove_sent_uploads(Arc::clone(&ui)));
         tasks.spawn(expire_codes(Arc::clone(&ui)));
         Ok(Self {
@@ -125,15 +121,28 @@ impl Window {
 impl Ui {
     /// Asks the node; an answer that does not come is a failure too.
     pub async fn ask<T: DeserializeOwned>(&self, command: Command) -> Result<T, Failure> {
+        let Some(limit) = answer_within(&command) else {
+            return self.control.ask(command).await;
+        };
         let late = |_| {
             Failure::new(
                 ErrorKind::System,
                 "Starling did not answer within 30 seconds; look at the status page, or try again",
             )
         };
-        tokio::time::timeout(ANSWER_WITHIN, self.control.ask(command))
+        tokio::time::timeout(limit, self.control.ask(command))
             .await
             .map_err(late)?
+    }
+}
+
+/// A large file is read for minutes before it is offered; what is given up here would go on in the node all the same.
+fn answer_within(command: &Command) -> Option<Duration> {
+    match command {
+        Command::FileSend { .. }
+        | Command::AccountBackup { .. }
+        | Command::AccountRestore { .. } => None,
+        _ => Some(ANSWER_WITHIN),
     }
 }
 
@@ -172,9 +181,17 @@ async fn checked(State(ui): State<Arc<Ui>>, request: Request, next: Next) -> Res
         .check(request.method(), request.uri(), request.headers(), ENTER);
     let mut response = match check {
         Ok(()) => next.run(request).await,
-        Err(refusal) => pages::words_page(refusal.status(), refusal.words()),
+        Err(refusal) => turned_away(refusal),
     };
     harden(response.headers_mut());
+    response
+}
+
+/// One sentence, and the connection's place is free again.
+fn turned_away(refusal: Refusal) -> Response {
+    let mut response = pages::words_page(refusal.status(), refusal.words());
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
     response
 }
 
@@ -212,21 +229,36 @@ async fn upload(
             return json_failure(StatusCode::INSUFFICIENT_STORAGE, &words);
         }
     };
-    let path_text = path.display().to_string();
-    let Some(who) = query.get("who") else {
-        return json(&serde_json::json!({ "path": path_text }));
+    let Some(who) = query.get("who").cloned() else {
+        return json(&serde_json::json!({ "path": path.display().to_string() }));
     };
-    let send = Command::FileSend {
-        who: who.clone(),
-        path: path_text,
-    };
-    match ui.ask::<Transfer>(send).await {
-        Ok(_) => json(&serde_json::json!({})),
-        Err(failure) => {
-            ui.uploads.discard(&path);
-            json_failure(status_of(&failure), &failure.message)
-        }
+    // A task of its own: the person may leave the page while the node reads the file.
+    match tokio::spawn(send_copy(ui, who, path)).await {
+        Ok(Ok(())) => json(&serde_json::json!({})),
+        Ok(Err(failure)) => json_failure(status_of(&failure), &failure.message),
+        Err(error) => json_failure(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
+}
+
+/// Has the node send an upload. The copy goes only if the node says that no transfer needs it.
+async fn send_copy(ui: Arc<Ui>, who: String, path: PathBuf) -> Result<(), Failure> {
+    let named = path.display().to_string();
+    let send = Command::FileSend {
+        who,
+        path: named.clone(),
+    };
+    let Err(failure) = ui.ask::<Transfer>(send).await else {
+        return Ok(());
+    };
+    let unused = |transfers: &Vec<Transfer>| {
+        transfers
+            .iter()
+            .all(|transfer| transfer.path.as_ref() != Some(&named))
+    };
+    if ui.ask(Command::FileList {}).await.is_ok_and(|t| unused(&t)) {
+        ui.uploads.discard(&path);
+    }
+    Err(failure)
 }
 
 /// HTTP's nearest word for a failure.
@@ -256,16 +288,18 @@ pub(super) fn json_failure(status: StatusCode, words: &str) -> Response {
 
 async fn remove_sent_uploads(ui: Arc<Ui>) {
     let mut events = ui.control.events();
-    let sweep = async || {
-        if let Ok(transfers) = ui.ask::<Vec<Transfer>>(Command::FileList {}).await {
-            ui.uploads.sweep(&transfers);
-        }
-    };
-    sweep().await;
+    let listed = || ui.ask::<Vec<Transfer>>(Command::FileList {});
+    let settle = |transfer: &Transfer| drop(ui.uploads.settle(transfer));
+    if let Ok(transfers) = listed().await {
+        transfers.iter().for_each(settle);
+        ui.uploads.sweep(&transfers);
+    }
     loop {
         match events.recv().await {
-            Ok(Event::Transfer(transfer)) => ui.uploads.settle(&transfer),
-            Ok(Event::Lagged) | Err(broadcast::error::RecvError::Lagged(_)) => sweep().await,
+            Ok(Event::Transfer(transfer)) => settle(&transfer),
+            Ok(Event::Lagged) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                listed().await.iter().flatten().for_each(settle);
+            }
             Ok(_) => {}
             Err(broadcast::error::RecvError::Closed) => return,
         }
@@ -276,5 +310,17 @@ async fn expire_codes(ui: Arc<Ui>) {
     loop {
         tokio::time::sleep(CODE_TTL / 12).await;
         ui.entrance.expire(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_for_as_long_as_it_takes() {
+        let (who, path) = ("b0b".into(), "/film.mkv".into());
+        assert_eq!(answer_within(&Command::FileSend { who, path }), None);
+        assert_eq!(answer_within(&Command::FileList {}), Some(ANSWER_WITHIN));
     }
 }

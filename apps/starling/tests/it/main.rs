@@ -18,3 +18,4 @@ mod window_pages;
 mod window_peer;
 mod window_security;
 mod window_style;
+mod window_uploads;

@@ -28,6 +28,12 @@ pub struct Script {
     pub transfers: Vec<Transfer>,
     pub calls: Vec<Call>,
     pub own_link: OwnLink,
+    /// Whether every passphrase is wrong.
+    pub refuses_restore: bool,
+    /// Whether a file that is to be sent is read for ever, or until the test answers.
+    pub reads_slowly: bool,
+    /// What waits for that.
+    pub reading: Vec<ControlRequest>,
     /// All that was asked.
     pub asked: Vec<Command>,
 }
@@ -51,6 +57,12 @@ impl Stage {
         let (shared, sender) = (Arc::clone(&script), events.clone());
         tokio::spawn(async move {
             while let Some(ControlRequest { command, answer }) = requests.recv().await {
+                let mut script = shared.lock().unwrap();
+                if script.reads_slowly && matches!(command, Command::FileSend { .. }) {
+                    script.reading.push(ControlRequest { command, answer });
+                    continue;
+                }
+                drop(script);
                 let reply = shared.lock().unwrap().answer(command, &sender);
                 // The window may have given up waiting.
                 let _ = answer.send(reply);
@@ -131,6 +143,9 @@ impl Script {
                     ErrorKind::State,
                     "you are in a call already; hang up first",
                 ));
+            }
+            Command::AccountRestore { .. } if self.refuses_restore => {
+                return Err(Failure::new(ErrorKind::Refused, "the passphrase is wrong"));
             }
             Command::FileList {} => to_value(&self.transfers),
             Command::FileSend { who, path } => to_value(self.send_file(&who, path, events)),

@@ -1,6 +1,8 @@
 //! The page server lets in our own window and nobody else: one test for each point of its defence.
 
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use starling_control::Command;
 
@@ -398,4 +400,66 @@ async fn a_dropped_file_is_streamed_into_the_profile_for_nobody_else_to_read() {
         0o600
     );
     assert_eq!(std::fs::read_to_string(path).unwrap(), content);
+}
+
+#[tokio::test]
+async fn whoever_is_turned_away_keeps_no_connection() {
+    let (_stage, visitor) = stage().await;
+    let host = visitor.host.clone();
+    let answer = blocking(move || {
+        // `read_to_end` ends only if the server closes: this request asks to stay connected.
+        let mut stream = std::net::TcpStream::connect(&host).unwrap();
+        let patience = Some(Duration::from_secs(5));
+        stream.set_read_timeout(patience).unwrap();
+        write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    })
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
+#[tokio::test]
+async fn silent_connections_have_an_end_and_a_bound() {
+    let (_stage, visitor) = stage().await;
+    let host = visitor.host.clone();
+    let (all, first, closed_after) = blocking(move || {
+        let connect = || std::net::TcpStream::connect(&host).unwrap();
+        let started = std::time::Instant::now();
+        let mut silent: Vec<_> = (0..300).map(|_| connect()).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        let held = open_sockets(&host);
+        let first = &mut silent[0];
+        first
+            .set_read_timeout(Some(Duration::from_secs(25)))
+            .unwrap();
+        let read = first.read(&mut [0; 64]).unwrap();
+        (held, read, started.elapsed())
+    })
+    .await;
+    assert!(
+        (200..=256 + 16).contains(&all),
+        "{all} connections are held"
+    );
+    assert_eq!(first, 0, "closed without a word");
+    assert!(closed_after < Duration::from_secs(25));
+    assert_eq!(visitor.get("").await.status, 200, "the window lives");
+}
+
+/// How many sockets of this process stand on the server's side of connections to `host`.
+fn open_sockets(host: &str) -> usize {
+    let port: u16 = host.rsplit(':').next().unwrap().parse().unwrap();
+    let local = format!("0100007F:{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table
+        .lines()
+        .filter(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            // Accepted by us, so it has an inode; what waits in the queue has none.
+            fields.get(1) == Some(&local.as_str())
+                && fields.get(3) == Some(&"01")
+                && fields.get(9) != Some(&"0")
+        })
+        .count()
 }
