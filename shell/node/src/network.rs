@@ -243,6 +243,7 @@ impl App {
         if let Ok(session) = self.session() {
             session.set_homes(homes).await;
         }
+        self.changed.notify_one();
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use starling_wire::limits::NAME_MAX;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinSet;
 
+use crate::announce;
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::context::store_failure;
@@ -53,6 +54,8 @@ pub struct App {
     supernode: RwLock<Option<Arc<Supernode>>>,
     /// Only one command changes account, network or roles at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
+    /// Account, network or roles are others now.
+    pub(crate) changed: Notify,
     stop: Notify,
 }
 
@@ -95,6 +98,7 @@ impl Node {
             session: RwLock::default(),
             supernode: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
+            changed: Notify::new(),
             stop: Notify::new(),
             config,
         });
@@ -105,6 +109,7 @@ impl Node {
         let socket = ControlSocket::open(&app.config.home, control.clone())?;
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(Arc::clone(&app), inbox));
+        tasks.spawn(announce::run(Arc::clone(&app)));
         Ok(Self {
             app,
             control,
@@ -246,6 +251,7 @@ impl App {
         };
         let session = Session::start(start).await?;
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        self.changed.notify_one();
         Ok(())
     }
 }

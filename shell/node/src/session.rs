@@ -10,16 +10,19 @@
 //! | `Gone` | chat, calls, files, home (watch lists) |
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
-//! | `Home` | people (letters, new cards), clients |
+//! | `Home` | people (letters, new cards) |
+//! | how the home is (watched by `announce.rs`) | clients |
 //! | `InCall` | home (probes for silence) |
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use iroh::endpoint::Connection;
 use starling_control::Event;
 use starling_store::{StoreError, contacts, settings};
 use starling_wire::alpn;
 use starling_wire::frame;
+use starling_wire::ids::AccountId;
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
@@ -35,6 +38,7 @@ use crate::drivers::chat::Chat;
 use crate::drivers::files::Files;
 use crate::drivers::home::{self, HomeInput, HomeState};
 use crate::drivers::people::{self, People};
+use crate::drivers::turns::Turns;
 use crate::drivers::{lan, meet, views};
 use crate::identity::Identity;
 use crate::traffic::Traffic;
@@ -46,6 +50,9 @@ use crate::transport::requests::Supernodes;
 
 const SIGNALS: usize = 1024;
 const ARRIVALS: usize = 64;
+/// Questions for the inner endpoint that are being answered at once: of one contact, and of all.
+const MEETINGS_OF_ONE: usize = 4;
+const MEETINGS_MAX: usize = 32;
 /// Which homes the contacts were told of.
 const TOLD_HOMES: &str = "told homes";
 
@@ -64,6 +71,8 @@ pub struct Session {
     pub calls: Arc<Calls>,
     home: mpsc::Sender<HomeInput>,
     home_state: watch::Receiver<HomeState>,
+    /// Contacts that are being told where the inner endpoint is.
+    meeting: Turns<AccountId>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -148,6 +157,7 @@ impl Session {
             chat,
             home,
             home_state,
+            meeting: Turns::new(MEETINGS_OF_ONE, MEETINGS_MAX),
             tasks: Mutex::default(),
             ctx,
         });
@@ -191,6 +201,11 @@ impl Session {
         self.home_state.borrow().clone()
     }
 
+    /// Hears how the home supernode is, from now on.
+    pub fn home_changes(&self) -> watch::Receiver<HomeState> {
+        self.home_state.clone()
+    }
+
     /// Tells the home driver.
     pub async fn tell_home(&self, input: HomeInput) {
         let _ = self.home.send(input).await;
@@ -207,6 +222,20 @@ impl Session {
             .set_own_supernodes(supernode_keys(&candidates));
         self.ctx.set_homes(homes);
         self.tell_home(HomeInput::Candidates(candidates)).await;
+    }
+
+    /// `PEER-07`: a contact asks where the inner endpoint is, a few times at once at most.
+    fn meet(&self, account: AccountId, connection: Connection) {
+        let Some(turn) = self.meeting.take(account) else {
+            debug!(reason = "too many at once", "did not answer a question");
+            connection.close(1u32.into(), b"busy");
+            return;
+        };
+        let ctx = Arc::clone(&self.ctx);
+        tokio::spawn(async move {
+            meet::answer(ctx, account, connection).await;
+            drop(turn);
+        });
     }
 
     /// Closes doors and stops the drivers.
@@ -244,11 +273,7 @@ async fn route_door(session: std::sync::Weak<Session>, mut arrivals: mpsc::Recei
                 session.calls.arrived(account, arrival.connection)
             }
             (Visitor::Contact(account, _), alpn::LINK) => {
-                tokio::spawn(meet::answer(
-                    Arc::clone(&session.ctx),
-                    account,
-                    arrival.connection,
-                ));
+                session.meet(account, arrival.connection);
             }
             _ => {
                 debug!(

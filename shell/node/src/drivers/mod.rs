@@ -12,4 +12,5 @@ pub mod notices;
 pub mod people;
 pub mod registration;
 pub mod supernode;
+pub mod turns;
 pub mod views;

@@ -77,7 +77,7 @@ impl Twins {
     }
 }
 
-async fn supernode(home: &TempDir, name: &str) -> (Actor, SupernodeAddr) {
+pub async fn supernode(home: &TempDir, name: &str) -> (Actor, SupernodeAddr) {
     let mut config = config(home.path());
     config.supernode = true;
     let actor = Actor::start_with(config).await;

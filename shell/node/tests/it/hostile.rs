@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use iroh::endpoint::Connection;
 use starling_control::{Command, Event, view};
 use starling_node::clock::{random, wall_s};
 use starling_node::identity::Identity;
@@ -87,6 +88,18 @@ impl Mallory {
             record,
             home: home.clone(),
         }
+    }
+
+    /// Many connections at once.
+    async fn open(&self, door: &Door, protocol: &'static [u8], count: usize) -> Vec<Connection> {
+        let mut dials = tokio::task::JoinSet::new();
+        for _ in 0..count {
+            let (from, door) = (Arc::clone(&self.door), door.clone());
+            dials.spawn(async move { from.dial(&door, protocol).await });
+        }
+        let open: Vec<_> = dials.join_all().await.into_iter().flatten().collect();
+        assert_eq!(open.len(), count, "she is let in");
+        open
     }
 
     /// The next notice of a supernode.
@@ -460,6 +473,51 @@ async fn home_08_another_supernode_cannot_send_us_away() {
     alice.node.stop().await;
 }
 
+/// Mallory is a contact and opens much, and says nothing on any of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn call_21_peer_07_a_contact_that_says_nothing_holds_four_connections_and_not_for_long() {
+    let [a, m] = [folder(), folder()];
+    let mut alice = Actor::create(a.path(), "Alice").await;
+    let mut contact = Actor::create(m.path(), "Mallory").await;
+    befriend_as(&mut alice, &mut contact, ["Alice", "Mallory"]).await;
+    contact.node.stop().await;
+    let (identity, known) = read_profile(m.path());
+    let door = card_of(&known, "Alice").doors[0].clone();
+    let mallory = Mallory::with(identity).await;
+    for protocol in [alpn::CALL, alpn::LINK] {
+        let silent = mallory.open(&door, protocol, 20).await;
+        // A stream that says nothing is no more than a connection without one.
+        let mut streams = Vec::new();
+        for connection in &silent {
+            if let Ok((mut send, receive)) = connection.open_bi().await {
+                let _ = send.write_all(&[0, 0]).await;
+                streams.push((send, receive));
+            }
+        }
+        let busy = || silent.iter().filter(|one| said(one, "busy")).count();
+        within(Duration::from_secs(5), || busy() >= 16).await;
+        assert_eq!(busy(), 16, "four are heard out");
+        if protocol == alpn::CALL {
+            let over = || silent.iter().all(|one| one.close_reason().is_some());
+            within(PATIENCE, over).await;
+            assert_eq!(silent.iter().filter(|one| said(one, "silent")).count(), 4);
+        }
+    }
+    alice.node.stop().await;
+}
+
+fn said(connection: &Connection, reason: &str) -> bool {
+    let closed = connection.close_reason();
+    closed.is_some_and(|closed| closed.to_string().contains(reason))
+}
+
+async fn within(patience: Duration, mut holds: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + patience;
+    while !holds() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supernode_that_stops_tells_those_who_are_at_home_there() {
     let s = folder();
@@ -507,13 +565,7 @@ async fn home_10_a_contacts_supernode_that_says_nothing_keeps_nobody_else_from_b
     befriend_as(&mut alice, &mut contact, ["Alice", "Mallory"]).await;
     contact.node.stop().await;
     let (mallory, door) = as_her_supernode(m.path(), "Alice").await;
-    let mut dials = tokio::task::JoinSet::new();
-    for _ in 0..80 {
-        let (from, door) = (Arc::clone(&mallory.door), door.clone());
-        dials.spawn(async move { from.dial(&door, alpn::SUPER).await });
-    }
-    let silent: Vec<_> = dials.join_all().await.into_iter().flatten().collect();
-    assert_eq!(silent.len(), 80, "she is let in");
+    let silent = mallory.open(&door, alpn::SUPER, 80).await;
     let stranger = Mallory::stranger().await;
     let at = find(&stranger, &link_of(&alice).await).await;
     let began = std::time::Instant::now();
@@ -523,8 +575,7 @@ async fn home_10_a_contacts_supernode_that_says_nothing_keeps_nobody_else_from_b
     assert_eq!(request.0, "hi");
     // Sooner than the supernode says it again, and while Mallory still holds what she was given.
     assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
-    let closed = silent.iter().filter_map(|one| one.close_reason());
-    let sent_away = closed.filter(|reason| reason.to_string().contains("too many"));
+    let sent_away = silent.iter().filter(|one| said(one, "too many"));
     assert!(sent_away.count() >= 60, "she holds a few of them at most");
     alice.node.stop().await;
 }

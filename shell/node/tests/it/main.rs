@@ -8,4 +8,5 @@ mod home;
 mod hostile;
 mod network;
 mod shim;
+mod status;
 mod story;

@@ -18,8 +18,9 @@ enum State {
 pub struct Shim {
     /// Where it listens.
     pub address: SocketAddr,
+    target: SocketAddr,
     state: watch::Sender<State>,
-    _task: JoinSet<()>,
+    task: JoinSet<()>,
 }
 
 impl Shim {
@@ -32,9 +33,19 @@ impl Shim {
         task.spawn(forward(listener, target, seen));
         Self {
             address,
+            target,
             state,
-            _task: task,
+            task,
         }
+    }
+
+    /// One that died listens again, at the same address.
+    pub async fn come_back(&mut self) {
+        while self.task.join_next().await.is_some() {}
+        let listener = TcpListener::bind(self.address).await.expect("its port");
+        self.state.send_replace(State::Open);
+        let seen = self.state.subscribe();
+        self.task.spawn(forward(listener, self.target, seen));
     }
 
     /// All connections end and nobody listens any more.

@@ -15,14 +15,29 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::{Input, Task};
+use crate::drivers::turns::Turn;
 use crate::transport::stream;
 
 /// Frames that wait for a slow peer; a call has a handful.
 const OUTBOX: usize = 32;
-/// A contact that opened a connection opens its stream within this.
+/// A contact that opened a connection opens its stream, and says what for, within this.
 const ACCEPT_TIME: Duration = Duration::from_secs(10);
 /// What was said last gets this long to arrive before the connection is closed.
 const FLUSH_TIME: Duration = Duration::from_secs(3);
+
+/// A stream that was opened.
+pub struct Opened {
+    /// The other side.
+    pub owner: AccountId,
+    /// The stream's connection; it carries nothing else.
+    pub connection: Connection,
+    /// To them.
+    pub send: SendStream,
+    /// From them.
+    pub receive: RecvStream,
+    /// Theirs; given back when the stream is closed. None for one that we opened.
+    pub turn: Option<Turn<AccountId>>,
+}
 
 /// The open ones.
 pub struct Links {
@@ -49,17 +64,21 @@ impl Links {
     }
 
     /// Takes a stream; its frames come as inputs from now on.
-    pub fn add(
-        &mut self,
-        owner: AccountId,
-        connection: &Connection,
-        send: SendStream,
-        receive: RecvStream,
-    ) -> LinkId {
+    pub fn add(&mut self, opened: Opened) -> LinkId {
         self.next += 1;
         let (outbox, frames) = mpsc::channel(OUTBOX);
         while self.writers.try_join_next().is_some() {}
-        self.writers.spawn(write(connection.clone(), send, frames));
+        let Opened {
+            owner,
+            connection,
+            send,
+            receive,
+            turn,
+        } = opened;
+        self.writers.spawn(async move {
+            write(connection, send, frames).await;
+            drop(turn);
+        });
         tokio::spawn(read(self.next, receive, self.inputs.clone()));
         self.open.insert(self.next, Link { owner, outbox });
         self.next
@@ -130,14 +149,26 @@ async fn read(link: LinkId, mut receive: RecvStream, inputs: mpsc::Sender<Input>
     let _ = inputs.send(Input::LinkLost(link)).await;
 }
 
-/// A contact's connection: its stream, or nothing.
-pub async fn accept(account: AccountId, connection: Connection, inputs: mpsc::Sender<Input>) {
-    match tokio::time::timeout(ACCEPT_TIME, connection.accept_bi()).await {
-        Ok(Ok((send, receive))) => {
-            let linked = Input::Linked(None, account, connection, send, receive);
-            let _ = inputs.send(linked).await;
+/// `CALL-21`: a contact's connection counts when its stream is open and the first frame says what for.
+pub async fn accept(turn: Turn<AccountId>, connection: Connection, inputs: mpsc::Sender<Input>) {
+    let begin = async {
+        let (send, mut receive) = connection.accept_bi().await.ok()?;
+        let frame = stream::read::<CallFrame>(&mut receive, CALL_FRAME_MAX).await;
+        let frame = frame.ok().flatten().filter(CallFrame::fits)?;
+        Some((send, receive, frame))
+    };
+    match tokio::time::timeout(ACCEPT_TIME, begin).await {
+        Ok(Some((send, receive, frame))) => {
+            let opened = Opened {
+                owner: turn.key(),
+                connection,
+                send,
+                receive,
+                turn: Some(turn),
+            };
+            let _ = inputs.send(Input::Knock(opened, frame)).await;
         }
-        Ok(Err(_)) => {}
+        Ok(None) => connection.close(1u32.into(), b"malformed"),
         Err(_) => connection.close(1u32.into(), b"silent"),
     }
 }
@@ -156,8 +187,14 @@ pub fn dial(task: &mut Task, call: CallId, peer: AccountId) {
                 }
             };
             if let Ok((send, receive)) = connection.open_bi().await {
-                let linked = Input::Linked(Some(call), peer, connection, send, receive);
-                let _ = inputs.send(linked).await;
+                let opened = Opened {
+                    owner: peer,
+                    connection,
+                    send,
+                    receive,
+                    turn: None,
+                };
+                let _ = inputs.send(Input::Linked(call, opened)).await;
                 return;
             }
         }

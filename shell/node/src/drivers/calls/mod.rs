@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iroh::endpoint::{Connection, RecvStream, SendStream};
+use iroh::endpoint::Connection;
 use starling_control::command::Sound;
 use starling_control::{ErrorKind, Event, Failure, view};
 use starling_protocol::call::calls::{
@@ -21,22 +21,28 @@ use starling_store::{StoreError, calls as log};
 use starling_wire::call::{CallFrame, EndReason};
 use starling_wire::ids::{AccountId, CallId};
 use starling_wire::peer::InnerAddr;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, trace};
 
 use crate::book::Relation;
 use crate::clock::{random, wall_ms};
 use crate::context::{Context, Signal, store_failure};
+use crate::drivers::turns::Turns;
 use crate::media_path::{Notice, Prepared, prepare};
 use crate::transport::inner::InnerLease;
-use links::Links;
+use links::{Links, Opened};
 use running::Running;
 use show::Shown;
 
 const INBOX: usize = 256;
-/// Streams of contacts that are being accepted at once; more are turned away.
-const ARRIVING_MAX: usize = 32;
+/// Signalling streams that one contact has open at once, and all together; more are turned away. A call has one, and for
+/// a moment another when it was lost.
+const LINKS_OF_ONE: usize = 4;
+const LINKS_MAX: usize = 64;
+/// Connections for sound of one contact, and of all, that have not said yet which call they are for.
+const SOUNDS_OF_ONE: usize = 4;
+const SOUNDS_MAX: usize = 32;
 /// A running call is shown once a second.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
 
@@ -45,7 +51,8 @@ const SHOW_EVERY: Duration = Duration::from_secs(1);
 pub struct Calls {
     ctx: Arc<Context>,
     inputs: mpsc::Sender<Input>,
-    arriving: Arc<Semaphore>,
+    links: Turns<AccountId>,
+    sounds: Turns<AccountId>,
     shown: Shown,
 }
 
@@ -53,14 +60,10 @@ pub struct Calls {
 enum Input {
     /// A person wants something.
     Ask(Ask, oneshot::Sender<Result<view::Call, Failure>>),
-    /// A signalling stream is open: ours for a call, or a contact's.
-    Linked(
-        Option<CallId>,
-        AccountId,
-        Connection,
-        SendStream,
-        RecvStream,
-    ),
+    /// Our signalling stream for a call is open.
+    Linked(CallId, Opened),
+    /// A contact's is, and this is the first it says.
+    Knock(Opened, CallFrame),
     /// No stream could be opened.
     Unreachable(CallId),
     /// A frame came.
@@ -112,11 +115,11 @@ impl Calls {
         let work = async move {
             tokio::join!(task.run(receiver), show::keep_log(log_ctx, to_log));
         };
-        let arriving = Arc::new(Semaphore::new(ARRIVING_MAX));
         let calls = Self {
             ctx,
             inputs,
-            arriving,
+            links: Turns::new(LINKS_OF_ONE, LINKS_MAX),
+            sounds: Turns::new(SOUNDS_OF_ONE, SOUNDS_MAX),
             shown,
         };
         Ok((calls, work))
@@ -161,21 +164,17 @@ impl Calls {
 
     /// A contact opened a connection for signalling.
     pub fn arrived(&self, account: AccountId, connection: Connection) {
-        let Ok(permit) = Arc::clone(&self.arriving).try_acquire_owned() else {
+        let Some(turn) = self.links.take(account) else {
             debug!(reason = "too many at once", "turned a call away");
             connection.close(1u32.into(), b"busy");
             return;
         };
-        let inputs = self.inputs.clone();
-        tokio::spawn(async move {
-            links::accept(account, connection, inputs).await;
-            drop(permit);
-        });
+        tokio::spawn(links::accept(turn, connection, self.inputs.clone()));
     }
 
     /// A contact's inner endpoint opened a connection for sound.
     pub fn sound_arrived(&self, account: AccountId, connection: Connection) {
-        let Ok(permit) = Arc::clone(&self.arriving).try_acquire_owned() else {
+        let Some(turn) = self.sounds.take(account) else {
             debug!(reason = "too many at once", "turned a call's sound away");
             connection.close(crate::media_path::NOT_EXPECTED.into(), b"busy");
             return;
@@ -183,7 +182,7 @@ impl Calls {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             media::accept(account, connection, inputs).await;
-            drop(permit);
+            drop(turn);
         });
     }
 
@@ -255,12 +254,15 @@ impl Task {
         let now = self.ctx.clock.now();
         match input {
             Input::Ask(ask, reply) => return self.asked(ask, reply).await,
-            Input::Linked(Some(call), account, connection, send, receive) => {
-                let link = self.links.add(account, &connection, send, receive);
+            Input::Linked(call, opened) => {
+                let link = self.links.add(opened);
                 self.machine.handle_opened(call, link, now);
             }
-            Input::Linked(None, account, connection, send, receive) => {
-                self.links.add(account, &connection, send, receive);
+            Input::Knock(opened, frame) => {
+                let account = opened.owner;
+                let link = self.links.add(opened);
+                trace!(link, ?frame, "hears");
+                self.machine.handle_frame(account, link, frame, now);
             }
             Input::Unreachable(call) => self.machine.handle_unreachable(call, now),
             Input::Frame(link, frame) => {
