@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fchmod, fstat, fstatvfs, fsync, linkat,
-    mkdirat, openat, renameat_with, unlinkat,
+    mkdirat, openat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 use starling_wire::file::{numbered_name, safe_file_name};
@@ -66,32 +66,56 @@ impl Downloads {
 
     /// Opens the unfinished file again; `None` when it is gone. Something else in its place is refused.
     pub fn resume(&self, id: TransferId) -> Result<Option<File>, StoreError> {
-        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = match openat(&self.folder, part_name(id), flags, Mode::empty()) {
-            Ok(file) => file,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(error) => {
-                return Err(failed(
-                    "cannot open the unfinished file in",
-                    &self.path,
-                    error,
-                ));
-            }
+        let Some(file) = self.open_file(&part_name(id), OFlags::RDWR)? else {
+            return Ok(None);
         };
-        let stat = fstat(&file).map_err(|error| failed("cannot read", &self.path, error))?;
+        match self.is_ours(&file)? {
+            true => Ok(Some(file)),
+            false => Err(StoreError::Foreign(
+                self.part_path(id).display().to_string(),
+            )),
+        }
+    }
+
+    /// Opens what may be a finished file under `name`, the name on disk for good; `None` when it is gone or something else
+    /// lies there.
+    pub fn finished(&self, name: &str) -> Result<Option<File>, StoreError> {
+        let Some(file) = self.open_file(name, OFlags::RDONLY)? else {
+            return Ok(None);
+        };
+        if !self.is_ours(&file)? {
+            return Ok(None);
+        }
+        fsync(&self.folder).map_err(|error| failed("cannot write", &self.path, error))?;
+        Ok(Some(file))
+    }
+
+    fn open_file(&self, name: &str, access: OFlags) -> Result<Option<File>, StoreError> {
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        match openat(&self.folder, name, flags, Mode::empty()) {
+            Ok(file) => Ok(Some(File::from(file))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(failed("cannot open a file in", &self.path, error)),
+        }
+    }
+
+    /// A regular file of ours with one name.
+    fn is_ours(&self, file: &File) -> Result<bool, StoreError> {
+        let stat = fstat(file).map_err(|error| failed("cannot read", &self.path, error))?;
         let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let own = stat.st_uid == rustix::process::geteuid().as_raw();
-        if !regular || !own || stat.st_nlink != 1 {
-            return Err(StoreError::Foreign(
-                self.part_path(id).display().to_string(),
-            ));
-        }
-        Ok(Some(File::from(file)))
+        Ok(regular && own && stat.st_nlink == 1)
     }
 
     /// Gives a complete file its name, made safe (`FILE-03`) and numbered until it is free (`FILE-04`). The file is on
-    /// disk before it is moved, readable (0644) and never executable. Returns where it lies.
-    pub fn finish(&self, id: TransferId, name: &str) -> Result<PathBuf, StoreError> {
+    /// disk before it is moved, readable (0644) and never executable. `note` hears where it is about to lie before it does
+    /// (`FILE-11`), and may stop it. Returns where it lies.
+    pub fn finish<E: From<StoreError>>(
+        &self,
+        id: TransferId,
+        name: &str,
+        mut note: impl FnMut(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
         let cannot = |error| failed("cannot finish a file in", &self.path, error);
         let file = self
             .resume(id)?
@@ -103,18 +127,23 @@ impl Downloads {
         let safe = safe_file_name(name);
         for number in 1..=NAMES_MAX {
             let name = numbered_name(&safe, number);
+            if statat(&self.folder, &name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+                continue;
+            }
+            let path = self.path.join(&name);
+            note(&path)?;
             match self.publish(&part_name(id), &name) {
                 Ok(()) => {
                     fsync(&self.folder).map_err(cannot)?;
-                    return Ok(self.path.join(name));
+                    return Ok(path);
                 }
+                // Taken in between.
                 Err(Errno::EXIST) => {}
-                Err(error) => return Err(cannot(error)),
+                Err(error) => return Err(cannot(error).into()),
             }
         }
-        Err(StoreError::Exists(
-            "a file of that name, and of every name like it,",
-        ))
+        let taken = "a file of that name, and of every name like it,";
+        Err(StoreError::Exists(taken).into())
     }
 
     /// Refuses what cannot fit: `size` bytes, of which `have` are here already. Others may fill the disk later, so writing

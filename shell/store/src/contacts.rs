@@ -199,7 +199,7 @@ fn end(tx: &Tx<'_>, account: AccountId, relation: Relation) -> Result<(), StoreE
     )?)?;
     letters::drop_to(tx, account)?;
     outbox::drop_to(tx, account)?;
-    transfers::cancel_all(tx, account, "the contact was removed")
+    transfers::cancel_all(tx, account)
 }
 
 fn changed(rows: usize) -> Result<(), StoreError> {

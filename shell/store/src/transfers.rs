@@ -26,6 +26,9 @@ pub enum TransferState {
     Failed,
 }
 
+/// Offers of one contact that ended unanswered are kept up to this many, the newest ones.
+pub const UNANSWERED_KEPT: u32 = 100;
+
 /// One transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transfer {
@@ -41,7 +44,7 @@ pub struct Transfer {
     pub size: u64,
     /// BLAKE3 of the whole file.
     pub root: [u8; 32],
-    /// The source, or the finished file.
+    /// The source; or, once accepted, the receiving folder, then where the complete file is about to lie, or lies.
     pub path: Option<PathBuf>,
     /// The unfinished file.
     pub part: Option<PathBuf>,
@@ -113,6 +116,20 @@ pub fn step(
     Ok(rows > 0)
 }
 
+/// Forgets the oldest offers of a contact that ended before anybody said yes to them: offering and withdrawing in a loop
+/// fills no disk (`FILE-10`).
+pub fn forget_unanswered(tx: &Tx<'_>, contact: AccountId) -> Result<(), StoreError> {
+    // Only an acceptance gives an offer of theirs a path.
+    let unanswered = "contact = ?1 AND outgoing = 0 AND state = ?2 AND path IS NULL";
+    let sql = format!(
+        "DELETE FROM transfers WHERE {unanswered} AND number <=
+         (SELECT number FROM transfers WHERE {unanswered} ORDER BY number DESC LIMIT 1 OFFSET ?3)"
+    );
+    let cancelled = TransferState::Cancelled.code();
+    tx.execute(&sql, params![contact.0, cancelled, UNANSWERED_KEPT])?;
+    Ok(())
+}
+
 /// Where its file goes and where the unfinished one lies; or, with the last step, where the finished one does.
 pub fn place(
     tx: &Tx<'_>,
@@ -129,6 +146,20 @@ pub fn place(
         0 => Err(StoreError::Missing("transfer")),
         _ => Ok(()),
     }
+}
+
+/// Notes where a complete file is about to lie (`FILE-11`). `false`, and it must not go there, when the transfer is over.
+pub fn name(
+    tx: &Tx<'_>,
+    contact: AccountId,
+    id: TransferId,
+    path: &Path,
+) -> Result<bool, StoreError> {
+    let rows = tx.execute(
+        "UPDATE transfers SET path = ?3 WHERE contact = ?1 AND id = ?2 AND state < 3",
+        params![contact.0, id.0, path_bytes(Some(path))],
+    )?;
+    Ok(rows > 0)
 }
 
 /// What is verified and on disk of a transfer that goes on.
@@ -194,22 +225,37 @@ pub fn find(tx: &Tx<'_>, id: &str) -> Result<Vec<Transfer>, StoreError> {
     Ok(all)
 }
 
-/// All transfers with a contact that were cancelled and have left an unfinished file or an index behind, perhaps.
-pub fn cancelled(tx: &Tx<'_>, contact: AccountId) -> Result<Vec<Transfer>, StoreError> {
+/// What [`cancel_all`] cancelled and nobody has cleared up after, with a contact or with anybody: each is named once.
+pub fn take_cancelled(
+    tx: &Tx<'_>,
+    contact: Option<AccountId>,
+    reason: &str,
+) -> Result<Vec<Transfer>, StoreError> {
+    let contact = contact.map(|contact| contact.0);
+    let cancelled = TransferState::Cancelled.code();
     tx.all(
-        &format!("SELECT {COLUMNS} FROM transfers WHERE contact = ?1 AND state = ?2"),
-        params![contact.0, TransferState::Cancelled.code()],
+        &format!(
+            "UPDATE transfers SET reason = ?3
+             WHERE state = ?2 AND reason IS NULL AND (?1 IS NULL OR contact = ?1) RETURNING {COLUMNS}"
+        ),
+        params![contact, cancelled, reason],
         read,
     )
 }
 
-/// Cancels everything that may still go on with a contact.
-pub fn cancel_all(tx: &Tx<'_>, contact: AccountId, reason: &str) -> Result<(), StoreError> {
+/// Cancels everything that may still go on with a contact. The reason is missing until [`take_cancelled`] has named it.
+pub fn cancel_all(tx: &Tx<'_>, contact: AccountId) -> Result<(), StoreError> {
     tx.execute(
-        "UPDATE transfers SET state = ?2, reason = ?3 WHERE contact = ?1 AND state < 3",
-        params![contact.0, TransferState::Cancelled.code(), reason],
+        "UPDATE transfers SET state = ?2, reason = NULL WHERE contact = ?1 AND state < 3",
+        params![contact.0, TransferState::Cancelled.code()],
     )?;
     Ok(())
+}
+
+/// The ids of our own files that are offered or on their way.
+pub fn outgoing(tx: &Tx<'_>) -> Result<Vec<TransferId>, StoreError> {
+    let sql = "SELECT id FROM transfers WHERE state < 3 AND outgoing = 1";
+    tx.all(sql, [], |row| Ok(TransferId(row.get(0)?)))
 }
 
 impl TransferState {

@@ -29,6 +29,9 @@ pub enum TransferRefused {
     /// Over, or never was.
     #[error("this transfer is over already")]
     Over,
+    /// All of it is here; it only gets its name yet.
+    #[error("this file is complete already")]
+    Complete,
 }
 
 /// What is known of the contact's presence.
@@ -79,6 +82,8 @@ pub enum TransferEvent {
     Close(LinkId),
     /// Fetch this file over this link; answer with `handle_fetched`.
     Fetch(TransferId, LinkId),
+    /// Complete and verified: give it its name; answer with `handle_fetched` on the same link.
+    Finish(TransferId, LinkId),
     /// Stop fetching it; no answer is awaited.
     Stop(TransferId),
     /// This transfer looks different now.
@@ -96,4 +101,6 @@ pub enum TransferReason {
     Redial,
     /// Nothing was said for a while.
     Silence,
+    /// An offer that was withdrawn counts no more.
+    Withdrawn,
 }

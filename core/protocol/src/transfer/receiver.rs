@@ -4,7 +4,7 @@ use starling_wire::file::{FileError, Offer, ReceiverState};
 
 use super::entry::{Entry, Reason, State, Step};
 
-/// Open offers of one contact; more are refused.
+/// Open offers of one contact, and those it withdrew a moment ago; more are refused (`FILE-10`).
 pub const OFFERS_MAX: usize = 100;
 
 /// What an offer leads to.
@@ -27,7 +27,7 @@ pub enum Refusal {
     /// `FILE-09`: an id of ours, or another file under a known id.
     #[error("the other side offered another file under a known number")]
     Conflict,
-    /// Too many offers.
+    /// `FILE-10`.
     #[error("the other side has too many open offers")]
     TooMany,
     /// Too many connections.
@@ -38,6 +38,8 @@ pub enum Refusal {
 /// How a fetch ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchEnd {
+    /// Complete and verified, without its name yet.
+    Complete,
     /// Complete, verified, under its name.
     Done,
     /// The connection was lost, or the other side fell silent.
@@ -52,7 +54,7 @@ pub enum FetchEnd {
     Storage(String),
 }
 
-/// Judges an offer. `known` is what is stored under its id, open or past; `open` how many of theirs are open.
+/// Judges an offer. `known` is what is stored under its id, open or past; `open` how many of theirs count as open.
 pub fn offered(offer: &Offer, known: Option<&Entry>, open: usize) -> Verdict {
     if let Err(error) = offer.check() {
         return Verdict::Refuse(Refusal::Malformed(error), None);
@@ -84,10 +86,10 @@ pub const fn word(state: State) -> ReceiverState {
     }
 }
 
-/// What the end of a fetch changes; `None` when it is to be tried again.
+/// What the end of a fetch changes; `None` when it goes on or is to be tried again.
 pub fn fetched(end: FetchEnd) -> Option<Step> {
     match end {
-        FetchEnd::Lost => None,
+        FetchEnd::Complete | FetchEnd::Lost => None,
         FetchEnd::Done => Some(Step::to(State::Done)),
         FetchEnd::Gone => Some(Step::cancelled(Reason::CancelledByThem)),
         FetchEnd::Changed => Some(Step::failed(Reason::ChangedThere)),
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn offers_without_end_are_refused() {
+    fn file_10_offers_without_end_are_refused() {
         assert_eq!(offered(&offer(), None, OFFERS_MAX - 1), Verdict::Store);
         assert_eq!(
             offered(&offer(), None, OFFERS_MAX),

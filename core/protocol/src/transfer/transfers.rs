@@ -15,7 +15,7 @@
 //! ([`Transfers::asks_for`], and every pull), the driver brings what is stored under that id with the frame. If a `Persist`
 //! cannot be committed, the driver drops the machine and its links and makes a new one from what is stored.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use starling_wire::file::{FileFrame, Offer, Pull, PullAnswer};
@@ -40,6 +40,8 @@ pub const RETRY_MAX: Duration = Duration::from_secs(60);
 pub const LINKS_MAX: usize = 4;
 /// Files fetched from one contact at once; the others wait their turn, oldest first.
 pub const FETCHES: usize = 3;
+/// An offer that was withdrawn before it was answered counts as open for so long (`FILE-10`).
+pub const WITHDRAWN_COUNTS: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 struct Open {
@@ -47,6 +49,8 @@ struct Open {
     /// The other side knows how it stands, as far as we know.
     confirmed: bool,
     fetching: bool,
+    /// Complete, about to get its name: too late to cancel.
+    finishing: bool,
 }
 
 /// All transfers with one contact.
@@ -58,6 +62,8 @@ pub struct Transfers {
     links: BTreeSet<LinkId>,
     /// Said on the next link: how transfers ended while there was none.
     farewells: BTreeMap<TransferId, FileFrame>,
+    /// When offers of theirs were withdrawn unanswered, the oldest first.
+    withdrawn: VecDeque<Time>,
     serving: usize,
     reach: Reach,
     dialling: bool,
@@ -118,7 +124,7 @@ impl Transfers {
         self.used = now;
         self.failures = 0;
         match frame {
-            FileFrame::Offer(offer) => self.offered(link, offer, past),
+            FileFrame::Offer(offer) => self.offered(link, offer, past, now),
             FileFrame::State { id, state } => match self.open.get_mut(&id) {
                 Some(open) if open.entry.outgoing => {
                     open.confirmed = true;
@@ -133,11 +139,7 @@ impl Transfers {
                     }
                 }
             },
-            FileFrame::Withdraw { id } => {
-                if self.open.get(&id).is_some_and(|open| !open.entry.outgoing) {
-                    self.step(id, Step::cancelled(Reason::CancelledByThem));
-                }
-            }
+            FileFrame::Withdraw { id } => self.withdrawn(id, now),
         }
         self.go_on(now);
     }
@@ -178,15 +180,20 @@ impl Transfers {
         self.go_on(now);
     }
 
-    /// A fetch over a link ended by itself.
+    /// A fetch over a link ended by itself, or the finishing after it.
     pub fn handle_fetched(&mut self, id: TransferId, link: LinkId, end: FetchEnd, now: Time) {
         self.assert_drained();
         self.used = now;
-        let open = self.open.get_mut(&id);
         // Cancelled meanwhile.
-        if !open.is_some_and(|open| std::mem::take(&mut open.fetching)) {
+        let Some(open) = self.open.get_mut(&id).filter(|open| open.fetching) else {
+            return;
+        };
+        open.finishing = end == FetchEnd::Complete;
+        if open.finishing {
+            self.events.push(TransferEvent::Finish(id, link));
             return;
         }
+        open.fetching = false;
         match receiver::fetched(end) {
             Some(step) => {
                 let state = receiver::word(step.state);
@@ -252,6 +259,7 @@ impl Transfers {
     /// Time passed.
     pub fn handle_timeout(&mut self, now: Time) {
         self.assert_drained();
+        self.forget_withdrawn(now);
         if self.may_fall_silent() && now >= self.used + SILENCE {
             for link in self.links.clone() {
                 self.close(link, now);
@@ -283,7 +291,11 @@ impl Transfers {
         let silence = self
             .may_fall_silent()
             .then(|| Deadline::new(self.used + SILENCE, TransferReason::Silence));
-        Deadline::earliest([redial, silence])
+        let forget = self
+            .withdrawn
+            .front()
+            .map(|at| Deadline::new(*at + WITHDRAWN_COUNTS, TransferReason::Withdrawn));
+        Deadline::earliest([redial, silence, forget])
     }
 
     /// Whether nothing is connected, on its way or to be said: the machine may be dropped, and made anew from the store when
@@ -293,6 +305,7 @@ impl Transfers {
         self.links.is_empty()
             && !self.dialling
             && self.farewells.is_empty()
+            && self.withdrawn.is_empty()
             && !waits
             && self.serving == 0
             && !self.open.values().any(|open| open.fetching)
@@ -307,6 +320,7 @@ impl Transfers {
             entry,
             confirmed: false,
             fetching: false,
+            finishing: false,
         };
         self.open.insert(id, open);
         self.order.push(id);
@@ -338,8 +352,11 @@ impl Transfers {
     }
 
     fn cancel(&mut self, id: TransferId) -> Result<(), TransferRefused> {
-        let entry = &self.open.get(&id).ok_or(TransferRefused::Over)?.entry;
-        let (outgoing, state) = (entry.outgoing, entry.state);
+        let open = self.open.get(&id).ok_or(TransferRefused::Over)?;
+        if open.finishing {
+            return Err(TransferRefused::Complete);
+        }
+        let (outgoing, state) = (open.entry.outgoing, open.entry.state);
         let reason = if !outgoing && state == State::Offered {
             Reason::DeclinedByUs
         } else {
@@ -358,15 +375,25 @@ impl Transfers {
         Ok(())
     }
 
-    fn offered(&mut self, link: LinkId, offer: Offer, past: Option<&Entry>) {
+    fn withdrawn(&mut self, id: TransferId, now: Time) {
+        let theirs = self.open.get(&id).filter(|open| !open.entry.outgoing);
+        // What is complete stays so: it was theirs to withdraw before.
+        let Some(open) = theirs.filter(|open| !open.finishing) else {
+            return;
+        };
+        if open.entry.state == State::Offered {
+            self.withdrawn.push_back(now);
+        }
+        self.step(id, Step::cancelled(Reason::CancelledByThem));
+    }
+
+    fn offered(&mut self, link: LinkId, offer: Offer, past: Option<&Entry>, now: Time) {
         let id = offer.id;
-        let theirs = self
-            .open
-            .values()
-            .filter(|open| !open.entry.outgoing)
-            .count();
+        self.forget_withdrawn(now);
+        let theirs = self.open.values().filter(|open| !open.entry.outgoing);
+        let count = theirs.count() + self.withdrawn.len();
         let known = self.open.get(&id).map(|open| &open.entry).or(past);
-        let state = match receiver::offered(&offer, known, theirs) {
+        let state = match receiver::offered(&offer, known, count) {
             Verdict::Store => {
                 self.keep(Entry {
                     offer: offer.clone(),
@@ -499,6 +526,16 @@ impl Transfers {
             self.back_off(now);
         } else {
             self.say_everything();
+        }
+    }
+
+    fn forget_withdrawn(&mut self, now: Time) {
+        while self
+            .withdrawn
+            .front()
+            .is_some_and(|at| now >= *at + WITHDRAWN_COUNTS)
+        {
+            self.withdrawn.pop_front();
         }
     }
 

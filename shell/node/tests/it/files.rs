@@ -12,6 +12,8 @@ use starling_control::{Command, ErrorKind, Event, Failure, view};
 
 use crate::cast::{Actor, PATIENCE, befriend};
 
+mod aftermath;
+
 /// Large enough to be caught in the middle.
 const LARGE: u64 = 300 << 20;
 /// What is fetched twice after a break: a segment for each stream, and what came after the last note.
@@ -78,19 +80,17 @@ impl Pair {
         (alices, reaches(&mut self.bob, id, state).await)
     }
 
-    fn parts(&self) -> Vec<PathBuf> {
-        parts(&self.b.path().join("Downloads"))
-    }
-
-    /// What will not go on is tidied away after it is shown as over.
     async fn until_no_parts(&self) {
-        for _ in 0..100 {
-            if self.parts().is_empty() {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        panic!("unfinished files stay: {:?}", self.parts());
+        until_no_parts(&self.b.path().join("Downloads")).await;
+    }
+}
+
+/// What will not go on is tidied away after it is shown as over.
+async fn until_no_parts(folder: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    while !parts(folder).is_empty() {
+        assert!(Instant::now() < deadline, "unfinished files stay");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -363,11 +363,7 @@ async fn either_side_ends_a_running_transfer() {
         canceller.ask::<Transfer>(cancel(&id)).await;
         let (alices, bobs) = pair.both_reach(&id, Cancelled).await;
         assert_eq!([alices.words.as_str(), bobs.words.as_str()], words);
-        let deadline = Instant::now() + PATIENCE;
-        while !pair.parts().is_empty() {
-            assert!(Instant::now() < deadline, "the unfinished file stays");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        pair.until_no_parts().await;
     }
     // Nothing is wrong with the connection: the next file goes over it.
     let id = pair.offer("after.txt", b"after all").await.id;

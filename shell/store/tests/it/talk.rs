@@ -183,6 +183,96 @@ fn removing_a_contact_keeps_the_history_and_ends_the_rest() {
         .unwrap();
 }
 
+#[test]
+fn what_a_removal_cancels_is_named_once() {
+    let (_dir, mut store) = carol_with_friends();
+    let open = transfer(TransferState::Accepted);
+    let long_ago = Transfer {
+        id: TransferId([4; 16]),
+        reason: Some("cancelled by Alice".into()),
+        ..transfer(TransferState::Cancelled)
+    };
+    store
+        .write(|tx| {
+            transfers::insert(tx, &open)?;
+            transfers::insert(tx, &long_ago)?;
+            contacts::remove(tx, ALICE)
+        })
+        .unwrap();
+    let take = |contact| move |tx: &Tx<'_>| transfers::take_cancelled(tx, contact, "removed");
+    assert_eq!(store.write(take(Some(BOB))), Ok(vec![]));
+    let named = Transfer {
+        state: TransferState::Cancelled,
+        reason: Some("removed".into()),
+        ..open
+    };
+    assert_eq!(store.write(take(Some(ALICE))), Ok(vec![named]));
+    assert_eq!(store.write(take(None)), Ok(vec![]), "once");
+}
+
+#[test]
+fn file_10_offers_that_ended_unanswered_do_not_pile_up() {
+    let (_dir, mut store) = carol_with_friends();
+    let numbered = |n: u8| {
+        let mut id = [0; 16];
+        id[0] = n;
+        Transfer {
+            id: TransferId(id),
+            part: None,
+            reason: Some("cancelled by Alice".into()),
+            ..transfer(TransferState::Cancelled)
+        }
+    };
+    let kept = [
+        transfer(TransferState::Offered),
+        Transfer {
+            path: Some("/tmp".into()),
+            ..numbered(201)
+        },
+        Transfer {
+            outgoing: true,
+            path: Some("/tmp/ours".into()),
+            ..numbered(202)
+        },
+        Transfer {
+            contact: BOB,
+            ..numbered(203)
+        },
+    ];
+    store
+        .write(|tx| {
+            for transfer in &kept {
+                transfers::insert(tx, transfer)?;
+            }
+            for n in 1..=200 {
+                transfers::insert(tx, &numbered(n))?;
+                transfers::forget_unanswered(tx, ALICE)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let mut left = store.read(|tx| transfers::list(tx, 1_000)).unwrap();
+    left.reverse();
+    assert_eq!(left[..4], kept, "answered, open, ours, or somebody else's");
+    let newest: Vec<_> = (101..=200).map(numbered).collect();
+    assert_eq!(left[4..], newest);
+}
+
+#[test]
+fn file_11_a_file_gets_its_name_only_while_its_transfer_goes_on() {
+    let (_dir, mut store) = carol_with_friends();
+    let photo = transfer(TransferState::Accepted);
+    let id = photo.id;
+    let path = Path::new("/tmp/photo (2).jpg");
+    let name = move |tx: &Tx<'_>| transfers::name(tx, ALICE, id, path);
+    store.write(|tx| transfers::insert(tx, &photo)).unwrap();
+    assert_eq!(store.write(name), Ok(true));
+    let stored = store.read(|tx| transfers::get(tx, ALICE, id)).unwrap();
+    assert_eq!(stored.unwrap().path.as_deref(), Some(path));
+    store.write(|tx| contacts::remove(tx, ALICE)).unwrap();
+    assert_eq!(store.write(name), Ok(false));
+}
+
 fn transfer(state: TransferState) -> Transfer {
     Transfer {
         id: TransferId([3; 16]),

@@ -312,6 +312,51 @@ fn how_a_fetch_ends() {
 }
 
 #[test]
+fn file_11_what_is_complete_cannot_be_cancelled_any_more() {
+    let mut bob = accepted();
+    bob.events();
+    bob.machine
+        .handle_fetched(id(1), 1, FetchEnd::Complete, NOW);
+    bob.pump();
+    assert_eq!(bob.events(), [TransferEvent::Finish(id(1), 1)]);
+    let refused = bob.command(TransferCommand::Cancel(id(1)));
+    assert_eq!(refused, Err(TransferRefused::Complete));
+    bob.frame(1, FileFrame::Withdraw { id: id(1) });
+    assert_eq!(bob.state(1), State::Accepted, "it is theirs no more");
+    assert_eq!(bob.events(), [], "and is not fetched a second time");
+    bob.machine.handle_fetched(id(1), 1, FetchEnd::Done, NOW);
+    bob.pump();
+    assert_eq!(bob.state(1), State::Done);
+    assert_eq!(bob.frames(), [state(1, ReceiverState::Done)]);
+}
+
+#[test]
+fn file_10_offers_withdrawn_in_a_loop_count_as_open_for_a_minute() {
+    let mut bob = Actor::default();
+    bob.up(1);
+    let count = receiver::OFFERS_MAX as u8;
+    for n in 1..=count {
+        bob.frame(1, FileFrame::Offer(offer(n)));
+        bob.frame(1, FileFrame::Withdraw { id: id(n) });
+    }
+    bob.frames();
+    bob.frame(1, FileFrame::Offer(offer(count + 1)));
+    assert_eq!(bob.frames(), [state(count + 1, ReceiverState::Declined)]);
+    assert_eq!(bob.stored.len(), usize::from(count), "nothing was stored");
+    bob.down(1);
+    assert!(!bob.machine.is_idle(), "a new connection changes nothing");
+    let deadline = bob.machine.poll_timeout().expect("it is remembered");
+    let due = Deadline::new(NOW + WITHDRAWN_COUNTS, TransferReason::Withdrawn);
+    assert_eq!(deadline, due);
+    bob.machine.handle_timeout(due.at);
+    bob.pump();
+    assert!(bob.machine.is_idle());
+    bob.up(2);
+    bob.frame(2, FileFrame::Offer(offer(count + 1)));
+    assert_eq!(bob.state(count + 1), State::Offered);
+}
+
+#[test]
 fn a_pull_that_overtakes_the_yes_is_served() {
     let mut alice = Actor::default();
     alice.up(1);

@@ -7,7 +7,7 @@ mod serve;
 mod session;
 mod show;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,14 +15,18 @@ use std::time::Duration;
 use iroh::endpoint::Connection;
 use starling_control::{ErrorKind, Failure, view};
 use starling_protocol::transfer::exchange::TransferCommand;
+use starling_store::StoreError;
 use starling_store::blobs::Downloads;
 use starling_store::transfers::{self, Transfer, TransferState};
 use starling_wire::file::{Offer, safe_file_name};
 use starling_wire::ids::{AccountId, TransferId};
 use starling_wire::limits::FILE_SIZE_MAX;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::debug;
 
 use crate::book::Relation;
+use crate::bulk::BulkError;
 use crate::bulk::index::Indexed;
 use crate::clock::{random, wall_ms};
 use crate::context::{Context, store_failure};
@@ -45,17 +49,30 @@ pub struct Files {
 #[derive(Debug, Default)]
 struct Sessions {
     open: BTreeMap<AccountId, mpsc::Sender<Input>>,
+    /// Clearing up; what is not done when the node stops is done at the next start.
+    clearing: JoinSet<()>,
     stopped: bool,
 }
 
 impl Files {
-    /// For a session; what is open goes on when the contact is there.
+    /// For a session; what is open goes on when the contact is there, what a killed node has left behind is removed.
     pub fn start(ctx: Arc<Context>) -> Self {
-        Self {
+        // Listed before anything can be sent: what is indexed from now on is not among them.
+        let indexes = indexes(&ctx);
+        let files = Self {
             show: Arc::new(Show::new(Arc::clone(&ctx))),
             sessions: Mutex::default(),
             ctx,
-        }
+        };
+        let ctx = Arc::clone(&files.ctx);
+        files.clear(async move {
+            let swept = sweep(&ctx, indexes).await;
+            let cleared = rows::clear_cancelled(&ctx, None).await;
+            if let Err(error) = swept.and(cleared) {
+                debug!(%error, "what a transfer left behind stays");
+            }
+        });
+        files
     }
 
     /// Indexes a file and offers it.
@@ -69,12 +86,13 @@ impl Files {
         let path = PathBuf::from(path);
         let name = check_source(&path)?;
         let id = TransferId(random());
-        let outboard = self.outboard(id)?;
+        let index = NewIndex(Some(self.outboard(id)?));
         let source = path.clone();
         let indexed =
-            tokio::task::spawn_blocking(move || Indexed::create(&source, &outboard)).await;
-        let indexed = indexed
-            .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?
+            tokio::task::spawn_blocking(move || Ok((index.create(&source)?, index))).await;
+        let (indexed, index) = indexed
+            .map_err(BulkError::task)
+            .flatten()
             .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?;
         let offer = Offer {
             id,
@@ -86,7 +104,11 @@ impl Files {
         let row = rows::fresh(account, offer.clone(), true, Some(path));
         self.ctx
             .db
-            .write(move |tx| transfers::insert(tx, &row))
+            .write_then(
+                move |tx| transfers::insert(tx, &row),
+                // From here on the row says that it is there.
+                move |_| index.keep(),
+            )
             .await
             .map_err(store_failure)?;
         self.command(account, TransferCommand::Offer(offer)).await?;
@@ -177,22 +199,30 @@ impl Files {
         }
     }
 
-    /// Somebody is a contact no more; the store has cancelled what was open.
+    /// Somebody is a contact no more; the store has cancelled what was open. Nobody waits for the clearing up.
     pub async fn gone(&self, account: AccountId) {
         let running = self.lock().open.remove(&account);
-        if let Some(running) = running {
-            let _ = running.send(Input::Stop).await;
-            let _ = tokio::time::timeout(STOP_TIME, running.closed()).await;
-        }
-        let cancelled = self
-            .ctx
-            .db
-            .read(move |tx| transfers::cancelled(tx, account))
-            .await;
-        for row in cancelled.unwrap_or_default() {
-            self.show.end(row.id);
-            self.show.changed(&row);
-            rows::tidy(&self.ctx, row).await;
+        let show = Arc::clone(&self.show);
+        self.clear(async move {
+            if let Some(running) = running {
+                let _ = running.send(Input::Stop).await;
+                let _ = tokio::time::timeout(STOP_TIME, running.closed()).await;
+            }
+            match rows::clear_cancelled(&show.ctx, Some(account)).await {
+                Ok(rows) => rows.iter().for_each(|row| {
+                    show.end(row.id);
+                    show.changed(row);
+                }),
+                Err(error) => debug!(%error, "what a transfer left behind stays"),
+            }
+        });
+    }
+
+    fn clear(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut sessions = self.lock();
+        while sessions.clearing.try_join_next().is_some() {}
+        if !sessions.stopped {
+            sessions.clearing.spawn(work);
         }
     }
 
@@ -201,6 +231,7 @@ impl Files {
         let running = {
             let mut sessions = self.lock();
             sessions.stopped = true;
+            sessions.clearing.abort_all();
             std::mem::take(&mut sessions.open)
         };
         for session in running.values() {
@@ -253,7 +284,7 @@ impl Files {
     }
 
     fn outboard(&self, id: TransferId) -> Result<PathBuf, Failure> {
-        let folder = self.ctx.config.home.join("transfers");
+        let folder = index_folder(&self.ctx);
         std::fs::create_dir_all(&folder).map_err(|error| {
             Failure::new(
                 ErrorKind::System,
@@ -304,11 +335,65 @@ impl Files {
     }
 }
 
+/// An index that no row knows of yet: it goes when whoever makes it does.
+struct NewIndex(Option<PathBuf>);
+
+impl NewIndex {
+    fn create(&self, source: &Path) -> Result<Indexed, BulkError> {
+        Indexed::create(source, self.0.as_deref().unwrap_or(source))
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for NewIndex {
+    fn drop(&mut self) {
+        if let Some(path) = self.0.take() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+const INDEX_ENDING: &str = "outboard";
+
 fn outboard_path(ctx: &Context, id: TransferId) -> PathBuf {
-    ctx.config
-        .home
-        .join("transfers")
-        .join(format!("{id}.outboard"))
+    index_folder(ctx).join(format!("{id}.{INDEX_ENDING}"))
+}
+
+fn index_folder(ctx: &Context) -> PathBuf {
+    ctx.config.home.join("transfers")
+}
+
+fn indexes(ctx: &Context) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(index_folder(ctx));
+    let paths = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let is_index = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|ending| ending == INDEX_ENDING)
+    };
+    paths.filter(is_index).collect()
+}
+
+/// Removes indexes of files that are not on their way: of sendings that broke off before they were stored.
+async fn sweep(ctx: &Context, indexes: Vec<PathBuf>) -> Result<(), StoreError> {
+    if indexes.is_empty() {
+        return Ok(());
+    }
+    let open = ctx.db.read(transfers::outgoing).await?;
+    let of_use: BTreeSet<PathBuf> = open.into_iter().map(|id| outboard_path(ctx, id)).collect();
+    let removal = tokio::task::spawn_blocking(move || {
+        for index in indexes.iter().filter(|index| !of_use.contains(*index)) {
+            let _ = std::fs::remove_file(index);
+        }
+    });
+    let _ = removal.await;
+    Ok(())
 }
 
 fn check_source(path: &Path) -> Result<String, Failure> {

@@ -1,8 +1,9 @@
 //! Fetching one transfer: a few streams at once, segment by segment, each verified before it is written; what is done is
-//! noted in the store after the bytes are on disk.
+//! noted in the store after the bytes are on disk. Then the file gets its name, noted before (`FILE-11`): whenever a kill
+//! comes, what is here is neither fetched nor stored a second time.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use starling_wire::file::{FILE_FRAME_MAX, Pull, PullAnswer};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::rows;
 use super::show::Show;
 use crate::bulk::BulkError;
 use crate::bulk::fetch::{self as bytes, Target};
@@ -23,25 +25,33 @@ use crate::transport::stream;
 /// Between two notes of what is done at least, one sync of the file each: so much work a power cut costs.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 
-/// Fetches what is missing of an accepted transfer and gives the file its name. Returns where it lies. What was fetched is
-/// noted however it ends.
+/// How a fetch ended well.
+#[derive(Debug)]
+pub enum Fetched {
+    /// Complete and verified; [`finish`] gives it its name.
+    Complete,
+    /// It lies there.
+    Placed(PathBuf),
+}
+
+/// Fetches what is missing of an accepted transfer. What was fetched is noted however it ends.
 pub async fn fetch(
     show: Arc<Show>,
     connection: Connection,
     row: Transfer,
-) -> Result<PathBuf, BulkError> {
-    // Acceptance stored it.
-    let folder = row.path.clone().ok_or(BulkError::Gone)?;
-    let id = row.id;
+) -> Result<Fetched, BulkError> {
     let opened = tokio::task::spawn_blocking(move || {
-        let downloads = Downloads::open(&folder)?;
-        let (file, fresh) = open_part(&downloads, &row)?;
-        Ok::<_, BulkError>((downloads, file, fresh, row))
+        let downloads = Downloads::open(&folder(&row)?)?;
+        let part = open_part(&downloads, &row)?;
+        Ok::<_, BulkError>((part, row))
     });
-    let (downloads, file, fresh, row) = opened.await.map_err(BulkError::task)??;
+    let (part, row) = opened.await.map_err(BulkError::task)??;
+    let (file, fresh) = match part {
+        Part::Open { file, fresh } => (file, fresh),
+        Part::Placed(path) => return Ok(Fetched::Placed(path)),
+    };
     let saved: &[u8] = if fresh { &[] } else { &row.ranges };
     let plan = Plan::new(groups(row.size), saved);
-    let name = row.name.clone();
     let mut fetch = Fetch {
         noting: None,
         target: Target {
@@ -58,18 +68,78 @@ pub async fn fetch(
     fetch.noted().await?;
     fetch.begin_note();
     fetch.noted().await?;
-    result?;
-    let path = tokio::task::spawn_blocking(move || downloads.finish(id, &name));
-    Ok(path.await.map_err(BulkError::task)??)
+    result.map(|()| Fetched::Complete)
 }
 
-fn open_part(downloads: &Downloads, row: &Transfer) -> Result<(File, bool), BulkError> {
-    let (file, fresh) = match downloads.resume(row.id)? {
+/// Gives a complete file its name.
+pub async fn finish(show: Arc<Show>, row: Transfer) -> Result<Fetched, BulkError> {
+    let runtime = tokio::runtime::Handle::current();
+    let finished = tokio::task::spawn_blocking(move || {
+        let downloads = Downloads::open(&folder(&row)?)?;
+        let (contact, id) = (row.contact, row.id);
+        downloads.finish(id, &row.name, |path| {
+            let path = path.to_owned();
+            let db = &show.ctx.db;
+            let named = db.write(move |tx| transfers::name(tx, contact, id, &path));
+            match runtime.block_on(named)? {
+                true => Ok(()),
+                // Its contact was removed meanwhile.
+                false => Err(BulkError::Gone),
+            }
+        })
+    });
+    finished
+        .await
+        .map_err(BulkError::task)?
+        .map(Fetched::Placed)
+}
+
+/// Acceptance stored it.
+fn folder(row: &Transfer) -> Result<PathBuf, BulkError> {
+    rows::place(row)
+        .map(|(folder, _)| folder)
+        .ok_or(BulkError::Gone)
+}
+
+enum Part {
+    Open { file: File, fresh: bool },
+    Placed(PathBuf),
+}
+
+fn open_part(downloads: &Downloads, row: &Transfer) -> Result<Part, BulkError> {
+    let resumed = downloads.resume(row.id)?;
+    if resumed.is_none()
+        && let Some(path) = placed(downloads, row)?
+    {
+        return Ok(Part::Placed(path));
+    }
+    let (file, fresh) = match resumed {
         Some(file) => (file, false),
         None => (downloads.begin(row.id)?, true),
     };
     downloads.check_room(row.size, if fresh { 0 } else { row.done })?;
-    Ok((file, fresh))
+    Ok(Part::Open { file, fresh })
+}
+
+/// The file under the name that was noted for it, if it is that file: it was moved there before the node was killed.
+fn placed(downloads: &Downloads, row: &Transfer) -> Result<Option<PathBuf>, BulkError> {
+    let Some((folder, Some(name))) = rows::place(row) else {
+        return Ok(None);
+    };
+    let Some(file) = downloads.finished(&name)? else {
+        return Ok(None);
+    };
+    let is_it = is_file(&file, row.size, &row.root).map_err(BulkError::Disk)?;
+    Ok(is_it.then(|| Path::new(&folder).join(name)))
+}
+
+fn is_file(file: &File, size: u64, root: &[u8; 32]) -> std::io::Result<bool> {
+    if file.metadata()?.len() != size {
+        return Ok(false);
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file)?;
+    Ok(hasher.finalize() == *root)
 }
 
 struct Fetch {

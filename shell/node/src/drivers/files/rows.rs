@@ -72,6 +72,7 @@ pub async fn commit(
             match persist {
                 Persist::Offer(offer) => {
                     transfers::insert(tx, &fresh(account, offer, false, None))?;
+                    transfers::forget_unanswered(tx, account)?;
                 }
                 Persist::Step(id, Step { state, reason }) => {
                     let reason = reason.map(|reason| sentence(&reason, &who));
@@ -96,6 +97,32 @@ const fn stored(state: State) -> TransferState {
         State::Cancelled => TransferState::Cancelled,
         State::Failed => TransferState::Failed,
     }
+}
+
+/// The receiving folder of an accepted transfer, and the name noted for its file when it was complete (`FILE-11`).
+pub fn place(row: &Transfer) -> Option<(PathBuf, Option<String>)> {
+    let folder = row.part.as_ref()?.parent()?;
+    // Until the name is noted, the path is the folder's.
+    let noted = row.path.as_deref().filter(|path| *path != folder);
+    let name = noted.and_then(|path| path.file_name()?.to_str());
+    Some((folder.to_owned(), name.map(str::to_owned)))
+}
+
+/// Names what a removed contact's transfers were cancelled for, or what was left so by a node that was killed (`None`: all),
+/// and clears up after them. Who they were.
+pub async fn clear_cancelled(
+    ctx: &Arc<Context>,
+    contact: Option<AccountId>,
+) -> Result<Vec<Transfer>, StoreError> {
+    let reason = "the contact was removed";
+    let taken = ctx
+        .db
+        .write(move |tx| transfers::take_cancelled(tx, contact, reason));
+    let rows = taken.await?;
+    for row in &rows {
+        tidy(ctx, row.clone()).await;
+    }
+    Ok(rows)
 }
 
 /// Removes what a transfer that is over has left behind: the source's index, or the unfinished file.

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
+use super::pull::Fetched;
 use super::show::Show;
 use super::{pull, rows, serve};
 use crate::bulk::BulkError;
@@ -74,8 +75,8 @@ enum Done {
     Served(TransferId, Result<(), BulkError>),
     /// A pull was refused.
     Refused,
-    /// A file was fetched, or could not be.
-    Fetched(TransferId, LinkId, Result<PathBuf, BulkError>),
+    /// A file was fetched or got its name, or could not be.
+    Fetched(TransferId, LinkId, Result<Fetched, BulkError>),
 }
 
 struct Opened {
@@ -214,7 +215,11 @@ impl Session {
             while !self.fetches.is_empty()
                 && let Some(done) = self.tasks.join_next().await
             {
-                if let Ok(Done::Fetched(id, ..)) = done {
+                let Ok(Done::Fetched(id, link, result)) = done else {
+                    continue;
+                };
+                // What is complete gets its name, and that is stored.
+                if result.is_err() || self.fetched(id, link, result).await.is_err() {
                     self.fetches.remove(&id);
                 }
             }
@@ -380,11 +385,12 @@ impl Session {
         &mut self,
         id: TransferId,
         link: LinkId,
-        result: Result<PathBuf, BulkError>,
+        result: Result<Fetched, BulkError>,
     ) -> Result<(), StoreError> {
         self.fetches.remove(&id);
         let end = match result {
-            Ok(path) => {
+            Ok(Fetched::Complete) => FetchEnd::Complete,
+            Ok(Fetched::Placed(path)) => {
                 self.finished = Some((id, path));
                 FetchEnd::Done
             }
@@ -397,7 +403,9 @@ impl Session {
             }
         };
         debug!(?end, "a fetch ended");
-        self.show.pause(id);
+        if end != FetchEnd::Complete {
+            self.show.pause(id);
+        }
         let (lost, now) = (end == FetchEnd::Lost, self.now());
         self.machine.handle_fetched(id, link, end, now);
         self.drain().await?;
@@ -450,6 +458,7 @@ impl Session {
                 }
             }
             TransferEvent::Fetch(id, link) => self.fetch(id, link).await?,
+            TransferEvent::Finish(id, link) => self.finish(id, link).await?,
             TransferEvent::Stop(id) => {
                 if let Some(fetch) = self.fetches.remove(&id) {
                     fetch.abort();
@@ -495,6 +504,20 @@ impl Session {
             Done::Fetched(id, link, pull::fetch(show, connection, row).await)
         });
         self.fetches.insert(id, fetch);
+        Ok(())
+    }
+
+    async fn finish(&mut self, id: TransferId, link: LinkId) -> Result<(), StoreError> {
+        let row = self.row(id).await?;
+        let show = Arc::clone(&self.show);
+        let finish = self.tasks.spawn(async move {
+            let finished = match row {
+                Some(row) => pull::finish(show, row).await,
+                None => Err(BulkError::Gone),
+            };
+            Done::Fetched(id, link, finished)
+        });
+        self.fetches.insert(id, finish);
         Ok(())
     }
 

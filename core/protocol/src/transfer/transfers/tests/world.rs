@@ -72,15 +72,31 @@ impl World {
         self.alice.down(link);
         self.bob.down(link);
         for n in 1..4 {
-            self.bob
-                .machine
-                .handle_fetched(id(n), link, FetchEnd::Lost, NOW);
-            self.bob.pump();
+            // A file gets its name without a link.
+            if !self.is_finishing(n) {
+                self.bob
+                    .machine
+                    .handle_fetched(id(n), link, FetchEnd::Lost, NOW);
+                self.bob.pump();
+            }
         }
     }
 
-    /// What a fetch of Bob's that runs, if it does, finds at Alice.
+    fn is_finishing(&self, n: u8) -> bool {
+        let open = self.bob.machine.open.get(&id(n));
+        open.is_some_and(|open| open.finishing)
+    }
+
+    /// What a fetch of Bob's that runs, if it does, finds at Alice; one that is complete gets its name.
     fn fetch(&mut self, n: u8) {
+        if self.is_finishing(n) {
+            self.bob
+                .machine
+                .handle_fetched(id(n), self.links, FetchEnd::Done, NOW);
+            self.bob.pump();
+            assert_eq!(self.bob.state(n), State::Done, "nothing ended it meanwhile");
+            return;
+        }
         let Some(link) = self.link else { return };
         let fetching = self
             .bob
@@ -100,7 +116,7 @@ impl World {
             PullAnswer::Bytes => {
                 self.alice.machine.handle_served(NOW);
                 self.alice.pump();
-                FetchEnd::Done
+                FetchEnd::Complete
             }
             PullAnswer::Gone => FetchEnd::Gone,
             PullAnswer::Changed => FetchEnd::Changed,
