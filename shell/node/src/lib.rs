@@ -9,6 +9,7 @@ pub mod config;
 pub mod context;
 pub mod control;
 pub mod db;
+pub mod descriptors;
 pub mod drivers;
 pub mod echo;
 pub mod identity;

@@ -82,6 +82,7 @@ pub enum NodeError {
 impl Node {
     /// Starts everything the profile asks for.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        crate::descriptors::raise();
         let clock = Clock::start();
         let lock = ProfileLock::take(&config.home)?;
         let home = config.home.clone();

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -26,11 +26,14 @@ use tracing::{debug, trace};
 
 use super::endpoint::endpoint_key;
 use super::pins::{self, CertificateMakeError};
+use crate::descriptors;
 
-/// Relay links admitted at once. Part of a supernode's promise is that it says no before it breaks.
+/// Relay links admitted at once, where the process may hold so many descriptors.
 const LINKS_MAX: usize = 10_000;
 /// TCP connections that may be in their handshake at once.
 const HANDSHAKES_MAX: usize = 512;
+/// Descriptors kept for everything else: the store, files, sound, the window, the local API. Half of them where there are few.
+const RESERVED: u64 = 512;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const KEY_CACHE: usize = 4096;
 
@@ -56,6 +59,26 @@ pub struct RelayServerConfig {
     pub private_only: bool,
     /// Listen for address discovery at this address only.
     pub discovery_ip: Option<IpAddr>,
+}
+
+/// How many connections there is room for: a supernode says no before it breaks (`RELAY-03`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Room {
+    links: usize,
+    handshakes: usize,
+}
+
+impl Room {
+    /// In a process that may hold so many descriptors.
+    fn within(descriptors: u64) -> Self {
+        let ours = descriptors - RESERVED.min(descriptors / 2);
+        let ours = usize::try_from(ours).unwrap_or(usize::MAX);
+        let handshakes = HANDSHAKES_MAX.min(ours / 4);
+        Self {
+            links: LINKS_MAX.min(ours - handshakes),
+            handshakes,
+        }
+    }
 }
 
 /// A running relay server; stops when dropped.
@@ -90,6 +113,14 @@ impl RelayServer {
         config: RelayServerConfig,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<Self, RelayServerError> {
+        Self::start_in(Room::within(descriptors::limit()), config, events).await
+    }
+
+    async fn start_in(
+        room: Room,
+        config: RelayServerConfig,
+        events: mpsc::UnboundedSender<LinkEvent>,
+    ) -> Result<Self, RelayServerError> {
         let listener = listen(config.listen).await?;
         let tcp = listener
             .local_addr()
@@ -103,7 +134,10 @@ impl RelayServer {
         let discovery = start_discovery(wanted, &config.seed).await?;
         let discovery_port = discovery.quic_addr().map_or(0, |address| address.port());
         let carried = Arc::new(Metrics::default());
-        let links = Arc::new(Links::default());
+        let links = Arc::new(Links {
+            max: room.links,
+            held: Mutex::default(),
+        });
         let access = Arc::new(Admission {
             events,
             links: Arc::clone(&links),
@@ -121,6 +155,7 @@ impl RelayServer {
             listener,
             Arc::new(tls),
             service.clone(),
+            room,
             config.private_only,
         ));
         Ok(Self {
@@ -207,10 +242,11 @@ async fn accept_loop(
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
     service: RelayService,
+    room: Room,
     private_only: bool,
 ) {
     let acceptor = tokio_rustls::TlsAcceptor::from(tls);
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let handshakes = Arc::new(Semaphore::new(room.handshakes));
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -225,7 +261,7 @@ async fn accept_loop(
             );
             continue;
         }
-        if connections.len() >= HANDSHAKES_MAX + LINKS_MAX {
+        if connections.len() >= room.handshakes + room.links {
             debug!("refused a relay client: full");
             continue;
         }
@@ -280,34 +316,41 @@ struct Admission {
     links: Arc<Links>,
 }
 
+#[derive(Debug)]
+struct Links {
+    max: usize,
+    held: Mutex<Held>,
+}
+
 #[derive(Debug, Default)]
-struct Links(Mutex<(u64, HashMap<ConnectionId, u64>)>);
+struct Held {
+    last: u64,
+    numbers: HashMap<ConnectionId, u64>,
+}
 
 impl Links {
     fn count(&self) -> usize {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
-            .len()
+        self.held().numbers.len()
     }
 
+    /// `RELAY-03`: `None` when it is full.
     fn add(&self, id: ConnectionId) -> Option<u64> {
-        let (next, links) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if links.len() >= LINKS_MAX {
+        let mut held = self.held();
+        if held.numbers.len() >= self.max {
             return None;
         }
-        *next += 1;
-        links.insert(id, *next);
-        Some(*next)
+        held.last += 1;
+        let number = held.last;
+        held.numbers.insert(id, number);
+        Some(number)
     }
 
     fn remove(&self, id: ConnectionId) -> Option<u64> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .1
-            .remove(&id)
+        self.held().numbers.remove(&id)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -332,3 +375,6 @@ impl AccessControl for Admission {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! A relay server on loopback with little room: who gets in, who does not, and who loses nothing by it.
+
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use starling_wire::supernode::SupernodeAddr;
+use tokio::io::AsyncReadExt;
+
+use super::*;
+use crate::transport::front_door::FrontDoor;
+use crate::transport::pins::Pins;
+
+const SEED: [u8; 32] = [7; 32];
+/// Anything on loopback is there by then.
+const SOON: Duration = Duration::from_secs(5);
+
+struct Stage {
+    relay: RelayServer,
+    address: SupernodeAddr,
+    events: mpsc::UnboundedReceiver<LinkEvent>,
+}
+
+impl Stage {
+    async fn with(links: usize, handshakes: usize) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = RelayServerConfig {
+            listen: any,
+            discovery: any,
+            seed: SEED,
+            private_only: true,
+            discovery_ip: None,
+        };
+        let (sender, events) = mpsc::unbounded_channel();
+        let relay = RelayServer::start_in(Room { links, handshakes }, config, sender)
+            .await
+            .unwrap();
+        let key = ed25519_dalek::SigningKey::from_bytes(&SEED).verifying_key();
+        let address = SupernodeAddr {
+            id: EndpointKey(key.to_bytes()),
+            tcp: relay.tcp(),
+            discovery_port: relay.discovery_port(),
+        };
+        Self {
+            relay,
+            address,
+            events,
+        }
+    }
+
+    /// Somebody's front door, at home here.
+    async fn at_home(&self, seed: u8) -> FrontDoor {
+        let (arrivals, _) = mpsc::channel(1);
+        let home = Some(self.address.clone());
+        let keeper = Arc::new(|_| None);
+        FrontDoor::open(&[seed; 32], Pins::default(), home, keeper, arrivals)
+            .await
+            .unwrap()
+    }
+
+    async fn event(&mut self) -> Option<LinkEvent> {
+        let event = tokio::time::timeout(SOON, self.events.recv());
+        event.await.ok().flatten()
+    }
+
+    /// A connection that says nothing.
+    async fn silent(&self) -> TcpStream {
+        TcpStream::connect(self.relay.tcp()).await.unwrap()
+    }
+}
+
+/// Until the other side closes it.
+async fn is_closed_within(mut tcp: TcpStream, time: Duration) -> bool {
+    let read = tokio::time::timeout(time, tcp.read(&mut [0; 16])).await;
+    matches!(read, Ok(Ok(0) | Err(_)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relay_01_the_silent_take_no_place_and_are_sent_away() {
+    let mut stage = Stage::with(10, 2).await;
+    let alice = stage.at_home(1).await;
+    let up = stage.event().await;
+    assert_eq!(up, Some(LinkEvent::Up(alice.key(), 1)));
+    let began = Instant::now();
+    let silent = [stage.silent().await, stage.silent().await];
+    let third = stage.silent().await;
+    assert!(is_closed_within(third, SOON).await, "two are shaking hands");
+    assert_eq!(stage.relay.links(), 1, "who is here stays");
+    for tcp in silent {
+        assert!(is_closed_within(tcp, HANDSHAKE_TIME * 2).await);
+    }
+    let waited = began.elapsed();
+    assert!(waited >= HANDSHAKE_TIME / 2, "closed after {waited:?}");
+    let bob = stage.at_home(2).await;
+    let up = stage.event().await;
+    assert_eq!(up, Some(LinkEvent::Up(bob.key(), 2)), "there is room again");
+    alice.close().await;
+    bob.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relay_03_a_full_relay_says_no_and_keeps_whom_it_has() {
+    let mut stage = Stage::with(1, 4).await;
+    let alice = stage.at_home(1).await;
+    assert_eq!(stage.event().await, Some(LinkEvent::Up(alice.key(), 1)));
+    let bob = stage.at_home(2).await;
+    assert_eq!(stage.event().await, None, "Bob is not let in");
+    assert_eq!(stage.relay.links(), 1);
+    alice.close().await;
+    assert_eq!(stage.event().await, Some(LinkEvent::Down(alice.key(), 1)));
+    let carol = stage.at_home(3).await;
+    let up = stage.event().await;
+    let keys = [bob.key(), carol.key()];
+    assert!(
+        matches!(up, Some(LinkEvent::Up(key, 2)) if keys.contains(&key)),
+        "{up:?}"
+    );
+    bob.close().await;
+    carol.close().await;
+}
+
+#[test]
+fn relay_03_links_and_handshakes_fit_the_descriptors() {
+    let room = |links, handshakes| Room { links, handshakes };
+    for (descriptors, expected) in [
+        (0, room(0, 0)),
+        (256, room(96, 32)),
+        (1_024, room(384, 128)),
+        (4_096, room(3_072, 512)),
+        (11_023, room(9_999, 512)),
+        (11_024, room(10_000, 512)),
+        (u64::MAX, room(10_000, 512)),
+    ] {
+        assert_eq!(Room::within(descriptors), expected, "{descriptors}");
+        let all = (expected.links + expected.handshakes) as u64;
+        assert!(all <= descriptors - descriptors.min(RESERVED).min(descriptors / 2));
+    }
+}
