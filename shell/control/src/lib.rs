@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod event;
+pub mod fuzz;
 pub mod rpc;
 pub mod view;
 

@@ -6,7 +6,11 @@
 )]
 
 mod alone;
+#[path = "../../../wire/tests/it/corpus.rs"]
+mod corpus;
 mod hostile;
+#[path = "../../../wire/tests/it/mutator.rs"]
+mod mutator;
 mod together;
 
 use starling_wire::chat::ChatMessage;

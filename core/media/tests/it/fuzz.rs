@@ -1,9 +1,9 @@
-//! The fuzz body over mutated valid inputs.
+//! The fuzz body over mutated inputs of its committed corpus.
 
 use starling_media::Packetizer;
 use starling_media::fuzz::fuzz_media;
 
-use crate::mutator;
+use crate::{corpus, mutator};
 
 /// A script of the fuzz body: before each datagram come what is done, how long it takes and the datagram's length.
 fn script(choices: &[u8], sender: &mut Packetizer) -> Vec<u8> {
@@ -22,11 +22,17 @@ fn script(choices: &[u8], sender: &mut Packetizer) -> Vec<u8> {
 #[test]
 fn media() {
     let mut sender = Packetizer::new(1);
-    let corpus = [
-        sender.packet(&[0x78; 60]),
-        script(&[1; 40], &mut sender),
-        script(&[0, 0, 0, 3, 1, 2, 0, 1, 224, 1, 1, 3], &mut sender),
-        script(&[1, 1, 0xff, 1, 1, 1], &mut Packetizer::new(2)),
+    let made = [
+        ("packet", sender.packet(&[0x78; 60]).to_vec()),
+        ("steady", script(&[1; 40], &mut sender)),
+        (
+            "uneven",
+            script(&[0, 0, 0, 3, 1, 2, 0, 1, 224, 1, 1, 3], &mut sender),
+        ),
+        (
+            "end-of-time",
+            script(&[1, 1, 0xff, 1, 1, 1], &mut Packetizer::new(2)),
+        ),
     ];
-    mutator::run(1, &corpus, fuzz_media);
+    mutator::run(1, &corpus::committed("media", &made), fuzz_media);
 }

@@ -6,6 +6,8 @@
 )]
 
 mod call;
+#[path = "../../../wire/tests/it/corpus.rs"]
+mod corpus;
 mod fuzz;
 mod hostile;
 mod mutator;

@@ -1,4 +1,4 @@
-//! Each fuzz body over mutated valid inputs.
+//! Each fuzz body over mutated inputs of its committed corpus.
 
 use ed25519_dalek::SigningKey;
 use starling_wire::account::{Chain, sign};
@@ -21,7 +21,7 @@ use starling_wire::record::{AccountRecord, SignedRecord};
 use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::{Answer, Notice, Refusal, Request, SupernodeAddr};
 
-use crate::mutator;
+use crate::{corpus, mutator};
 
 fn supernode() -> SupernodeAddr {
     SupernodeAddr {
@@ -113,90 +113,129 @@ fn inner() -> InnerAddr {
 #[test]
 fn calls() {
     let call = CallId([1; 16]);
-    let corpus = [
-        encode_body(&CallFrame::Invite {
-            call,
-            offer: vec![Media::OPUS; 2],
-            inner: Some(inner()),
-        }),
-        encode_body(&CallFrame::Ringing {
-            inner: Some(inner()),
-        }),
-        encode_body(&CallFrame::Accept {
-            answer: Media::OPUS,
-        }),
-        encode_body(&CallFrame::Hold { on: true }),
-        encode_body(&CallFrame::End {
-            reason: EndReason::Busy,
-        }),
-        encode_body(&CallFrame::Resume { call, inner: None }),
-        encode_body(&CallFrame::Inner { inner: inner() }),
-        encode_body(&MediaHello { call }),
+    let made = [
+        (
+            "invite",
+            encode_body(&CallFrame::Invite {
+                call,
+                offer: vec![Media::OPUS; 2],
+                inner: Some(inner()),
+            }),
+        ),
+        (
+            "ringing",
+            encode_body(&CallFrame::Ringing {
+                inner: Some(inner()),
+            }),
+        ),
+        (
+            "accept",
+            encode_body(&CallFrame::Accept {
+                answer: Media::OPUS,
+            }),
+        ),
+        ("hold", encode_body(&CallFrame::Hold { on: true })),
+        (
+            "end",
+            encode_body(&CallFrame::End {
+                reason: EndReason::Busy,
+            }),
+        ),
+        (
+            "resume",
+            encode_body(&CallFrame::Resume { call, inner: None }),
+        ),
+        ("inner", encode_body(&CallFrame::Inner { inner: inner() })),
+        ("media-hello", encode_body(&MediaHello { call })),
     ];
-    mutator::run(1, &corpus, fuzz_call);
+    mutator::run(1, &corpus::committed("calls", &made), fuzz_call);
 }
 
 #[test]
 fn files() {
     let id = TransferId([1; 16]);
-    let corpus = [
-        encode_body(&FileFrame::Offer(Offer {
-            id,
-            name: "holiday.jpg".into(),
-            size: 1 << 30,
-            root: [5; 32],
-            sent_at: 1_800_000_000_000,
-        })),
-        encode_body(&FileFrame::State {
-            id,
-            state: ReceiverState::Accepted,
-        }),
-        encode_body(&FileFrame::Withdraw { id }),
-        encode_body(&Pull {
-            id,
-            start: 256,
-            end: 512,
-        }),
-        encode_body(&PullAnswer::Changed),
+    let made = [
+        (
+            "offer",
+            encode_body(&FileFrame::Offer(Offer {
+                id,
+                name: "holiday.jpg".into(),
+                size: 1 << 30,
+                root: [5; 32],
+                sent_at: 1_800_000_000_000,
+            })),
+        ),
+        (
+            "state",
+            encode_body(&FileFrame::State {
+                id,
+                state: ReceiverState::Accepted,
+            }),
+        ),
+        ("withdraw", encode_body(&FileFrame::Withdraw { id })),
+        (
+            "pull",
+            encode_body(&Pull {
+                id,
+                start: 256,
+                end: 512,
+            }),
+        ),
+        ("pull-answer", encode_body(&PullAnswer::Changed)),
     ];
-    mutator::run(2, &corpus, fuzz_file);
+    mutator::run(2, &corpus::committed("files", &made), fuzz_file);
 }
 
 #[test]
 fn file_names() {
-    let corpus = [
-        "../../etc/passwd",
-        "C:\\Windows\\con.txt",
-        " . . name.tar.gz . ",
-        "photo\u{202e}gpj.exe",
-        "名前 é\u{301}.pdf",
-        "lpt¹",
+    let made = [
+        ("up", "../../etc/passwd"),
+        ("reserved", "C:\\Windows\\con.txt"),
+        ("dots", " . . name.tar.gz . "),
+        ("backwards", "photo\u{202e}gpj.exe"),
+        ("marks", "名前 é\u{301}.pdf"),
+        ("port", "lpt¹"),
     ]
-    .map(|name| name.as_bytes().to_vec());
-    mutator::run(3, &corpus, fuzz_name);
+    .map(|(title, name)| (title, name.as_bytes().to_vec()));
+    mutator::run(3, &corpus::committed("file-names", &made), fuzz_name);
 }
 
 #[test]
 fn supernodes_and_front_doors() {
     let account = AccountId([3; 32]);
-    let corpus = [
-        encode_body(&Request::Register(Box::new(registration()))),
-        encode_body(&Answer::Record(Some(record()))),
-        encode_body(&Request::Lookup { account }),
-        encode_body(&Request::Deposit {
-            account,
-            envelope: vec![1; 40],
-        }),
-        encode_body(&Request::Watch {
-            doors: vec![EndpointKey([4; 32]); 3],
-            reply_to: supernode(),
-        }),
-        encode_body(&Answer::Presence(vec![(EndpointKey([4; 32]), true)])),
-        encode_body(&Answer::Refused(Refusal::Full)),
-        encode_body(&Notice::Presence(EndpointKey([4; 32]), false)),
-        encode_body(&LinkFrame::Meet { inner: inner() }),
+    let made = [
+        (
+            "register",
+            encode_body(&Request::Register(Box::new(registration()))),
+        ),
+        ("record", encode_body(&Answer::Record(Some(record())))),
+        ("lookup", encode_body(&Request::Lookup { account })),
+        (
+            "deposit",
+            encode_body(&Request::Deposit {
+                account,
+                envelope: vec![1; 40],
+            }),
+        ),
+        (
+            "watch",
+            encode_body(&Request::Watch {
+                doors: vec![EndpointKey([4; 32]); 3],
+                reply_to: supernode(),
+            }),
+        ),
+        (
+            "presence",
+            encode_body(&Answer::Presence(vec![(EndpointKey([4; 32]), true)])),
+        ),
+        ("refused", encode_body(&Answer::Refused(Refusal::Full))),
+        (
+            "notice",
+            encode_body(&Notice::Presence(EndpointKey([4; 32]), false)),
+        ),
+        ("meet", encode_body(&LinkFrame::Meet { inner: inner() })),
     ];
-    mutator::run(4, &corpus, |data| {
+    mutator::run(4, &corpus::committed("supernodes", &made), |data| {
         fuzz::supernode(data);
         fuzz::link_frame(data);
     });
@@ -210,8 +249,13 @@ fn records_cards_and_envelopes() {
     assert!(record().verify(chain().id(), 1_800_000_000).is_ok());
     assert!(card().verify().is_ok());
     assert!(sealed.len() > inside.len() && sealed.len() - inside.len() == 1 + 32 + 16);
-    let corpus = [encode_body(&record()), encode_body(&card()), sealed, inside];
-    mutator::run(7, &corpus, |data| {
+    let made = [
+        ("record", encode_body(&record())),
+        ("card", encode_body(&card())),
+        ("envelope", sealed),
+        ("inside", inside),
+    ];
+    mutator::run(7, &corpus::committed("records", &made), |data| {
         fuzz::record(data);
         fuzz::card(data);
         fuzz::envelope(data);
@@ -220,17 +264,23 @@ fn records_cards_and_envelopes() {
 
 #[test]
 fn chat() {
-    let corpus = [
-        encode_body(&ChatFrame::Message(ChatMessage {
-            id: MessageId([1; 16]),
-            sent_at: 1_800_000_000_000,
-            text: "Grüße".into(),
-        })),
-        encode_body(&ChatFrame::Receipt {
-            ids: vec![MessageId([1; 16]); 3],
-        }),
+    let made = [
+        (
+            "message",
+            encode_body(&ChatFrame::Message(ChatMessage {
+                id: MessageId([1; 16]),
+                sent_at: 1_800_000_000_000,
+                text: "Grüße".into(),
+            })),
+        ),
+        (
+            "receipt",
+            encode_body(&ChatFrame::Receipt {
+                ids: vec![MessageId([1; 16]); 3],
+            }),
+        ),
     ];
-    mutator::run(5, &corpus, fuzz::chat);
+    mutator::run(5, &corpus::committed("chat", &made), fuzz::chat);
 }
 
 #[test]
@@ -249,6 +299,10 @@ fn links_and_network_files() {
     assert!(link.parse::<Link>().is_ok() && Network::from_file(&file).is_ok());
     // A mutated link does not get past its check bytes: its body is fed on its own.
     let body = encode_body(&link.parse::<Link>().expect("valid"));
-    let corpus = [link.into_bytes(), file.into_bytes(), body];
-    mutator::run(6, &corpus, fuzz::text);
+    let made = [
+        ("link", link.into_bytes()),
+        ("network-file", file.into_bytes()),
+        ("link-body", body),
+    ];
+    mutator::run(6, &corpus::committed("texts", &made), fuzz::text);
 }

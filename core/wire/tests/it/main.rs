@@ -1,4 +1,5 @@
 //! Everything that comes from outside, fed with what should not come.
 
+mod corpus;
 mod fuzz;
 mod mutator;
