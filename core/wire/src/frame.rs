@@ -33,7 +33,7 @@ pub fn encode_body<T: Serialize>(value: &T) -> Vec<u8> {
         .expect("our own types have no floats, maps or unsized sequences postcard refuses")
 }
 
-/// Reads exactly one value from `bytes`.
+/// Reads exactly one value from `bytes` (`FRAME-02`).
 pub fn decode_body<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, FrameError> {
     if bytes.len() > max {
         return Err(FrameError::TooLong {
@@ -61,7 +61,7 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     frame
 }
 
-/// The body's length from a frame's first four bytes, refused before anything is allocated.
+/// The body's length from a frame's first four bytes, refused before anything is allocated (`FRAME-01`).
 pub fn body_length(prefix: [u8; LENGTH_BYTES], max: usize) -> Result<usize, FrameError> {
     let size = u32::from_be_bytes(prefix) as usize;
     if size > max.min(FRAME_MAX) {

@@ -1,4 +1,4 @@
-//! Numbered checks, `CALL-07`: each one in a table of `docs/spec` stands in the code or in a test's
+//! Numbered checks, `CALL-07`: each one in a table of `docs/spec` stands in the code and in a test's
 //! name (C1), and each number in the code stands in `docs/spec` (C2). A prefix that `house.toml` lists
 //! as pending is only named in the summary.
 
@@ -49,9 +49,16 @@ pub fn check(house: &House, tree: &Tree) -> (Summary, Vec<Violation>) {
     let is_enforced = |number: &str| !is_pending(number) && !has(&rules.ignored, prefix(number));
     let mut broken = Vec::new();
     for (number, place) in &defined {
-        if is_enforced(number) && !code.contains_key(number) && !tests.contains_key(number) {
+        if !is_enforced(number) {
+            continue;
+        }
+        if !tests.contains_key(number) {
             let name = number.to_lowercase().replace('-', "_");
             let what = format!("{number} has no test: write one named `{name}_...`");
+            broken.push(Violation::new("C1", place, what));
+        }
+        if !code.contains_key(number) {
+            let what = format!("{number} stands nowhere in the code: name it where it is checked");
             broken.push(Violation::new("C1", place, what));
         }
     }
@@ -122,17 +129,24 @@ fn is_number(word: &str) -> bool {
     })
 }
 
-/// `fn call_07_busy_is_said` and `"call_07_busy_is_said"` (a test without libtest) test `CALL-07`.
+/// `fn call_07_busy_is_said` and `"call_07_busy_is_said"` (a test without libtest) test `CALL-07`; `call_07_08_busy` tests
+/// both.
 fn in_test_names(line: &str) -> Vec<String> {
     let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut found = Vec::new();
     for word in line.split(|c| !is_of_word(c)) {
-        let mut parts = word.split('_');
-        if let (Some(prefix), Some(digits), Some(_)) = (parts.next(), parts.next(), parts.next()) {
-            let number = format!("{}-{digits}", prefix.to_uppercase());
-            let is_lower = prefix.bytes().all(|b| b.is_ascii_lowercase());
-            found.extend((is_lower && is_number(&number)).then_some(number));
+        let Some((prefix, rest)) = word.split_once('_') else {
+            continue;
+        };
+        if !prefix.bytes().all(|b| b.is_ascii_lowercase()) {
+            continue;
         }
+        // The last part says what is tested, so it is no number.
+        let parts = rest.rsplit_once('_').map_or("", |(numbers, _)| numbers);
+        let numbers = parts
+            .split('_')
+            .map(|digits| format!("{}-{digits}", prefix.to_uppercase()));
+        found.extend(numbers.take_while(|number| is_number(number)));
     }
     found
 }
@@ -157,12 +171,23 @@ mod tests {
 
     #[test]
     fn c1_a_check_without_a_test_is_found() {
-        assert_eq!(found(&row("07"), "").1, ["C1"]);
+        assert_eq!(found(&row("07"), "").1, ["C1", "C1"]);
         let in_code = format!("// CALL-{}: they knock", "07");
-        assert!(found(&row("07"), &in_code).1.is_empty());
-        let (summary, broken) = found(&row("07"), &format!("fn call_{}_they_knock() {{}}", "07"));
+        assert_eq!(found(&row("07"), &in_code).1, ["C1"], "no test");
+        let in_test = format!("fn call_{}_they_knock() {{}}", "07");
+        assert_eq!(found(&row("07"), &in_test).1, ["C1"], "no code");
+        let (summary, broken) = found(&row("07"), &format!("{in_code}\n{in_test}"));
         assert!(broken.is_empty());
         assert_eq!((summary.checks, summary.with_test), (1, 1));
+    }
+
+    #[test]
+    fn a_test_may_name_several_checks() {
+        let numbers = ["07", "08"];
+        let test = format!("fn call_{}_they_knock() {{}}", numbers.join("_"));
+        let expected = numbers.map(|number| format!("CALL-{number}"));
+        assert_eq!(in_test_names(&test), expected);
+        assert!(in_test_names(&format!("call_{}", numbers[0])).is_empty());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! [`Leg`]; the verdict about an invitation is the [`switchboard`](super::switchboard)'s.
 //!
 //! A link is a signalling stream under a number of the driver's choice, never used twice. Sound is a separate concern:
-//! the machine says when to start, hold and stop it and is told whether it flows.
+//! the machine says when to start, hold and stop it and is told whether it flows. Every state but the end has a deadline
+//! or a person who can end it, so no call stays stuck (`CALL-11`).
 //!
 //! Outputs: `poll_transmit`, then `poll_event`. Nothing of a call outlives the process, so there is nothing to persist.
 
@@ -22,7 +23,7 @@ use super::leg::{self, Action, Leg, RECONNECT, Role, State};
 use super::switchboard::{Line, Verdict, invitation};
 use crate::machine::{Deadline, Outputs, Time};
 
-/// An answered call without sound ends after this.
+/// An answered call without sound ends after this (`CALL-18`).
 pub const SOUND: Duration = Duration::from_secs(15);
 /// After "you called me too", their call is awaited for this long and answered by itself.
 pub const MERGE: Duration = Duration::from_secs(15);
@@ -76,7 +77,7 @@ pub struct CallTransmit {
 pub enum CallEvent {
     /// Open a stream to one of the peer's front doors; answer with `handle_opened` or `handle_unreachable`.
     Dial(CallId, AccountId),
-    /// Bind our inner endpoint (or find it bound) and answer with `handle_bound`. While it is not, the call rings.
+    /// Bind our inner endpoint (or find it bound) and answer with `handle_bound`. While it is not, the call rings (`CALL-19`).
     Bind(CallId),
     /// The peer's inner endpoint is here: the caller connects to it, the callee lets it in. May come again.
     PeerInner(CallId, InnerAddr),
@@ -202,6 +203,7 @@ impl Calls {
             CallFrame::Resume { call, inner } => self.resumed(peer, link, call, inner, now),
             // A stream that was refused or replaced may still carry a word.
             CallFrame::End { .. } => self.events.push(CallEvent::CloseLink(link)),
+            // CALL-20: nothing else begins a stream.
             _ => self.refuse(link, EndReason::Protocol),
         }
     }

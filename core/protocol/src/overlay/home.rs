@@ -195,7 +195,7 @@ impl Home {
         }
     }
 
-    /// A call began or the last one ended: silence is looked for only in calls.
+    /// A call began or the last one ended: silence is looked for only in calls (`HOME-05`).
     pub fn set_in_call(&mut self, in_call: bool, now: Duration) {
         if std::mem::replace(&mut self.in_call, in_call) == in_call {
             return;

@@ -14,7 +14,7 @@ pub const fn groups(size: u64) -> u64 {
     size.div_ceil(GROUP_BYTES)
 }
 
-/// What is done, what runs, what is left.
+/// What is done, what runs, what is left: each group is fetched and counted once (`FILE-06`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     groups: u64,

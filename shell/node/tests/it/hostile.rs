@@ -29,6 +29,8 @@ use tokio::sync::mpsc;
 
 use crate::cast::{Actor, PATIENCE, befriend};
 
+mod supernode;
+
 /// A front door of Mallory's that says what she likes.
 struct Mallory {
     identity: Identity,
@@ -366,35 +368,6 @@ fn request_text(event: &Event) -> Option<(String, String)> {
         Event::Request(request) => Some((request.message.clone(), request.id.clone())),
         _ => None,
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn super_05_a_supernode_is_not_told_to_dial_nowhere() {
-    let a = folder();
-    let alice = Actor::create(a.path(), "Alice").await;
-    let mallory = Mallory::stranger().await;
-    let at = find(&mallory, &link_of(&alice).await).await;
-    for tcp in [
-        "0.0.0.0:27474",
-        "[::]:27474",
-        "255.255.255.255:1",
-        "127.0.0.1:0",
-    ] {
-        let reply_to = SupernodeAddr {
-            id: EndpointKey([1; 32]),
-            tcp: tcp.parse().expect("an address"),
-            discovery_port: 0,
-        };
-        let doors = vec![mallory.door.key()];
-        let answer = mallory
-            .ask(&at.home, Request::Watch { doors, reply_to })
-            .await;
-        assert!(
-            matches!(answer, Err(RequestError::Refused(Refusal::Malformed))),
-            "{tcp}: {answer:?}"
-        );
-    }
-    alice.node.stop().await;
 }
 
 /// A stranger, a contact with another protocol, and a contact of a later version, all at Alice's front door.

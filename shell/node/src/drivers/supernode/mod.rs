@@ -450,3 +450,24 @@ impl Service {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relay_02_address_discovery_of_a_private_supernode_stays_private() {
+        let config = |discovery: &str, private_only| SupernodeConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            discovery: discovery.parse().unwrap(),
+            seed: [1; 32],
+            private_only,
+            advertise: None,
+        };
+        // Whatever this machine's own address is.
+        let found = discovery_ip(&config("0.0.0.0:0", true)).unwrap();
+        assert!(is_private(found), "{found}");
+        assert_eq!(discovery_ip(&config("127.0.0.1:0", true)), None);
+        assert_eq!(discovery_ip(&config("0.0.0.0:0", false)), None);
+    }
+}

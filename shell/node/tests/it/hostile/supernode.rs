@@ -1,0 +1,77 @@
+//! Askers who do not keep to what a supernode expects of them.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn super_04_nobody_unregistered_collects_or_forgets() {
+    let a = folder();
+    let alice = Actor::create(a.path(), "Alice").await;
+    let mallory = Mallory::stranger().await;
+    let at = find(&mallory, &link_of(&alice).await).await;
+    let forget = Request::Collected { ids: vec![] };
+    for request in [Request::Collect, forget] {
+        let answer = mallory.ask(&at.home, request).await;
+        assert!(
+            matches!(answer, Err(RequestError::Refused(Refusal::NotRegistered))),
+            "{answer:?}"
+        );
+    }
+    alice.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn super_08_half_a_request_is_waited_for_ten_seconds() {
+    let a = folder();
+    let alice = Actor::create(a.path(), "Alice").await;
+    let mallory = Mallory::stranger().await;
+    let at = find(&mallory, &link_of(&alice).await).await;
+    let dialled = mallory.door.dial_supernode(&at.home, alpn::SUPER).await;
+    let connection = dialled.expect("anybody may ask");
+    let (mut send, _receive) = connection.open_bi().await.expect("a stream");
+    let whole = encode(&Request::Lookup {
+        account: at.account,
+    });
+    let began = std::time::Instant::now();
+    send.write_all(&whole[..whole.len() / 2])
+        .await
+        .expect("half of it goes");
+    let closed = tokio::time::timeout(Duration::from_secs(25), connection.closed()).await;
+    let (reason, waited) = (closed.expect("it is closed").to_string(), began.elapsed());
+    assert!(reason.contains("silence"), "{reason}");
+    assert!(waited > Duration::from_secs(5), "closed after {waited:?}");
+    // Others were served all the while.
+    let lookup = Request::Lookup {
+        account: at.account,
+    };
+    assert!(mallory.ask(&at.home, lookup).await.is_ok());
+    alice.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn super_05_a_supernode_is_not_told_to_dial_nowhere() {
+    let a = folder();
+    let alice = Actor::create(a.path(), "Alice").await;
+    let mallory = Mallory::stranger().await;
+    let at = find(&mallory, &link_of(&alice).await).await;
+    for tcp in [
+        "0.0.0.0:27474",
+        "[::]:27474",
+        "255.255.255.255:1",
+        "127.0.0.1:0",
+    ] {
+        let reply_to = SupernodeAddr {
+            id: EndpointKey([1; 32]),
+            tcp: tcp.parse().expect("an address"),
+            discovery_port: 0,
+        };
+        let doors = vec![mallory.door.key()];
+        let answer = mallory
+            .ask(&at.home, Request::Watch { doors, reply_to })
+            .await;
+        assert!(
+            matches!(answer, Err(RequestError::Refused(Refusal::Malformed))),
+            "{tcp}: {answer:?}"
+        );
+    }
+    alice.node.stop().await;
+}
