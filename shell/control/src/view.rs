@@ -53,6 +53,10 @@ pub struct Network {
     pub supernodes: Vec<String>,
     /// Whether this profile holds the owner's key.
     pub owner: bool,
+    /// The network file's content, for the owner to hand out.
+    pub file: Option<String>,
+    /// The network's link, for the owner to hand out.
+    pub link: Option<String>,
 }
 
 /// A network just made.

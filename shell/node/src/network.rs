@@ -7,6 +7,7 @@ use starling_control::{ErrorKind, Failure, view};
 use starling_store::networks::{self, Joined};
 use starling_store::{StoreError, settings};
 use starling_wire::ids::NetworkId;
+use starling_wire::limits::SUPERNODES_MAX;
 use starling_wire::link::{Link, LinkError, Target};
 use starling_wire::network::Network;
 use starling_wire::supernode::SupernodeAddr;
@@ -19,7 +20,7 @@ use crate::drivers::supernode::{Advertise, Supernode, SupernodeConfig};
 use crate::node::{App, NodeError, checked_name};
 
 /// The setting with the ports (TCP, address discovery) of this profile's supernode.
-const SUPERNODE_PORTS: &str = "supernode_ports";
+pub(crate) const SUPERNODE_PORTS: &str = "supernode_ports";
 
 /// How a supernode that is asked for serves.
 #[derive(Debug, Default, Clone, Copy)]
@@ -55,19 +56,15 @@ impl App {
         Ok(self.db.read(networks::list).await?.into_iter().next())
     }
 
+    /// Whether this profile holds the key of its network's owner.
+    pub(crate) async fn owns_network(&self) -> Result<bool, Failure> {
+        let joined = self.joined().await.map_err(store_failure)?;
+        Ok(joined.is_some_and(|joined| joined.owner.is_some()))
+    }
+
     /// The network joined, as clients see it.
     pub async fn network_view(&self) -> Result<Option<view::Network>, Failure> {
-        let joined = self.joined().await.map_err(store_failure)?;
-        Ok(joined.map(|joined| view::Network {
-            id: joined.network.map(|id| id.to_string()),
-            name: joined.name,
-            supernodes: joined
-                .supernodes
-                .iter()
-                .map(|s| format!("{} ({})", s.tcp, s.id.short()))
-                .collect(),
-            owner: joined.owner.is_some(),
-        }))
+        Ok(self.joined().await.map_err(store_failure)?.map(shown))
     }
 
     /// Serves as a supernode where this profile is one: asked to, the owner of its network, or alone on its LAN.
@@ -210,15 +207,11 @@ impl App {
             .write(move |tx| networks::join(tx, &row))
             .await
             .map_err(store_failure)?;
-        let link = Link {
-            target: Target::Network,
-            network: Some(network.id),
-            supernodes: vec![address.clone()],
-        };
+        let network = self.network_view().await?.unwrap_or_default();
         Ok(view::NetworkMade {
-            network: self.network_view().await?.unwrap_or_default(),
+            link: network.link.clone().unwrap_or_default(),
+            network,
             file,
-            link: link.to_string(),
             notes: notes(&address, supernode.ports().0),
         })
     }
@@ -245,6 +238,33 @@ impl App {
         }
         self.changed.notify_one();
         Ok(())
+    }
+}
+
+/// With what its owner hands out to those who should join.
+fn shown(joined: Joined) -> view::Network {
+    let owner = joined.owner.is_some();
+    let link = Link {
+        target: Target::Network,
+        network: joined.network,
+        supernodes: joined
+            .supernodes
+            .iter()
+            .take(SUPERNODES_MAX)
+            .cloned()
+            .collect(),
+    };
+    view::Network {
+        id: joined.network.map(|id| id.to_string()),
+        name: joined.name,
+        supernodes: joined
+            .supernodes
+            .iter()
+            .map(|s| format!("{} ({})", s.tcp, s.id.short()))
+            .collect(),
+        owner,
+        file: joined.file.filter(|_| owner),
+        link: owner.then(|| link.to_string()),
     }
 }
 

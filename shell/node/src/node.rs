@@ -221,19 +221,30 @@ impl App {
     }
 
     /// Stores an identity and signs in with it.
-    pub async fn adopt(&self, identity: Identity) -> Result<view::Account, Failure> {
+    async fn adopt(&self, identity: Identity) -> Result<view::Account, Failure> {
         let _one = self.changing.lock().await;
-        if self.session().is_ok() {
-            return Err(Failure::new(
-                ErrorKind::State,
-                "this profile has an account already; use another --profile",
-            ));
-        }
+        self.without_account()?;
         let row = identity.to_profile();
         self.db
             .write(move |tx| profile::create(tx, &row))
             .await
             .map_err(store_failure)?;
+        self.sign_in(identity).await
+    }
+
+    /// A failure if this profile has an account.
+    pub(crate) fn without_account(&self) -> Result<(), Failure> {
+        match self.session() {
+            Ok(_) => Err(Failure::new(
+                ErrorKind::State,
+                "this profile has an account already; use another --profile",
+            )),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Starts the session of an identity that is stored.
+    pub(crate) async fn sign_in(&self, identity: Identity) -> Result<view::Account, Failure> {
         self.start_session(identity)
             .await
             .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?;

@@ -102,6 +102,15 @@ pub fn set_own_supernode(tx: &Tx<'_>, seed: &Secret) -> Result<(), StoreError> {
     }
 }
 
+/// Takes over the seed of a supernode that others know, from a backup.
+pub fn replace_own_supernode(tx: &Tx<'_>, seed: &Secret) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT OR REPLACE INTO own_supernode (one, seed) VALUES (1, ?1)",
+        params![**seed],
+    )?;
+    Ok(())
+}
+
 fn read(row: &Row<'_>) -> Result<Joined, StoreError> {
     Ok(Joined {
         network: row.get::<_, Option<[u8; 32]>>(0)?.map(NetworkId),

@@ -28,7 +28,11 @@ pub enum NetworkCommand {
         file: Option<PathBuf>,
     },
     /// The network this profile belongs to
-    Show,
+    Show {
+        /// Also write the network file again, for others to join by: only its owner has it
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
     /// Join a network by its file or by a link
     Join {
         /// A network file, or a link that begins with "starling:"
@@ -44,17 +48,7 @@ pub async fn run(command: NetworkCommand, settings: &Settings) -> Outcome {
             advertise,
             file,
         } => init(name, advertise, file.as_deref(), settings).await?,
-        NetworkCommand::Show => {
-            let network: Option<view::Network> =
-                launch::ask(settings, Command::NetworkShow {}).await?;
-            match network {
-                Some(network) => show(&network, settings),
-                None if settings.json => print::json(&network),
-                None => print::say(
-                    "This profile belongs to no network. It reaches people on this machine and on the local network.",
-                ),
-            }
-        }
+        NetworkCommand::Show { file } => show_again(file.as_deref(), settings).await?,
         NetworkCommand::Join { source } => {
             let source = if source.trim_start().starts_with("starling:") {
                 source
@@ -81,7 +75,7 @@ async fn init(
     file: Option<&Path>,
     settings: &Settings,
 ) -> Outcome {
-    let mut target = file.map(create).transpose()?;
+    let target = file.map(create).transpose()?;
     let made: Result<view::NetworkMade, Failure> =
         launch::ask(settings, Command::NetworkInit { name, advertise }).await;
     if let (Err(_), Some((path, _))) = (&made, &target) {
@@ -89,24 +83,54 @@ async fn init(
         let _ = std::fs::remove_file(path);
     }
     let made = made?;
-    if let Some((path, target)) = &mut target {
-        target
-            .write_all(made.file.as_bytes())
-            .map_err(|error| unwritten(path, &error))?;
-        print::say(&format!(
-            "Written for others to join by: {}",
-            path.display()
-        ));
-    }
     for note in &made.notes {
         print::say(&format!("Note: {}", print::text(note)));
     }
+    // The link first: it is there to be handed out also if the file cannot be written.
     if settings.json {
         print::json(&made);
     } else {
         show(&made.network, settings);
-        print::line(&format!("link        {}", made.link));
     }
+    match target {
+        Some((path, target)) => fill(&path, target, &made.file).map_err(|failure| {
+            let sentence = format!(
+                "{}; the network is made, `starling network show --file FILE` writes it again",
+                failure.message
+            );
+            Failure::new(failure.data.kind, sentence)
+        }),
+        None => Ok(()),
+    }
+}
+
+async fn show_again(file: Option<&Path>, settings: &Settings) -> Outcome {
+    let network: Option<view::Network> = launch::ask(settings, Command::NetworkShow {}).await?;
+    match &network {
+        Some(network) => show(network, settings),
+        None if settings.json => print::json(&network),
+        None => print::say(
+            "This profile belongs to no network. It reaches people on this machine and on the local network.",
+        ),
+    }
+    let Some(path) = file else { return Ok(()) };
+    let text = network.and_then(|network| network.file).ok_or_else(|| {
+        let sentence = "this profile has no network file: only a network's owner hands it out";
+        Failure::new(ErrorKind::State, sentence)
+    })?;
+    let (path, target) = create(path)?;
+    fill(&path, target, &text)
+}
+
+fn fill(path: &Path, mut target: std::fs::File, text: &str) -> Outcome {
+    target
+        .write_all(text.as_bytes())
+        .and_then(|()| target.sync_all())
+        .map_err(|error| unwritten(path, &error))?;
+    print::say(&format!(
+        "Written for others to join by: {}",
+        path.display()
+    ));
     Ok(())
 }
 
@@ -160,5 +184,8 @@ fn show(network: &view::Network, settings: &Settings) {
     }
     for supernode in &network.supernodes {
         print::line(&format!("supernode   {}", print::text(supernode)));
+    }
+    if let Some(link) = &network.link {
+        print::line(&format!("link        {link}"));
     }
 }

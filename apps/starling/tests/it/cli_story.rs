@@ -283,6 +283,11 @@ fn a_network_is_made_and_joined_by_file_and_by_link() {
         (&"Ours".into(), &true.into())
     );
     server.fails(&["network", "init"], 5);
+    let again = server.folder().join("again.network");
+    let shown = &server.json(&["network", "show", "--file", again.to_str().unwrap()])[0];
+    assert_eq!(shown["link"], made["link"], "to be handed out later, too");
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(read(&again), read(&file));
     alice.ok(&["network", "join", file.to_str().unwrap()]);
     bob.ok(&["network", "join", made["link"].as_str().unwrap()]);
     for person in [&alice, &bob] {

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use starling_control::view::*;
 
-use crate::window_peer::{BOB, CAROL, NOON, Script, alice, contact, message};
+use crate::window_peer::{BOB, CAROL, LINK, NOON, Script, alice, contact, message};
 
 const MINUTE: u64 = 60_000;
 
@@ -50,6 +50,8 @@ fn status(plain: Status) -> Status {
             name: "Our family".into(),
             supernodes: vec![address.into()],
             owner: true,
+            file: Some("starling-network 1\nname Our family\n".into()),
+            link: Some(LINK.into()),
         }),
         roles: vec![Role {
             name: "supernode".into(),

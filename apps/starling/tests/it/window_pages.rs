@@ -4,6 +4,7 @@ use starling_control::view::*;
 use starling_control::{Command, Event};
 
 use crate::window_http::{Visitor, between};
+use crate::window_lively::lively;
 use crate::window_peer::{
     ALICE, BOB, CAROL, LINK, NOON, Script, Stage, account, alice, contact, message,
 };
@@ -405,4 +406,17 @@ async fn the_sound_test_is_always_offered() {
     assert!(stage.asked(&Command::EchoOpen {}));
     let body = visitor.get(&chat("echo0")).await.body;
     assert!(body.contains("Call it to hear yourself") && !body.contains(&format!("c-{ALICE}")));
+}
+
+#[tokio::test]
+async fn a_networks_owner_finds_link_and_file_again() {
+    let stage = Stage::set(lively()).await;
+    let visitor = Visitor::enter(&stage.window).await;
+    let page = visitor.get("network").await.body;
+    assert!(page.contains(LINK) && page.contains("starling-network 1"));
+    if let Some(network) = &mut stage.script().status.network {
+        (network.link, network.file) = (None, None);
+    }
+    let page = visitor.get("network").await.body;
+    assert!(!page.contains(LINK), "a member hands out nothing");
 }

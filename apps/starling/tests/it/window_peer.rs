@@ -108,16 +108,7 @@ impl Script {
             Command::ContactRequests {} => to_value(&self.requests),
             Command::ContactLink {} => to_value(&self.own_link),
             Command::ContactPreview { link } => return preview(&link),
-            Command::ContactAdd { .. } => {
-                let dora = contact(
-                    "dora0dddddddddddddddddddddddddddd",
-                    "Dora",
-                    Presence::Online,
-                );
-                self.contacts.push(dora.clone());
-                let _ = events.send(Event::Contact(dora.clone()));
-                to_value(dora)
-            }
+            Command::ContactAdd { .. } => to_value(self.add_dora(events)),
             Command::ContactAccept { id } => {
                 self.requests.retain(|request| request.id != id);
                 let known = contact(&id, "Carol", Presence::Online);
@@ -152,6 +143,14 @@ impl Script {
             _ => Ok(Value::Null),
         };
         Ok(reply.expect("fixtures are plain data"))
+    }
+
+    fn add_dora(&mut self, events: &broadcast::Sender<Event>) -> Contact {
+        let id = "dora0dddddddddddddddddddddddddddd";
+        let dora = contact(id, "Dora", Presence::Online);
+        self.contacts.push(dora.clone());
+        let _ = events.send(Event::Contact(dora.clone()));
+        dora
     }
 
     fn log(&self, who: &str, before: Option<&str>, limit: Option<u32>) -> Vec<Message> {

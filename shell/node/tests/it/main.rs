@@ -1,5 +1,6 @@
 //! Whole nodes on loopback: the same scenarios that the labs run in network namespaces.
 
+mod backup;
 mod calls;
 mod cast;
 mod chat;

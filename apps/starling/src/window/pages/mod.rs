@@ -69,7 +69,7 @@ pub async fn page(
     }
 }
 
-/// Makes a network and shows, once, what to hand out.
+/// Makes a network and shows what to hand out, and what is to be done by hand.
 pub async fn network_made(
     State(ui): State<Arc<Ui>>,
     headers: HeaderMap,

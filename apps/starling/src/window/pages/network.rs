@@ -37,8 +37,9 @@ fn facts(shell: &Shell, network: &Network) -> Markup {
                 dt { "In use" }
                 dd { code { (words::plain(&supernode.address)) } " " (words::plain(&supernode.words)) @if supernode.own { " (this machine)" } }
             }
-            dt { "Owner" } dd { @if network.owner { "you: the owner's key lies in this profile" } @else { "somebody else" } }
+            dt { "Owner" } dd { @if network.owner { "you: the owner's key lies in this profile and its backup" } @else { "somebody else" } }
         }
+        @if let (Some(link), Some(file)) = (&network.link, &network.file) { (hand_out(link, file)) }
     }
 }
 
@@ -66,7 +67,7 @@ fn make(shell: &Shell) -> Markup {
         }
         button.primary type="submit" { "Make the network" }
     };
-    // Answered with a page, because link and file are shown once.
+    // Answered with a page of what is to be done next.
     html! { form.stack method="post" action="network-init" data-plain { (inside) } }
 }
 
@@ -79,15 +80,22 @@ pub fn made(made: &NetworkMade) -> Markup {
                 p { "Still to be done by hand:" }
                 ul.warnings { @for note in &made.notes { li { (words::plain(note)) } } }
             }
-            h2 { "Its link" }
-            p { "Send it to the people who should join. It shows this machine's address." }
-            p.link { (made.link) }
-            div.actions.scripted { button.primary type="button" data-copy=(made.link) { "Copy the link" } }
-            h2 { "Its file" }
-            p { "The same for machines that are set up by file." }
-            pre.link { (made.file) }
-            div.actions.scripted { button.quiet type="button" data-copy=(made.file) { "Copy the file's text" } }
+            (hand_out(&made.link, &made.file))
             p { a href="network" { "To the network page" } }
         }
+    }
+}
+
+/// What the owner gives to those who should join.
+fn hand_out(link: &str, file: &str) -> Markup {
+    html! {
+        h2 { "Its link" }
+        p { "Send it to the people who should join. It shows this machine's address." }
+        p.link { (link) }
+        div.actions.scripted { button.primary type="button" data-copy=(link) { "Copy the link" } }
+        h2 { "Its file" }
+        p { "The same for machines that are set up by file." }
+        pre.link { (file) }
+        div.actions.scripted { button.quiet type="button" data-copy=(file) { "Copy the file's text" } }
     }
 }
