@@ -25,6 +25,8 @@ pub struct House {
     pub licences: Licences,
     /// What must not stand in files, or be their name.
     pub words: Words,
+    /// Links between pages.
+    pub links: Links,
     /// For `cargo xtask test`.
     pub tests: toml::Table,
 }
@@ -119,6 +121,14 @@ pub struct Words {
     pub exempt: Vec<String>,
     /// Files that must exist.
     pub required: Vec<String>,
+}
+
+/// See [`House::links`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Links {
+    /// Files that are linked to and written later.
+    pub pending: Vec<String>,
 }
 
 impl House {

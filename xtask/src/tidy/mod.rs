@@ -9,6 +9,7 @@
 mod checks;
 mod house;
 mod licences;
+mod links;
 mod metadata;
 mod purity;
 mod rust_source;
@@ -66,6 +67,7 @@ pub fn run() -> Result<ExitCode, XtaskError> {
     broken.extend(unknown);
     broken.extend(licences::check(&house, &metadata, tree.text("Cargo.lock")));
     broken.extend(words::check(&house, &tree));
+    broken.extend(links::check(&house, &tree));
 
     for violation in &broken {
         eprintln!("{violation}");
