@@ -1,6 +1,8 @@
 //! The daily token by which contacts recognise each other on a LAN. To everybody else it is 16 random bytes that change at
 //! midnight UTC.
 
+use data_encoding::HEXLOWER;
+
 use crate::ids::AccountId;
 
 const CONTEXT: &str = "starling 1 lan token";
@@ -26,6 +28,16 @@ pub fn recognises(seen: &Token, account: AccountId, discovery_key: &[u8; 32], no
     [now.saturating_sub(DAY_S), now, now + DAY_S]
         .iter()
         .any(|day| token(account, discovery_key, *day) == *seen)
+}
+
+/// The token in the full name of an announced service, its first label; `None` if that is no token.
+pub fn from_service_name(name: &str) -> Option<Token> {
+    let label = name.split('.').next()?;
+    // Two digits a byte: nothing longer is decoded.
+    if label.len() != 2 * size_of::<Token>() {
+        return None;
+    }
+    HEXLOWER.decode(label.as_bytes()).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use crate::card::SignedCard;
 use crate::chat::{CHAT_FRAME_MAX, ChatFrame};
+use crate::discovery;
 use crate::envelope;
 use crate::frame;
 use crate::ids::{AccountId, EndpointKey};
@@ -71,5 +72,15 @@ pub fn text(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = text.parse::<Link>();
         let _ = Network::from_file(text);
+    }
+}
+
+/// Names of services announced on the local network.
+pub fn service_name(data: &[u8]) {
+    let Ok(name) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Some(token) = discovery::from_service_name(name) {
+        assert!(name.starts_with(&data_encoding::HEXLOWER.encode(&token)));
     }
 }

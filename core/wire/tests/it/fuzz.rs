@@ -306,3 +306,22 @@ fn links_and_network_files() {
     ];
     mutator::run(6, &corpus::committed("texts", &made), fuzz::text);
 }
+
+#[test]
+fn names_of_announced_services() {
+    let made = [
+        (
+            "token",
+            "00112233445566778899aabbccddeeff._starling._tcp.local.",
+        ),
+        (
+            "upper-case",
+            "00112233445566778899AABBCCDDEEFF._starling._tcp.local.",
+        ),
+        ("person", "Alice's laptop._starling._tcp.local."),
+        ("no-label", "._starling._tcp.local."),
+    ]
+    .map(|(title, name)| (title, name.as_bytes().to_vec()));
+    let corpus = corpus::committed("service-names", &made);
+    mutator::run(8, &corpus, fuzz::service_name);
+}

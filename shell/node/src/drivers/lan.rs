@@ -9,7 +9,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use mdns_sd::{IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceEvent, ServiceInfo};
 use starling_protocol::overlay::lan::{self as rules, Announcement, Sighting};
-use starling_wire::discovery::Token;
+use starling_wire::discovery;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
@@ -127,9 +127,7 @@ impl Drop for Air {
 
 /// What an announcement says; `None` if its name is no token.
 fn sighting(service: &ResolvedService) -> Option<Sighting> {
-    let name = service.get_fullname().split('.').next()?;
-    let token = HEXLOWER.decode(name.as_bytes()).ok();
-    let Some(token) = token.and_then(|bytes| Token::try_from(bytes).ok()) else {
+    let Some(token) = discovery::from_service_name(service.get_fullname()) else {
         debug!(
             reason = "malformed",
             "ignored a LAN announcement whose name is no token"
