@@ -43,6 +43,8 @@ pub struct Outcome {
     pub heard: [Heard; 2],
     /// A file each way.
     pub files: [Sent; 2],
+    /// What the three warned of in their logs.
+    pub warnings: Vec<String>,
 }
 
 /// A recording of somebody's voice at the other side.
@@ -57,7 +59,7 @@ pub struct Heard {
 }
 
 impl Outcome {
-    /// The recordings that are not as they must be, in words. Texts and files that differ ended the
+    /// The recordings that are not as they must be and what was warned of, in words. Texts and files that differ ended the
     /// demonstration before.
     pub fn failures(&self) -> Vec<String> {
         self.heard
@@ -74,6 +76,7 @@ impl Outcome {
                     call::INTELLIGIBLE
                 )
             })
+            .chain(self.warnings.iter().cloned())
             .collect()
     }
 }
@@ -99,7 +102,9 @@ pub fn run(options: &Options, tell: Listener<'_>) -> Result<Outcome, ActorError>
         exchange(&alice, &bob, folder.path(), options.file_bytes, tell)?,
         exchange(&bob, &alice, folder.path(), options.file_bytes, tell)?,
     ];
-    for actor in [alice, bob, supernode] {
+    let cast = [alice, bob, supernode];
+    let warnings = cast.iter().flat_map(Actor::warnings).collect();
+    for actor in cast {
         actor.stop()?;
     }
     tell("All three have ended.");
@@ -110,6 +115,7 @@ pub fn run(options: &Options, tell: Listener<'_>) -> Result<Outcome, ActorError>
         call,
         heard,
         files,
+        warnings,
     })
 }
 

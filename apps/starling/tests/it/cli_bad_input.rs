@@ -151,7 +151,8 @@ fn control_02_another_user_is_not_served() {
         println!("SKIPPED: only root can become somebody else");
         return;
     }
-    let alice = Person::new("Alice");
+    let mut alice = Person::new("Alice");
+    alice.expects_warning("refused a control client of another user");
     let shared = tempfile::tempdir().unwrap();
     let copy = shared.path().join("starling");
     fs::copy(env!("CARGO_BIN_EXE_starling"), &copy).unwrap();

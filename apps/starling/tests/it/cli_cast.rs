@@ -18,6 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(30);
 pub struct Person {
     folder: TempDir,
     node: Option<Child>,
+    wanted: &'static str,
 }
 
 /// What a command came to.
@@ -50,7 +51,11 @@ impl Person {
     /// A profile that was never used.
     pub fn nobody() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, node: None }
+        Self {
+            folder,
+            node: None,
+            wanted: "",
+        }
     }
 
     /// A running node with an account that is registered.
@@ -64,7 +69,10 @@ impl Person {
 
     pub fn start(&mut self, options: &[&str]) {
         let mut node = self.program();
+        let mut log = std::fs::File::options();
+        let log = log.create(true).append(true).open(self.log()).unwrap();
         node.arg("node").args(options).stdout(Stdio::null());
+        node.stderr(log);
         self.node = Some(node.spawn().unwrap());
         self.wait_for("the control socket", || {
             UnixStream::connect(self.profile().join("control.sock")).ok()
@@ -73,6 +81,25 @@ impl Person {
 
     pub fn program(&self) -> Command {
         program(self.folder.path())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("node.log")
+    }
+
+    /// What the node warned of, beside what the test wants to be warned of.
+    fn warnings(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let ours =
+            |line: &&str| line.contains(" WARN starling") || line.contains(" ERROR starling");
+        let unexpected = |line: &&str| self.wanted.is_empty() || !line.contains(self.wanted);
+        let lines = log.lines().filter(ours).filter(unexpected);
+        lines.map(str::to_owned).collect()
+    }
+
+    /// This node is expected to warn so, and of nothing else.
+    pub fn expects_warning(&mut self, wanted: &'static str) {
+        self.wanted = wanted;
     }
 
     /// Where the person keeps files.
@@ -173,6 +200,15 @@ impl Drop for Person {
             // One may have been started in the background.
             let _ = self.program().arg("stop").output();
         }
+        if std::thread::panicking() {
+            eprint!(
+                "{}",
+                std::fs::read_to_string(self.log()).unwrap_or_default()
+            );
+            return;
+        }
+        let warnings = self.warnings();
+        assert!(warnings.is_empty(), "{warnings:#?}");
     }
 }
 

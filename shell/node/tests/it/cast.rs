@@ -9,6 +9,11 @@ use starling_control::{Command, Event, Failure, view};
 use starling_node::{ControlHandle, Node, NodeConfig};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::warnings::{NoWarnings, Warnings};
 
 /// Every wait of a test ends.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -18,6 +23,8 @@ pub struct Actor {
     pub node: Node,
     pub control: ControlHandle,
     pub events: broadcast::Receiver<Event>,
+    /// Looks at the end of the test.
+    _calm: NoWarnings,
 }
 
 pub fn config(home: &Path) -> NodeConfig {
@@ -35,9 +42,10 @@ impl Actor {
     pub async fn start_with(config: NodeConfig) -> Self {
         let filter =
             tracing_subscriber::EnvFilter::try_from_env("STARLING_LOG").unwrap_or_default();
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_test_writer()
+        let shown = tracing_subscriber::fmt::layer().with_test_writer();
+        let _ = tracing_subscriber::registry()
+            .with(shown.with_filter(filter))
+            .with(Warnings)
             .try_init();
         let node = Box::pin(Node::start(config))
             .await
@@ -48,6 +56,7 @@ impl Actor {
             node,
             control,
             events,
+            _calm: NoWarnings,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::cast::{Actor, PATIENCE, befriend};
 mod aftermath;
 
 /// Large enough to be caught in the middle.
-const LARGE: u64 = 300 << 20;
+const LARGE: u64 = 200 << 20;
 /// What is fetched twice after a break: a segment for each stream, and what came after the last note.
 const AGAIN: u64 = 8 << 20;
 

@@ -11,3 +11,4 @@ mod network;
 mod shim;
 mod status;
 mod story;
+mod warnings;
