@@ -15,7 +15,7 @@
 //! | `InCall` | home (probes for silence) |
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use iroh::endpoint::Connection;
 use starling_control::Event;
@@ -28,7 +28,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use crate::book::Book;
+use crate::book::{Book, Relation};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::context::{Context, Homes, Signal};
@@ -38,6 +38,7 @@ use crate::drivers::chat::Chat;
 use crate::drivers::files::Files;
 use crate::drivers::home::{self, HomeInput, HomeState};
 use crate::drivers::people::{self, People};
+use crate::drivers::rounds::Rounds;
 use crate::drivers::turns::Turns;
 use crate::drivers::{lan, meet, views};
 use crate::identity::Identity;
@@ -53,6 +54,9 @@ const ARRIVALS: usize = 64;
 /// Questions for the inner endpoint that are being answered at once: of one contact, and of all.
 const MEETINGS_OF_ONE: usize = 4;
 const MEETINGS_MAX: usize = 32;
+/// Connections for files that no session has taken yet: of one contact, and of all.
+const FETCHES_OF_ONE: usize = 4;
+const FETCHES_MAX: usize = 64;
 /// Which homes the contacts were told of.
 const TOLD_HOMES: &str = "told homes";
 
@@ -71,9 +75,29 @@ pub struct Session {
     pub calls: Arc<Calls>,
     home: mpsc::Sender<HomeInput>,
     home_state: watch::Receiver<HomeState>,
+    beside: Beside,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What goes on beside the routers, so that none waits for one contact.
+#[derive(Debug)]
+struct Beside {
     /// Contacts that are being told where the inner endpoint is.
     meeting: Turns<AccountId>,
-    tasks: Mutex<JoinSet<()>>,
+    /// Connections for files on their way to their session.
+    fetching: Turns<AccountId>,
+    /// Contacts whose transfers are being told.
+    files_told: Rounds,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        Self {
+            meeting: Turns::new(MEETINGS_OF_ONE, MEETINGS_MAX),
+            fetching: Turns::new(FETCHES_OF_ONE, FETCHES_MAX),
+            files_told: Rounds::default(),
+        }
+    }
 }
 
 /// What a session starts from.
@@ -157,7 +181,7 @@ impl Session {
             chat,
             home,
             home_state,
-            meeting: Turns::new(MEETINGS_OF_ONE, MEETINGS_MAX),
+            beside: Beside::default(),
             tasks: Mutex::default(),
             ctx,
         });
@@ -168,11 +192,7 @@ impl Session {
             home_inputs,
             home_state_sender,
         );
-        session
-            .tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .spawn(calls_work);
+        session.tasks().spawn(calls_work);
         Ok(session)
     }
 
@@ -184,7 +204,7 @@ impl Session {
         home_inputs: mpsc::Receiver<HomeInput>,
         home_state: watch::Sender<HomeState>,
     ) {
-        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = self.tasks();
         tasks.spawn(home::run(Arc::clone(&self.ctx), home_inputs, home_state));
         tasks.spawn(route_door(Arc::downgrade(self), door));
         tasks.spawn(route_inner(Arc::downgrade(self), inner));
@@ -194,6 +214,10 @@ impl Session {
         }
         let people = Arc::clone(&self.people);
         tasks.spawn(async move { people.run_post().await });
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the home supernode is.
@@ -226,7 +250,7 @@ impl Session {
 
     /// `PEER-07`: a contact asks where the inner endpoint is, a few times at once at most.
     fn meet(&self, account: AccountId, connection: Connection) {
-        let Some(turn) = self.meeting.take(account) else {
+        let Some(turn) = self.beside.meeting.take(account) else {
             debug!(reason = "too many at once", "did not answer a question");
             connection.close(1u32.into(), b"busy");
             return;
@@ -238,12 +262,44 @@ impl Session {
         });
     }
 
+    /// A contact's inner endpoint opened a connection for files. Its session may be slow to take it.
+    fn fetch(&self, account: AccountId, connection: Connection) {
+        let Some(turn) = self.beside.fetching.take(account) else {
+            debug!(
+                reason = "too many at once",
+                "turned a connection for files away"
+            );
+            connection.close(1u32.into(), b"busy");
+            return;
+        };
+        let files = Arc::clone(&self.files);
+        tokio::spawn(async move {
+            files.arrived(account, connection).await;
+            drop(turn);
+        });
+    }
+
+    /// Transfers with somebody go on, wait or end, as the book says by now. Nobody waits for a slow one.
+    fn tell_files(&self, account: AccountId) {
+        let (files, ctx) = (Arc::clone(&self.files), Arc::clone(&self.ctx));
+        self.beside.files_told.begin(account, move || {
+            let (files, ctx) = (Arc::clone(&files), Arc::clone(&ctx));
+            async move {
+                match ctx.book.person(account) {
+                    Some(person) if person.relation == Relation::Contact => {
+                        files.presence(account, person.presence).await;
+                    }
+                    _ => files.gone(account).await,
+                }
+            }
+        });
+    }
+
     /// Closes doors and stops the drivers.
     pub async fn stop(&self) {
         self.calls.stop().await;
         self.files.stop().await;
-        let mut tasks =
-            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tasks = std::mem::take(&mut *self.tasks());
         tasks.shutdown().await;
         self.chat.stop().await;
         self.ctx.inner.close().await;
@@ -296,10 +352,7 @@ async fn route_inner(
         };
         match arrival.connection.alpn() {
             alpn::FILE => {
-                session
-                    .files
-                    .arrived(arrival.account, arrival.connection)
-                    .await
+                session.fetch(arrival.account, arrival.connection);
             }
             alpn::MEDIA => session
                 .calls
@@ -316,10 +369,10 @@ async fn route_signals(
     loop {
         let signal = match signals.recv().await {
             Ok(signal) => signal,
-            // Presence is in the book as well; the next change of it is heard again. Who is gone is.
-            Err(broadcast::error::RecvError::Lagged(_)) => {
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                debug!(missed, "signals were lost: everything is looked at again");
                 if let Some(session) = session.upgrade() {
-                    session.chat.prune();
+                    make_good(&session).await;
                 }
                 continue;
             }
@@ -329,9 +382,9 @@ async fn route_signals(
             return;
         };
         match signal {
-            Signal::Presence(account, presence) => {
+            Signal::Presence(account, _) => {
                 session.chat.presence(account);
-                session.files.presence(account, presence).await;
+                session.tell_files(account);
                 views::announce_contact(&session.ctx, account).await;
             }
             Signal::Contact(_) => session.tell_home(HomeInput::Targets).await,
@@ -341,8 +394,8 @@ async fn route_signals(
             }
             Signal::Gone(account) => {
                 session.chat.prune();
-                session.calls.gone(account).await;
-                session.files.gone(account).await;
+                session.calls.prune().await;
+                session.tell_files(account);
                 session.tell_home(HomeInput::Targets).await;
             }
             Signal::Home(_) => {
@@ -352,6 +405,28 @@ async fn route_signals(
             Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
         }
     }
+}
+
+/// Whatever was missed: the book, the calls and the store say how things stand.
+async fn make_good(session: &Session) {
+    session.tell_home(HomeInput::Targets).await;
+    let in_call = session.calls.in_call();
+    session.tell_home(HomeInput::InCall(in_call)).await;
+    session.chat.prune();
+    session.calls.prune().await;
+    let people = session.ctx.book.people().into_iter();
+    for (account, _) in people.filter(|(_, person)| person.relation == Relation::Contact) {
+        session.chat.presence(account);
+        session.tell_files(account);
+    }
+    for account in session.files.partners() {
+        session.tell_files(account);
+    }
+    session.people.retry_post().await;
+    if session.home_state().registered {
+        tell_contacts(session).await;
+    }
+    session.ctx.emit(Event::Lagged);
 }
 
 /// New homes are told to every contact, once.

@@ -1,5 +1,6 @@
 //! From commands to drivers: one arm per command, each answered with the view its documentation promises.
 
+use std::net::{IpAddr, UdpSocket};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use starling_store::requests;
 use starling_wire::ids::MessageId;
 use starling_wire::limits::SUPERNODES_MAX;
 use starling_wire::link::{Link, Target};
+use starling_wire::supernode::SupernodeAddr;
 
 use crate::context::store_failure;
 use crate::drivers::views;
@@ -179,23 +181,8 @@ fn own_link(app: &App) -> Result<view::OwnLink, Failure> {
         .take(SUPERNODES_MAX)
         .collect();
     let own = homes.own.as_ref().map(|own| own.id);
-    let mut warnings = Vec::new();
-    for supernode in supernodes
-        .iter()
-        .filter(|supernode| Some(supernode.id) == own)
-    {
-        warnings.push(format!(
-            "This link shows the address of this machine, {}, to whoever reads it.",
-            supernode.tcp
-        ));
-    }
-    if !supernodes.iter().any(|supernode| supernode.is_public()) {
-        warnings.push(
-            "It works on this local network only. For two people at two homes, one reachable machine has to run \
-             `starling network init`."
-                .to_owned(),
-        );
-    }
+    let ours = |supernode: &SupernodeAddr| Some(supernode.id) == own || is_here(supernode.tcp.ip());
+    let warnings = link_warnings(&supernodes, ours);
     let account = session.ctx.identity.account();
     let link = Link {
         target: Target::Account(account),
@@ -206,6 +193,43 @@ fn own_link(app: &App) -> Result<view::OwnLink, Failure> {
         link: link.to_string(),
         warnings,
     })
+}
+
+/// What a person should know before copying a link with these supernodes.
+fn link_warnings(
+    supernodes: &[SupernodeAddr],
+    ours: impl Fn(&SupernodeAddr) -> bool,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for supernode in supernodes.iter().filter(|supernode| ours(supernode)) {
+        warnings.push(format!(
+            "This link shows the address of this machine, {}, to whoever reads it.",
+            supernode.tcp
+        ));
+    }
+    if supernodes.iter().all(is_loopback) {
+        warnings.push(
+            "It works on this machine only: Starling knew of no network when it started. Once there is one, start \
+             Starling again and copy the link anew."
+                .to_owned(),
+        );
+    } else if !supernodes.iter().any(SupernodeAddr::is_public) {
+        warnings.push(
+            "It works on this local network only. For two people at two homes, one reachable machine has to run \
+             `starling network init`."
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
+fn is_loopback(supernode: &SupernodeAddr) -> bool {
+    supernode.tcp.ip().to_canonical().is_loopback()
+}
+
+/// Whether an address is one of this machine's: only of those a socket can be had, and nothing is sent.
+fn is_here(ip: IpAddr) -> bool {
+    !ip.is_unspecified() && UdpSocket::bind((ip, 0)).is_ok()
 }
 
 async fn contact_requests(app: &App) -> Result<Vec<view::ContactRequest>, Failure> {
@@ -221,7 +245,47 @@ async fn contact_requests(app: &App) -> Result<Vec<view::ContactRequest>, Failur
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
+    use starling_wire::ids::EndpointKey;
+
     use super::*;
+
+    fn supernode(id: u8, tcp: &str) -> SupernodeAddr {
+        SupernodeAddr {
+            id: EndpointKey([id; 32]),
+            tcp: tcp.parse().expect("an address"),
+            discovery_port: 0,
+        }
+    }
+
+    fn warned(supernodes: &[SupernodeAddr], own: Option<u8>) -> [bool; 3] {
+        let own = own.map(|id| EndpointKey([id; 32]));
+        let warnings = link_warnings(supernodes, |one| {
+            Some(one.id) == own || is_here(one.tcp.ip())
+        });
+        [
+            "address of this machine",
+            "this machine only",
+            "this local network only",
+        ]
+        .map(|words| warnings.iter().any(|line| line.contains(words)))
+    }
+
+    #[test]
+    fn a_link_that_shows_this_machine_says_so_whichever_process_serves() {
+        let public = supernode(1, "203.0.113.7:443");
+        let private = supernode(1, "192.168.1.9:27474");
+        assert_eq!(warned(from_ref(&public), None), [false, false, false]);
+        assert_eq!(warned(from_ref(&public), Some(1)), [true, false, false]);
+        assert_eq!(warned(from_ref(&private), None), [false, false, true]);
+        assert_eq!(warned(&[private, public], Some(1)), [true, false, false]);
+        // Another process of this machine serves: its key is not ours, its address is.
+        let here = supernode(2, "127.0.0.1:27474");
+        assert_eq!(warned(from_ref(&here), None), [true, true, false]);
+        assert_eq!(warned(from_ref(&here), Some(2)), [true, true, false]);
+        assert!(!is_here("0.0.0.0".parse().expect("an address")));
+    }
 
     #[test]
     fn control_04_a_listing_ends_where_its_line_would() {

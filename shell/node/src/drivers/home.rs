@@ -19,7 +19,6 @@ use super::notices::Notices;
 use super::registration::Registrar;
 use crate::clock::{random, wall_s};
 use crate::context::{Context, Signal};
-use crate::transport::endpoint::relay_url;
 use crate::transport::front_door::Arrival;
 use crate::transport::requests::RequestError;
 
@@ -195,7 +194,7 @@ impl Driver {
         let Some(current) = self.home.current().cloned() else {
             return;
         };
-        let linked = relay_url(&current).is_some_and(|url| up.contains(&url));
+        let linked = self.ctx.door.is_home(&current, up);
         if linked {
             self.home.handle_linked();
         }

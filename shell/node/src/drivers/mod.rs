@@ -11,6 +11,7 @@ pub mod meet;
 pub mod notices;
 pub mod people;
 pub mod registration;
+pub mod rounds;
 pub mod supernode;
 pub mod turns;
 pub mod views;

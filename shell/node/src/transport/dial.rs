@@ -77,8 +77,9 @@ pub async fn through_homes(
     transport: QuicTransportConfig,
 ) -> Result<Connection, DialError> {
     let attempt = |home: &SupernodeAddr| {
-        pins.learn(home);
-        let (address, transport) = (endpoint::through(key, home), transport.clone());
+        let place = pins.place(home);
+        pins.learn(&place);
+        let (address, transport) = (endpoint::through(key, &place), transport.clone());
         async move {
             let address = address.ok_or(DialError::NoAddress)?;
             match connect(from, address, alpn, transport).await {

@@ -2,7 +2,7 @@
 //! packet names its sender's key, so a stranger is dropped before any handshake.
 
 use std::future::IntoFuture;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use iroh::endpoint::{Connection, Incoming, IncomingAddr};
@@ -51,6 +51,8 @@ pub struct FrontDoor {
     endpoint: Endpoint,
     pins: Pins,
     home: watch::Sender<Option<SupernodeAddr>>,
+    /// The home's relay as it was dialled.
+    relay: Mutex<Option<RelayUrl>>,
     connected: watch::Receiver<Vec<RelayUrl>>,
     _tasks: JoinSet<()>,
 }
@@ -64,13 +66,14 @@ impl FrontDoor {
         keeper: Doorkeeper,
         arrivals: mpsc::Sender<Arrival>,
     ) -> Result<Self, EndpointError> {
-        if let Some(home) = &home {
-            pins.set_home(home);
+        let place = home.as_ref().map(|home| pins.place(home));
+        if let Some(place) = &place {
+            pins.set_home(place);
         }
         let alpns = [alpn::SUPER, alpn::LINK, alpn::CHAT, alpn::CALL]
             .map(<[u8]>::to_vec)
             .to_vec();
-        let endpoint = endpoint::front_door(secret, &pins, home.as_ref(), alpns).await?;
+        let endpoint = endpoint::front_door(secret, &pins, place.as_ref(), alpns).await?;
         let (connected_sender, connected) = watch::channel(Vec::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(endpoint.clone(), keeper, arrivals));
@@ -79,6 +82,7 @@ impl FrontDoor {
             endpoint,
             pins,
             home: watch::Sender::new(home),
+            relay: Mutex::new(place.as_ref().and_then(relay_url)),
             connected,
             _tasks: tasks,
         })
@@ -101,14 +105,30 @@ impl FrontDoor {
 
     /// Moves to another home relay, or dials the same one afresh.
     pub async fn set_home(&self, home: &SupernodeAddr) {
-        let previous = self.home.send_replace(Some(home.clone()));
-        self.pins.set_home(home);
-        if let Some(url) = previous.as_ref().and_then(relay_url) {
+        self.home.send_replace(Some(home.clone()));
+        let place = self.pins.place(home);
+        self.pins.set_home(&place);
+        let fresh = relay_config(&place, false);
+        let previous = std::mem::replace(
+            &mut *self.relay(),
+            fresh.as_ref().map(|(url, _)| url.clone()),
+        );
+        if let Some(url) = previous {
             self.endpoint.remove_relay(&url).await;
         }
-        if let Some((url, config)) = relay_config(home, false) {
+        if let Some((url, config)) = fresh {
             self.endpoint.insert_relay(url, config).await;
         }
+    }
+
+    /// Whether this supernode was dialled last, as the home, and its relay is among these.
+    pub fn is_home(&self, supernode: &SupernodeAddr, up: &[RelayUrl]) -> bool {
+        self.home.borrow().as_ref() == Some(supernode)
+            && self.relay().as_ref().is_some_and(|url| up.contains(url))
+    }
+
+    fn relay(&self) -> MutexGuard<'_, Option<RelayUrl>> {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Dials a contact's device.

@@ -39,6 +39,8 @@ struct Known {
     home: Option<(IpAddr, EndpointKey)>,
     /// The one learned longest ago first.
     others: VecDeque<(IpAddr, EndpointKey)>,
+    /// The supernode of this very process, where this machine reaches it.
+    own: Option<SupernodeAddr>,
 }
 
 impl Pins {
@@ -60,6 +62,21 @@ impl Pins {
     pub fn set_home(&self, supernode: &SupernodeAddr) {
         self.learn(supernode);
         self.known().home = Some((supernode.tcp.ip(), supernode.id));
+    }
+
+    /// The supernode of this process is reached here from now on.
+    pub fn serve_at(&self, own: &SupernodeAddr) {
+        self.learn(own);
+        self.known().own = Some(own.clone());
+    }
+
+    /// Where a supernode is dialled. That of this process is reached over loopback, whatever address others are told: it
+    /// does not change with the network this machine is in.
+    pub fn place(&self, supernode: &SupernodeAddr) -> SupernodeAddr {
+        match &self.known().own {
+            Some(own) if own.id == supernode.id => own.clone(),
+            _ => supernode.clone(),
+        }
     }
 
     fn knows(&self, ip: IpAddr, key: EndpointKey) -> bool {
@@ -248,6 +265,17 @@ mod tests {
         pins.set_home(&supernode(1, "127.0.0.1:27474"));
         pins.learn(&supernode(2, "127.0.0.1:443"));
         assert!(accepts(&pins, 1, "127.0.0.1") && accepts(&pins, 2, "127.0.0.1"));
+    }
+
+    #[test]
+    fn the_own_supernode_is_reached_over_loopback_and_no_other() {
+        let pins = Pins::default();
+        let own = supernode(1, "127.0.0.1:27474");
+        pins.serve_at(&own);
+        assert_eq!(pins.place(&supernode(1, "192.168.1.9:27474")), own);
+        let other = supernode(2, "192.168.1.9:27474");
+        assert_eq!(pins.place(&other), other);
+        assert!(accepts(&pins, 1, "127.0.0.1"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use starling_node::db::Db;
 use starling_node::identity::Identity;
 use starling_node::session::{Session, Start};
 use starling_node::transport::pins::Pins;
-use starling_store::{Store, StoreHandle, profile};
+use starling_store::{Store, StoreHandle, profile, settings};
 use starling_wire::ids::NetworkId;
 use starling_wire::link::Link;
 use starling_wire::network::Network;
@@ -257,6 +257,42 @@ async fn home_05_at_rest_a_silent_home_supernode_is_replaced_within_thirty_secon
     let took = alice.until_at(&twins.second, Duration::from_secs(60)).await;
     println!("registered at the second supernode after {took:?} of silence");
     assert!(took < Duration::from_secs(30), "{took:?}");
+    alice.session.stop().await;
+    twins.end().await;
+}
+
+/// The router does not run before all is sent: this test has one thread. The first signal is lost for certain.
+#[tokio::test]
+async fn a_home_whose_signal_was_lost_is_told_all_the_same() {
+    const TOLD: &str = "told homes";
+    let twins = Twins::found().await;
+    let alice = Bare::start(&twins).await;
+    let ctx = Arc::clone(&alice.session.ctx);
+    let is_told = async || {
+        let told = ctx.db.read(|tx| settings::get(tx, TOLD)).await;
+        told.expect("read").is_some_and(|told| !told.is_empty())
+    };
+    let begin = Instant::now();
+    while !is_told().await {
+        assert!(begin.elapsed() < PATIENCE, "never told");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let forget = ctx.db.write(|tx| settings::set(tx, TOLD, ""));
+    forget.await.expect("cleared");
+    let mut events = ctx.events.subscribe();
+    ctx.signal(Signal::Home(twins.first.clone()));
+    for _ in 0..2_000 {
+        ctx.signal(Signal::Contact(ctx.identity.account()));
+    }
+    let begin = Instant::now();
+    while !is_told().await {
+        assert!(begin.elapsed() < PATIENCE, "not told");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let heard = tokio::time::timeout(PATIENCE, async {
+        while !matches!(events.recv().await, Ok(Event::Lagged)) {}
+    });
+    heard.await.expect("clients ask anew");
     alice.session.stop().await;
     twins.end().await;
 }

@@ -78,8 +78,8 @@ enum Input {
     SoundLost(CallId, u64, SoundEnd),
     /// The voice has something to say.
     Voice(CallId, Notice),
-    /// Somebody is a contact no more.
-    Gone(AccountId),
+    /// Somebody may be a contact no more.
+    Prune,
     /// The node stops: every call is ended, and that is said.
     Stop(oneshot::Sender<()>),
 }
@@ -186,9 +186,14 @@ impl Calls {
         });
     }
 
-    /// Somebody was removed or blocked: no call with them goes on.
-    pub async fn gone(&self, account: AccountId) {
-        let _ = self.inputs.send(Input::Gone(account)).await;
+    /// Ends the calls with people who are no contacts any more.
+    pub async fn prune(&self) {
+        let _ = self.inputs.send(Input::Prune).await;
+    }
+
+    /// Whether there is a call.
+    pub fn in_call(&self) -> bool {
+        !self.shown.now().is_empty()
     }
 
     /// Ends every call and lets the other sides know, before the doors close.
@@ -297,25 +302,28 @@ impl Task {
                 }
                 Notice::Trouble(words) => return self.warn(call, words),
             },
-            Input::Stop(done) => {
-                self.hang_up_all().await;
-                self.links.flush().await;
-                let _ = done.send(());
-                return;
-            }
-            Input::Gone(account) => {
-                let with = self.machine.views();
-                let call = with.iter().find(|view| view.peer == account);
-                if let Some(call) = call.map(|view| view.call) {
-                    let _ = self.machine.handle_command(CallCommand::HangUp(call), now);
-                }
-            }
+            Input::Stop(done) => return self.stop(done).await,
+            Input::Prune => return self.prune().await,
         }
         self.drain().await;
     }
 
-    async fn hang_up_all(&mut self) {
-        for view in self.machine.views() {
+    async fn stop(&mut self, done: oneshot::Sender<()>) {
+        let all = self.machine.views();
+        self.hang_up(all).await;
+        self.links.flush().await;
+        let _ = done.send(());
+    }
+
+    async fn prune(&mut self) {
+        let relation = |account| self.ctx.book.person(account).map(|person| person.relation);
+        let mut over = self.machine.views();
+        over.retain(|view| relation(view.peer) != Some(Relation::Contact));
+        self.hang_up(over).await;
+    }
+
+    async fn hang_up(&mut self, calls: Vec<CallView>) {
+        for view in calls {
             let command = CallCommand::HangUp(view.call);
             let _ = self.machine.handle_command(command, self.ctx.clock.now());
             self.drain().await;

@@ -199,6 +199,11 @@ impl Files {
         }
     }
 
+    /// With whom something is going on.
+    pub fn partners(&self) -> Vec<AccountId> {
+        self.lock().open.keys().copied().collect()
+    }
+
     /// Somebody is a contact no more; the store has cancelled what was open. Nobody waits for the clearing up.
     pub async fn gone(&self, account: AccountId) {
         let running = self.lock().open.remove(&account);

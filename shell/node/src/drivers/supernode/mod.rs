@@ -113,7 +113,7 @@ impl Supernode {
         };
         let relay = RelayServer::start(relay_config, link_sender).await?;
         let (address, own) = addresses(&config, &relay);
-        pins.learn(&own);
+        pins.serve_at(&own);
         pins.learn(&address);
         let alpns = vec![alpn::SUPER.to_vec(), alpn::INDEX.to_vec()];
         let endpoint = endpoint::supernode(&config.seed, &pins, alpns, &own).await?;
