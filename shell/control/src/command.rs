@@ -71,6 +71,9 @@ pub enum Command {
     /// List of [`view::Contact`](crate::view::Contact)
     #[serde(rename = "contact.list")]
     ContactList {},
+    /// Removed contacts, whose history is still here. List of [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.earlier")]
+    ContactEarlier {},
     /// List of [`view::ContactRequest`](crate::view::ContactRequest)
     #[serde(rename = "contact.requests")]
     ContactRequests {},

@@ -206,6 +206,8 @@ pub enum Relation {
     Requested,
     /// Blocked here.
     Blocked,
+    /// Was a contact; the history is left.
+    Removed,
 }
 
 /// Whether somebody is there.

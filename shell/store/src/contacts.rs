@@ -92,6 +92,15 @@ pub fn list(tx: &Tx<'_>) -> Result<Vec<Contact>, StoreError> {
     )
 }
 
+/// The removed, whose history is still here.
+pub fn removed(tx: &Tx<'_>) -> Result<Vec<Contact>, StoreError> {
+    tx.all(
+        &format!("SELECT {COLUMNS} FROM contacts WHERE relation = ?1 ORDER BY added_at, account"),
+        params![Relation::Removed.code()],
+        read,
+    )
+}
+
 /// Everybody that `who` may mean, so that the caller can ask back instead of guessing:
 /// the exact id; else who has that nickname, since the user chose it; else everybody whose id begins so
 /// ([`PREFIX_MIN`] characters at least) or who calls themselves that. Neither case counts.
@@ -99,10 +108,22 @@ pub fn list(tx: &Tx<'_>) -> Result<Vec<Contact>, StoreError> {
 /// Ids and own names are chosen by others, so one never hides the other: a stranger's id that begins with a friend's
 /// name makes an ambiguous answer, not a wrong one.
 pub fn find(tx: &Tx<'_>, who: &str) -> Result<Vec<Contact>, StoreError> {
-    let all = list(tx)?;
+    Ok(meant(list(tx)?, who))
+}
+
+/// The same, for what only reads: where nobody fits, the removed are asked too.
+pub fn find_with_removed(tx: &Tx<'_>, who: &str) -> Result<Vec<Contact>, StoreError> {
+    let found = find(tx, who)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    Ok(meant(removed(tx)?, who))
+}
+
+fn meant(all: Vec<Contact>, who: &str) -> Vec<Contact> {
     let wanted = Wanted::new(who);
     if let Some(exact) = all.iter().find(|contact| wanted.is_id(contact.account)) {
-        return Ok(vec![exact.clone()]);
+        return vec![exact.clone()];
     }
     let nicknamed = |contact: &&Contact| {
         contact
@@ -112,12 +133,11 @@ pub fn find(tx: &Tx<'_>, who: &str) -> Result<Vec<Contact>, StoreError> {
     };
     let named: Vec<Contact> = all.iter().filter(nicknamed).cloned().collect();
     if !named.is_empty() {
-        return Ok(named);
+        return named;
     }
-    Ok(all
-        .into_iter()
+    all.into_iter()
         .filter(|contact| wanted.begins(contact.account) || wanted.is_name(&contact.name))
-        .collect())
+        .collect()
 }
 
 /// Keeps a card if it is newer than the one known, and the name in it. Says whether it was.

@@ -202,6 +202,7 @@ fn standing(contact: &Contact) -> &'static str {
     match (contact.relation, contact.presence) {
         (Relation::Requested, _) => "asked",
         (Relation::Blocked, _) => "blocked",
+        (Relation::Removed, _) => "removed",
         (Relation::Contact, Presence::Online) => "online",
         (Relation::Contact, Presence::Offline) => "offline",
         (Relation::Contact, Presence::Unknown) => "not known",

@@ -218,6 +218,7 @@ impl Screen {
     async fn people(&mut self) -> Result<Markup, Failure> {
         let fresh = pages::shell(&self.ui).await?;
         (self.shell.contacts, self.shell.requests) = (fresh.contacts, fresh.requests);
+        self.shell.earlier = fresh.earlier;
         let people = side::people(&self.shell, &self.looking);
         let head = self.chat_head();
         Ok(html! { (people) @if let Some(head) = head { (head) } })

@@ -420,3 +420,19 @@ async fn a_networks_owner_finds_link_and_file_again() {
     let page = visitor.get("network").await.body;
     assert!(!page.contains(LINK), "a member hands out nothing");
 }
+
+#[tokio::test]
+async fn what_was_said_with_a_removed_contact_can_still_be_read() {
+    let mut script = alice();
+    let mut gone = script.contacts.remove(0);
+    gone.relation = Relation::Removed;
+    script.earlier = vec![gone];
+    script.messages = vec![message("m1", BOB, "Bob", false, "See you in May", NOON)];
+    let (_stage, visitor) = stage(script).await;
+    assert!(visitor.get("").await.body.contains("Earlier"));
+    let page = visitor.get(&chat(BOB)).await.body;
+    assert!(page.contains("See you in May") && page.contains("No longer a contact"));
+    assert!(!page.contains("id=\"composer\""));
+    let page = visitor.get(&format!("contact?with={BOB}")).await.body;
+    assert!(!page.contains("contact-remove") && !page.contains("contact-nickname"));
+}

@@ -23,6 +23,7 @@ pub const LINK: &str = "starling:aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi
 pub struct Script {
     pub status: Status,
     pub contacts: Vec<Contact>,
+    pub earlier: Vec<Contact>,
     pub requests: Vec<ContactRequest>,
     pub messages: Vec<Message>,
     pub transfers: Vec<Transfer>,
@@ -105,6 +106,7 @@ impl Script {
             Command::NetworkShow {} => to_value(&self.status.network),
             Command::NetworkInit { name, .. } => to_value(network_made(&name)),
             Command::ContactList {} => to_value(&self.contacts),
+            Command::ContactEarlier {} => to_value(&self.earlier),
             Command::ContactRequests {} => to_value(&self.requests),
             Command::ContactLink {} => to_value(&self.own_link),
             Command::ContactPreview { link } => return preview(&link),

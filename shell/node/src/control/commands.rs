@@ -74,6 +74,7 @@ async fn about_people(app: &Arc<App>, command: Command) -> Result<Value, Failure
         Command::ContactPreview { link } => value(session.people.preview(&link)?),
         Command::ContactAdd { link, message } => value(session.people.add(&link, &message).await?),
         Command::ContactList {} => value(views::contact_list(&session.ctx).await?),
+        Command::ContactEarlier {} => value(views::earlier(&session.ctx).await?),
         Command::ContactRequests {} => value(contact_requests(app).await?),
         Command::ContactAccept { id } => value(session.people.accept(&id).await?),
         Command::ContactDecline { id } => value(session.people.decline(&id).await?),
@@ -106,14 +107,14 @@ async fn with_a_contact(session: &Session, command: Command) -> Result<Value, Fa
             let before = before
                 .map(|id| parse::<MessageId>(&id, "message"))
                 .transpose()?;
-            let account = views::find(&session.ctx, &who).await?;
+            let account = views::find_with_removed(&session.ctx, &who).await?;
             let limit = limit.unwrap_or(LISTING).min(LISTING_MAX);
             value(fitting(session.chat.log(account, limit, before).await?))
         }
         Command::ChatRead { who } => value(
             session
                 .chat
-                .read(views::find(&session.ctx, &who).await?)
+                .read(views::find_with_removed(&session.ctx, &who).await?)
                 .await?,
         ),
         Command::CallStart { who, sound } => {

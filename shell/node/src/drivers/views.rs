@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use starling_control::{ErrorKind, Event, Failure, view};
 use starling_store::contacts::{self, Contact};
-use starling_store::{messages, requests};
+use starling_store::{StoreError, Tx, messages, requests};
 use starling_wire::ids::AccountId;
 
 use crate::book::Person;
@@ -31,10 +31,22 @@ pub async fn contact(ctx: &Arc<Context>, account: AccountId) -> Result<view::Con
     }
 }
 
-/// Everybody.
+/// Everybody but the removed.
 pub async fn contact_list(ctx: &Arc<Context>) -> Result<Vec<view::Contact>, Failure> {
-    let found = ctx.db.read(|tx| {
-        contacts::list(tx)?
+    listed(ctx, contacts::list).await
+}
+
+/// The removed.
+pub async fn earlier(ctx: &Arc<Context>) -> Result<Vec<view::Contact>, Failure> {
+    listed(ctx, contacts::removed).await
+}
+
+async fn listed(
+    ctx: &Arc<Context>,
+    which: fn(&Tx<'_>) -> Result<Vec<Contact>, StoreError>,
+) -> Result<Vec<view::Contact>, Failure> {
+    let found = ctx.db.read(move |tx| {
+        which(tx)?
             .into_iter()
             .map(|contact| Ok((messages::summary(tx, contact.account)?, contact)))
             .collect()
@@ -67,7 +79,8 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
         relation: match contact.relation {
             contacts::Relation::Requested => view::Relation::Requested,
             contacts::Relation::Blocked => view::Relation::Blocked,
-            contacts::Relation::Contact | contacts::Relation::Removed => view::Relation::Contact,
+            contacts::Relation::Contact => view::Relation::Contact,
+            contacts::Relation::Removed => view::Relation::Removed,
         },
         presence,
         unread: summary.unseen,
@@ -131,7 +144,24 @@ pub async fn find(ctx: &Arc<Context>, who: &str) -> Result<AccountId, Failure> {
         })
         .await
         .map_err(store_failure)?;
-    match found.as_slice() {
+    one(&found, who)
+}
+
+/// The same for what only reads a history: the removed count where nobody else fits.
+pub async fn find_with_removed(ctx: &Arc<Context>, who: &str) -> Result<AccountId, Failure> {
+    let wanted = who.to_owned();
+    let found = ctx
+        .db
+        .read(move |tx| contacts::find_with_removed(tx, &wanted));
+    let found = found.await.map_err(store_failure)?;
+    if found.is_empty() {
+        return find(ctx, who).await;
+    }
+    one(&found, who)
+}
+
+fn one(found: &[Contact], who: &str) -> Result<AccountId, Failure> {
+    match found {
         [] => Err(Failure::new(
             ErrorKind::NotFound,
             format!("nobody among your contacts is called \"{who}\""),

@@ -247,6 +247,7 @@ fn composer(shell: &Shell, contact: &Contact) -> Markup {
         @match contact.relation {
             Relation::Requested => p.closed { "You can write once your request was accepted." },
             Relation::Blocked => p.closed { "You blocked this contact." },
+            Relation::Removed => p.closed { "No longer a contact. What was said stays here." },
             Relation::Contact => {
                 form.composer id="composer" method="post" action="chat-send" {
                     input type="hidden" name="token" value=(shell.token);

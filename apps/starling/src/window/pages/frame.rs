@@ -13,6 +13,8 @@ pub struct Shell {
     pub status: Status,
     /// The left column.
     pub contacts: Vec<Contact>,
+    /// Removed contacts, whose history is still here.
+    pub earlier: Vec<Contact>,
     /// Above the contacts.
     pub requests: Vec<ContactRequest>,
     /// Calls that are not over.

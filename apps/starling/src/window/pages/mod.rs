@@ -127,6 +127,7 @@ pub async fn shell(ui: &Ui) -> Result<Shell, Failure> {
     };
     if shell.status.account.is_some() {
         shell.contacts = ui.ask(Command::ContactList {}).await?;
+        shell.earlier = ui.ask(Command::ContactEarlier {}).await?;
         shell.requests = ui.ask(Command::ContactRequests {}).await?;
         shell.calls = running_calls(ui).await?;
     }
@@ -239,7 +240,8 @@ async fn chat_page(
 
 /// A contact by its exact account id.
 pub fn find_contact<'a>(shell: &'a Shell, id: &str) -> Result<&'a Contact, Failure> {
-    let found = shell.contacts.iter().find(|contact| contact.id == id);
+    let mut everybody = shell.contacts.iter().chain(&shell.earlier);
+    let found = everybody.find(|contact| contact.id == id);
     found.ok_or_else(|| Failure::new(ErrorKind::NotFound, "There is no such contact any more."))
 }
 

@@ -162,14 +162,16 @@ pub fn contact(shell: &Shell, contact: &Contact) -> Markup {
                 dt { "Calls themselves" } dd { (words::name(&contact.name)) }
                 dt { "Account id" } dd { code { (words::plain(&contact.id)) } }
             }
-            (form(shell, "contact-nickname", "stack", nickname))
             p { a href=(words::chat_href(&contact.id)) { "Open the chat" } }
-            h2 { "Part ways" }
-            p.disclosure { "Either way their device stops learning this machine's addresses. Your messages stay here." }
-            div.actions {
-                (button(shell, "contact-remove", &who, "quiet danger", html! { "Remove" }))
-                @if contact.relation != Relation::Blocked {
-                    (button(shell, "contact-block", &who, "quiet danger", html! { "Block" }))
+            @if contact.relation != Relation::Removed {
+                (form(shell, "contact-nickname", "stack", nickname))
+                h2 { "Part ways" }
+                p.disclosure { "Either way their device stops learning this machine's addresses. What was said stays here; what was not sent yet is dropped." }
+                div.actions {
+                    (button(shell, "contact-remove", &who, "quiet danger", html! { "Remove" }))
+                    @if contact.relation != Relation::Blocked {
+                        (button(shell, "contact-block", &who, "quiet danger", html! { "Block" }))
+                    }
                 }
             }
         }

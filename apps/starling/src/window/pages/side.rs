@@ -106,6 +106,12 @@ pub fn people(shell: &Shell, looking: &Looking) -> Markup {
                     @for contact in &blocked { li { (row(contact, shell, looking)) } }
                 }
             }
+            @if !shell.earlier.is_empty() {
+                h2.group id="earlier-title" { "Earlier" }
+                ul.contacts aria-labelledby="earlier-title" {
+                    @for contact in &shell.earlier { li { (row(contact, shell, looking)) } }
+                }
+            }
         }
     }
 }
