@@ -140,35 +140,6 @@ fn meant(all: Vec<Contact>, who: &str) -> Vec<Contact> {
         .collect()
 }
 
-/// Keeps a card if it is newer than the one known, and the name in it. Says whether it was.
-pub fn put_card(tx: &Tx<'_>, account: AccountId, card: &SignedCard) -> Result<bool, StoreError> {
-    let contact = get(tx, account)?.ok_or(StoreError::Missing("contact"))?;
-    if contact
-        .card
-        .is_some_and(|known| known.card.sequence >= card.card.sequence)
-    {
-        return Ok(false);
-    }
-    tx.execute(
-        "UPDATE contacts SET card = ?2, name = ?3, network = coalesce(?4, network) WHERE account = ?1",
-        params![
-            account.0,
-            pack(card),
-            card.card.name,
-            card.card.network.map(|network| network.0)
-        ],
-    )?;
-    Ok(true)
-}
-
-/// Changes how somebody stands to us.
-pub fn set_relation(tx: &Tx<'_>, account: AccountId, relation: Relation) -> Result<(), StoreError> {
-    changed(tx.execute(
-        "UPDATE contacts SET relation = ?2 WHERE account = ?1",
-        params![account.0, relation.code()],
-    )?)
-}
-
 /// Our name for somebody; `None` takes it away.
 pub fn set_nickname(
     tx: &Tx<'_>,
@@ -186,18 +157,6 @@ pub fn set_echo(tx: &Tx<'_>, account: AccountId, echo: bool) -> Result<(), Store
     changed(tx.execute(
         "UPDATE contacts SET echo = ?2 WHERE account = ?1",
         params![account.0, echo],
-    )?)
-}
-
-/// Where their record was found.
-pub fn set_homes(
-    tx: &Tx<'_>,
-    account: AccountId,
-    homes: &[SupernodeAddr],
-) -> Result<(), StoreError> {
-    changed(tx.execute(
-        "UPDATE contacts SET homes = ?2 WHERE account = ?1",
-        params![account.0, pack(&homes)],
     )?)
 }
 

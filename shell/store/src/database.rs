@@ -21,6 +21,9 @@ pub const DATABASE_FILE: &str = "store.db";
 
 /// How long one process waits for another (a backup tool, say) to let go of the database.
 const BUSY: Duration = Duration::from_secs(5);
+/// A database that could not be attached is tried so often again, after this.
+const ATTACH_AGAIN: u32 = 3;
+const ATTACH_WAIT: Duration = Duration::from_millis(50);
 
 /// An open profile: one connection that writes, one that only reads.
 #[derive(Debug)]
@@ -115,11 +118,16 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
 }
 
 fn connect(path: &Path, key: &Key) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    // Its errors come back as results; it need not also write to standard error.
-    connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
-    connection.execute_batch(&key_pragma(key))?;
+    let mut attached = attach(path, key);
+    // Whether the key fits shows later; but where many databases are opened at once, SQLCipher now and then fails to begin.
+    for _ in 0..ATTACH_AGAIN {
+        if attached.is_ok() {
+            break;
+        }
+        std::thread::sleep(ATTACH_WAIT);
+        attached = attach(path, key);
+    }
+    let connection = attached?;
     connection.busy_timeout(BUSY)?;
     // The first read shows whether the key fits.
     connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))?;
@@ -128,6 +136,15 @@ fn connect(path: &Path, key: &Key) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+fn attach(path: &Path, key: &Key) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    // Its errors come back as results; it need not also write to standard error.
+    connection.execute_batch("PRAGMA cipher_log_level = NONE;")?;
+    connection.execute_batch(&key_pragma(key))?;
     Ok(connection)
 }
 

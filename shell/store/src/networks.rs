@@ -75,15 +75,6 @@ pub fn list(tx: &Tx<'_>) -> Result<Vec<Joined>, StoreError> {
     )
 }
 
-/// Forgets a network.
-pub fn leave(tx: &Tx<'_>, network: Option<NetworkId>) -> Result<(), StoreError> {
-    tx.execute(
-        "DELETE FROM networks WHERE network IS ?1",
-        params![network.map(|id| id.0)],
-    )?;
-    Ok(())
-}
-
 /// The seed of this machine's own supernode, if it ever was one.
 pub fn own_supernode(tx: &Tx<'_>) -> Result<Option<Secret>, StoreError> {
     tx.one("SELECT seed FROM own_supernode", (), |row| {

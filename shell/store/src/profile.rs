@@ -95,21 +95,6 @@ pub fn create(tx: &Tx<'_>, profile: &Profile) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Changes the display name.
-pub fn set_name(tx: &Tx<'_>, name: &str) -> Result<(), StoreError> {
-    changed(tx.execute("UPDATE profile SET name = ?1", params![name])?)
-}
-
-/// Keeps a longer chain.
-pub fn set_chain(tx: &Tx<'_>, chain: &Chain) -> Result<(), StoreError> {
-    changed(tx.execute("UPDATE profile SET chain = ?1", params![pack(chain)])?)
-}
-
-/// A new inner endpoint: whoever knew the old one knows nothing.
-pub fn set_inner(tx: &Tx<'_>, seed: &Secret) -> Result<(), StoreError> {
-    changed(tx.execute("UPDATE profile SET inner_seed = ?1", params![**seed])?)
-}
-
 /// The next sequence number for a card or record: the time, but always above every one before, also after a crash or with
 /// a clock that was set back.
 pub fn next_sequence(tx: &Tx<'_>, now_s: u64) -> Result<u64, StoreError> {

@@ -23,9 +23,3 @@ pub fn set(tx: &Tx<'_>, name: &str, value: &str) -> Result<(), StoreError> {
     )?;
     Ok(())
 }
-
-/// Back to the default.
-pub fn clear(tx: &Tx<'_>, name: &str) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM settings WHERE name = ?1", params![name])?;
-    Ok(())
-}

@@ -1,5 +1,6 @@
 //! One driver per protocol: it owns the machine, moves its frames, runs its timers, commits what must be durable before
-//! anything is sent. Drivers do not call each other; `session.rs` holds the table of who hears what.
+//! anything is sent. Drivers do not call each other, but for three small ones that others use (`meet`, `letters`, `registration`);
+//! `session.rs` holds the table of who hears what.
 
 pub mod calls;
 pub mod chat;

@@ -131,7 +131,8 @@ async fn bind(builder: Builder) -> Result<Endpoint, EndpointError> {
         .map_err(|error| EndpointError::Bind(error.to_string()))
 }
 
-/// Closes an endpoint. Whoever is silent is waited for in the background: iroh gives each three seconds.
+/// Closes an endpoint whose key is not used again. Whoever is silent is waited for in the background: iroh gives each three
+/// seconds.
 pub async fn close(endpoint: &Endpoint) {
     let endpoint = endpoint.clone();
     let closing = tokio::spawn(async move { endpoint.close().await });

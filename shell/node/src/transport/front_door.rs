@@ -163,9 +163,9 @@ impl FrontDoor {
         .await
     }
 
-    /// Closes it.
+    /// Closes it, to the end: whoever opens it anew has the same key, and one relay link for both would go to and fro.
     pub async fn close(&self) {
-        endpoint::close(&self.endpoint).await;
+        self.endpoint.close().await;
     }
 }
 

@@ -35,6 +35,8 @@ const HANDSHAKES_MAX: usize = 512;
 /// Descriptors kept for everything else: the store, files, sound, the window, the local API. Half of them where there are few.
 const RESERVED: u64 = 512;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// For address discovery to close its port.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 const KEY_CACHE: usize = 4096;
 
 /// A front door came or went. One door can hold two links for a moment; the newer one counts.
@@ -89,8 +91,14 @@ pub struct RelayServer {
     carried: Arc<Metrics>,
     links: Arc<Links>,
     service: RelayService,
-    _tasks: JoinSet<()>,
-    _discovery: Server,
+    open: tokio::sync::Mutex<Option<Open>>,
+}
+
+/// What holds the ports.
+#[derive(Debug)]
+struct Open {
+    accepting: JoinSet<()>,
+    discovery: Server,
 }
 
 /// Why it does not run.
@@ -150,8 +158,8 @@ impl RelayServer {
             access,
             Arc::clone(&carried),
         );
-        let mut tasks = JoinSet::new();
-        tasks.spawn(accept_loop(
+        let mut accepting = JoinSet::new();
+        accepting.spawn(accept_loop(
             listener,
             Arc::new(tls),
             service.clone(),
@@ -164,8 +172,10 @@ impl RelayServer {
             carried,
             links,
             service,
-            _tasks: tasks,
-            _discovery: discovery,
+            open: tokio::sync::Mutex::new(Some(Open {
+                accepting,
+                discovery,
+            })),
         })
     }
 
@@ -189,8 +199,13 @@ impl RelayServer {
         (self.carried.bytes_recv.get(), self.carried.bytes_sent.get())
     }
 
-    /// Says goodbye to every client.
+    /// Closes both ports, so that whoever is started next can have them, and says goodbye to every client.
     pub async fn shutdown(&self) {
+        let open = self.open.lock().await.take();
+        if let Some(mut open) = open {
+            open.accepting.shutdown().await;
+            let _ = tokio::time::timeout(CLOSE_TIME, open.discovery.shutdown()).await;
+        }
         self.service.shutdown().await;
     }
 }

@@ -43,7 +43,9 @@ async fn a_network_that_nobody_could_join_is_not_made() {
 async fn an_owner_serves_everybody_and_says_so_also_after_a_restart() {
     let home = folder();
     let actor = Actor::create(home.path(), "Alice").await;
+    let before = actor.node.listening();
     let made: view::NetworkMade = actor.ask(init("Town", Some("203.0.113.7:443"))).await;
+    assert_eq!(actor.node.listening(), before, "the ports stay");
     let link: Link = made.link.parse().expect("a link");
     assert_eq!(link.supernodes[0].tcp.to_string(), "203.0.113.7:443");
     let ports = ports(&actor).await;

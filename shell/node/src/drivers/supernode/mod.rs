@@ -181,7 +181,7 @@ impl Supernode {
     /// Tells its clients and stops.
     pub async fn stop(&self) {
         let _ = tokio::time::timeout(LEAVING_TIME, self.say_goodbye()).await;
-        endpoint::close(&self.endpoint).await;
+        self.endpoint.close().await;
         self.relay.shutdown().await;
     }
 }
