@@ -170,9 +170,7 @@ fn phone(
     for (name, heard) in [("Alice", called.caller_heard), ("Bob", called.callee_heard)] {
         if let Some(heard) = heard {
             tell(&line(
-                &format!(
-                    "    from the answer, as {name}'s machine knows it, to the first sound there"
-                ),
+                &format!("    answered; first sound at {name}'s after"),
                 heard,
             ));
         }
