@@ -85,7 +85,7 @@ const fn is_one_machine(ip: Ipv4Addr) -> bool {
 }
 
 /// The IPv4 address that an IPv6 one stands for: mapped, compatible (RFC 4291), NAT64 (RFC 6052), 6to4 (RFC 3056).
-const fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+pub(crate) const fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = ip.segments();
     let (high, low) = match s {
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => (high, low),

@@ -1,0 +1,485 @@
+//! The holder's side of the index: keeps records by BEP 44's rules, passes them on when supernodes come and go, and compares
+//! with the other holders on a timetable (`INDEX-03` to `INDEX-10`).
+//!
+//! A record lies at the five supernodes nearest to its key, in different address blocks; in a network of up to fifty, at all
+//! of them. When somebody joins among the nearest, the nearest of the others hands the record over; when one goes, the
+//! nearest that is left gives it to whoever follows. What a liar did not pass on is noticed at the next comparison.
+//!
+//! Members are named by any small value that the driver understands. Times are since the node's start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use starling_wire::placement::{COPIES, EVERYWHERE, IndexKey, Nearest, Position};
+
+use super::Record;
+use crate::backoff::Jitter;
+use crate::machine::{Deadline, Outputs, Time};
+
+/// Records a supernode keeps.
+pub const RECORDS_MAX: usize = 50_000;
+/// New ones that one address block may bring within [`WINDOW`]; changes of what is kept are not counted.
+pub const NEW_PER_BLOCK_MAX: u32 = 200;
+/// New ones that one other holder may hand over within [`WINDOW`].
+pub const NEW_PER_MEMBER_MAX: u32 = 10_000;
+/// See there.
+pub const WINDOW: Duration = Duration::from_secs(3600);
+/// Above so many supernodes a record lies at the nearest only; below [`EVERYWHERE`] everywhere again. In between it stays.
+const FEW_COPIES_ABOVE: usize = EVERYWHERE + 10;
+/// A record that has moved on is kept for so long: who asks may not have heard of it yet.
+pub const MOVED_AFTER: Duration = Duration::from_secs(600);
+/// How often two holders compare.
+pub const COMPARE_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// Records named in one comparison.
+pub const COMPARED_MAX: usize = 500;
+
+/// Who brought a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source<M, B> {
+    /// Its owner or somebody for him, from this address block.
+    Client(B),
+    /// Another holder.
+    Member(M),
+}
+
+/// Why a record was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum PutRefusal {
+    /// A newer one is kept.
+    #[error("a newer record is known")]
+    Older,
+    /// Another one with this sequence number is kept.
+    #[error("another record with this number is known")]
+    Conflict,
+    /// It was to replace one that is not the one kept (compare-and-set).
+    #[error("the record was changed in the meantime")]
+    Changed,
+    /// It belongs elsewhere.
+    #[error("this supernode is not among the record's holders")]
+    NotHolder,
+    /// The supernode keeps no more.
+    #[error("the supernode keeps no more records")]
+    Full,
+    /// Too many new ones from one place.
+    #[error("too many new records came from there; try again in an hour")]
+    TooMany,
+}
+
+/// What must be on disk before anything is answered or sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Persist<R> {
+    /// Keep it, in place of any other with its key.
+    Keep(R),
+    /// Forget what is kept under this key.
+    Forget(IndexKey),
+}
+
+/// What is said to other holders.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transmit<M, R> {
+    /// "You hold this now."
+    Hand(M, R),
+    /// "I hold these, up to these numbers; tell me what you lack, and send what is newer."
+    Compare(M, Vec<(IndexKey, u64)>),
+    /// "I lack these, or have older ones."
+    Want(M, Vec<IndexKey>),
+}
+
+/// Why a holder wakes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// A record expires, or one that moved on is forgotten.
+    Forget,
+    /// The next comparison.
+    Compare,
+}
+
+#[derive(Debug, Clone)]
+struct Kept<M, R> {
+    record: R,
+    expires: Time,
+    nearest: Nearest<M>,
+    /// Since when it belongs elsewhere.
+    moved: Option<Time>,
+}
+
+/// New records from one place.
+#[derive(Debug, Clone, Copy)]
+struct Brought {
+    since: Time,
+    count: u32,
+}
+
+/// One supernode's share of the index.
+#[derive(Debug)]
+pub struct Holder<M, B, R> {
+    own: M,
+    members: BTreeMap<M, Position>,
+    few_copies: bool,
+    records: BTreeMap<IndexKey, Kept<M, R>>,
+    /// By when they are to be looked at: expiry, or the end of a moved one.
+    due: BTreeSet<(Time, IndexKey)>,
+    brought: BTreeMap<Source<M, B>, Brought>,
+    next_compare: Time,
+    compared_with: Option<M>,
+    jitter: Jitter,
+    persists: Outputs<Persist<R>>,
+    transmits: Outputs<Transmit<M, R>>,
+}
+
+impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
+    /// Holds nothing yet. The first comparison is not at the start: it would betray when somebody is there.
+    pub fn new(own: M, position: Position, seed: u64, now: Time) -> Self {
+        let mut jitter = Jitter::new(seed);
+        Self {
+            own,
+            members: BTreeMap::from([(own, position)]),
+            few_copies: false,
+            records: BTreeMap::new(),
+            due: BTreeSet::new(),
+            brought: BTreeMap::new(),
+            next_compare: now + jitter.spread(COMPARE_EVERY),
+            compared_with: None,
+            jitter,
+            persists: Outputs::default(),
+            transmits: Outputs::default(),
+        }
+    }
+
+    /// What was kept before a restart. It was persisted; nothing is said about it.
+    pub fn restore(&mut self, record: R, lives_for: Duration, now: Time) {
+        let nearest = self.nearest(record.key());
+        self.keep(Kept {
+            record,
+            expires: now + lives_for,
+            nearest,
+            moved: None,
+        });
+    }
+
+    /// A record is brought. `replaces` is the number of the one it was made from, where that matters.
+    pub fn handle_put(
+        &mut self,
+        source: Source<M, B>,
+        record: R,
+        lives_for: Duration,
+        replaces: Option<u64>,
+        now: Time,
+    ) -> Result<(), PutRefusal> {
+        self.assert_drained();
+        let key = record.key();
+        if let Some(kept) = self.records.get(&key) {
+            // INDEX-03: sequence numbers; INDEX-04: compare-and-set. The same again is no news, but it is right.
+            let (new, old) = (record.sequence(), kept.record.sequence());
+            if new == old && record == kept.record {
+                return Ok(());
+            }
+            match new.cmp(&old) {
+                std::cmp::Ordering::Less => return Err(PutRefusal::Older),
+                std::cmp::Ordering::Equal => return Err(PutRefusal::Conflict),
+                std::cmp::Ordering::Greater => {}
+            }
+            if replaces.is_some_and(|replaced| replaced != old) {
+                return Err(PutRefusal::Changed);
+            }
+        }
+        let nearest = self.nearest(key);
+        let here = !self.few_copies || nearest.contains(self.own);
+        // INDEX-05: what belongs elsewhere is not kept. But another holder may know earlier who has come or gone: what he
+        // hands over is kept for a while.
+        if !here && matches!(source, Source::Client(_)) {
+            return Err(PutRefusal::NotHolder);
+        }
+        if !self.records.contains_key(&key) {
+            self.admit(source, now)?;
+        }
+        self.persists.push(Persist::Keep(record.clone()));
+        self.keep(Kept {
+            record,
+            expires: now + lives_for,
+            nearest,
+            moved: (!here).then_some(now),
+        });
+        Ok(())
+    }
+
+    /// The record kept under `key`, whether or not it belongs here.
+    pub fn get(&self, key: IndexKey, now: Time) -> Option<&R> {
+        self.records
+            .get(&key)
+            .filter(|kept| kept.expires > now)
+            .map(|kept| &kept.record)
+    }
+
+    /// Records kept.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether none is kept.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// A supernode joined.
+    pub fn handle_joined(&mut self, member: M, position: Position, now: Time) {
+        self.assert_drained();
+        if self.members.insert(member, position) == Some(position) || member == self.own {
+            return;
+        }
+        self.settle_copies();
+        let mut handed = Vec::new();
+        for (key, kept) in &mut self.records {
+            let first = first_other(&kept.nearest, member);
+            let joined = kept.nearest.join(*key, member, position);
+            // INDEX-06: one hands over, and everybody knows who: the nearest of those who had it.
+            if (joined || !self.few_copies) && first == Some(self.own) {
+                handed.push(kept.record.clone());
+            }
+        }
+        for record in handed {
+            self.transmits.push(Transmit::Hand(member, record));
+        }
+        self.mark_moved(now);
+    }
+
+    /// A supernode went, by its own word or because nobody reaches it.
+    pub fn handle_left(&mut self, member: M, now: Time) {
+        self.assert_drained();
+        if member == self.own || self.members.remove(&member).is_none() {
+            return;
+        }
+        let everywhere_again = self.settle_copies() && !self.few_copies;
+        let members: Vec<(M, Position)> = self.members.iter().map(|(m, p)| (*m, *p)).collect();
+        let mut handed = Vec::new();
+        for (key, kept) in &mut self.records {
+            let before = kept.nearest.clone();
+            if before.contains(member) {
+                kept.nearest = Nearest::among(*key, members.iter().copied());
+            }
+            // INDEX-07: the nearest that is left gives it to whoever follows. Where everybody has it, nobody follows.
+            let few = self.few_copies || everywhere_again;
+            if !few || first_other(&before, member) != Some(self.own) {
+                continue;
+            }
+            let new = members
+                .iter()
+                .map(|(other, _)| *other)
+                .filter(|other| everywhere_again || kept.nearest.contains(*other))
+                .filter(|other| !before.contains(*other));
+            handed.extend(new.map(|new| (new, kept.record.clone())));
+        }
+        for (new, record) in handed {
+            self.transmits.push(Transmit::Hand(new, record));
+        }
+        self.mark_moved(now);
+    }
+
+    /// This supernode is about to stop: what it holds goes to whoever follows.
+    pub fn handle_leaving(&mut self) {
+        self.assert_drained();
+        if !self.few_copies {
+            return;
+        }
+        let others: Vec<(M, Position)> = self
+            .members
+            .iter()
+            .filter(|(member, _)| **member != self.own)
+            .map(|(member, position)| (*member, *position))
+            .collect();
+        for (key, kept) in &self.records {
+            let after = Nearest::among(*key, others.iter().copied());
+            for new in after.members().filter(|m| !kept.nearest.contains(*m)) {
+                self.transmits
+                    .push(Transmit::Hand(new, kept.record.clone()));
+            }
+        }
+    }
+
+    /// Another holder says what it has: what it lacks is sent, what we lack is asked for (`INDEX-09`).
+    pub fn handle_compare(&mut self, from: M, theirs: &[(IndexKey, u64)], now: Time) {
+        self.assert_drained();
+        let Some(_) = self.members.get(&from) else {
+            return;
+        };
+        let mut wanted = Vec::new();
+        for (key, sequence) in theirs.iter().take(COMPARED_MAX) {
+            match self.records.get(key).filter(|kept| kept.expires > now) {
+                Some(kept) if kept.record.sequence() > *sequence => {
+                    self.transmits
+                        .push(Transmit::Hand(from, kept.record.clone()));
+                }
+                Some(kept) if kept.record.sequence() == *sequence => {}
+                _ if self.belongs_here(*key) => wanted.push(*key),
+                _ => {}
+            }
+        }
+        if !wanted.is_empty() {
+            self.transmits.push(Transmit::Want(from, wanted));
+        }
+    }
+
+    /// Another holder lacks records that we named.
+    pub fn handle_want(&mut self, from: M, keys: &[IndexKey], now: Time) {
+        self.assert_drained();
+        if !self.members.contains_key(&from) {
+            return;
+        }
+        for key in keys.iter().take(COMPARED_MAX) {
+            if let Some(record) = self.get(*key, now).cloned() {
+                self.transmits.push(Transmit::Hand(from, record));
+            }
+        }
+    }
+
+    /// Forgets what is over, compares when it is time.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.assert_drained();
+        while let Some((at, key)) = self.due.first().copied() {
+            if at > now {
+                break;
+            }
+            self.due.remove(&(at, key));
+            if self.records.get(&key).is_some_and(|kept| kept.ends() <= now) {
+                // INDEX-08: what has expired, or has moved on for long enough.
+                self.records.remove(&key);
+                self.persists.push(Persist::Forget(key));
+            }
+        }
+        if self.next_compare <= now {
+            self.next_compare = now + self.jitter.spread(COMPARE_EVERY / 4);
+            self.compare(now);
+        }
+    }
+
+    /// When to come back.
+    pub fn poll_timeout(&self) -> Option<Deadline<Wake>> {
+        Deadline::earliest([
+            self.due
+                .first()
+                .map(|(at, _)| Deadline::new(*at, Wake::Forget)),
+            Some(Deadline::new(self.next_compare, Wake::Compare)),
+        ])
+    }
+
+    /// What must be on disk first.
+    pub fn poll_persist(&mut self) -> Option<Persist<R>> {
+        self.persists.pop()
+    }
+
+    /// What is sent then.
+    pub fn poll_transmit(&mut self) -> Option<Transmit<M, R>> {
+        self.transmits.pop()
+    }
+
+    fn assert_drained(&self) {
+        self.persists.assert_drained();
+        self.transmits.assert_drained();
+    }
+
+    fn nearest(&self, key: IndexKey) -> Nearest<M> {
+        Nearest::among(key, self.members.iter().map(|(m, p)| (*m, *p)))
+    }
+
+    fn belongs_here(&self, key: IndexKey) -> bool {
+        !self.few_copies || self.nearest(key).contains(self.own)
+    }
+
+    fn keep(&mut self, kept: Kept<M, R>) {
+        let (key, ends) = (kept.record.key(), kept.ends());
+        if let Some(old) = self.records.insert(key, kept) {
+            self.due.remove(&(old.ends(), key));
+        }
+        self.due.insert((ends, key));
+    }
+
+    /// INDEX-10: bounds on what is new.
+    fn admit(&mut self, source: Source<M, B>, now: Time) -> Result<(), PutRefusal> {
+        if self.records.len() >= RECORDS_MAX {
+            return Err(PutRefusal::Full);
+        }
+        self.brought
+            .retain(|_, brought| brought.since + WINDOW > now);
+        let brought = self.brought.entry(source).or_insert(Brought {
+            since: now,
+            count: 0,
+        });
+        let allowed = match source {
+            Source::Client(_) => NEW_PER_BLOCK_MAX,
+            Source::Member(_) => NEW_PER_MEMBER_MAX,
+        };
+        if brought.count >= allowed {
+            return Err(PutRefusal::TooMany);
+        }
+        brought.count += 1;
+        Ok(())
+    }
+
+    /// Chooses between "everywhere" and "at the nearest": whether that changed.
+    fn settle_copies(&mut self) -> bool {
+        let few = match self.members.len() {
+            count if count > FEW_COPIES_ABOVE => true,
+            count if count <= EVERYWHERE => false,
+            _ => self.few_copies,
+        };
+        std::mem::replace(&mut self.few_copies, few) != few
+    }
+
+    /// Notes which records belong elsewhere, or here again.
+    fn mark_moved(&mut self, now: Time) {
+        for (key, kept) in &mut self.records {
+            let here = !self.few_copies || kept.nearest.contains(self.own);
+            let moved = match (here, kept.moved) {
+                (true, _) => None,
+                (false, Some(since)) => Some(since),
+                (false, None) => Some(now),
+            };
+            if moved != kept.moved {
+                self.due.remove(&(kept.ends(), *key));
+                kept.moved = moved;
+                self.due.insert((kept.ends(), *key));
+            }
+        }
+    }
+
+    /// The next of the others, in their order, is told what we both should hold.
+    fn compare(&mut self, now: Time) {
+        let after = self.compared_with;
+        let others = || self.members.keys().filter(|member| **member != self.own);
+        let next = others()
+            .find(|member| after.is_none_or(|after| **member > after))
+            .or_else(|| others().next())
+            .copied();
+        self.compared_with = next;
+        let Some(with) = next else {
+            return;
+        };
+        let shared: Vec<(IndexKey, u64)> = self
+            .records
+            .iter()
+            .filter(|(_, kept)| kept.expires > now && kept.moved.is_none())
+            .filter(|(_, kept)| !self.few_copies || kept.nearest.contains(with))
+            .map(|(key, kept)| (*key, kept.record.sequence()))
+            .collect();
+        for part in shared.chunks(COMPARED_MAX) {
+            self.transmits
+                .push(Transmit::Compare(with, part.to_vec()));
+        }
+    }
+}
+
+impl<M, R> Kept<M, R> {
+    fn ends(&self) -> Time {
+        self.moved
+            .map_or(self.expires, |moved| self.expires.min(moved + MOVED_AFTER))
+    }
+}
+
+fn first_other<M: Copy + Ord>(nearest: &Nearest<M>, member: M) -> Option<M> {
+    nearest.members().find(|other| *other != member)
+}
+
+const _: () = assert!(COPIES < EVERYWHERE);
+
+#[cfg(test)]
+mod tests;

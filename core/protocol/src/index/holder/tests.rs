@@ -1,0 +1,404 @@
+//! A small town of holders in memory: what is put stays findable while supernodes come, go and lie.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use starling_wire::ids::EndpointKey;
+use starling_wire::placement::{self, COPIES};
+
+use super::*;
+
+const START: Time = Duration::from_secs(1_000);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+#[derive(Debug, Clone, PartialEq)]
+struct Note {
+    key: IndexKey,
+    sequence: u64,
+    text: u8,
+}
+
+impl Record for Note {
+    fn key(&self) -> IndexKey {
+        self.key
+    }
+
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
+fn note(number: u32, sequence: u64) -> Note {
+    let mut key = [0; 32];
+    for (at, byte) in key.iter_mut().enumerate() {
+        *byte = (number.wrapping_mul(2_654_435_761) >> (at % 4 * 8)) as u8 ^ at as u8;
+    }
+    Note {
+        key: IndexKey(key),
+        sequence,
+        text: 0,
+    }
+}
+
+fn position(member: u16) -> Position {
+    let [a, b] = member.to_be_bytes();
+    let address = SocketAddr::from(([20, a, b, 1], 27474));
+    Position::of(EndpointKey([b ^ a; 32]), address)
+}
+
+type Keeper = Holder<u16, u8, Note>;
+
+/// Holders that know each other, and what each has on disk.
+#[derive(Default)]
+struct Town {
+    holders: BTreeMap<u16, Keeper>,
+    disks: BTreeMap<u16, BTreeMap<IndexKey, Note>>,
+    /// Never hand anything over.
+    liars: Vec<u16>,
+    handed: usize,
+}
+
+impl Town {
+    fn of(count: u16) -> Self {
+        let mut town = Self::default();
+        for member in 0..count {
+            let mut keeper = Holder::new(member, position(member), member.into(), START);
+            for other in (0..count).filter(|other| *other != member) {
+                keeper.handle_joined(other, position(other), START);
+                assert!(keeper.poll_transmit().is_none());
+            }
+            town.holders.insert(member, keeper);
+        }
+        town
+    }
+
+    fn positions(&self) -> Vec<(u16, Position)> {
+        self.holders.keys().map(|m| (*m, position(*m))).collect()
+    }
+
+    /// The owner's home supernode puts it at every holder.
+    fn publish(&mut self, note: &Note, now: Time) {
+        for member in placement::holders(note.key, self.positions()) {
+            let keeper = self.holders.get_mut(&member).unwrap();
+            let put = keeper.handle_put(Source::Client(1), note.clone(), WEEK, None, now);
+            assert_eq!(put, Ok(()), "{member}");
+            self.settle(member, now);
+        }
+    }
+
+    /// Drains a holder, and everybody whom it makes say something.
+    fn settle(&mut self, member: u16, now: Time) {
+        let mut waiting = vec![member];
+        while let Some(member) = waiting.pop() {
+            let Some(keeper) = self.holders.get_mut(&member) else {
+                continue;
+            };
+            let disk = self.disks.entry(member).or_default();
+            while let Some(persist) = keeper.poll_persist() {
+                match persist {
+                    Persist::Keep(note) => disk.insert(note.key, note),
+                    Persist::Forget(key) => disk.remove(&key),
+                };
+            }
+            let said: Vec<_> = std::iter::from_fn(|| keeper.poll_transmit()).collect();
+            if self.liars.contains(&member) {
+                continue;
+            }
+            for transmit in said {
+                waiting.push(self.deliver(member, transmit, now));
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: u16, transmit: Transmit<u16, Note>, now: Time) -> u16 {
+        let to = match &transmit {
+            Transmit::Hand(to, _) | Transmit::Compare(to, _) | Transmit::Want(to, _) => *to,
+        };
+        self.settle_only(to);
+        let Some(keeper) = self.holders.get_mut(&to) else {
+            return to;
+        };
+        match transmit {
+            Transmit::Hand(_, note) => {
+                self.handed += 1;
+                let _ = keeper.handle_put(Source::Member(from), note, WEEK, None, now);
+            }
+            Transmit::Compare(_, theirs) => keeper.handle_compare(from, &theirs, now),
+            Transmit::Want(_, keys) => keeper.handle_want(from, &keys, now),
+        }
+        to
+    }
+
+    fn settle_only(&mut self, member: u16) {
+        if let Some(keeper) = self.holders.get_mut(&member) {
+            let disk = self.disks.entry(member).or_default();
+            while let Some(persist) = keeper.poll_persist() {
+                match persist {
+                    Persist::Keep(note) => disk.insert(note.key, note),
+                    Persist::Forget(key) => disk.remove(&key),
+                };
+            }
+            assert!(keeper.poll_transmit().is_none(), "{member} was not drained");
+        }
+    }
+
+    fn join(&mut self, joined: u16, now: Time) {
+        let mut keeper = Holder::new(joined, position(joined), joined.into(), now);
+        for other in self.holders.keys().copied().collect::<Vec<_>>() {
+            keeper.handle_joined(other, position(other), now);
+            assert!(keeper.poll_transmit().is_none());
+        }
+        self.holders.insert(joined, keeper);
+        for other in self.holders.keys().copied().collect::<Vec<_>>() {
+            let keeper = self.holders.get_mut(&other).unwrap();
+            keeper.handle_joined(joined, position(joined), now);
+            self.settle(other, now);
+        }
+    }
+
+    fn kill(&mut self, dead: u16, now: Time) {
+        self.holders.remove(&dead);
+        for other in self.holders.keys().copied().collect::<Vec<_>>() {
+            self.holders.get_mut(&other).unwrap().handle_left(dead, now);
+            self.settle(other, now);
+        }
+    }
+
+    fn copies(&self, note: &Note, now: Time) -> usize {
+        placement::holders(note.key, self.positions())
+            .into_iter()
+            .filter(|member| self.holders[member].get(note.key, now) == Some(note))
+            .count()
+    }
+}
+
+#[test]
+fn index_03_a_lower_number_never_replaces_a_higher_one() {
+    let mut town = Town::of(3);
+    town.publish(&note(1, 5), START);
+    let keeper = town.holders.get_mut(&0).unwrap();
+    let mut put = |note: Note| keeper.handle_put(Source::Client(1), note, WEEK, None, START);
+    assert_eq!(put(note(1, 4)), Err(PutRefusal::Older));
+    assert_eq!(put(note(1, 5)), Ok(()), "the same again");
+    let mut other = note(1, 5);
+    other.text = 1;
+    assert_eq!(put(other), Err(PutRefusal::Conflict));
+    assert_eq!(keeper.get(note(1, 5).key, START), Some(&note(1, 5)));
+}
+
+#[test]
+fn index_04_compare_and_set() {
+    let mut keeper = Keeper::new(0, position(0), 1, START);
+    let mut put = |sequence, replaces| {
+        let put = keeper.handle_put(Source::Client(1), note(1, sequence), WEEK, replaces, START);
+        while keeper.poll_persist().is_some() {}
+        put
+    };
+    assert_eq!(put(1, None), Ok(()));
+    assert_eq!(put(3, Some(2)), Err(PutRefusal::Changed));
+    assert_eq!(put(3, Some(1)), Ok(()));
+}
+
+#[test]
+fn index_05_what_belongs_elsewhere_is_not_kept() {
+    let mut town = Town::of(100);
+    let note = note(1, 1);
+    let holders = placement::holders(note.key, town.positions());
+    let stranger = (0..100).find(|member| !holders.contains(member)).unwrap();
+    let keeper = town.holders.get_mut(&stranger).unwrap();
+    let put = keeper.handle_put(Source::Client(1), note, WEEK, None, START);
+    assert_eq!(put, Err(PutRefusal::NotHolder));
+}
+
+#[test]
+fn index_06_who_joins_is_handed_what_is_his_now_by_one() {
+    let mut town = Town::of(80);
+    let notes: Vec<Note> = (0..200).map(|number| note(number, 1)).collect();
+    for note in &notes {
+        town.publish(note, START);
+    }
+    let before: Vec<Vec<u16>> = notes
+        .iter()
+        .map(|note| placement::holders(note.key, town.positions()))
+        .collect();
+    town.join(300, START);
+    let his = notes
+        .iter()
+        .filter(|note| placement::holders(note.key, town.positions()).contains(&300))
+        .count();
+    assert!(his > 0);
+    assert_eq!(town.handed, his, "each once");
+    for (note, before) in notes.iter().zip(&before) {
+        assert_eq!(town.copies(note, START), COPIES);
+        assert_eq!(before.len(), COPIES);
+    }
+}
+
+#[test]
+fn index_07_who_dies_is_replaced_and_every_record_has_five_copies_again() {
+    let mut town = Town::of(100);
+    let notes: Vec<Note> = (0..100).map(|number| note(number, 1)).collect();
+    for note in &notes {
+        town.publish(note, START);
+    }
+    for dead in (0..100).step_by(4) {
+        town.kill(dead, START);
+    }
+    for note in &notes {
+        assert_eq!(town.copies(note, START), COPIES, "{note:?}");
+    }
+}
+
+#[test]
+fn index_08_what_expired_is_forgotten_on_disk_too() {
+    let mut keeper = Keeper::new(0, position(0), 1, START);
+    let put = keeper.handle_put(Source::Client(1), note(1, 1), WEEK, None, START);
+    assert_eq!(put, Ok(()));
+    assert!(keeper.poll_persist().is_some());
+    assert!(keeper.get(note(1, 1).key, START + WEEK).is_none());
+    keeper.handle_timeout(START + WEEK);
+    assert_eq!(
+        keeper.poll_persist(),
+        Some(Persist::Forget(note(1, 1).key))
+    );
+    assert!(keeper.is_empty());
+}
+
+#[test]
+fn index_08_what_moved_on_stays_for_those_who_have_not_heard_of_it() {
+    let mut town = Town::of(80);
+    let notes: Vec<Note> = (0..200).map(|number| note(number, 1)).collect();
+    for note in &notes {
+        town.publish(note, START);
+    }
+    let before: Vec<Vec<u16>> = notes
+        .iter()
+        .map(|note| placement::holders(note.key, town.positions()))
+        .collect();
+    town.join(300, START);
+    let (moved, displaced) = notes
+        .iter()
+        .zip(&before)
+        .find_map(|(note, before)| {
+            let after = placement::holders(note.key, town.positions());
+            let displaced = before.iter().find(|member| !after.contains(member))?;
+            Some((note.clone(), *displaced))
+        })
+        .expect("somebody was displaced");
+    let keeper = town.holders.get_mut(&displaced).unwrap();
+    assert!(keeper.get(moved.key, START).is_some());
+    keeper.handle_timeout(START + MOVED_AFTER);
+    assert!(keeper.get(moved.key, START + MOVED_AFTER).is_none());
+}
+
+#[test]
+fn index_09_what_a_liar_did_not_hand_over_is_found_by_comparing() {
+    let mut town = Town::of(80);
+    let notes: Vec<Note> = (0..200).map(|number| note(number, 1)).collect();
+    for note in &notes {
+        town.publish(note, START);
+    }
+    // The nearest holder of many hands nothing over to the one who joins.
+    town.liars = (0..80).step_by(5).collect();
+    town.join(300, START);
+    let missing = |town: &Town| {
+        notes
+            .iter()
+            .filter(|note| placement::holders(note.key, town.positions()).contains(&300))
+            .filter(|note| town.holders[&300].get(note.key, START).is_none())
+            .count()
+    };
+    assert!(missing(&town) > 0, "a liar was the one to hand over");
+    // Everybody compares with everybody once.
+    for _ in 0..80 {
+        for member in town.holders.keys().copied().collect::<Vec<_>>() {
+            town.holders.get_mut(&member).unwrap().compare(START);
+            town.settle(member, START);
+        }
+    }
+    assert_eq!(missing(&town), 0);
+}
+
+#[test]
+fn index_10_a_flood_from_one_place_stops_and_others_go_on() {
+    let mut keeper = Keeper::new(0, position(0), 1, START);
+    let mut put = |from, number, now| {
+        let put = keeper.handle_put(Source::Client(from), note(number, 1), WEEK, None, now);
+        while keeper.poll_persist().is_some() {}
+        put
+    };
+    for number in 0..NEW_PER_BLOCK_MAX {
+        assert_eq!(put(1, number, START), Ok(()));
+    }
+    assert_eq!(put(1, 9_999, START), Err(PutRefusal::TooMany));
+    assert_eq!(put(2, 9_999, START), Ok(()));
+    assert_eq!(put(1, 0, START), Ok(()), "no new one");
+    assert_eq!(put(1, 10_000, START + WINDOW), Ok(()));
+}
+
+#[test]
+fn a_growing_network_passes_from_everywhere_to_five_copies_and_back() {
+    let mut town = Town::of(3);
+    let notes: Vec<Note> = (0..50).map(|number| note(number, 1)).collect();
+    for note in &notes {
+        town.publish(note, START);
+    }
+    for joined in 3..90 {
+        town.join(joined, START);
+    }
+    for note in &notes {
+        assert_eq!(town.copies(note, START), COPIES);
+    }
+    for dead in 10..90 {
+        town.kill(dead, START);
+    }
+    for note in &notes {
+        assert_eq!(town.copies(note, START), 10, "everywhere again");
+    }
+}
+
+#[test]
+fn leaving_in_order_hands_everything_over() {
+    let mut town = Town::of(80);
+    let notes: Vec<Note> = (0..100).map(|number| note(number, 1)).collect();
+    for note in &notes {
+        town.publish(note, START);
+    }
+    town.holders.get_mut(&7).unwrap().handle_leaving();
+    town.settle(7, START);
+    // Nobody else notices: it is gone, and what it held is where it belongs.
+    town.holders.remove(&7);
+    for note in &notes {
+        let holding = placement::holders(note.key, town.positions())
+            .into_iter()
+            .filter(|member| town.disks[member].contains_key(&note.key))
+            .count();
+        assert_eq!(holding, COPIES);
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_while_fewer_than_five_holders_die_at_once(
+        seed in 0_u32..1000,
+        waves in proptest::collection::vec(proptest::collection::vec(0_u16..90, 1..4), 1..6),
+    ) {
+        let mut town = Town::of(90);
+        let notes: Vec<Note> = (0..10).map(|number| note(seed + number, 1)).collect();
+        for note in &notes {
+            town.publish(note, START);
+        }
+        for wave in waves {
+            for dead in wave {
+                if town.holders.contains_key(&dead) && town.holders.len() > 65 {
+                    town.kill(dead, START);
+                }
+            }
+        }
+        for note in &notes {
+            prop_assert_eq!(town.copies(note, START), COPIES);
+        }
+    }
+}
