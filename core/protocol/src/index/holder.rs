@@ -340,7 +340,11 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
                 break;
             }
             self.due.remove(&(at, key));
-            if self.records.get(&key).is_some_and(|kept| kept.ends() <= now) {
+            if self
+                .records
+                .get(&key)
+                .is_some_and(|kept| kept.ends() <= now)
+            {
                 // INDEX-08: what has expired, or has moved on for long enough.
                 self.records.remove(&key);
                 self.persists.push(Persist::Forget(key));
@@ -462,8 +466,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             .map(|(key, kept)| (*key, kept.record.sequence()))
             .collect();
         for part in shared.chunks(COMPARED_MAX) {
-            self.transmits
-                .push(Transmit::Compare(with, part.to_vec()));
+            self.transmits.push(Transmit::Compare(with, part.to_vec()));
         }
     }
 }

@@ -297,8 +297,7 @@ impl<M: Copy + Ord, R: Record> Resolver<M, R> {
                 answer: None,
                 late: false,
             });
-            self.transmits
-                .push(Transmit::Ask(id, holder, lookup.key));
+            self.transmits.push(Transmit::Ask(id, holder, lookup.key));
         }
     }
 
@@ -325,8 +324,7 @@ impl<M: Copy + Ord, R: Record> Resolver<M, R> {
             match (asked.answer, best) {
                 (Some(had), Some(best)) if had < Some(best) => {
                     if let Some(record) = lookup.best.clone() {
-                        self.transmits
-                            .push(Transmit::Repair(asked.holder, record));
+                        self.transmits.push(Transmit::Repair(asked.holder, record));
                     }
                     self.blame(asked.holder, Fault::Behind);
                 }

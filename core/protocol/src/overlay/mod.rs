@@ -1,4 +1,6 @@
-//! The overlay as one client sees it: which supernode is home, and where contacts on the local network are.
+//! The overlay: which supernode is home and where contacts on the local network are, as one client sees it; and the list
+//! of all supernodes, as one of them knows it.
 
 pub mod home;
 pub mod lan;
+pub mod membership;

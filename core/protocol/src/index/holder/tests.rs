@@ -259,10 +259,7 @@ fn index_08_what_expired_is_forgotten_on_disk_too() {
     assert!(keeper.poll_persist().is_some());
     assert!(keeper.get(note(1, 1).key, START + WEEK).is_none());
     keeper.handle_timeout(START + WEEK);
-    assert_eq!(
-        keeper.poll_persist(),
-        Some(Persist::Forget(note(1, 1).key))
-    );
+    assert_eq!(keeper.poll_persist(), Some(Persist::Forget(note(1, 1).key)));
     assert!(keeper.is_empty());
 }
 

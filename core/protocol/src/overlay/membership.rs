@@ -1,0 +1,606 @@
+//! The list of all supernodes, as one supernode knows it: SWIM (Das, Gupta, Motivala 2002) by the `foca` engine, with three
+//! rules of ours round it, because members are strangers (`MEMBER-05` to `MEMBER-09`):
+//!
+//! - Nobody counts as a member without a description that he signed himself; it is asked for where the news came from.
+//! - Nobody counts as gone because others say so: the rumour only makes us look ourselves.
+//! - Who brings news of members that nobody has heard of is believed slowly, and all members together are bounded.
+//!
+//! Rates: one probe each [`PROBE_EVERY`], so that a member costs tens of bytes a second, however many there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::num::{NonZeroU8, NonZeroUsize};
+use std::time::Duration;
+
+use foca::{
+    AccumulatingRuntime, Codec, Config, Foca, Identity, NoCustomBroadcast, OwnedNotification,
+    PeriodicParams, PostcardCodec, Timer,
+};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+use starling_wire::descriptor::VerifiedDescriptor;
+use starling_wire::ids::EndpointKey;
+
+use crate::machine::{Deadline, Outputs, Time};
+
+/// How often one other member is probed.
+pub const PROBE_EVERY: Duration = Duration::from_secs(10);
+/// An answer comes within this, or others are asked to try.
+const PROBE_WAIT: Duration = Duration::from_secs(3);
+/// From a suspicion to the rumour of death.
+const SUSPECTED_FOR: Duration = Duration::from_secs(30);
+/// The dead are remembered, so that old news of them is no news.
+const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+/// One gossip packet.
+pub const GOSSIP_MAX: usize = 1_200;
+/// A member that is rumoured dead is asked by ourselves; this is how long it has for each of two tries.
+pub const OWN_PROBE_WAIT: Duration = Duration::from_secs(3);
+/// One that is alive in spite of the rumour is looked at again after this.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// A description is asked for again after this, three times.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+const ASKS_MAX: u8 = 3;
+/// A description this old is asked for anew, at its owner's.
+pub const REFRESH_AFTER: Duration = Duration::from_secs(12 * 3600);
+/// Members known, with and without a description.
+pub const MEMBERS_MAX: usize = 10_000;
+/// Keys that one member may bring up for the first time within a minute.
+pub const NEWS_PER_MINUTE: u32 = 300;
+/// Keys in one question for descriptions, and answers to it.
+pub const DESCRIBED_MAX: usize = 32;
+
+/// What a description must tell.
+pub trait Description: Clone + PartialEq + fmt::Debug {
+    /// The supernode's key.
+    fn id(&self) -> EndpointKey;
+    /// Higher replaces lower.
+    fn issued(&self) -> u64;
+}
+
+impl Description for VerifiedDescriptor {
+    fn id(&self) -> EndpointKey {
+        Self::id(self)
+    }
+
+    fn issued(&self) -> u64 {
+        self.get().issued
+    }
+}
+
+/// What is said to another member.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message<D> {
+    /// One packet of the engine.
+    Gossip(Vec<u8>),
+    /// "Who are these?"
+    Describe(Vec<EndpointKey>),
+    /// Descriptions asked for.
+    Descriptions(Vec<D>),
+    /// "Are you there?"
+    Ping,
+    /// "Yes."
+    Pong,
+}
+
+/// What changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MembershipEvent<D> {
+    /// Somebody is a member now.
+    Joined(D),
+    /// A member describes itself differently.
+    Changed(D),
+    /// A member is gone.
+    Left(EndpointKey),
+}
+
+/// Why the machine wakes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// The engine's own.
+    Engine,
+    /// A member that is rumoured dead.
+    Rumour,
+    /// A description that did not come, or is old.
+    Description,
+}
+
+/// A member as the engine sees it. Who comes back has a higher generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Peer {
+    key: EndpointKey,
+    generation: u32,
+}
+
+impl Identity for Peer {
+    type Addr = EndpointKey;
+
+    fn renew(&self) -> Option<Self> {
+        Some(Self {
+            key: self.key,
+            generation: self.generation.wrapping_add(1),
+        })
+    }
+
+    fn addr(&self) -> EndpointKey {
+        self.key
+    }
+
+    fn win_addr_conflict(&self, adversary: &Self) -> bool {
+        self.generation > adversary.generation
+    }
+}
+
+type Engine = Foca<Peer, PostcardCodec, ChaCha8Rng, NoCustomBroadcast>;
+
+/// One supernode's list of all.
+pub struct Membership<D> {
+    own: D,
+    engine: Engine,
+    effects: AccumulatingRuntime<Peer>,
+    timers: BTreeMap<(Time, u64), Timer<Peer>>,
+    timers_made: u64,
+    known: BTreeMap<EndpointKey, Known<D>>,
+    /// Members with something to do at a time.
+    due: BTreeSet<(Time, EndpointKey)>,
+    news: BTreeMap<EndpointKey, News>,
+    transmits: Outputs<(EndpointKey, Message<D>)>,
+    events: Outputs<MembershipEvent<D>>,
+}
+
+/// A key that the engine told of.
+#[derive(Debug)]
+struct Known<D> {
+    description: Option<D>,
+    /// The engine holds it to be alive.
+    rumoured_alive: bool,
+    /// We told our driver that it is a member.
+    joined: bool,
+    /// What is to be done about it, and when.
+    task: Option<(Time, Task)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// Ask `of` for its description; so many times already.
+    Ask { of: EndpointKey, times: u8 },
+    /// Its answer to a probe of ours is waited for; so many were sent.
+    Await { probes: u8 },
+    /// It is alive, whatever others say: look again.
+    LookAgain,
+    /// Its description is old.
+    Refresh,
+}
+
+/// What one member brought up for the first time.
+#[derive(Debug, Clone, Copy)]
+struct News {
+    since: Time,
+    count: u32,
+}
+
+impl<D: Description> fmt::Debug for Membership<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Membership")
+            .field("own", &self.own.id())
+            .field("known", &self.known.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Description> Membership<D> {
+    /// Knows itself only. `generation` is higher than in any earlier run (Unix seconds will do).
+    pub fn new(own: D, generation: u32, seed: [u8; 32]) -> Self {
+        let peer = Peer {
+            key: own.id(),
+            generation,
+        };
+        let chance = ChaCha8Rng::from_seed(seed);
+        Self {
+            own,
+            engine: Foca::new(peer, config(), chance, PostcardCodec),
+            effects: AccumulatingRuntime::new(),
+            timers: BTreeMap::new(),
+            timers_made: 0,
+            known: BTreeMap::new(),
+            due: BTreeSet::new(),
+            news: BTreeMap::new(),
+            transmits: Outputs::default(),
+            events: Outputs::default(),
+        }
+    }
+
+    /// Introduces itself to members it was told of: by the network file, a host cache, a home supernode.
+    pub fn handle_introduction(&mut self, members: Vec<D>, now: Time) {
+        self.assert_drained();
+        for member in members.into_iter().take(DESCRIBED_MAX) {
+            if member.id() == self.own.id() {
+                continue;
+            }
+            let peer = Peer {
+                key: member.id(),
+                generation: 0,
+            };
+            self.describe(member, now);
+            let _ = self.engine.announce(peer, &mut self.effects);
+        }
+        self.carry_out(None, now);
+    }
+
+    /// What this supernode says about itself from now on.
+    pub fn handle_own_description(&mut self, own: D) {
+        if own.id() == self.own.id() {
+            self.own = own;
+        }
+    }
+
+    /// Says goodbye to a few, who tell the rest.
+    pub fn handle_leaving(&mut self, now: Time) {
+        self.assert_drained();
+        let _ = self.engine.leave_cluster(&mut self.effects);
+        self.carry_out(None, now);
+    }
+
+    /// A packet of the engine came from a member whose key its connection proved.
+    pub fn handle_gossip(&mut self, from: EndpointKey, packet: &[u8], now: Time) {
+        self.assert_drained();
+        if !self.is_believable(from, packet, now) {
+            return;
+        }
+        // What does not fit the engine's state changes nothing.
+        let _ = self.engine.handle_data(packet, &mut self.effects);
+        self.carry_out(Some(from), now);
+    }
+
+    /// Somebody asks who these are.
+    pub fn handle_describe(&mut self, from: EndpointKey, keys: &[EndpointKey]) {
+        self.assert_drained();
+        let mut descriptions = Vec::new();
+        for key in keys.iter().take(DESCRIBED_MAX) {
+            let known = self.known.get(key).and_then(|k| k.description.as_ref());
+            if *key == self.own.id() {
+                descriptions.push(self.own.clone());
+            } else if let Some(description) = known {
+                descriptions.push(description.clone());
+            }
+        }
+        if !descriptions.is_empty() {
+            self.transmits
+                .push((from, Message::Descriptions(descriptions)));
+        }
+    }
+
+    /// Verified descriptions came. Of members that the engine never told of they are no news.
+    pub fn handle_descriptions(&mut self, descriptions: Vec<D>, now: Time) {
+        self.assert_drained();
+        for description in descriptions.into_iter().take(DESCRIBED_MAX) {
+            if self.known.contains_key(&description.id()) {
+                self.describe(description, now);
+            }
+        }
+    }
+
+    /// Somebody asks whether this supernode is there.
+    pub fn handle_ping(&mut self, from: EndpointKey) {
+        self.assert_drained();
+        self.transmits.push((from, Message::Pong));
+    }
+
+    /// A member answered a probe of ours: the rumour is wrong (`MEMBER-06`).
+    pub fn handle_pong(&mut self, from: EndpointKey, now: Time) {
+        self.assert_drained();
+        let asked = |known: &&mut Known<D>| matches!(known.task, Some((_, Task::Await { .. })));
+        if self.known.get_mut(&from).filter(asked).is_some() {
+            self.plan(from, now + LOOK_AGAIN, Task::LookAgain);
+        }
+    }
+
+    /// A message to a member could not be delivered at all.
+    pub fn handle_unreachable(&mut self, member: EndpointKey, now: Time) {
+        self.assert_drained();
+        let task = self.known.get(&member).and_then(|known| known.task);
+        if let Some((_, Task::Await { probes })) = task {
+            self.probe_again(member, probes, now);
+        }
+    }
+
+    /// Time.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.assert_drained();
+        while let Some(((at, number), _)) = self.timers.first_key_value() {
+            if *at > now {
+                break;
+            }
+            let id = (*at, *number);
+            if let Some(timer) = self.timers.remove(&id) {
+                let _ = self.engine.handle_timer(timer, &mut self.effects);
+                self.carry_out(None, now);
+            }
+        }
+        while let Some((at, key)) = self.due.first().copied() {
+            if at > now {
+                break;
+            }
+            self.due.remove(&(at, key));
+            let task = self.known.get_mut(&key).and_then(|known| known.task.take());
+            if let Some((_, task)) = task {
+                self.do_task(key, task, now);
+            }
+        }
+    }
+
+    /// When to come back.
+    pub fn poll_timeout(&self) -> Option<Deadline<Wake>> {
+        let engine = self.timers.keys().next().map(|(at, _)| *at);
+        let task = self.due.first().map(|(at, key)| {
+            let task = self.known.get(key).and_then(|known| known.task);
+            let reason = match task {
+                Some((_, Task::Await { .. } | Task::LookAgain)) => Wake::Rumour,
+                _ => Wake::Description,
+            };
+            Deadline::new(*at, reason)
+        });
+        Deadline::earliest([engine.map(|at| Deadline::new(at, Wake::Engine)), task])
+    }
+
+    /// What is said, and to whom.
+    pub fn poll_transmit(&mut self) -> Option<(EndpointKey, Message<D>)> {
+        self.transmits.pop()
+    }
+
+    /// What changed.
+    pub fn poll_event(&mut self) -> Option<MembershipEvent<D>> {
+        self.events.pop()
+    }
+
+    /// The members, without this one.
+    pub fn members(&self) -> impl Iterator<Item = &D> {
+        self.known
+            .values()
+            .filter(|known| known.joined)
+            .filter_map(|known| known.description.as_ref())
+    }
+
+    fn assert_drained(&self) {
+        self.transmits.assert_drained();
+        self.events.assert_drained();
+    }
+
+    /// `MEMBER-05`: within bounds, in its sender's own name, and not too much news at once.
+    fn is_believable(&mut self, from: EndpointKey, packet: &[u8], now: Time) -> bool {
+        if packet.len() > GOSSIP_MAX {
+            return false;
+        }
+        let mut rest = packet;
+        let Ok(header) = PostcardCodec.decode_header(&mut rest) else {
+            return false;
+        };
+        let header: foca::Header<Peer> = header;
+        if header.src.key != from {
+            return false;
+        }
+        let unknown = self.unknown_keys(rest);
+        if self.known.len() + unknown > MEMBERS_MAX {
+            return false;
+        }
+        self.news
+            .retain(|_, news| news.since + Duration::from_secs(60) > now);
+        let news = self.news.entry(from).or_insert(News {
+            since: now,
+            count: 0,
+        });
+        news.count = news
+            .count
+            .saturating_add(u32::try_from(unknown).unwrap_or(u32::MAX));
+        news.count <= NEWS_PER_MINUTE
+    }
+
+    fn unknown_keys(&self, updates: &[u8]) -> usize {
+        let Some((count, mut rest)) = updates.split_at_checked(2) else {
+            return 0;
+        };
+        let count = u16::from_be_bytes([count[0], count[1]]);
+        let mut unknown = 0;
+        for _ in 0..count {
+            let Ok(member) = PostcardCodec.decode_member(&mut rest) else {
+                break;
+            };
+            let member: foca::Member<Peer> = member;
+            unknown += usize::from(!self.known.contains_key(&member.id().key));
+        }
+        unknown
+    }
+
+    /// Does what the engine wants. `from` brought the news.
+    fn carry_out(&mut self, from: Option<EndpointKey>, now: Time) {
+        while let Some((after, timer)) = self.effects.to_schedule() {
+            self.timers_made += 1;
+            self.timers.insert((now + after, self.timers_made), timer);
+        }
+        while let Some((to, packet)) = self.effects.to_send() {
+            self.transmits
+                .push((to.key, Message::Gossip(packet.to_vec())));
+        }
+        while let Some(notification) = self.effects.to_notify() {
+            match notification {
+                OwnedNotification::MemberUp(peer) => self.rumoured_up(peer.key, from, now),
+                OwnedNotification::MemberDown(peer) => self.rumoured_down(peer.key, now),
+                _ => {}
+            }
+        }
+    }
+
+    fn rumoured_up(&mut self, key: EndpointKey, from: Option<EndpointKey>, now: Time) {
+        let known = self.known.entry(key).or_insert_with(Known::unheard);
+        known.rumoured_alive = true;
+        match (&known.description, known.joined) {
+            (Some(description), false) => {
+                let description = description.clone();
+                known.joined = true;
+                self.events.push(MembershipEvent::Joined(description));
+                self.plan(key, now + REFRESH_AFTER, Task::Refresh);
+            }
+            (Some(_), true) => self.plan(key, now + REFRESH_AFTER, Task::Refresh),
+            // MEMBER-07: nobody without a description of his own.
+            (None, _) => {
+                let of = from.unwrap_or(key);
+                self.do_task(key, Task::Ask { of, times: 0 }, now);
+            }
+        }
+    }
+
+    /// `MEMBER-06`: a rumour makes us look.
+    fn rumoured_down(&mut self, key: EndpointKey, now: Time) {
+        let Some(known) = self.known.get_mut(&key) else {
+            return;
+        };
+        known.rumoured_alive = false;
+        if known.joined {
+            self.probe_again(key, 0, now);
+        } else {
+            self.forget(key);
+        }
+    }
+
+    fn probe_again(&mut self, key: EndpointKey, probes: u8, now: Time) {
+        if probes >= 2 {
+            self.leave(key);
+            return;
+        }
+        self.transmits.push((key, Message::Ping));
+        self.plan(
+            key,
+            now + OWN_PROBE_WAIT,
+            Task::Await { probes: probes + 1 },
+        );
+    }
+
+    fn leave(&mut self, key: EndpointKey) {
+        if let Some(known) = self.known.get_mut(&key)
+            && std::mem::replace(&mut known.joined, false)
+        {
+            self.events.push(MembershipEvent::Left(key));
+        }
+        if self
+            .known
+            .get(&key)
+            .is_some_and(|known| !known.rumoured_alive)
+        {
+            self.forget(key);
+        }
+    }
+
+    fn forget(&mut self, key: EndpointKey) {
+        if let Some(known) = self.known.remove(&key)
+            && let Some((at, _)) = known.task
+        {
+            self.due.remove(&(at, key));
+        }
+    }
+
+    fn do_task(&mut self, key: EndpointKey, task: Task, now: Time) {
+        match task {
+            Task::Ask { of, times } if times < ASKS_MAX => {
+                // Whoever told us may have been wrong: then others are asked.
+                let of = if times == 0 {
+                    of
+                } else {
+                    self.another(key, of)
+                };
+                self.transmits.push((of, Message::Describe(vec![key])));
+                let times = times + 1;
+                self.plan(key, now + ASK_AGAIN, Task::Ask { of, times });
+            }
+            Task::Ask { .. } => {}
+            Task::Await { probes } => self.probe_again(key, probes, now),
+            Task::LookAgain => match self.known.get(&key) {
+                Some(known) if !known.rumoured_alive => self.probe_again(key, 0, now),
+                _ => self.plan(key, now + REFRESH_AFTER, Task::Refresh),
+            },
+            Task::Refresh => {
+                self.transmits.push((key, Message::Describe(vec![key])));
+                self.plan(key, now + REFRESH_AFTER, Task::Refresh);
+            }
+        }
+    }
+
+    /// The next member after `of`, but not the one in question.
+    fn another(&self, key: EndpointKey, of: EndpointKey) -> EndpointKey {
+        let joined = || {
+            let members = self.known.iter().filter(|(_, known)| known.joined);
+            members.map(|(member, _)| *member).filter(|m| *m != key)
+        };
+        joined()
+            .find(|member| *member > of)
+            .or_else(|| joined().next())
+            .unwrap_or(of)
+    }
+
+    fn describe(&mut self, description: D, now: Time) {
+        let key = description.id();
+        let known = self.known.entry(key).or_insert_with(Known::unheard);
+        // MEMBER-08: an older description does not come back.
+        let newer = known
+            .description
+            .as_ref()
+            .is_none_or(|old| old.issued() < description.issued());
+        if !newer {
+            return;
+        }
+        known.description = Some(description.clone());
+        if known.joined {
+            self.events.push(MembershipEvent::Changed(description));
+        } else if known.rumoured_alive {
+            known.joined = true;
+            self.events.push(MembershipEvent::Joined(description));
+            self.plan(key, now + REFRESH_AFTER, Task::Refresh);
+        }
+    }
+
+    fn plan(&mut self, key: EndpointKey, at: Time, task: Task) {
+        let Some(known) = self.known.get_mut(&key) else {
+            return;
+        };
+        if let Some((before, _)) = known.task.replace((at, task)) {
+            self.due.remove(&(before, key));
+        }
+        self.due.insert((at, key));
+    }
+}
+
+impl<D> Known<D> {
+    const fn unheard() -> Self {
+        Self {
+            description: None,
+            rumoured_alive: false,
+            joined: false,
+            task: None,
+        }
+    }
+}
+
+fn config() -> Config {
+    let count = |n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN);
+    let every = |seconds, members| {
+        Some(PeriodicParams {
+            frequency: Duration::from_secs(seconds),
+            num_members: count(members),
+        })
+    };
+    Config {
+        probe_period: PROBE_EVERY,
+        probe_rtt: PROBE_WAIT,
+        num_indirect_probes: count(3),
+        max_transmissions: NonZeroU8::new(10).unwrap_or(NonZeroU8::MIN),
+        suspect_to_down_after: SUSPECTED_FOR,
+        remove_down_after: Some(REMEMBERED),
+        max_packet_size: count(GOSSIP_MAX),
+        notify_down_members: true,
+        periodic_announce: every(60, 1),
+        periodic_announce_to_down_members: every(120, 1),
+        periodic_gossip: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
