@@ -16,13 +16,24 @@ impl Jitter {
 
     /// Between half of `wait` and the whole of it.
     pub fn spread(&mut self, wait: Duration) -> Duration {
+        let half = wait / 2;
+        // 10 bits: a share of 1/1024 is fine enough for a spread, and u32 arithmetic cannot overflow.
+        let share = u32::try_from(self.next() >> 54).unwrap_or(0);
+        half + half / 1024 * share
+    }
+
+    /// One of `0..bound`; 0 for a bound of 0.
+    pub fn below(&mut self, bound: u32) -> u32 {
+        // The upper half of a 32 by 32 bit product: even enough for chance that nobody bets on.
+        let product = (self.next() >> 32) * u64::from(bound);
+        u32::try_from(product >> 32).unwrap_or(0)
+    }
+
+    const fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
-        let half = wait / 2;
-        // 10 bits: a share of 1/1024 is fine enough for a spread, and u32 arithmetic cannot overflow.
-        let share = u32::try_from(self.0 >> 54).unwrap_or(0);
-        half + half / 1024 * share
+        self.0
     }
 }
 
@@ -72,6 +83,17 @@ mod tests {
             let spread = Jitter::new(seed).spread(wait);
             prop_assert!(spread >= wait / 2 && spread <= wait, "{spread:?}");
         }
+    }
+
+    #[test]
+    fn every_number_below_the_bound_comes_about_as_often() {
+        let mut jitter = Jitter::new(99);
+        let mut seen = [0_u32; 10];
+        for _ in 0..10_000 {
+            seen[jitter.below(10) as usize] += 1;
+        }
+        assert!(seen.iter().all(|count| (800..1_200).contains(count)), "{seen:?}");
+        assert_eq!(jitter.below(0), 0);
     }
 
     #[test]

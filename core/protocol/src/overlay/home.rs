@@ -188,6 +188,13 @@ impl Home {
         self.link_by = None;
     }
 
+    /// The supernode takes no more clients: the next candidate is dialled (`HOME-09`).
+    pub fn handle_refused(&mut self, now: Duration) {
+        if matches!(self.state, State::Dialling(_)) {
+            self.replace(now);
+        }
+    }
+
     /// `HOME-01`: the relay link ended: the next candidate is dialled at once, an only one after 200 ms.
     pub fn handle_disconnected(&mut self, now: Duration) {
         if self.state == State::Up {
@@ -370,6 +377,18 @@ mod tests {
         assert_eq!(home.poll_action(), None);
         home.handle_timeout(ms(4_000));
         assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
+    }
+
+    #[test]
+    fn home_09_a_full_supernode_is_left_at_once() {
+        let mut home = Home::new(vec![supernode(1), supernode(2)], ms(0));
+        home.poll_action();
+        home.handle_refused(ms(50));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
+        home.handle_connected(ms(60));
+        home.poll_action();
+        home.handle_refused(ms(70));
+        assert!(home.is_up(), "who is up was not refused");
     }
 
     #[test]

@@ -4,3 +4,4 @@
 pub mod home;
 pub mod lan;
 pub mod membership;
+pub mod promotion;
