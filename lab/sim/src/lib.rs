@@ -1,0 +1,16 @@
+//! The simulator: a hundred thousand nodes in one process, driven by the overlay's and the index's own machines.
+//!
+//! Nothing of a machine is modelled here; only what lies between them is: delays, processors, deaths, liars. Signatures are
+//! counted and not computed. One seed, one result: a scenario's report is a file that the next run must repeat.
+//!
+//! Times are [`std::time::Duration`] since the start of the world.
+
+pub mod chance;
+pub mod client;
+pub mod message;
+pub mod places;
+pub mod queue;
+pub mod report;
+pub mod scenario;
+pub mod supernode;
+pub mod world;

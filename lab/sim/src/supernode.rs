@@ -1,0 +1,400 @@
+//! One simulated supernode: the machines of `overlay` and `index`, and the driver's part between them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use starling_protocol::backoff::Jitter;
+use starling_protocol::index::holder::{Holder, Persist, Source, Transmit as HolderTransmit};
+use starling_protocol::index::resolver::{Reply, Resolver, ResolverEvent, Transmit as Asking};
+use starling_protocol::overlay::membership::{Membership, MembershipEvent, Message as Member};
+use starling_protocol::overlay::promotion::BUSY;
+use starling_wire::placement::{self, Block, IndexKey, Position};
+
+use crate::message::{Card, Message, NodeId, Note};
+use crate::world::{Outbox, node_of};
+
+/// A record lives for a week (`RECORD_TTL_S`).
+const LIVES: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Supernodes named to a client.
+const NAMED: usize = 8;
+/// How often a busy supernode says so.
+const SAY_LOAD_EVERY: Duration = Duration::from_secs(60);
+
+/// A supernode.
+#[derive(Debug)]
+pub struct Supernode {
+    card: Card,
+    membership: Membership<Card>,
+    holder: Holder<NodeId, Block, Note>,
+    resolver: Resolver<NodeId, Note>,
+    others: BTreeMap<NodeId, Card>,
+    clients: BTreeMap<NodeId, bool>,
+    clients_max: u32,
+    most_clients: u32,
+    liar: bool,
+    registration: Duration,
+    busy_until: Duration,
+    lookups: BTreeMap<u64, (NodeId, u64)>,
+    next_lookup: u64,
+    say_load: Option<Duration>,
+    chance: Jitter,
+}
+
+/// How a supernode is.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Clients it takes.
+    pub clients_max: u32,
+    /// Whether it lies about records.
+    pub liar: bool,
+    /// Its processor's time for one registration.
+    pub registration: Duration,
+}
+
+impl Supernode {
+    /// Introduces itself to `known`.
+    pub fn new(
+        card: Card,
+        setting: Setting,
+        known: Vec<Card>,
+        now: Duration,
+        out: &mut Outbox,
+    ) -> Self {
+        let seed = u64::from(card.node) * 0x9e37_79b9 + 1;
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let generation = u32::try_from(now.as_secs()).unwrap_or(u32::MAX) + 1;
+        let mut supernode = Self {
+            membership: Membership::new(card.clone(), generation, bytes),
+            holder: Holder::new(card.node, card.position(), seed, now),
+            resolver: Resolver::default(),
+            others: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            clients_max: setting.clients_max,
+            most_clients: 0,
+            liar: setting.liar,
+            registration: setting.registration,
+            busy_until: now,
+            lookups: BTreeMap::new(),
+            next_lookup: 0,
+            say_load: None,
+            chance: Jitter::new(seed),
+            card,
+        };
+        supernode.membership.handle_introduction(known, now);
+        supernode.drain(now, out);
+        supernode
+    }
+
+    /// What it says about itself.
+    pub const fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// Whether it lies.
+    pub const fn is_liar(&self) -> bool {
+        self.liar
+    }
+
+    /// Clients now, and the most it ever had.
+    pub fn clients(&self) -> (u32, u32) {
+        (self.client_count(), self.most_clients)
+    }
+
+    /// Who is at home here.
+    pub fn client_list(&self) -> Vec<NodeId> {
+        self.clients.keys().copied().collect()
+    }
+
+    /// Other supernodes it knows.
+    pub fn others(&self) -> impl Iterator<Item = NodeId> {
+        self.others.keys().copied()
+    }
+
+    /// When it has something to do.
+    pub fn due(&self) -> Option<Duration> {
+        let machines = [
+            self.membership.poll_timeout().map(|due| due.at),
+            self.holder.poll_timeout().map(|due| due.at),
+            self.resolver.poll_timeout().map(|due| due.at),
+            self.say_load,
+        ];
+        machines.into_iter().flatten().min()
+    }
+
+    /// Time.
+    pub fn wake(&mut self, now: Duration, out: &mut Outbox) {
+        self.membership.handle_timeout(now);
+        self.drain(now, out);
+        self.holder.handle_timeout(now);
+        self.drain(now, out);
+        self.resolver.handle_timeout(now);
+        self.drain(now, out);
+        if self.say_load.is_some_and(|at| at <= now) {
+            self.say_load = None;
+            self.tell_load(now, out);
+        }
+    }
+
+    /// Something came.
+    pub fn hear(&mut self, from: NodeId, message: Message, now: Duration, out: &mut Outbox) {
+        match message {
+            Message::Register { record, eligible } => {
+                self.register(from, record, eligible, now, out);
+            }
+            Message::Closed => {
+                self.clients.remove(&from);
+            }
+            Message::Lookup { number, key } => self.look_up(from, number, key, now, out),
+            Message::Ask(id, key) => self.answer(from, id, key, now, out),
+            Message::Reply(id, note) => {
+                let reply = match note {
+                    Some(note) if note.forged => Reply::Forged,
+                    Some(note) => Reply::Record(note),
+                    None => Reply::None,
+                };
+                out.verified += u64::from(note.is_some());
+                self.resolver.handle_reply(id, from, reply, now);
+            }
+            Message::Put(note) => self.put(Source::Client(block(from)), note, now, out),
+            Message::Hand(note) => self.put(Source::Member(from), note, now, out),
+            Message::Compare(theirs) => self.holder.handle_compare(from, &theirs, now),
+            Message::Want(keys) => self.holder.handle_want(from, &keys, now),
+            Message::Member(message) => self.hear_member(from, message, now, out),
+            Message::Registered { .. }
+            | Message::Full { .. }
+            | Message::Load { .. }
+            | Message::Answer { .. } => {}
+        }
+        self.drain(now, out);
+    }
+
+    fn hear_member(
+        &mut self,
+        from: NodeId,
+        message: Member<Card>,
+        now: Duration,
+        out: &mut Outbox,
+    ) {
+        let key = crate::world::key_of(from);
+        match message {
+            Member::Gossip(packet) => self.membership.handle_gossip(key, &packet, now),
+            Member::Describe(keys) => self.membership.handle_describe(key, &keys),
+            Member::Descriptions(list) => {
+                out.verified += list.len() as u64;
+                self.membership.handle_descriptions(list, now);
+            }
+            Member::Ping => self.membership.handle_ping(key),
+            Member::Pong => self.membership.handle_pong(key, now),
+        }
+    }
+
+    /// A place for a client, after its turn at the processor; its record goes to the holders.
+    fn register(
+        &mut self,
+        from: NodeId,
+        record: Note,
+        eligible: bool,
+        now: Duration,
+        out: &mut Outbox,
+    ) {
+        let others = self.some_others();
+        let known = self.clients.contains_key(&from);
+        if !known && self.client_count() >= self.clients_max {
+            // Refusing costs no signature.
+            out.send(from, Message::Full { others });
+            return;
+        }
+        self.busy_until = self.busy_until.max(now) + self.registration;
+        let turn = self.busy_until - now;
+        out.verified += 3;
+        self.clients.insert(from, eligible);
+        self.most_clients = self.most_clients.max(self.client_count());
+        out.send_after(turn, from, Message::Registered { others });
+        for holder in self.holders(record.key) {
+            if holder == self.card.node {
+                self.put(Source::Client(block(from)), record, now, out);
+                self.drain(now, out);
+            } else {
+                out.send_after(turn, holder, Message::Put(record));
+            }
+        }
+        if self.say_load.is_none() && self.percent() >= BUSY {
+            self.tell_load(now, out);
+        }
+    }
+
+    fn put(
+        &mut self,
+        source: Source<NodeId, Block>,
+        note: Note,
+        now: Duration,
+        out: &mut Outbox,
+    ) {
+        out.verified += 1;
+        // A liar acknowledges and keeps nothing.
+        if !note.forged && !self.liar {
+            let _ = self.holder.handle_put(source, note, LIVES, None, now);
+        }
+    }
+
+    fn look_up(
+        &mut self,
+        client: NodeId,
+        number: u64,
+        key: IndexKey,
+        now: Duration,
+        out: &mut Outbox,
+    ) {
+        if self.liar {
+            out.send(client, Message::Answer { number, found: None });
+            return;
+        }
+        if let Some(note) = self.holder.get(key, now) {
+            let found = Some(*note);
+            out.send(client, Message::Answer { number, found });
+            return;
+        }
+        self.next_lookup += 1;
+        self.lookups.insert(self.next_lookup, (client, number));
+        let mut holders = self.holders(key);
+        holders.retain(|holder| *holder != self.card.node);
+        self.resolver
+            .handle_lookup(self.next_lookup, key, holders, None, now);
+    }
+
+    /// To another supernode that asks. Half of the liars deny, half forge.
+    fn answer(&self, from: NodeId, id: u64, key: IndexKey, now: Duration, out: &mut Outbox) {
+        let found = if !self.liar {
+            self.holder.get(key, now).copied()
+        } else if self.card.node.is_multiple_of(2) {
+            None
+        } else {
+            Some(Note {
+                key,
+                sequence: u64::MAX,
+                forged: true,
+            })
+        };
+        out.send(from, Message::Reply(id, found));
+    }
+
+    fn drain(&mut self, now: Duration, out: &mut Outbox) {
+        while let Some((to, message)) = self.membership.poll_transmit() {
+            out.send(node_of(to), Message::Member(message));
+        }
+        while let Some(event) = self.membership.poll_event() {
+            match event {
+                MembershipEvent::Joined(card) | MembershipEvent::Changed(card) => {
+                    let (node, position) = (card.node, card.position());
+                    self.others.insert(node, card);
+                    self.holder.handle_joined(node, position, now);
+                }
+                MembershipEvent::Left(key) => {
+                    self.others.remove(&node_of(key));
+                    self.holder.handle_left(node_of(key), now);
+                }
+            }
+            self.drain_holder(out);
+        }
+        self.drain_holder(out);
+        self.drain_resolver(out);
+    }
+
+    fn drain_holder(&mut self, out: &mut Outbox) {
+        while let Some(Persist::Keep(_) | Persist::Forget(_)) = self.holder.poll_persist() {}
+        while let Some(transmit) = self.holder.poll_transmit() {
+            let (to, message) = match transmit {
+                HolderTransmit::Hand(to, note) => (to, Message::Hand(note)),
+                HolderTransmit::Compare(to, list) => (to, Message::Compare(list)),
+                HolderTransmit::Want(to, keys) => (to, Message::Want(keys)),
+            };
+            if !self.liar {
+                out.send(to, message);
+            }
+        }
+    }
+
+    fn drain_resolver(&mut self, out: &mut Outbox) {
+        while let Some(transmit) = self.resolver.poll_transmit() {
+            match transmit {
+                Asking::Ask(id, holder, key) => out.send(holder, Message::Ask(id, key)),
+                Asking::Repair(holder, note) => out.send(holder, Message::Hand(note)),
+            }
+        }
+        while let Some(event) = self.resolver.poll_event() {
+            let (id, found) = match event {
+                ResolverEvent::Found(id, _, note) => (id, Some(note)),
+                ResolverEvent::NotFound(id) => (id, None),
+                ResolverEvent::Ended(id) => {
+                    self.lookups.remove(&id);
+                    continue;
+                }
+                ResolverEvent::Newer(..) | ResolverEvent::Blame(..) => continue,
+            };
+            if let Some((client, number)) = self.lookups.get(&id).copied() {
+                out.send(client, Message::Answer { number, found });
+            }
+        }
+    }
+
+    fn holders(&self, key: IndexKey) -> Vec<NodeId> {
+        let own = (self.card.node, self.card.position());
+        let others = self.others.values().map(|card| (card.node, card.position()));
+        let members: Vec<(NodeId, Position)> = others.chain([own]).collect();
+        placement::holders(key, members)
+    }
+
+    /// Some of the others, by chance: clients spread.
+    fn some_others(&mut self) -> Vec<Card> {
+        let count = u32::try_from(self.others.len()).unwrap_or(u32::MAX);
+        let mut named: Vec<Card> = Vec::with_capacity(NAMED);
+        for _ in 0..NAMED {
+            let at = self.chance.below(count) as usize;
+            if let Some(card) = self.others.values().nth(at)
+                && !named.contains(card)
+            {
+                named.push(card.clone());
+            }
+        }
+        named
+    }
+
+    fn tell_load(&mut self, now: Duration, out: &mut Outbox) {
+        let percent = self.percent();
+        if percent < BUSY {
+            return;
+        }
+        let eligible: Vec<NodeId> = self
+            .clients
+            .iter()
+            .filter(|(_, eligible)| **eligible)
+            .map(|(client, _)| *client)
+            .collect();
+        let candidates = u32::try_from(eligible.len()).unwrap_or(u32::MAX);
+        for client in eligible {
+            out.send(
+                client,
+                Message::Load {
+                    percent,
+                    candidates,
+                },
+            );
+        }
+        self.say_load = Some(now + SAY_LOAD_EVERY);
+    }
+
+    fn client_count(&self) -> u32 {
+        u32::try_from(self.clients.len()).unwrap_or(u32::MAX)
+    }
+
+    fn percent(&self) -> u8 {
+        u8::try_from(self.client_count() * 100 / self.clients_max.max(1)).unwrap_or(100)
+    }
+}
+
+/// The address block of a node.
+fn block(node: NodeId) -> Block {
+    Block::of(crate::world::address_of(node))
+}
+
