@@ -143,6 +143,9 @@ impl Message {
                 MemberMessage::Gossip(packet) => packet.len() as u64,
                 MemberMessage::Describe(keys) => 32 * keys.len() as u64,
                 MemberMessage::Descriptions(list) => CARD * list.len() as u64,
+                MemberMessage::Digest(..) | MemberMessage::DigestBack(Some(_), _) => 257,
+                MemberMessage::DigestBack(None, _) => 2,
+                MemberMessage::Listed(list) => (CARD + 5) * list.len() as u64,
                 MemberMessage::Ping | MemberMessage::Pong => 1,
             },
         };

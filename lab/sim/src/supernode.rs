@@ -144,6 +144,7 @@ impl Supernode {
             }
             Message::Closed => {
                 self.clients.remove(&from);
+                self.membership.handle_own_load(self.percent());
             }
             Message::Lookup { number, key } => self.look_up(from, number, key, now, out),
             Message::Ask(id, key) => self.answer(from, id, key, now, out),
@@ -184,6 +185,17 @@ impl Supernode {
                 out.verified += list.len() as u64;
                 self.membership.handle_descriptions(list, now);
             }
+            Member::Digest(theirs, load) => {
+                self.membership.handle_digest(key, &theirs, load, now);
+            }
+            Member::DigestBack(theirs, load) => {
+                self.membership
+                    .handle_digest_back(key, theirs.as_deref(), load, now);
+            }
+            Member::Listed(list) => {
+                out.verified += list.len() as u64;
+                self.membership.handle_listed(key, list, now);
+            }
             Member::Ping => self.membership.handle_ping(key),
             Member::Pong => self.membership.handle_pong(key, now),
         }
@@ -210,6 +222,7 @@ impl Supernode {
         out.verified += 3;
         self.clients.insert(from, eligible);
         self.most_clients = self.most_clients.max(self.client_count());
+        self.membership.handle_own_load(self.percent());
         out.send_after(turn, from, Message::Registered { others });
         for holder in self.holders(record.key) {
             if holder == self.card.node {
@@ -360,8 +373,14 @@ impl Supernode {
         named
     }
 
+    /// Says to those who could serve how full the network is: this supernode, and those it has heard of.
     fn tell_load(&mut self, now: Duration, out: &mut Outbox) {
-        let percent = self.percent();
+        let own = self.percent();
+        if own < BUSY {
+            return;
+        }
+        self.say_load = Some(now + SAY_LOAD_EVERY);
+        let percent = self.membership.others_load(now).unwrap_or(own).min(own);
         if percent < BUSY {
             return;
         }
@@ -381,7 +400,6 @@ impl Supernode {
                 },
             );
         }
-        self.say_load = Some(now + SAY_LOAD_EVERY);
     }
 
     fn client_count(&self) -> u32 {

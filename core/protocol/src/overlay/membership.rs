@@ -5,33 +5,31 @@
 //! - Nobody counts as gone because others say so: the rumour only makes us look ourselves.
 //! - Who brings news of members that nobody has heard of is believed slowly, and all members together are bounded.
 //!
-//! Rates: one probe each [`PROBE_EVERY`], so that a member costs tens of bytes a second, however many there are.
+//! SWIM tells what changes; whoever missed it learns it by comparing lists with one other member a minute (`MEMBER-10`).
+//! One probe each [`PROBE_EVERY`] and one comparison: a member costs tens of bytes a second, however many there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub mod digest;
+mod peer;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
 use foca::{
-    AccumulatingRuntime, Codec, Config, Foca, Identity, NoCustomBroadcast, OwnedNotification,
-    PeriodicParams, PostcardCodec, Timer,
+    AccumulatingRuntime, Codec, Foca, NoCustomBroadcast, OwnedNotification, PostcardCodec, Timer,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use serde::{Deserialize, Serialize};
 use starling_wire::descriptor::VerifiedDescriptor;
 use starling_wire::ids::EndpointKey;
 
+use self::digest::{Digest, bucket, digest};
+use self::peer::{Peer, config};
+use crate::backoff::Jitter;
 use crate::machine::{Deadline, Outputs, Time};
 
 /// How often one other member is probed.
 pub const PROBE_EVERY: Duration = Duration::from_secs(10);
-/// An answer comes within this, or others are asked to try.
-const PROBE_WAIT: Duration = Duration::from_secs(3);
-/// From a suspicion to the rumour of death.
-const SUSPECTED_FOR: Duration = Duration::from_secs(30);
-/// The dead are remembered, so that old news of them is no news.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// One gossip packet.
 pub const GOSSIP_MAX: usize = 1_200;
 /// A member that is rumoured dead is asked by ourselves; this is how long it has for each of two tries.
@@ -43,6 +41,12 @@ const ASK_AGAIN: Duration = Duration::from_secs(5);
 const ASKS_MAX: u8 = 3;
 /// A description this old is asked for anew, at its owner's.
 pub const REFRESH_AFTER: Duration = Duration::from_secs(12 * 3600);
+/// How often lists are compared.
+pub const COMPARE_EVERY: Duration = Duration::from_secs(60);
+/// What others said of their load counts for so long.
+const LOAD_COUNTS: Duration = Duration::from_secs(600);
+/// And of so many, the latest.
+const LOADS: usize = 8;
 /// Members known, with and without a description.
 pub const MEMBERS_MAX: usize = 10_000;
 /// Keys that one member may bring up for the first time within a minute.
@@ -77,6 +81,12 @@ pub enum Message<D> {
     Describe(Vec<EndpointKey>),
     /// Descriptions asked for.
     Descriptions(Vec<D>),
+    /// "This is my list, in short, and how full I am in percent; and you?"
+    Digest(Box<Digest>, u8),
+    /// "So full am I; and this is my list, if it differs."
+    DigestBack(Option<Box<Digest>>, u8),
+    /// "Where yours differs I have these, each in this life of his."
+    Listed(Vec<(D, u32)>),
     /// "Are you there?"
     Ping,
     /// "Yes."
@@ -103,32 +113,8 @@ pub enum Wake {
     Rumour,
     /// A description that did not come, or is old.
     Description,
-}
-
-/// A member as the engine sees it. Who comes back has a higher generation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Peer {
-    key: EndpointKey,
-    generation: u32,
-}
-
-impl Identity for Peer {
-    type Addr = EndpointKey;
-
-    fn renew(&self) -> Option<Self> {
-        Some(Self {
-            key: self.key,
-            generation: self.generation.wrapping_add(1),
-        })
-    }
-
-    fn addr(&self) -> EndpointKey {
-        self.key
-    }
-
-    fn win_addr_conflict(&self, adversary: &Self) -> bool {
-        self.generation > adversary.generation
-    }
+    /// Lists are compared.
+    Compare,
 }
 
 type Engine = Foca<Peer, PostcardCodec, ChaCha8Rng, NoCustomBroadcast>;
@@ -144,6 +130,10 @@ pub struct Membership<D> {
     /// Members with something to do at a time.
     due: BTreeSet<(Time, EndpointKey)>,
     news: BTreeMap<EndpointKey, News>,
+    compare_at: Option<Time>,
+    own_load: u8,
+    loads: VecDeque<(Time, u8)>,
+    chance: Jitter,
     transmits: Outputs<(EndpointKey, Message<D>)>,
     events: Outputs<MembershipEvent<D>>,
 }
@@ -152,6 +142,8 @@ pub struct Membership<D> {
 #[derive(Debug)]
 struct Known<D> {
     description: Option<D>,
+    /// Which of its lives the engine knows.
+    generation: u32,
     /// The engine holds it to be alive.
     rumoured_alive: bool,
     /// We told our driver that it is a member.
@@ -195,16 +187,21 @@ impl<D: Description> Membership<D> {
             key: own.id(),
             generation,
         };
-        let chance = ChaCha8Rng::from_seed(seed);
+        let [a, b, c, d, e, f, g, h, ..] = seed;
+        let engine_chance = ChaCha8Rng::from_seed(seed);
         Self {
             own,
-            engine: Foca::new(peer, config(), chance, PostcardCodec),
+            engine: Foca::new(peer, config(), engine_chance, PostcardCodec),
             effects: AccumulatingRuntime::new(),
             timers: BTreeMap::new(),
             timers_made: 0,
             known: BTreeMap::new(),
             due: BTreeSet::new(),
             news: BTreeMap::new(),
+            compare_at: None,
+            own_load: 0,
+            loads: VecDeque::new(),
+            chance: Jitter::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
             transmits: Outputs::default(),
             events: Outputs::default(),
         }
@@ -232,6 +229,20 @@ impl<D: Description> Membership<D> {
         if own.id() == self.own.id() {
             self.own = own;
         }
+    }
+
+    /// How full this supernode is, in percent.
+    pub const fn handle_own_load(&mut self, percent: u8) {
+        self.own_load = percent;
+    }
+
+    /// How full others are, by what some of them said lately; `None` when nobody has.
+    pub fn others_load(&self, now: Time) -> Option<u8> {
+        let recent = self.loads.iter().filter(|(at, _)| *at + LOAD_COUNTS > now);
+        let (count, sum) = recent.fold((0_u32, 0_u32), |(count, sum), (_, load)| {
+            (count + 1, sum + u32::from(*load))
+        });
+        u8::try_from(sum.checked_div(count)?).ok()
     }
 
     /// Says goodbye to a few, who tell the rest.
@@ -280,6 +291,64 @@ impl<D: Description> Membership<D> {
         }
     }
 
+    /// Another member's list, in short: where ours differs it is told what we have there (`MEMBER-10`).
+    pub fn handle_digest(&mut self, from: EndpointKey, theirs: &Digest, load: u8, now: Time) {
+        self.handle_digest_back(from, Some(theirs), load, now);
+        let ours = self.digest();
+        let differing = (ours != *theirs).then(|| Box::new(ours));
+        self.transmits
+            .push((from, Message::DigestBack(differing, self.own_load)));
+    }
+
+    /// The answer to ours.
+    pub fn handle_digest_back(
+        &mut self,
+        from: EndpointKey,
+        theirs: Option<&Digest>,
+        load: u8,
+        now: Time,
+    ) {
+        self.assert_drained();
+        if self.known.get(&from).is_some_and(|known| known.joined) {
+            self.loads.truncate(LOADS - 1);
+            self.loads.push_front((now, load.min(100)));
+        }
+        let ours = self.digest();
+        let Some(theirs) = theirs.filter(|theirs| **theirs != ours) else {
+            return;
+        };
+        let differs = |key| {
+            let at = usize::from(bucket(key));
+            key != from && ours[at] != theirs[at]
+        };
+        let own = (self.own.clone(), self.engine.identity().generation);
+        let joined = self.known.values().filter(|known| known.joined);
+        let told: Vec<(D, u32)> = joined
+            .filter_map(|known| Some((known.description.clone()?, known.generation)))
+            .chain(std::iter::once(own))
+            .filter(|(member, _)| differs(member.id()))
+            .collect();
+        for part in told.chunks(DESCRIBED_MAX) {
+            self.transmits.push((from, Message::Listed(part.to_vec())));
+        }
+    }
+
+    /// What another member has where ours differed, verified.
+    pub fn handle_listed(&mut self, from: EndpointKey, members: Vec<(D, u32)>, now: Time) {
+        self.assert_drained();
+        let unknown = members
+            .iter()
+            .filter(|(member, _)| !self.known.contains_key(&member.id()))
+            .count();
+        if members.len() > DESCRIBED_MAX || !self.is_slow_enough(from, unknown, now) {
+            return;
+        }
+        for (member, generation) in members {
+            self.learn(member, generation, now);
+        }
+        self.carry_out(Some(from), now);
+    }
+
     /// Somebody asks whether this supernode is there.
     pub fn handle_ping(&mut self, from: EndpointKey) {
         self.assert_drained();
@@ -317,6 +386,9 @@ impl<D: Description> Membership<D> {
                 self.carry_out(None, now);
             }
         }
+        if self.compare_at.is_some_and(|at| at <= now) {
+            self.compare(now);
+        }
         while let Some((at, key)) = self.due.first().copied() {
             if at > now {
                 break;
@@ -340,7 +412,11 @@ impl<D: Description> Membership<D> {
             };
             Deadline::new(*at, reason)
         });
-        Deadline::earliest([engine.map(|at| Deadline::new(at, Wake::Engine)), task])
+        Deadline::earliest([
+            engine.map(|at| Deadline::new(at, Wake::Engine)),
+            task,
+            self.compare_at.map(|at| Deadline::new(at, Wake::Compare)),
+        ])
     }
 
     /// What is said, and to whom.
@@ -380,6 +456,10 @@ impl<D: Description> Membership<D> {
             return false;
         }
         let unknown = self.unknown_keys(rest);
+        self.is_slow_enough(from, unknown, now)
+    }
+
+    fn is_slow_enough(&mut self, from: EndpointKey, unknown: usize, now: Time) -> bool {
         if self.known.len() + unknown > MEMBERS_MAX {
             return false;
         }
@@ -423,15 +503,30 @@ impl<D: Description> Membership<D> {
         }
         while let Some(notification) = self.effects.to_notify() {
             match notification {
-                OwnedNotification::MemberUp(peer) => self.rumoured_up(peer.key, from, now),
+                OwnedNotification::MemberUp(peer) => self.rumoured_up(&peer, from, now),
+                OwnedNotification::Rename(_, peer) => self.note_generation(&peer),
                 OwnedNotification::MemberDown(peer) => self.rumoured_down(peer.key, now),
                 _ => {}
             }
         }
     }
 
-    fn rumoured_up(&mut self, key: EndpointKey, from: Option<EndpointKey>, now: Time) {
+    fn note_generation(&mut self, peer: &Peer) {
+        if let Some(known) = self.known.get_mut(&peer.key) {
+            known.generation = peer.generation;
+        }
+    }
+
+    fn rumoured_up(&mut self, peer: &Peer, from: Option<EndpointKey>, now: Time) {
+        // The first one of all is asked for everybody else at once.
+        if self.compare_at.is_none() {
+            self.compare_at = Some(now + self.chance.spread(COMPARE_EVERY));
+            let all = Message::Digest(Box::new(self.digest()), self.own_load);
+            self.transmits.push((peer.key, all));
+        }
+        let key = peer.key;
         let known = self.known.entry(key).or_insert_with(Known::unheard);
+        known.generation = peer.generation;
         known.rumoured_alive = true;
         match (&known.description, known.joined) {
             (Some(description), false) => {
@@ -557,6 +652,38 @@ impl<D: Description> Membership<D> {
         }
     }
 
+    /// Of a list: what the engine has not heard of yet it hears now. Of the dead it keeps its own opinion.
+    fn learn(&mut self, member: D, generation: u32, now: Time) {
+        let key = member.id();
+        if key == self.own.id() {
+            return;
+        }
+        self.describe(member, now);
+        let alive = self.known.get(&key).is_some_and(|known| known.joined);
+        if !alive {
+            let peer = Peer { key, generation };
+            let news = std::iter::once(foca::Member::new(peer, 0, foca::State::Alive));
+            let _ = self.engine.apply_many(news, true, &mut self.effects);
+        }
+    }
+
+    /// With a member by chance.
+    fn compare(&mut self, now: Time) {
+        self.compare_at = Some(now + self.chance.spread(COMPARE_EVERY));
+        let joined: Vec<EndpointKey> = self.members().map(D::id).collect();
+        let count = u32::try_from(joined.len()).unwrap_or(u32::MAX);
+        let with = joined.get(self.chance.below(count) as usize).copied();
+        if let Some(with) = with {
+            let all = Message::Digest(Box::new(self.digest()), self.own_load);
+            self.transmits.push((with, all));
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        let all = self.members().chain(std::iter::once(&self.own));
+        digest(all.map(|member| (member.id(), member.issued())))
+    }
+
     fn plan(&mut self, key: EndpointKey, at: Time, task: Task) {
         let Some(known) = self.known.get_mut(&key) else {
             return;
@@ -572,33 +699,11 @@ impl<D> Known<D> {
     const fn unheard() -> Self {
         Self {
             description: None,
+            generation: 0,
             rumoured_alive: false,
             joined: false,
             task: None,
         }
-    }
-}
-
-fn config() -> Config {
-    let count = |n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN);
-    let every = |seconds, members| {
-        Some(PeriodicParams {
-            frequency: Duration::from_secs(seconds),
-            num_members: count(members),
-        })
-    };
-    Config {
-        probe_period: PROBE_EVERY,
-        probe_rtt: PROBE_WAIT,
-        num_indirect_probes: count(3),
-        max_transmissions: NonZeroU8::new(10).unwrap_or(NonZeroU8::MIN),
-        suspect_to_down_after: SUSPECTED_FOR,
-        remove_down_after: Some(REMEMBERED),
-        max_packet_size: count(GOSSIP_MAX),
-        notify_down_members: true,
-        periodic_announce: every(60, 1),
-        periodic_announce_to_down_members: every(120, 1),
-        periodic_gossip: None,
     }
 }
 

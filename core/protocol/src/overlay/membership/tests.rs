@@ -69,6 +69,9 @@ impl Country {
                     Message::Gossip(packet) => packet.len() as u64,
                     Message::Describe(keys) => 32 * keys.len() as u64,
                     Message::Descriptions(list) => 150 * list.len() as u64,
+                    Message::Digest(..) | Message::DigestBack(Some(_), _) => 257,
+                    Message::DigestBack(None, _) => 2,
+                    Message::Listed(list) => 155 * list.len() as u64,
                     Message::Ping | Message::Pong => 1,
                 };
             self.in_flight
@@ -133,6 +136,11 @@ impl Country {
             Message::Gossip(packet) => member.handle_gossip(from, &packet, now),
             Message::Describe(keys) => member.handle_describe(from, &keys),
             Message::Descriptions(list) => member.handle_descriptions(list, now),
+            Message::Digest(theirs, load) => member.handle_digest(from, &theirs, load, now),
+            Message::DigestBack(theirs, load) => {
+                member.handle_digest_back(from, theirs.as_deref(), load, now);
+            }
+            Message::Listed(list) => member.handle_listed(from, list, now),
             Message::Ping => member.handle_ping(from),
             Message::Pong => member.handle_pong(from, now),
         }
@@ -339,6 +347,34 @@ fn a_member_at_rest_costs_a_few_bytes_a_second() {
     let each = country.bytes as f64 / (30.0 * 60.0) / 60.0;
     assert!(each < 50.0, "{each} bytes a second");
     assert_eq!(country.left, 0);
+}
+
+#[test]
+fn member_10_who_missed_news_learns_it_by_comparing() {
+    let mut country = Country::founded(40);
+    // A newcomer knows everybody within seconds, not after the rumours' minutes.
+    country.add(100, 1, &[7]);
+    country.run(Duration::from_secs(5));
+    let newcomer = &country.members[&key(100)];
+    assert_eq!(newcomer.members().count(), 40);
+    // Somebody whose engine never heard of the newcomer hears of it within a few comparisons.
+    country.run(5 * MINUTE);
+    assert!(country.agrees());
+}
+
+#[test]
+fn how_full_others_are_is_known_from_some_of_them() {
+    let mut country = Country::founded(20);
+    for (number, member) in country.members.values_mut().enumerate() {
+        member.handle_own_load(if number % 2 == 0 { 100 } else { 60 });
+    }
+    country.run(15 * MINUTE);
+    for member in country.members.values() {
+        let load = member.others_load(country.now).unwrap();
+        assert!((60..=100).contains(&load), "{load}");
+    }
+    let member = &country.members[&key(1)];
+    assert_eq!(member.others_load(country.now + LOAD_COUNTS), None);
 }
 
 #[test]
