@@ -92,7 +92,10 @@ mod tests {
         for _ in 0..10_000 {
             seen[jitter.below(10) as usize] += 1;
         }
-        assert!(seen.iter().all(|count| (800..1_200).contains(count)), "{seen:?}");
+        assert!(
+            seen.iter().all(|count| (800..1_200).contains(count)),
+            "{seen:?}"
+        );
         assert_eq!(jitter.below(0), 0);
     }
 

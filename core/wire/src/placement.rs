@@ -131,7 +131,19 @@ pub fn holders<M: Copy + Ord>(
         ranked.sort_unstable_by(|a, b| b.cmp(a));
         return ranked.into_iter().map(|ranked| ranked.member).collect();
     }
-    Nearest::of(&mut ranked).members().collect()
+    Nearest::of(&mut ranked, COPIES).members().collect()
+}
+
+/// Whom to ask for `key`, in this order: its holders, and as many more, who may have been its holders a moment ago.
+pub fn ask_order<M: Copy + Ord>(
+    key: IndexKey,
+    members: impl IntoIterator<Item = (M, Position)>,
+) -> Vec<M> {
+    let mut ranked: Vec<Ranked<M>> = members
+        .into_iter()
+        .map(|(member, position)| Ranked::new(key, member, position))
+        .collect();
+    Nearest::of(&mut ranked, 2 * COPIES).members().collect()
 }
 
 /// A member as one key sees it. The order is nearness.
@@ -163,12 +175,12 @@ impl<M: Copy + Ord> Nearest<M> {
             .into_iter()
             .map(|(member, position)| Ranked::new(key, member, position))
             .collect();
-        Self::of(&mut ranked)
+        Self::of(&mut ranked, COPIES)
     }
 
     /// Without sorting thousands for five: ever longer starts of the ranking are looked at.
-    fn of(ranked: &mut [Ranked<M>]) -> Self {
-        let mut looked_at = 4 * COPIES;
+    fn of(ranked: &mut [Ranked<M>], count: usize) -> Self {
+        let mut looked_at = 4 * count;
         loop {
             let end = looked_at.min(ranked.len());
             if end < ranked.len() {
@@ -176,14 +188,14 @@ impl<M: Copy + Ord> Nearest<M> {
             }
             let start = &mut ranked[..end];
             start.sort_unstable_by(|a, b| b.cmp(a));
-            let mut nearest = Self(Vec::with_capacity(COPIES));
+            let mut nearest = Self(Vec::with_capacity(count));
             for one in start.iter() {
                 let new_block = nearest.0.iter().all(|other| other.block != one.block);
-                if nearest.0.len() < COPIES && new_block {
+                if nearest.0.len() < count && new_block {
                     nearest.0.push(*one);
                 }
             }
-            if nearest.0.len() == COPIES || end == ranked.len() {
+            if nearest.0.len() == count || end == ranked.len() {
                 return nearest;
             }
             looked_at *= 4;
@@ -266,6 +278,15 @@ mod tests {
             blocks.dedup();
             assert_eq!(blocks.len(), COPIES);
         }
+    }
+
+    #[test]
+    fn index_01_the_holders_are_asked_first() {
+        let members = placed(300);
+        let order = ask_order(key(3), members.clone());
+        assert_eq!(order.len(), 2 * COPIES);
+        assert_eq!(order[..COPIES], holders(key(3), members));
+        assert_eq!(ask_order(key(3), placed(3)).len(), 3);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use starling_protocol::index::resolver::{Reply, Resolver, ResolverEvent, Transmit};
 use starling_protocol::overlay::home::{Home, HomeAction};
 use starling_protocol::overlay::promotion::{Promotion, PromotionEvent};
+use starling_wire::placement::IndexKey;
 use starling_wire::supernode::SupernodeAddr;
 
 use crate::message::{Card, Message, NodeId, Note};
@@ -19,6 +21,8 @@ pub enum Fact {
     AtHome(Duration),
     /// It begins to serve.
     Serves,
+    /// The first answer to a look-up, or that there is none.
+    Found(u64, Option<Note>),
 }
 
 /// A client.
@@ -26,6 +30,7 @@ pub enum Fact {
 pub struct Client {
     home: Home,
     promotion: Option<Promotion>,
+    resolver: Resolver<NodeId, Note>,
     known: Vec<NodeId>,
     record: Note,
     /// Since when it has been without a home; `None` at home.
@@ -49,6 +54,7 @@ impl Client {
         let mut client = Self {
             home: Home::new(addresses(&known), now),
             promotion,
+            resolver: Resolver::new(1),
             known,
             record: Note {
                 key: crate::world::record_key(node),
@@ -81,7 +87,8 @@ impl Client {
     pub fn due(&self) -> Option<Duration> {
         let home = self.home.poll_timeout().map(|(at, _)| at);
         let promotion = self.promotion.as_ref().and_then(Promotion::poll_timeout);
-        [home, promotion.map(|due| due.at)]
+        let resolver = self.resolver.poll_timeout().map(|due| due.at);
+        [home, promotion.map(|due| due.at), resolver]
             .into_iter()
             .flatten()
             .min()
@@ -91,6 +98,10 @@ impl Client {
     pub fn wake(&mut self, now: Duration, out: &mut Outbox) -> Option<Fact> {
         self.home.handle_timeout(now);
         self.drain(out);
+        self.resolver.handle_timeout(now);
+        if let Some(found) = self.drain_resolver(out) {
+            return Some(found);
+        }
         let promotion = self.promotion.as_mut()?;
         promotion.handle_timeout(now);
         match promotion.poll_event() {
@@ -114,6 +125,7 @@ impl Client {
                 self.remember(&others, now);
                 self.home.handle_connected(now);
                 self.home.handle_linked();
+                self.publish_elsewhere(from, out);
                 fact = self
                     .seeking
                     .take()
@@ -133,6 +145,16 @@ impl Client {
                     promotion.handle_home_load(percent, candidates, now);
                 }
             }
+            Message::Answer { number, found } => {
+                let reply = match found {
+                    Some(note) if note.forged => Reply::Forged,
+                    Some(note) => Reply::Record(note),
+                    None => Reply::None,
+                };
+                out.verified += u64::from(found.is_some());
+                self.resolver.handle_reply(number, from, reply, now);
+                fact = self.drain_resolver(out);
+            }
             Message::Closed if from_home && self.is_home() => {
                 self.seeking = Some(now);
                 self.home.handle_disconnected(now);
@@ -140,6 +162,45 @@ impl Client {
             _ => {}
         }
         self.drain(out);
+        fact
+    }
+
+    /// Looks a record up: at home, and where that denies it, at others that it knows.
+    pub fn look_up(&mut self, number: u64, key: IndexKey, now: Duration, out: &mut Outbox) {
+        let Some(home) = self.home() else {
+            return;
+        };
+        let others = self.known.iter().rev().filter(|other| **other != home);
+        let asked = std::iter::once(&home).chain(others.take(4)).copied();
+        self.resolver
+            .handle_lookup(number, key, asked.collect(), None, now);
+        self.drain_resolver(out);
+    }
+
+    /// What a home that lies keeps to itself, another one publishes.
+    fn publish_elsewhere(&self, home: NodeId, out: &mut Outbox) {
+        let others = self.known.iter().rev().filter(|other| **other != home);
+        for other in others.take(2) {
+            out.send(*other, Message::Publish(self.record));
+        }
+    }
+
+    fn drain_resolver(&mut self, out: &mut Outbox) -> Option<Fact> {
+        while let Some(transmit) = self.resolver.poll_transmit() {
+            if let Transmit::Ask(number, supernode, key) = transmit {
+                out.send(supernode, Message::Lookup { number, key });
+            }
+        }
+        let mut fact = None;
+        while let Some(event) = self.resolver.poll_event() {
+            match event {
+                ResolverEvent::Found(number, _, note) => {
+                    fact = Some(Fact::Found(number, Some(note)));
+                }
+                ResolverEvent::NotFound(number) => fact = Some(Fact::Found(number, None)),
+                _ => {}
+            }
+        }
         fact
     }
 

@@ -111,6 +111,8 @@ pub enum Message {
     Ask(u64, IndexKey),
     /// A holder's answer.
     Reply(u64, Option<Note>),
+    /// A client's record, to a supernode that is not its home: a home that lies is not the only way.
+    Publish(Note),
     /// A record for a holder, from its owner's home.
     Put(Note),
     /// A record for a holder, from another.
@@ -133,20 +135,17 @@ impl Message {
             Self::Registered { others } | Self::Full { others } => CARD * others.len() as u64,
             Self::Load { .. } | Self::Closed => 8,
             Self::Lookup { .. } | Self::Ask(..) => 40,
-            Self::Answer { found, .. } | Self::Reply(_, found) => {
-                found.map_or(2, |_| RECORD)
-            }
-            Self::Put(_) | Self::Hand(_) => RECORD,
+            Self::Answer { found, .. } | Self::Reply(_, found) => found.map_or(2, |_| RECORD),
+            Self::Publish(_) | Self::Put(_) | Self::Hand(_) => RECORD,
             Self::Compare(list) => 40 * list.len() as u64,
             Self::Want(list) => 32 * list.len() as u64,
             Self::Member(message) => match message {
                 MemberMessage::Gossip(packet) => packet.len() as u64,
                 MemberMessage::Describe(keys) => 32 * keys.len() as u64,
                 MemberMessage::Descriptions(list) => CARD * list.len() as u64,
-                MemberMessage::Digest(..) | MemberMessage::DigestBack(Some(_), _) => 257,
-                MemberMessage::DigestBack(None, _) => 2,
+                MemberMessage::Digest(_) | MemberMessage::DigestBack(_) => 256,
                 MemberMessage::Listed(list) => (CARD + 5) * list.len() as u64,
-                MemberMessage::Ping | MemberMessage::Pong => 1,
+                MemberMessage::Ping | MemberMessage::Pong(_) => 2,
             },
         };
         HEADERS + body

@@ -1,11 +1,13 @@
 //! One simulated supernode: the machines of `overlay` and `index`, and the driver's part between them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use starling_protocol::backoff::Jitter;
 use starling_protocol::index::holder::{Holder, Persist, Source, Transmit as HolderTransmit};
-use starling_protocol::index::resolver::{Reply, Resolver, ResolverEvent, Transmit as Asking};
+use starling_protocol::index::resolver::{
+    AT_ONCE, Reply, Resolver, ResolverEvent, Transmit as Asking,
+};
 use starling_protocol::overlay::membership::{Membership, MembershipEvent, Message as Member};
 use starling_protocol::overlay::promotion::BUSY;
 use starling_wire::placement::{self, Block, IndexKey, Position};
@@ -17,6 +19,11 @@ use crate::world::{Outbox, node_of};
 const LIVES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Supernodes named to a client.
 const NAMED: usize = 8;
+/// While so large a share of the supernodes is as new as this, nobody asks for more.
+const NEW_SHARE: usize = 4;
+const NEW_FOR: Duration = Duration::from_secs(120);
+/// Others say within this how full they are.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 /// How often a busy supernode says so.
 const SAY_LOAD_EVERY: Duration = Duration::from_secs(60);
 
@@ -28,6 +35,8 @@ pub struct Supernode {
     holder: Holder<NodeId, Block, Note>,
     resolver: Resolver<NodeId, Note>,
     others: BTreeMap<NodeId, Card>,
+    /// When others joined, the latest last.
+    joins: VecDeque<Duration>,
     clients: BTreeMap<NodeId, bool>,
     clients_max: u32,
     most_clients: u32,
@@ -67,8 +76,9 @@ impl Supernode {
         let mut supernode = Self {
             membership: Membership::new(card.clone(), generation, bytes),
             holder: Holder::new(card.node, card.position(), seed, now),
-            resolver: Resolver::default(),
+            resolver: Resolver::new(AT_ONCE),
             others: BTreeMap::new(),
+            joins: VecDeque::new(),
             clients: BTreeMap::new(),
             clients_max: setting.clients_max,
             most_clients: 0,
@@ -157,7 +167,8 @@ impl Supernode {
                 out.verified += u64::from(note.is_some());
                 self.resolver.handle_reply(id, from, reply, now);
             }
-            Message::Put(note) => self.put(Source::Client(block(from)), note, now, out),
+            Message::Put(note) => self.put(Source::Member(from), note, now, out),
+            Message::Publish(note) => self.publish(from, note, Duration::ZERO, now, out),
             Message::Hand(note) => self.put(Source::Member(from), note, now, out),
             Message::Compare(theirs) => self.holder.handle_compare(from, &theirs, now),
             Message::Want(keys) => self.holder.handle_want(from, &keys, now),
@@ -185,19 +196,14 @@ impl Supernode {
                 out.verified += list.len() as u64;
                 self.membership.handle_descriptions(list, now);
             }
-            Member::Digest(theirs, load) => {
-                self.membership.handle_digest(key, &theirs, load, now);
-            }
-            Member::DigestBack(theirs, load) => {
-                self.membership
-                    .handle_digest_back(key, theirs.as_deref(), load, now);
-            }
+            Member::Digest(theirs) => self.membership.handle_digest(key, &theirs),
+            Member::DigestBack(theirs) => self.membership.handle_digest_back(key, &theirs),
             Member::Listed(list) => {
                 out.verified += list.len() as u64;
                 self.membership.handle_listed(key, list, now);
             }
             Member::Ping => self.membership.handle_ping(key),
-            Member::Pong => self.membership.handle_pong(key, now),
+            Member::Pong(load) => self.membership.handle_pong(key, load, now),
         }
     }
 
@@ -224,6 +230,24 @@ impl Supernode {
         self.most_clients = self.most_clients.max(self.client_count());
         self.membership.handle_own_load(self.percent());
         out.send_after(turn, from, Message::Registered { others });
+        self.publish(from, record, turn, now, out);
+        if self.say_load.is_none() && self.percent() >= BUSY {
+            self.tell_load(now, out);
+        }
+    }
+
+    /// Brings a client's record to its holders. A liar does not.
+    fn publish(
+        &mut self,
+        from: NodeId,
+        record: Note,
+        turn: Duration,
+        now: Duration,
+        out: &mut Outbox,
+    ) {
+        if self.liar {
+            return;
+        }
         for holder in self.holders(record.key) {
             if holder == self.card.node {
                 self.put(Source::Client(block(from)), record, now, out);
@@ -232,18 +256,9 @@ impl Supernode {
                 out.send_after(turn, holder, Message::Put(record));
             }
         }
-        if self.say_load.is_none() && self.percent() >= BUSY {
-            self.tell_load(now, out);
-        }
     }
 
-    fn put(
-        &mut self,
-        source: Source<NodeId, Block>,
-        note: Note,
-        now: Duration,
-        out: &mut Outbox,
-    ) {
+    fn put(&mut self, source: Source<NodeId, Block>, note: Note, now: Duration, out: &mut Outbox) {
         out.verified += 1;
         // A liar acknowledges and keeps nothing.
         if !note.forged && !self.liar {
@@ -260,7 +275,13 @@ impl Supernode {
         out: &mut Outbox,
     ) {
         if self.liar {
-            out.send(client, Message::Answer { number, found: None });
+            out.send(
+                client,
+                Message::Answer {
+                    number,
+                    found: None,
+                },
+            );
             return;
         }
         if let Some(note) = self.holder.get(key, now) {
@@ -270,8 +291,8 @@ impl Supernode {
         }
         self.next_lookup += 1;
         self.lookups.insert(self.next_lookup, (client, number));
-        let mut holders = self.holders(key);
-        holders.retain(|holder| *holder != self.card.node);
+        let others = self.others.values();
+        let holders = placement::ask_order(key, others.map(|card| (card.node, card.position())));
         self.resolver
             .handle_lookup(self.next_lookup, key, holders, None, now);
     }
@@ -300,7 +321,9 @@ impl Supernode {
             match event {
                 MembershipEvent::Joined(card) | MembershipEvent::Changed(card) => {
                     let (node, position) = (card.node, card.position());
-                    self.others.insert(node, card);
+                    if self.others.insert(node, card).is_none() {
+                        self.joins.push_back(now);
+                    }
                     self.holder.handle_joined(node, position, now);
                 }
                 MembershipEvent::Left(key) => {
@@ -353,7 +376,10 @@ impl Supernode {
 
     fn holders(&self, key: IndexKey) -> Vec<NodeId> {
         let own = (self.card.node, self.card.position());
-        let others = self.others.values().map(|card| (card.node, card.position()));
+        let others = self
+            .others
+            .values()
+            .map(|card| (card.node, card.position()));
         let members: Vec<(NodeId, Position)> = others.chain([own]).collect();
         placement::holders(key, members)
     }
@@ -380,8 +406,20 @@ impl Supernode {
             return;
         }
         self.say_load = Some(now + SAY_LOAD_EVERY);
-        let percent = self.membership.others_load(now).unwrap_or(own).min(own);
-        if percent < BUSY {
+        // What the others answered to the last question; the next one is asked now.
+        let heard = self.membership.others_load(now);
+        self.membership.handle_load_wanted();
+        self.drain(now, out);
+        if heard.is_none() && !self.others.is_empty() {
+            self.say_load = Some(now + ANSWERED_WITHIN);
+            return;
+        }
+        let percent = heard.unwrap_or(own).min(own);
+        while self.joins.front().is_some_and(|at| *at + NEW_FOR <= now) {
+            self.joins.pop_front();
+        }
+        let enough_new = self.joins.len() * NEW_SHARE > self.others.len() + NEW_SHARE;
+        if percent < BUSY || enough_new {
             return;
         }
         let eligible: Vec<NodeId> = self
@@ -415,4 +453,3 @@ impl Supernode {
 fn block(node: NodeId) -> Block {
     Block::of(crate::world::address_of(node))
 }
-

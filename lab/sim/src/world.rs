@@ -185,7 +185,8 @@ impl World {
     fn pass(&mut self, to: Duration) {
         let passed = to.saturating_sub(self.now).as_secs_f64();
         self.figures.node_seconds += passed * f64::from(self.there());
-        self.figures.supernode_seconds += passed * f64::from(self.scenario.founders + self.figures.promoted);
+        self.figures.supernode_seconds +=
+            passed * f64::from(self.scenario.founders + self.figures.promoted);
         self.now = to;
     }
 
@@ -250,16 +251,17 @@ impl World {
         let mut out = Outbox::default();
         let for_client = matches!(
             message,
-            Message::Registered { .. } | Message::Full { .. } | Message::Load { .. }
+            Message::Registered { .. }
+                | Message::Full { .. }
+                | Message::Load { .. }
+                | Message::Answer { .. }
         );
-        if let Message::Answer { number, found } = message {
-            self.answered(number, found.map(|note| (note.key, note.forged)));
-            return;
-        }
         let node = &mut self.nodes[to as usize];
         let mut fact = None;
         match (&mut node.client, &mut node.supernode) {
-            (Some(client), _) if for_client => fact = client.hear(from, message, self.now, &mut out),
+            (Some(client), _) if for_client => {
+                fact = client.hear(from, message, self.now, &mut out)
+            }
             (Some(client), None) => fact = client.hear(from, message, self.now, &mut out),
             (_, Some(supernode)) => {
                 // The end of a link concerns whoever had it: the client's home, or the supernode's client.
@@ -307,6 +309,9 @@ impl World {
                     .collect();
                 self.serve(node, cards);
             }
+            Some(Fact::Found(number, found)) => {
+                self.answered(number, found.map(|note| (note.key, note.forged)));
+            }
             None => {}
         }
     }
@@ -328,7 +333,10 @@ impl World {
         }
         let node = &mut self.nodes[from as usize];
         let client = node.client.as_ref().and_then(Client::due);
-        let supernode = node.supernode.as_ref().and_then(|supernode| supernode.due());
+        let supernode = node
+            .supernode
+            .as_ref()
+            .and_then(|supernode| supernode.due());
         let Some(due) = [client, supernode].into_iter().flatten().min() else {
             return;
         };
@@ -413,7 +421,7 @@ impl World {
     fn look_up(&mut self) {
         let asker = self.somebody();
         let whom = self.somebody();
-        let (Some((asker, home)), Some((whom, _))) = (asker, whom) else {
+        let (Some((asker, _)), Some((whom, _))) = (asker, whom) else {
             return;
         };
         self.figures.asked += 1;
@@ -421,7 +429,9 @@ impl World {
         let key = record_key(whom);
         self.asked.insert(number, (self.now, key));
         let mut out = Outbox::default();
-        out.send(home, Message::Lookup { number, key });
+        if let Some(client) = &mut self.nodes[asker as usize].client {
+            client.look_up(number, key, self.now, &mut out);
+        }
         self.post(asker, out);
     }
 
@@ -443,7 +453,6 @@ impl World {
         let Some((asked, key)) = self.asked.remove(&number) else {
             return;
         };
-        self.figures.signatures += 1;
         if found == Some((key, false)) {
             self.figures.right += 1;
             self.figures.lookups.push(self.now - asked);
@@ -488,8 +497,7 @@ impl World {
         }
         clients.sort_unstable();
         let there = self.nodes.iter().filter(|node| !node.dead);
-        let with_client: Vec<&Client> =
-            there.filter_map(|node| node.client.as_ref()).collect();
+        let with_client: Vec<&Client> = there.filter_map(|node| node.client.as_ref()).collect();
         let home = with_client.iter().filter(|client| client.is_home()).count();
         let figures = &self.figures;
         Report {
@@ -508,9 +516,9 @@ impl World {
             lookups_right: f64::from(figures.right) / f64::from(figures.asked.max(1)),
             lookup_ms: Spread::of(&figures.lookups),
             back_ms: Spread::of(&figures.back),
-            one_again_ms: figures
-                .one_again
-                .map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+            one_again_ms: figures.one_again.map_or(0, |time| {
+                u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+            }),
             membership_bytes_s: figures.membership_bytes as f64 / figures.supernode_seconds,
             bytes_s: figures.bytes as f64 / figures.node_seconds,
             signatures: figures.signatures,

@@ -2,8 +2,8 @@
 //! with the other holders on a timetable (`INDEX-03` to `INDEX-10`).
 //!
 //! A record lies at the five supernodes nearest to its key, in different address blocks; in a network of up to fifty, at all
-//! of them. When somebody joins among the nearest, the nearest of the others hands the record over; when one goes, the
-//! nearest that is left gives it to whoever follows. What a liar did not pass on is noticed at the next comparison.
+//! of them. When somebody joins among the nearest, the two nearest of the others hand the record over; when one goes, the
+//! two nearest that are left give it to whoever follows. What liars did not pass on is noticed at the next comparison.
 //!
 //! Members are named by any small value that the driver understands. Times are since the node's start.
 
@@ -230,10 +230,10 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         self.settle_copies();
         let mut handed = Vec::new();
         for (key, kept) in &mut self.records {
-            let first = first_other(&kept.nearest, member);
+            let ours = hands_over(&kept.nearest, member, self.own);
             let joined = kept.nearest.join(*key, member, position);
-            // INDEX-06: one hands over, and everybody knows who: the nearest of those who had it.
-            if (joined || !self.few_copies) && first == Some(self.own) {
+            // INDEX-06: two hand over, and everybody knows who: the nearest of those who had it.
+            if (joined || !self.few_copies) && ours {
                 handed.push(kept.record.clone());
             }
         }
@@ -257,9 +257,9 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             if before.contains(member) {
                 kept.nearest = Nearest::among(*key, members.iter().copied());
             }
-            // INDEX-07: the nearest that is left gives it to whoever follows. Where everybody has it, nobody follows.
+            // INDEX-07: the two nearest that are left give it to whoever follows. Where everybody has it, nobody follows.
             let few = self.few_copies || everywhere_again;
-            if !few || first_other(&before, member) != Some(self.own) {
+            if !few || !hands_over(&before, member, self.own) {
                 continue;
             }
             let new = members
@@ -478,8 +478,13 @@ impl<M, R> Kept<M, R> {
     }
 }
 
-fn first_other<M: Copy + Ord>(nearest: &Nearest<M>, member: M) -> Option<M> {
-    nearest.members().find(|other| *other != member)
+/// Whether `own` is one of the first two of those who have it: one of them may be a liar.
+fn hands_over<M: Copy + Ord>(nearest: &Nearest<M>, member: M, own: M) -> bool {
+    nearest
+        .members()
+        .filter(|other| *other != member)
+        .take(2)
+        .any(|other| other == own)
 }
 
 const _: () = assert!(COPIES < EVERYWHERE);

@@ -13,7 +13,7 @@ use starling_wire::placement::IndexKey;
 use super::Record;
 use crate::machine::{Deadline, Outputs, Time};
 
-/// Holders asked at once.
+/// Holders a supernode asks at once. A client begins with its home alone.
 pub const AT_ONCE: usize = 3;
 /// Asked in addition each time those before did not have it.
 const THEN: usize = 2;
@@ -91,6 +91,7 @@ pub enum Wake {
 /// All look-ups of one asker.
 #[derive(Debug)]
 pub struct Resolver<M, R> {
+    at_once: usize,
     lookups: BTreeMap<LookupId, Lookup<M, R>>,
     transmits: Outputs<Transmit<M, R>>,
     events: Outputs<ResolverEvent<M, R>>,
@@ -116,17 +117,17 @@ struct Asked<M> {
     late: bool,
 }
 
-impl<M, R> Default for Resolver<M, R> {
-    fn default() -> Self {
+impl<M: Copy + Ord, R: Record> Resolver<M, R> {
+    /// Begins each look-up with so many holders.
+    pub fn new(at_once: usize) -> Self {
         Self {
+            at_once,
             lookups: BTreeMap::new(),
             transmits: Outputs::default(),
             events: Outputs::default(),
         }
     }
-}
 
-impl<M: Copy + Ord, R: Record> Resolver<M, R> {
     /// Looks `key` up at `holders`, the nearest first; `hint` had it last time and is asked as well.
     pub fn handle_lookup(
         &mut self,
@@ -152,7 +153,7 @@ impl<M: Copy + Ord, R: Record> Resolver<M, R> {
             ends: now + LONGEST,
         };
         self.lookups.insert(id, lookup);
-        self.ask_more(id, AT_ONCE, now);
+        self.ask_more(id, self.at_once, now);
         self.end_if_over(id, now);
     }
 

@@ -5,7 +5,7 @@
 //! - Nobody counts as gone because others say so: the rumour only makes us look ourselves.
 //! - Who brings news of members that nobody has heard of is believed slowly, and all members together are bounded.
 //!
-//! SWIM tells what changes; whoever missed it learns it by comparing lists with one other member a minute (`MEMBER-10`).
+//! SWIM tells what changes; whoever missed it learns it by comparing lists with one other member every three minutes (`MEMBER-10`).
 //! One probe each [`PROBE_EVERY`] and one comparison: a member costs tens of bytes a second, however many there are.
 
 pub mod digest;
@@ -42,11 +42,16 @@ const ASKS_MAX: u8 = 3;
 /// A description this old is asked for anew, at its owner's.
 pub const REFRESH_AFTER: Duration = Duration::from_secs(12 * 3600);
 /// How often lists are compared.
-pub const COMPARE_EVERY: Duration = Duration::from_secs(60);
+pub const COMPARE_EVERY: Duration = Duration::from_secs(180);
 /// What others said of their load counts for so long.
-const LOAD_COUNTS: Duration = Duration::from_secs(600);
+const LOAD_COUNTS: Duration = Duration::from_secs(90);
 /// And of so many, the latest.
-const LOADS: usize = 8;
+const LOADS: usize = 16;
+/// So many are asked at once.
+const ASKED_FOR_LOAD: u32 = 8;
+/// When one who was gone is back, others who are gone may be: so many are called, so often at most (`MEMBER-11`).
+const CALLED: usize = 64;
+const CALL_EVERY: Duration = Duration::from_secs(5);
 /// Members known, with and without a description.
 pub const MEMBERS_MAX: usize = 10_000;
 /// Keys that one member may bring up for the first time within a minute.
@@ -81,16 +86,16 @@ pub enum Message<D> {
     Describe(Vec<EndpointKey>),
     /// Descriptions asked for.
     Descriptions(Vec<D>),
-    /// "This is my list, in short, and how full I am in percent; and you?"
-    Digest(Box<Digest>, u8),
-    /// "So full am I; and this is my list, if it differs."
-    DigestBack(Option<Box<Digest>>, u8),
+    /// "This is my list, in short; and yours?"
+    Digest(Box<Digest>),
+    /// "It differs from mine, which is this."
+    DigestBack(Box<Digest>),
     /// "Where yours differs I have these, each in this life of his."
     Listed(Vec<(D, u32)>),
     /// "Are you there?"
     Ping,
-    /// "Yes."
-    Pong,
+    /// "Yes, and so full am I, in percent."
+    Pong(u8),
 }
 
 /// What changed.
@@ -131,6 +136,8 @@ pub struct Membership<D> {
     due: BTreeSet<(Time, EndpointKey)>,
     news: BTreeMap<EndpointKey, News>,
     compare_at: Option<Time>,
+    departed: BTreeSet<EndpointKey>,
+    called: Option<(Time, EndpointKey)>,
     own_load: u8,
     loads: VecDeque<(Time, u8)>,
     chance: Jitter,
@@ -199,6 +206,8 @@ impl<D: Description> Membership<D> {
             due: BTreeSet::new(),
             news: BTreeMap::new(),
             compare_at: None,
+            departed: BTreeSet::new(),
+            called: None,
             own_load: 0,
             loads: VecDeque::new(),
             chance: Jitter::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
@@ -234,6 +243,18 @@ impl<D: Description> Membership<D> {
     /// How full this supernode is, in percent.
     pub const fn handle_own_load(&mut self, percent: u8) {
         self.own_load = percent;
+    }
+
+    /// Asks some, by chance, how full they are.
+    pub fn handle_load_wanted(&mut self) {
+        self.assert_drained();
+        let joined: Vec<EndpointKey> = self.members().map(D::id).collect();
+        let count = u32::try_from(joined.len()).unwrap_or(u32::MAX);
+        for _ in 0..ASKED_FOR_LOAD.min(count) {
+            if let Some(member) = joined.get(self.chance.below(count) as usize) {
+                self.transmits.push((*member, Message::Ping));
+            }
+        }
     }
 
     /// How full others are, by what some of them said lately; `None` when nobody has.
@@ -292,31 +313,22 @@ impl<D: Description> Membership<D> {
     }
 
     /// Another member's list, in short: where ours differs it is told what we have there (`MEMBER-10`).
-    pub fn handle_digest(&mut self, from: EndpointKey, theirs: &Digest, load: u8, now: Time) {
-        self.handle_digest_back(from, Some(theirs), load, now);
+    pub fn handle_digest(&mut self, from: EndpointKey, theirs: &Digest) {
+        self.handle_digest_back(from, theirs);
         let ours = self.digest();
-        let differing = (ours != *theirs).then(|| Box::new(ours));
-        self.transmits
-            .push((from, Message::DigestBack(differing, self.own_load)));
+        if ours != *theirs {
+            self.transmits
+                .push((from, Message::DigestBack(Box::new(ours))));
+        }
     }
 
     /// The answer to ours.
-    pub fn handle_digest_back(
-        &mut self,
-        from: EndpointKey,
-        theirs: Option<&Digest>,
-        load: u8,
-        now: Time,
-    ) {
+    pub fn handle_digest_back(&mut self, from: EndpointKey, theirs: &Digest) {
         self.assert_drained();
-        if self.known.get(&from).is_some_and(|known| known.joined) {
-            self.loads.truncate(LOADS - 1);
-            self.loads.push_front((now, load.min(100)));
-        }
         let ours = self.digest();
-        let Some(theirs) = theirs.filter(|theirs| **theirs != ours) else {
+        if ours == *theirs {
             return;
-        };
+        }
         let differs = |key| {
             let at = usize::from(bucket(key));
             key != from && ours[at] != theirs[at]
@@ -352,12 +364,16 @@ impl<D: Description> Membership<D> {
     /// Somebody asks whether this supernode is there.
     pub fn handle_ping(&mut self, from: EndpointKey) {
         self.assert_drained();
-        self.transmits.push((from, Message::Pong));
+        self.transmits.push((from, Message::Pong(self.own_load)));
     }
 
-    /// A member answered a probe of ours: the rumour is wrong (`MEMBER-06`).
-    pub fn handle_pong(&mut self, from: EndpointKey, now: Time) {
+    /// A member is there: a rumour is wrong (`MEMBER-06`), or we wanted to know how full it is.
+    pub fn handle_pong(&mut self, from: EndpointKey, load: u8, now: Time) {
         self.assert_drained();
+        if self.known.get(&from).is_some_and(|known| known.joined) {
+            self.loads.truncate(LOADS - 1);
+            self.loads.push_front((now, load.min(100)));
+        }
         let asked = |known: &&mut Known<D>| matches!(known.task, Some((_, Task::Await { .. })));
         if self.known.get_mut(&from).filter(asked).is_some() {
             self.plan(from, now + LOOK_AGAIN, Task::LookAgain);
@@ -521,13 +537,19 @@ impl<D: Description> Membership<D> {
         // The first one of all is asked for everybody else at once.
         if self.compare_at.is_none() {
             self.compare_at = Some(now + self.chance.spread(COMPARE_EVERY));
-            let all = Message::Digest(Box::new(self.digest()), self.own_load);
+            let all = Message::Digest(Box::new(self.digest()));
             self.transmits.push((peer.key, all));
         }
         let key = peer.key;
         let known = self.known.entry(key).or_insert_with(Known::unheard);
         known.generation = peer.generation;
         known.rumoured_alive = true;
+        if self.departed.remove(&key) {
+            self.call_departed(now);
+        }
+        let Some(known) = self.known.get_mut(&key) else {
+            return;
+        };
         match (&known.description, known.joined) {
             (Some(description), false) => {
                 let description = description.clone();
@@ -575,6 +597,10 @@ impl<D: Description> Membership<D> {
             && std::mem::replace(&mut known.joined, false)
         {
             self.events.push(MembershipEvent::Left(key));
+            self.departed.insert(key);
+            if self.departed.len() > MEMBERS_MAX {
+                self.departed.pop_first();
+            }
         }
         if self
             .known
@@ -667,6 +693,26 @@ impl<D: Description> Membership<D> {
         }
     }
 
+    /// A network that fell apart becomes one again by this: each who hears of one calls some of the others.
+    fn call_departed(&mut self, now: Time) {
+        if self.called.is_some_and(|(at, _)| at + CALL_EVERY > now) {
+            return;
+        }
+        let after = self.called.map(|(_, last)| last);
+        let later = self.departed.iter().filter(|key| Some(**key) > after);
+        let earlier = self.departed.iter().filter(|key| Some(**key) <= after);
+        let called: Vec<EndpointKey> = later.chain(earlier).take(CALLED).copied().collect();
+        for key in &called {
+            let peer = Peer {
+                key: *key,
+                generation: 0,
+            };
+            let _ = self.engine.announce(peer, &mut self.effects);
+        }
+        let last = called.last().copied().or(after);
+        self.called = last.map(|last| (now, last));
+    }
+
     /// With a member by chance.
     fn compare(&mut self, now: Time) {
         self.compare_at = Some(now + self.chance.spread(COMPARE_EVERY));
@@ -674,7 +720,7 @@ impl<D: Description> Membership<D> {
         let count = u32::try_from(joined.len()).unwrap_or(u32::MAX);
         let with = joined.get(self.chance.below(count) as usize).copied();
         if let Some(with) = with {
-            let all = Message::Digest(Box::new(self.digest()), self.own_load);
+            let all = Message::Digest(Box::new(self.digest()));
             self.transmits.push((with, all));
         }
     }

@@ -178,7 +178,12 @@ mod tests {
     }
 
     /// Runs for so many minutes; when it began to serve.
-    fn begins(promotion: &mut Promotion, load: u8, candidates: u32, for_minutes: u64) -> Option<u64> {
+    fn begins(
+        promotion: &mut Promotion,
+        load: u8,
+        candidates: u32,
+        for_minutes: u64,
+    ) -> Option<u64> {
         for minute in 0..for_minutes {
             promotion.handle_home_load(load, candidates, minutes(minute));
             while let Some(due) = promotion.poll_timeout().filter(|d| d.at <= minutes(minute)) {
@@ -210,7 +215,11 @@ mod tests {
         let due = promotion.poll_timeout().unwrap();
         assert_eq!(due.reason, Wake::Decide);
         promotion.handle_timeout(minutes(11));
-        assert_eq!(promotion.poll_timeout(), None, "nobody has said anything since");
+        assert_eq!(
+            promotion.poll_timeout(),
+            None,
+            "nobody has said anything since"
+        );
     }
 
     #[test]

@@ -15,8 +15,9 @@ use starling_lab_sim::scenario::Scenario;
 use starling_lab_sim::world::World;
 
 fn main() -> ExitCode {
-    let (options, files): (Vec<String>, Vec<String>) =
-        std::env::args().skip(1).partition(|word| word.starts_with("--"));
+    let (options, files): (Vec<String>, Vec<String>) = std::env::args()
+        .skip(1)
+        .partition(|word| word.starts_with("--"));
     let write = options == ["--write"];
     if files.is_empty() || !(write || options.is_empty()) {
         eprintln!("usage: sim [--write] SCENARIO.toml...");
@@ -32,7 +33,11 @@ fn main() -> ExitCode {
             }
         }
     }
-    if same { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if same {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn run(file: &Path, write: bool) -> Result<bool, String> {

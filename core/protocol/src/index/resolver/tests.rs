@@ -49,7 +49,7 @@ fn asked(transmits: &[Transmit<u8, Note>]) -> Vec<u8> {
 }
 
 fn looking(holders: &[u8]) -> Resolver<u8, Note> {
-    let mut resolver = Resolver::default();
+    let mut resolver = Resolver::new(AT_ONCE);
     resolver.handle_lookup(1, KEY, holders.to_vec(), None, START);
     resolver
 }
@@ -165,7 +165,7 @@ fn a_network_without_holders_has_nothing() {
 
 #[test]
 fn the_holder_that_had_it_last_time_is_asked_first() {
-    let mut resolver = Resolver::default();
+    let mut resolver = Resolver::new(AT_ONCE);
     resolver.handle_lookup(1, KEY, vec![1, 2, 3, 4], Some(4), START);
     assert_eq!(asked(&drain(&mut resolver).0), [4, 1, 2]);
 }

@@ -1,20 +1,20 @@
-//! Two lists of members compared without sending them: 64 buckets, one number each.
+//! Two lists of members compared without sending them: 128 buckets, one number each.
 
 use starling_wire::ids::EndpointKey;
 
 /// Buckets of a digest.
-pub const BUCKETS: usize = 64;
+pub const BUCKETS: usize = 128;
 
 /// One number for each bucket: equal lists give equal digests.
-pub type Digest = [u32; BUCKETS];
+pub type Digest = [u16; BUCKETS];
 
 /// The digest of these members, each with the number of its description.
 pub fn digest(members: impl Iterator<Item = (EndpointKey, u64)>) -> Digest {
     let mut digest = [0; BUCKETS];
     for (key, issued) in members {
         let bytes = key.0.iter().copied().chain(issued.to_le_bytes());
-        // The upper half: the lower one chooses the bucket.
-        let number = u32::try_from(fnv(bytes) >> 32).unwrap_or(0);
+        // The upper bits: the lower ones choose the bucket.
+        let number = u16::try_from(fnv(bytes) >> 48).unwrap_or(0);
         digest[usize::from(bucket(key))] ^= number;
     }
     digest
