@@ -30,6 +30,8 @@ const FEW_COPIES_ABOVE: usize = EVERYWHERE + 10;
 pub const MOVED_AFTER: Duration = Duration::from_secs(600);
 /// How often two holders compare.
 pub const COMPARE_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// With one who has become a holder beside us we compare within this: those who should have handed over may be liars.
+const COMPARE_SOON: Duration = Duration::from_secs(300);
 /// Records named in one comparison.
 pub const COMPARED_MAX: usize = 500;
 
@@ -120,6 +122,7 @@ pub struct Holder<M, B, R> {
     /// By when they are to be looked at: expiry, or the end of a moved one.
     due: BTreeSet<(Time, IndexKey)>,
     brought: BTreeMap<Source<M, B>, Brought>,
+    soon: BTreeMap<M, Time>,
     next_compare: Time,
     compared_with: Option<M>,
     jitter: Jitter,
@@ -138,6 +141,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             records: BTreeMap::new(),
             due: BTreeSet::new(),
             brought: BTreeMap::new(),
+            soon: BTreeMap::new(),
             next_compare: now + jitter.spread(COMPARE_EVERY),
             compared_with: None,
             jitter,
@@ -229,9 +233,11 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         }
         self.settle_copies();
         let mut handed = Vec::new();
+        let mut beside_us = false;
         for (key, kept) in &mut self.records {
             let ours = hands_over(&kept.nearest, member, self.own);
             let joined = kept.nearest.join(*key, member, position);
+            beside_us |= joined;
             // INDEX-06: two hand over, and everybody knows who: the nearest of those who had it.
             if (joined || !self.few_copies) && ours {
                 handed.push(kept.record.clone());
@@ -239,6 +245,9 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         }
         for record in handed {
             self.transmits.push(Transmit::Hand(member, record));
+        }
+        if beside_us {
+            self.soon.insert(member, now + self.jitter.spread(COMPARE_SOON));
         }
         self.mark_moved(now);
     }
@@ -252,10 +261,14 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         let everywhere_again = self.settle_copies() && !self.few_copies;
         let members: Vec<(M, Position)> = self.members.iter().map(|(m, p)| (*m, *p)).collect();
         let mut handed = Vec::new();
+        let mut beside_us = BTreeSet::new();
         for (key, kept) in &mut self.records {
             let before = kept.nearest.clone();
             if before.contains(member) {
                 kept.nearest = Nearest::among(*key, members.iter().copied());
+            }
+            for new in kept.nearest.members().filter(|m| !before.contains(*m)) {
+                beside_us.insert(new);
             }
             // INDEX-07: the two nearest that are left give it to whoever follows. Where everybody has it, nobody follows.
             let few = self.few_copies || everywhere_again;
@@ -271,6 +284,11 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         }
         for (new, record) in handed {
             self.transmits.push(Transmit::Hand(new, record));
+        }
+        self.soon.remove(&member);
+        for new in beside_us.into_iter().filter(|new| *new != self.own) {
+            self.soon
+                .insert(new, now + self.jitter.spread(COMPARE_SOON));
         }
         self.mark_moved(now);
     }
@@ -350,6 +368,11 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
                 self.persists.push(Persist::Forget(key));
             }
         }
+        let due = |(member, at): (&M, &Time)| (*at <= now).then_some(*member);
+        for member in self.soon.iter().filter_map(due).collect::<Vec<M>>() {
+            self.soon.remove(&member);
+            self.compare_with(member, now);
+        }
         if self.next_compare <= now {
             self.next_compare = now + self.jitter.spread(COMPARE_EVERY / 4);
             self.compare(now);
@@ -363,6 +386,10 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
                 .first()
                 .map(|(at, _)| Deadline::new(*at, Wake::Forget)),
             Some(Deadline::new(self.next_compare, Wake::Compare)),
+            self.soon
+                .values()
+                .min()
+                .map(|at| Deadline::new(*at, Wake::Compare)),
         ])
     }
 
@@ -455,9 +482,12 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             .or_else(|| others().next())
             .copied();
         self.compared_with = next;
-        let Some(with) = next else {
-            return;
-        };
+        if let Some(with) = next {
+            self.compare_with(with, now);
+        }
+    }
+
+    fn compare_with(&mut self, with: M, now: Time) {
         let shared: Vec<(IndexKey, u64)> = self
             .records
             .iter()
