@@ -1,4 +1,4 @@
-//! Which supernodes hold a record: rendezvous hashing over positions that nobody can choose freely.
+//! Which supernodes hold a record (`INDEX-01`): rendezvous hashing over positions that nobody can choose freely (`INDEX-02`).
 //!
 //! A supernode's position follows from its address block (an IPv4 /24, an IPv6 /48) and one of four slots that its key falls
 //! into, after the idea of BEP 42. So whoever grinds keys gains four positions in each block he really has, and as a record's

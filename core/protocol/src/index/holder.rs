@@ -247,7 +247,8 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             self.transmits.push(Transmit::Hand(member, record));
         }
         if beside_us {
-            self.soon.insert(member, now + self.jitter.spread(COMPARE_SOON));
+            self.soon
+                .insert(member, now + self.jitter.spread(COMPARE_SOON));
         }
         self.mark_moved(now);
     }

@@ -188,7 +188,7 @@ impl Home {
         self.link_by = None;
     }
 
-    /// The supernode takes no more clients: the next candidate is dialled (`HOME-09`).
+    /// The supernode takes no more clients: the next candidate is dialled (`HOME-11`).
     pub fn handle_refused(&mut self, now: Duration) {
         if matches!(self.state, State::Dialling(_)) {
             self.replace(now);
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn home_09_a_full_supernode_is_left_at_once() {
+    fn home_11_a_full_supernode_is_left_at_once() {
         let mut home = Home::new(vec![supernode(1), supernode(2)], ms(0));
         home.poll_action();
         home.handle_refused(ms(50));

@@ -1,14 +1,17 @@
 //! The list of all supernodes, as one supernode knows it: SWIM (Das, Gupta, Motivala 2002) by the `foca` engine, with three
-//! rules of ours round it, because members are strangers (`MEMBER-05` to `MEMBER-09`):
+//! rules of ours round it, because members are strangers (`MEMBER-05` to `MEMBER-08`):
 //!
 //! - Nobody counts as a member without a description that he signed himself; it is asked for where the news came from.
 //! - Nobody counts as gone because others say so: the rumour only makes us look ourselves.
 //! - Who brings news of members that nobody has heard of is believed slowly, and all members together are bounded.
 //!
-//! SWIM tells what changes; whoever missed it learns it by comparing lists with one other member every three minutes (`MEMBER-10`).
+//! SWIM tells what changes; whoever missed it learns it by comparing lists with one other member every three minutes (`MEMBER-09`).
 //! One probe each [`PROBE_EVERY`] and one comparison: a member costs tens of bytes a second, however many there are.
 
+mod belief;
 pub mod digest;
+mod lists;
+mod load;
 mod peer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,7 +26,8 @@ use rand_chacha::rand_core::SeedableRng;
 use starling_wire::descriptor::VerifiedDescriptor;
 use starling_wire::ids::EndpointKey;
 
-use self::digest::{Digest, bucket, digest};
+use self::belief::News;
+use self::digest::Digest;
 use self::peer::{Peer, config};
 use crate::backoff::Jitter;
 use crate::machine::{Deadline, Outputs, Time};
@@ -49,7 +53,7 @@ const LOAD_COUNTS: Duration = Duration::from_secs(90);
 const LOADS: usize = 16;
 /// So many are asked at once.
 const ASKED_FOR_LOAD: u32 = 8;
-/// When one who was gone is back, others who are gone may be: so many are called, so often at most (`MEMBER-11`).
+/// When one who was gone is back, others who are gone may be: so many are called, so often at most (`MEMBER-10`).
 const CALLED: usize = 64;
 const CALL_EVERY: Duration = Duration::from_secs(5);
 /// Members known, with and without a description.
@@ -171,13 +175,6 @@ enum Task {
     Refresh,
 }
 
-/// What one member brought up for the first time.
-#[derive(Debug, Clone, Copy)]
-struct News {
-    since: Time,
-    count: u32,
-}
-
 impl<D: Description> fmt::Debug for Membership<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Membership")
@@ -240,32 +237,6 @@ impl<D: Description> Membership<D> {
         }
     }
 
-    /// How full this supernode is, in percent.
-    pub const fn handle_own_load(&mut self, percent: u8) {
-        self.own_load = percent;
-    }
-
-    /// Asks some, by chance, how full they are.
-    pub fn handle_load_wanted(&mut self) {
-        self.assert_drained();
-        let joined: Vec<EndpointKey> = self.members().map(D::id).collect();
-        let count = u32::try_from(joined.len()).unwrap_or(u32::MAX);
-        for _ in 0..ASKED_FOR_LOAD.min(count) {
-            if let Some(member) = joined.get(self.chance.below(count) as usize) {
-                self.transmits.push((*member, Message::Ping));
-            }
-        }
-    }
-
-    /// How full others are, by what some of them said lately; `None` when nobody has.
-    pub fn others_load(&self, now: Time) -> Option<u8> {
-        let recent = self.loads.iter().filter(|(at, _)| *at + LOAD_COUNTS > now);
-        let (count, sum) = recent.fold((0_u32, 0_u32), |(count, sum), (_, load)| {
-            (count + 1, sum + u32::from(*load))
-        });
-        u8::try_from(sum.checked_div(count)?).ok()
-    }
-
     /// Says goodbye to a few, who tell the rest.
     pub fn handle_leaving(&mut self, now: Time) {
         self.assert_drained();
@@ -310,55 +281,6 @@ impl<D: Description> Membership<D> {
                 self.describe(description, now);
             }
         }
-    }
-
-    /// Another member's list, in short: where ours differs it is told what we have there (`MEMBER-10`).
-    pub fn handle_digest(&mut self, from: EndpointKey, theirs: &Digest) {
-        self.handle_digest_back(from, theirs);
-        let ours = self.digest();
-        if ours != *theirs {
-            self.transmits
-                .push((from, Message::DigestBack(Box::new(ours))));
-        }
-    }
-
-    /// The answer to ours.
-    pub fn handle_digest_back(&mut self, from: EndpointKey, theirs: &Digest) {
-        self.assert_drained();
-        let ours = self.digest();
-        if ours == *theirs {
-            return;
-        }
-        let differs = |key| {
-            let at = usize::from(bucket(key));
-            key != from && ours[at] != theirs[at]
-        };
-        let own = (self.own.clone(), self.engine.identity().generation);
-        let joined = self.known.values().filter(|known| known.joined);
-        let told: Vec<(D, u32)> = joined
-            .filter_map(|known| Some((known.description.clone()?, known.generation)))
-            .chain(std::iter::once(own))
-            .filter(|(member, _)| differs(member.id()))
-            .collect();
-        for part in told.chunks(DESCRIBED_MAX) {
-            self.transmits.push((from, Message::Listed(part.to_vec())));
-        }
-    }
-
-    /// What another member has where ours differed, verified.
-    pub fn handle_listed(&mut self, from: EndpointKey, members: Vec<(D, u32)>, now: Time) {
-        self.assert_drained();
-        let unknown = members
-            .iter()
-            .filter(|(member, _)| !self.known.contains_key(&member.id()))
-            .count();
-        if members.len() > DESCRIBED_MAX || !self.is_slow_enough(from, unknown, now) {
-            return;
-        }
-        for (member, generation) in members {
-            self.learn(member, generation, now);
-        }
-        self.carry_out(Some(from), now);
     }
 
     /// Somebody asks whether this supernode is there.
@@ -456,55 +378,6 @@ impl<D: Description> Membership<D> {
     fn assert_drained(&self) {
         self.transmits.assert_drained();
         self.events.assert_drained();
-    }
-
-    /// `MEMBER-05`: within bounds, in its sender's own name, and not too much news at once.
-    fn is_believable(&mut self, from: EndpointKey, packet: &[u8], now: Time) -> bool {
-        if packet.len() > GOSSIP_MAX {
-            return false;
-        }
-        let mut rest = packet;
-        let Ok(header) = PostcardCodec.decode_header(&mut rest) else {
-            return false;
-        };
-        let header: foca::Header<Peer> = header;
-        if header.src.key != from {
-            return false;
-        }
-        let unknown = self.unknown_keys(rest);
-        self.is_slow_enough(from, unknown, now)
-    }
-
-    fn is_slow_enough(&mut self, from: EndpointKey, unknown: usize, now: Time) -> bool {
-        if self.known.len() + unknown > MEMBERS_MAX {
-            return false;
-        }
-        self.news
-            .retain(|_, news| news.since + Duration::from_secs(60) > now);
-        let news = self.news.entry(from).or_insert(News {
-            since: now,
-            count: 0,
-        });
-        news.count = news
-            .count
-            .saturating_add(u32::try_from(unknown).unwrap_or(u32::MAX));
-        news.count <= NEWS_PER_MINUTE
-    }
-
-    fn unknown_keys(&self, updates: &[u8]) -> usize {
-        let Some((count, mut rest)) = updates.split_at_checked(2) else {
-            return 0;
-        };
-        let count = u16::from_be_bytes([count[0], count[1]]);
-        let mut unknown = 0;
-        for _ in 0..count {
-            let Ok(member) = PostcardCodec.decode_member(&mut rest) else {
-                break;
-            };
-            let member: foca::Member<Peer> = member;
-            unknown += usize::from(!self.known.contains_key(&member.id().key));
-        }
-        unknown
     }
 
     /// Does what the engine wants. `from` brought the news.
@@ -676,58 +549,6 @@ impl<D: Description> Membership<D> {
             self.events.push(MembershipEvent::Joined(description));
             self.plan(key, now + REFRESH_AFTER, Task::Refresh);
         }
-    }
-
-    /// Of a list: what the engine has not heard of yet it hears now. Of the dead it keeps its own opinion.
-    fn learn(&mut self, member: D, generation: u32, now: Time) {
-        let key = member.id();
-        if key == self.own.id() {
-            return;
-        }
-        self.describe(member, now);
-        let alive = self.known.get(&key).is_some_and(|known| known.joined);
-        if !alive {
-            let peer = Peer { key, generation };
-            let news = std::iter::once(foca::Member::new(peer, 0, foca::State::Alive));
-            let _ = self.engine.apply_many(news, true, &mut self.effects);
-        }
-    }
-
-    /// A network that fell apart becomes one again by this: each who hears of one calls some of the others.
-    fn call_departed(&mut self, now: Time) {
-        if self.called.is_some_and(|(at, _)| at + CALL_EVERY > now) {
-            return;
-        }
-        let after = self.called.map(|(_, last)| last);
-        let later = self.departed.iter().filter(|key| Some(**key) > after);
-        let earlier = self.departed.iter().filter(|key| Some(**key) <= after);
-        let called: Vec<EndpointKey> = later.chain(earlier).take(CALLED).copied().collect();
-        for key in &called {
-            let peer = Peer {
-                key: *key,
-                generation: 0,
-            };
-            let _ = self.engine.announce(peer, &mut self.effects);
-        }
-        let last = called.last().copied().or(after);
-        self.called = last.map(|last| (now, last));
-    }
-
-    /// With a member by chance.
-    fn compare(&mut self, now: Time) {
-        self.compare_at = Some(now + self.chance.spread(COMPARE_EVERY));
-        let joined: Vec<EndpointKey> = self.members().map(D::id).collect();
-        let count = u32::try_from(joined.len()).unwrap_or(u32::MAX);
-        let with = joined.get(self.chance.below(count) as usize).copied();
-        if let Some(with) = with {
-            let all = Message::Digest(Box::new(self.digest()));
-            self.transmits.push((with, all));
-        }
-    }
-
-    fn digest(&self) -> Digest {
-        let all = self.members().chain(std::iter::once(&self.own));
-        digest(all.map(|member| (member.id(), member.issued())))
     }
 
     fn plan(&mut self, key: EndpointKey, at: Time, task: Task) {

@@ -74,7 +74,6 @@ fn index_13_a_newer_answer_replaces_it_and_an_older_one_does_not() {
     resolver.handle_reply(1, 3, note(6), START);
     let (transmits, events) = drain(&mut resolver);
     assert!(matches!(&events[0], Event::Newer(1, 3, newer) if newer.sequence == 6));
-    // INDEX-15 in passing: both others were behind.
     assert_eq!(transmits.len(), 2);
     assert_eq!(events.last(), Some(&Event::Ended(1)));
 }
@@ -136,6 +135,18 @@ fn index_11_what_was_not_asked_and_who_was_not_asked_changes_nothing() {
     );
     resolver.handle_reply(1, 1, note(1), START);
     assert_eq!(drain(&mut resolver).1, [], "one answer each");
+}
+
+#[test]
+fn index_15_who_was_behind_is_told_and_scored() {
+    let mut resolver = looking(&[1, 2]);
+    drain(&mut resolver);
+    resolver.handle_reply(1, 1, note(3), START);
+    drain(&mut resolver);
+    resolver.handle_reply(1, 2, note(2), START);
+    let (transmits, events) = drain(&mut resolver);
+    assert!(matches!(&transmits[..], [Transmit::Repair(2, told)] if told.sequence == 3));
+    assert_eq!(events, [Event::Blame(2, Fault::Behind), Event::Ended(1)]);
 }
 
 #[test]

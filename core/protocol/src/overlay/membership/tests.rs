@@ -229,7 +229,7 @@ fn leaving_in_order_is_known_sooner_than_dying() {
 }
 
 #[test]
-fn two_halves_that_lost_each_other_become_one_again() {
+fn member_10_two_halves_that_lost_each_other_become_one_again() {
     let mut country = Country::founded(12);
     let parted: Vec<(EndpointKey, Membership<Card>)> = (6..12)
         .map(|number| (key(number), country.members.remove(&key(number)).unwrap()))
@@ -347,7 +347,7 @@ fn a_member_at_rest_costs_a_few_bytes_a_second() {
 }
 
 #[test]
-fn member_10_who_missed_news_learns_it_by_comparing() {
+fn member_09_who_missed_news_learns_it_by_comparing() {
     let mut country = Country::founded(40);
     // A newcomer knows everybody within seconds, not after the rumours' minutes.
     country.add(100, 1, &[7]);
