@@ -228,7 +228,7 @@ impl Client {
                     };
                     out.send(node_of(supernode.id), register);
                 }
-                HomeAction::Register(_) | HomeAction::Probe => {}
+                HomeAction::Register(_) | HomeAction::Collect(_) | HomeAction::Probe => {}
             }
         }
     }

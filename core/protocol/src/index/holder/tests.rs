@@ -298,9 +298,11 @@ fn index_09_what_a_liar_did_not_hand_over_is_found_by_comparing() {
         town.publish(note, START);
     }
     // Of many records both who should hand them to the one who joins do not.
-    town.liars = (0..80).filter(|member| member % 3 != 0).collect();
+    town.liars = (0..80)
+        .filter(|member: &u16| !member.is_multiple_of(3))
+        .collect();
     town.join(300, START);
-    let honest = |member: &u16| *member != 300 && member % 3 == 0;
+    let honest = |member: &u16| *member != 300 && member.is_multiple_of(3);
     let missing = |town: &Town| {
         notes
             .iter()

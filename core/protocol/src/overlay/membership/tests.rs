@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use foca::Codec;
+
 use super::*;
 
 /// One way.
