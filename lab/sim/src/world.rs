@@ -16,7 +16,7 @@ use crate::report::{Report, Spread};
 use crate::scenario::{Scenario, What};
 use crate::supernode::{Setting, Supernode};
 
-/// A link whose other end vanished is noticed by its own ping, between these (`notes` of the transport: 5 to 20 s).
+/// A link whose other end vanished is noticed by its own ping, between these (one every 15 s, given up 5 s later).
 const NOTICED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
 /// After a storm's beginning everybody who was away has come.
 const STORM: Duration = Duration::from_secs(10);
