@@ -123,10 +123,7 @@ pub fn holders<M: Copy + Ord>(
     key: IndexKey,
     members: impl IntoIterator<Item = (M, Position)>,
 ) -> Vec<M> {
-    let mut ranked: Vec<Ranked<M>> = members
-        .into_iter()
-        .map(|(member, position)| Ranked::new(key, member, position))
-        .collect();
+    let mut ranked = ranked(key, members);
     if ranked.len() <= EVERYWHERE {
         ranked.sort_unstable_by(|a, b| b.cmp(a));
         return ranked.into_iter().map(|ranked| ranked.member).collect();
@@ -139,10 +136,7 @@ pub fn ask_order<M: Copy + Ord>(
     key: IndexKey,
     members: impl IntoIterator<Item = (M, Position)>,
 ) -> Vec<M> {
-    let mut ranked: Vec<Ranked<M>> = members
-        .into_iter()
-        .map(|(member, position)| Ranked::new(key, member, position))
-        .collect();
+    let mut ranked = ranked(key, members);
     Nearest::of(&mut ranked, 2 * COPIES).members().collect()
 }
 
@@ -164,6 +158,16 @@ impl<M: Copy + Ord> Ranked<M> {
     }
 }
 
+fn ranked<M: Copy + Ord>(
+    key: IndexKey,
+    members: impl IntoIterator<Item = (M, Position)>,
+) -> Vec<Ranked<M>> {
+    members
+        .into_iter()
+        .map(|(member, position)| Ranked::new(key, member, position))
+        .collect()
+}
+
 /// The [`COPIES`] nearest of different blocks, the nearest first, kept while members come and go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nearest<M>(Vec<Ranked<M>>);
@@ -171,10 +175,7 @@ pub struct Nearest<M>(Vec<Ranked<M>>);
 impl<M: Copy + Ord> Nearest<M> {
     /// Among `members`.
     pub fn among(key: IndexKey, members: impl IntoIterator<Item = (M, Position)>) -> Self {
-        let mut ranked: Vec<Ranked<M>> = members
-            .into_iter()
-            .map(|(member, position)| Ranked::new(key, member, position))
-            .collect();
+        let mut ranked = ranked(key, members);
         Self::of(&mut ranked, COPIES)
     }
 

@@ -1,4 +1,4 @@
-//! The simulator: a hundred thousand nodes in one process, driven by the overlay's and the index's own machines.
+//! The simulator: thousands of nodes in one process, driven by the overlay's and the index's own machines.
 //!
 //! Nothing of a machine is modelled here; only what lies between them is: delays, processors, deaths, liars. Signatures are
 //! counted and not computed. One seed, one result: a scenario's report is a file that the next run must repeat.

@@ -28,8 +28,10 @@ pub const WINDOW: Duration = Duration::from_secs(3600);
 const FEW_COPIES_ABOVE: usize = EVERYWHERE + 10;
 /// A record that has moved on is kept for so long: who asks may not have heard of it yet.
 pub const MOVED_AFTER: Duration = Duration::from_secs(600);
-/// How often two holders compare.
-pub const COMPARE_EVERY: Duration = Duration::from_secs(6 * 3600);
+/// The first comparison comes within this after the start: an earlier one would betray when somebody is there.
+pub const COMPARE_FIRST: Duration = Duration::from_secs(6 * 3600);
+/// The next of the others follows within this.
+pub const COMPARE_NEXT: Duration = Duration::from_secs(90 * 60);
 /// With one who has become a holder beside us we compare within this: those who should have handed over may be liars.
 const COMPARE_SOON: Duration = Duration::from_secs(300);
 /// Records named in one comparison.
@@ -142,7 +144,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             due: BTreeSet::new(),
             brought: BTreeMap::new(),
             soon: BTreeMap::new(),
-            next_compare: now + jitter.spread(COMPARE_EVERY),
+            next_compare: now + jitter.spread(COMPARE_FIRST),
             compared_with: None,
             jitter,
             persists: Outputs::default(),
@@ -375,7 +377,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             self.compare_with(member, now);
         }
         if self.next_compare <= now {
-            self.next_compare = now + self.jitter.spread(COMPARE_EVERY / 4);
+            self.next_compare = now + self.jitter.spread(COMPARE_NEXT);
             self.compare(now);
         }
     }

@@ -6,7 +6,7 @@
 //! - Who brings news of members that nobody has heard of is believed slowly, and all members together are bounded.
 //!
 //! SWIM tells what changes; whoever missed it learns it by comparing lists with one other member every three minutes (`MEMBER-09`).
-//! One probe each [`PROBE_EVERY`] and one comparison: a member costs tens of bytes a second, however many there are.
+//! One probe each [`PROBE_EVERY`] and one comparison: a member at rest costs tens of bytes a second.
 
 mod belief;
 pub mod digest;
