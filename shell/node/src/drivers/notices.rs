@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::{NOTICE_MAX, Notice};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::debug;
 
@@ -20,19 +21,26 @@ const NOTICES_OF_ONE: usize = 16;
 const NOTICES_OF_HOME: usize = 1_000;
 /// And all that are not our home together.
 const NOTICES_OF_OTHERS: usize = 512;
+/// Notices that were read and not yet taken.
+const READ: usize = 64;
 
 /// Notices that are being read.
 #[derive(Debug)]
 pub struct Notices {
-    reading: JoinSet<(EndpointKey, Option<Notice>)>,
+    reading: JoinSet<()>,
+    read: mpsc::Receiver<(EndpointKey, Notice)>,
+    reader: mpsc::Sender<(EndpointKey, Notice)>,
     home: Turns<EndpointKey>,
     others: Turns<EndpointKey>,
 }
 
 impl Default for Notices {
     fn default() -> Self {
+        let (reader, read) = mpsc::channel(READ);
         Self {
             reading: JoinSet::new(),
+            read,
+            reader,
             home: Turns::new(NOTICES_OF_HOME, NOTICES_OF_HOME),
             others: Turns::new(NOTICES_OF_ONE, NOTICES_OF_OTHERS),
         }
@@ -42,6 +50,7 @@ impl Default for Notices {
 impl Notices {
     /// `HOME-10`: reads what a supernode has to say, if it may have another turn. Others take none from our home.
     pub fn read(&mut self, arrival: Arrival, home: Option<EndpointKey>) {
+        while self.reading.try_join_next().is_some() {}
         let turns = if home == Some(arrival.key) {
             &self.home
         } else {
@@ -52,20 +61,20 @@ impl Notices {
             arrival.connection.close(1u32.into(), b"too many");
             return;
         };
+        let reader = self.reader.clone();
         self.reading.spawn(async move {
-            let notice = read_notice(&arrival).await;
-            drop(turn);
-            (arrival.key, notice)
+            let _turn = turn;
+            if let Some(notice) = read_notice(&arrival).await {
+                let _ = reader.send((arrival.key, notice)).await;
+                // PRESENCE-11: whoever said it closes. Were we to, it might not learn that it was heard, and tell us no more.
+                let _ = tokio::time::timeout(NOTICE_TIME, arrival.connection.closed()).await;
+            }
         });
     }
 
-    /// The next notice; `None` when none is being read.
+    /// The next notice; waits while there is none.
     pub async fn next(&mut self) -> Option<(EndpointKey, Notice)> {
-        loop {
-            if let Ok((key, Some(notice))) = self.reading.join_next().await? {
-                return Some((key, notice));
-            }
-        }
+        self.read.recv().await
     }
 }
 

@@ -413,7 +413,7 @@ async fn as_her_supernode(home: &Path, contact: &str) -> (Mallory, Door) {
 
 /// Mallory runs a supernode and is a contact, so Alice lets her supernode's key in. It is not Alice's home.
 #[tokio::test(flavor = "multi_thread")]
-async fn home_08_another_supernode_cannot_send_us_away() {
+async fn home_08_presence_11_another_supernode_is_heard_out_and_cannot_send_us_away() {
     let [a, m] = [folder(), folder()];
     let mut alice = Actor::create(a.path(), "Alice").await;
     let mut contact = Actor::create(m.path(), "Mallory").await;
@@ -430,7 +430,7 @@ async fn home_08_another_supernode_cannot_send_us_away() {
         .await
         .expect("written");
     send.finish().expect("once");
-    let _ = send.stopped().await;
+    send.stopped().await.expect("heard, and not cut off");
     for _ in 0..100 {
         let status: view::Status = alice.ask(Command::Status {}).await;
         assert!(
@@ -439,6 +439,7 @@ async fn home_08_another_supernode_cannot_send_us_away() {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    assert!(connection.close_reason().is_none(), "hers to close");
     alice.node.stop().await;
 }
 
