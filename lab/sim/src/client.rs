@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use starling_protocol::index::resolver::{Reply, Resolver, ResolverEvent, Transmit};
+use starling_protocol::index::publisher::{self, Last, Publisher, PublisherEvent};
+use starling_protocol::index::resolver::{Fault, Reply, Resolver, ResolverEvent, Transmit};
+use starling_protocol::index::standing::Standing;
 use starling_protocol::overlay::home::{Home, HomeAction};
 use starling_protocol::overlay::promotion::{Promotion, PromotionEvent};
 use starling_wire::placement::IndexKey;
@@ -13,6 +15,13 @@ use crate::world::{Outbox, address_of, key_of, node_of};
 
 /// Supernodes a client remembers (a real one's cache has 200; what counts here is that they are few).
 const REMEMBERED: usize = 16;
+/// So many supernodes are asked for a record, one after another.
+const ASKED: usize = 8;
+/// The number of a look at the own record.
+const OWN: u64 = u64::MAX;
+
+/// The record is on its timetable.
+const PUBLISHED: Duration = starling_protocol::index::publisher::PUBLISH_EVERY;
 
 /// What the world wants to know of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +40,12 @@ pub struct Client {
     home: Home,
     promotion: Option<Promotion>,
     resolver: Resolver<NodeId, Note>,
+    publisher: Publisher<NodeId, Note>,
+    standing: Standing<NodeId>,
     known: Vec<NodeId>,
     record: Note,
+    /// A supernode was found to be bad: those that may be used are others now.
+    left_one: bool,
     /// Since when it has been without a home; `None` at home.
     seeking: Option<Duration>,
 }
@@ -51,19 +64,24 @@ impl Client {
             promotion.handle_eligible(true, now);
             promotion
         });
+        let record = Note {
+            key: crate::world::record_key(node),
+            sequence: 1,
+            forged: false,
+        };
+        let seed = u64::from(node) * 0x85eb_ca6b + 3;
         let mut client = Self {
             home: Home::new(addresses(&known), now),
             promotion,
             resolver: Resolver::new(1),
+            publisher: Publisher::new(Some(record), Last::DueIn(PUBLISHED), seed, now),
+            standing: Standing::default(),
             known,
-            record: Note {
-                key: crate::world::record_key(node),
-                sequence: 1,
-                forged: false,
-            },
+            record,
+            left_one: false,
             seeking: Some(now),
         };
-        client.drain(out);
+        client.drain(now, out);
         client
     }
 
@@ -88,7 +106,8 @@ impl Client {
         let home = self.home.poll_timeout().map(|(at, _)| at);
         let promotion = self.promotion.as_ref().and_then(Promotion::poll_timeout);
         let resolver = self.resolver.poll_timeout().map(|due| due.at);
-        [home, promotion.map(|due| due.at), resolver]
+        let publisher = self.publisher.poll_timeout().map(|due| due.at);
+        [home, promotion.map(|due| due.at), resolver, publisher]
             .into_iter()
             .flatten()
             .min()
@@ -97,9 +116,10 @@ impl Client {
     /// Time.
     pub fn wake(&mut self, now: Duration, out: &mut Outbox) -> Option<Fact> {
         self.home.handle_timeout(now);
-        self.drain(out);
+        self.publisher.handle_timeout(now);
+        self.drain(now, out);
         self.resolver.handle_timeout(now);
-        if let Some(found) = self.drain_resolver(out) {
+        if let Some(found) = self.drain_resolver(now, out) {
             return Some(found);
         }
         let promotion = self.promotion.as_mut()?;
@@ -125,7 +145,10 @@ impl Client {
                 self.remember(&others, now);
                 self.home.handle_connected(now);
                 self.home.handle_linked();
-                self.publish_elsewhere(from, out);
+                let supernodes = self.supernodes(from);
+                self.publisher.handle_supernodes(supernodes, now);
+                self.drain_publisher(now, out);
+                self.publisher.handle_published(from, now);
                 fact = self
                     .seeking
                     .take()
@@ -152,8 +175,12 @@ impl Client {
                     None => Reply::None,
                 };
                 out.verified += u64::from(found.is_some());
-                self.resolver.handle_reply(number, from, reply, now);
-                fact = self.drain_resolver(out);
+                if number == OWN {
+                    self.publisher.handle_reply(from, reply, now);
+                } else {
+                    self.resolver.handle_reply(number, from, reply, now);
+                    fact = self.drain_resolver(now, out);
+                }
             }
             Message::Closed if from_home && self.is_home() => {
                 self.seeking = Some(now);
@@ -161,7 +188,7 @@ impl Client {
             }
             _ => {}
         }
-        self.drain(out);
+        self.drain(now, out);
         fact
     }
 
@@ -170,22 +197,52 @@ impl Client {
         let Some(home) = self.home() else {
             return;
         };
-        let others = self.known.iter().rev().filter(|other| **other != home);
-        let asked = std::iter::once(&home).chain(others.take(4)).copied();
-        self.resolver
-            .handle_lookup(number, key, asked.collect(), None, now);
-        self.drain_resolver(out);
+        let mut asked = self.supernodes(home);
+        asked.truncate(ASKED);
+        self.resolver.handle_lookup(number, key, asked, None, now);
+        self.drain_resolver(now, out);
     }
 
-    /// What a home that lies keeps to itself, another one publishes.
-    fn publish_elsewhere(&self, home: NodeId, out: &mut Outbox) {
+    /// The home, and the others it knows, the latest first.
+    fn supernodes(&self, home: NodeId) -> Vec<NodeId> {
         let others = self.known.iter().rev().filter(|other| **other != home);
-        for other in others.take(2) {
-            out.send(*other, Message::Publish(self.record));
+        std::iter::once(&home).chain(others).copied().collect()
+    }
+
+    /// What the owner's side of the index does about the own record.
+    fn drain_publisher(&mut self, now: Duration, out: &mut Outbox) {
+        while self.publisher.poll_persist().is_some() {}
+        while let Some(transmit) = self.publisher.poll_transmit() {
+            match transmit {
+                publisher::Transmit::Publish(by, note) => out.send(by, Message::Publish(note)),
+                publisher::Transmit::Ask(whom, key) => {
+                    out.send(whom, Message::Lookup { number: OWN, key });
+                }
+            }
+        }
+        while let Some(event) = self.publisher.poll_event() {
+            match event {
+                PublisherEvent::Blame(whom, fault) => self.blame(whom, fault, now),
+                PublisherEvent::Renew => {
+                    self.record.sequence += 1;
+                    self.publisher.handle_record(self.record, now);
+                    return self.drain_publisher(now, out);
+                }
+                PublisherEvent::Witnessed | PublisherEvent::Newer(_) => {}
+            }
         }
     }
 
-    fn drain_resolver(&mut self, out: &mut Outbox) -> Option<Fact> {
+    /// A supernode that has done too much is left, and not used again.
+    fn blame(&mut self, whom: NodeId, fault: Fault, now: Duration) {
+        if self.standing.handle_blame(whom, fault, now) && self.known.len() > 1 {
+            self.known.retain(|other| *other != whom);
+            self.home.set_candidates(addresses(&self.known), now);
+            self.left_one = true;
+        }
+    }
+
+    fn drain_resolver(&mut self, now: Duration, out: &mut Outbox) -> Option<Fact> {
         while let Some(transmit) = self.resolver.poll_transmit() {
             if let Transmit::Ask(number, supernode, key) = transmit {
                 out.send(supernode, Message::Lookup { number, key });
@@ -198,7 +255,8 @@ impl Client {
                     fact = Some(Fact::Found(number, Some(note)));
                 }
                 ResolverEvent::NotFound(number) => fact = Some(Fact::Found(number, None)),
-                _ => {}
+                ResolverEvent::Blame(whom, fault) => self.blame(whom, fault, now),
+                ResolverEvent::Newer(..) | ResolverEvent::Ended(_) => {}
             }
         }
         fact
@@ -206,7 +264,8 @@ impl Client {
 
     fn remember(&mut self, others: &[Card], now: Duration) {
         for card in others {
-            if !self.known.contains(&card.node) {
+            let bad = self.standing.is_bad(card.node, now);
+            if !bad && !self.known.contains(&card.node) {
                 self.known.push(card.node);
             }
         }
@@ -218,7 +277,14 @@ impl Client {
         self.home.set_candidates(addresses(&self.known), now);
     }
 
-    fn drain(&mut self, out: &mut Outbox) {
+    fn drain(&mut self, now: Duration, out: &mut Outbox) {
+        self.drain_publisher(now, out);
+        if std::mem::take(&mut self.left_one)
+            && let Some(home) = self.home.current().map(|home| node_of(home.id))
+        {
+            self.publisher.handle_supernodes(self.supernodes(home), now);
+            self.drain_publisher(now, out);
+        }
         while let Some(action) = self.home.poll_action() {
             match action {
                 HomeAction::Dial(supernode) | HomeAction::Renew(supernode) => {

@@ -168,7 +168,12 @@ impl Supernode {
                 self.resolver.handle_reply(id, from, reply, now);
             }
             Message::Put(note) => self.put(Source::Member(from), note, now, out),
-            Message::Publish(note) => self.publish(from, note, Duration::ZERO, now, out),
+            // Brought anew: nobody had it, so its holders may all be liars, and those after them get it too.
+            Message::Publish(note) => {
+                let members = self.positions();
+                let holders = placement::ask_order(note.key, members);
+                self.publish(from, note, holders, Duration::ZERO, now, out);
+            }
             Message::Hand(note) => self.put(Source::Member(from), note, now, out),
             Message::Compare(theirs) => self.holder.handle_compare(from, &theirs, now),
             Message::Want(keys) => self.holder.handle_want(from, &keys, now),
@@ -230,7 +235,8 @@ impl Supernode {
         self.most_clients = self.most_clients.max(self.client_count());
         self.membership.handle_own_load(self.percent());
         out.send_after(turn, from, Message::Registered { others });
-        self.publish(from, record, turn, now, out);
+        let holders = placement::holders(record.key, self.positions());
+        self.publish(from, record, holders, turn, now, out);
         if self.say_load.is_none() && self.percent() >= BUSY {
             self.tell_load(now, out);
         }
@@ -241,6 +247,7 @@ impl Supernode {
         &mut self,
         from: NodeId,
         record: Note,
+        holders: Vec<NodeId>,
         turn: Duration,
         now: Duration,
         out: &mut Outbox,
@@ -248,7 +255,7 @@ impl Supernode {
         if self.liar {
             return;
         }
-        for holder in self.holders(record.key) {
+        for holder in holders {
             if holder == self.card.node {
                 self.put(Source::Client(block(from)), record, now, out);
                 self.drain(now, out);
@@ -374,14 +381,12 @@ impl Supernode {
         }
     }
 
-    fn holders(&self, key: IndexKey) -> Vec<NodeId> {
+    /// Where all supernodes stand, this one too.
+    fn positions(&self) -> Vec<(NodeId, Position)> {
         let own = (self.card.node, self.card.position());
-        let others = self
-            .others
-            .values()
-            .map(|card| (card.node, card.position()));
-        let members: Vec<(NodeId, Position)> = others.chain([own]).collect();
-        placement::holders(key, members)
+        let others = self.others.values();
+        let others = others.map(|card| (card.node, card.position()));
+        others.chain([own]).collect()
     }
 
     /// Some of the others, by chance: clients spread.

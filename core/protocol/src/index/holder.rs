@@ -2,8 +2,9 @@
 //! with the other holders on a timetable (`INDEX-03` to `INDEX-10`).
 //!
 //! A record lies at the five supernodes nearest to its key, in different address blocks; in a network of up to fifty, at all
-//! of them. When somebody joins among the nearest, the two nearest of the others hand the record over; when one goes, the
-//! two nearest that are left give it to whoever follows. What liars did not pass on is noticed at the next comparison.
+//! of them. When somebody joins among the nearest, the two nearest of the others and the one that he displaced hand the record
+//! over; when one goes, the two nearest that are left give it to whoever follows. What liars did not pass on is noticed at the
+//! next comparison.
 //!
 //! Members are named by any small value that the driver understands. Times are since the node's start.
 
@@ -26,8 +27,8 @@ pub const NEW_PER_MEMBER_MAX: u32 = 10_000;
 pub const WINDOW: Duration = Duration::from_secs(3600);
 /// Above so many supernodes a record lies at the nearest only; below [`EVERYWHERE`] everywhere again. In between it stays.
 const FEW_COPIES_ABOVE: usize = EVERYWHERE + 10;
-/// A record that has moved on is kept for so long: who asks may not have heard of it yet.
-pub const MOVED_AFTER: Duration = Duration::from_secs(600);
+/// A record that has moved on is kept for so long: who asks may not have heard of it yet, and all its holders may be liars.
+pub const MOVED_AFTER: Duration = Duration::from_secs(2 * 3600);
 /// The first comparison comes within this after the start: an earlier one would betray when somebody is there.
 pub const COMPARE_FIRST: Duration = Duration::from_secs(6 * 3600);
 /// The next of the others follows within this.
@@ -238,10 +239,13 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         let mut beside_us = false;
         for (key, kept) in &mut self.records {
             let ours = hands_over(&kept.nearest, member, self.own);
+            let before = kept.nearest.contains(self.own);
             let joined = kept.nearest.join(*key, member, position);
+            let displaced = before && !kept.nearest.contains(self.own);
             beside_us |= joined;
-            // INDEX-06: two hand over, and everybody knows who: the nearest of those who had it.
-            if (joined || !self.few_copies) && ours {
+            // INDEX-06: two hand over, and everybody knows who: the nearest of those who had it. And whoever loses his place
+            // to the new one: he may have been the only one who is honest.
+            if (joined || !self.few_copies) && (ours || displaced) {
                 handed.push(kept.record.clone());
             }
         }

@@ -1,11 +1,14 @@
-//! The global index (DESIGN 3.5): who holds a record ([`holder`]) and who asks for one ([`resolver`]). Where a record lies
-//! follows from the list of supernodes ([`starling_wire::placement`]).
+//! The global index (DESIGN 3.5): who holds a record ([`holder`]), who asks for one ([`resolver`]) and who brings his own and
+//! looks whether it is there ([`publisher`]). Where a record lies follows from the list of supernodes
+//! ([`starling_wire::placement`]); which of them are trusted no longer, from what they did ([`standing`]).
 //!
-//! Both sides take records that were verified already: a record that is forged, expired or too large never gets this far, it
+//! All sides take records that were verified already: a record that is forged, expired or too large never gets this far, it
 //! is counted where it was refused.
 
 pub mod holder;
+pub mod publisher;
 pub mod resolver;
+pub mod standing;
 
 use std::fmt::Debug;
 

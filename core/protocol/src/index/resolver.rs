@@ -77,6 +77,8 @@ pub enum Fault {
     Unreachable,
     /// It sent what does not verify.
     Forged,
+    /// It was brought a record to publish, and nobody has it: said by the [publisher](super::publisher).
+    Kept,
 }
 
 /// Why the machine wakes up.

@@ -213,7 +213,7 @@ fn index_05_what_belongs_elsewhere_is_not_kept() {
 }
 
 #[test]
-fn index_06_who_joins_is_handed_what_is_his_now_by_two() {
+fn index_06_who_joins_is_handed_what_is_his_now_by_two_and_the_displaced() {
     let mut town = Town::of(80);
     let notes: Vec<Note> = (0..200).map(|number| note(number, 1)).collect();
     for note in &notes {
@@ -229,7 +229,7 @@ fn index_06_who_joins_is_handed_what_is_his_now_by_two() {
         .filter(|note| placement::holders(note.key, town.positions()).contains(&300))
         .count();
     assert!(his > 0);
-    assert_eq!(town.handed, 2 * his, "each twice");
+    assert_eq!(town.handed, 3 * his, "each three times");
     for (note, before) in notes.iter().zip(&before) {
         assert_eq!(town.copies(note, START), COPIES);
         assert_eq!(before.len(), COPIES);
