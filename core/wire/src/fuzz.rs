@@ -13,6 +13,7 @@ use crate::peer::{LINK_FRAME_MAX, LinkFrame};
 use crate::record::SignedRecord;
 use crate::registration::Place;
 use crate::supernode::{Answer, Notice, REQUEST_MAX, Request};
+use crate::tunnel::{self, Standing, Tunnel};
 
 /// Requests, answers and notices of a supernode.
 pub fn supernode(data: &[u8]) {
@@ -83,4 +84,21 @@ pub fn service_name(data: &[u8]) {
     if let Some(token) = discovery::from_service_name(name) {
         assert!(name.starts_with(&data_encoding::HEXLOWER.encode(&token)));
     }
+}
+
+/// What a supernode reads of a `CONNECT`: the address, a line break, the ticket.
+pub fn connect(data: &[u8]) {
+    let Some(at) = data.iter().position(|byte| *byte == b'\n') else {
+        return;
+    };
+    let Some(Ok(target)) = std::str::from_utf8(&data[..at]).ok().map(tunnel::target) else {
+        return;
+    };
+    let standing = Standing {
+        private: false,
+        asker: target.ip(),
+    };
+    let _ = standing.may_reach(target);
+    let supernode = EndpointKey([8; 32]);
+    let _ = Tunnel { supernode, target }.door(&data[at + 1..]);
 }

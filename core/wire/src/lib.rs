@@ -24,6 +24,7 @@ pub mod policy;
 pub mod record;
 pub mod registration;
 pub mod supernode;
+pub mod tunnel;
 
 #[doc(hidden)]
 pub mod fuzz;

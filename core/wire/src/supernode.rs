@@ -26,7 +26,7 @@ pub struct SupernodeAddr {
 impl SupernodeAddr {
     /// The relay's URL.
     pub fn relay_url(&self) -> String {
-        format!("https://{}", self.tcp)
+        format!("https://{}", relay_authority(self.tcp))
     }
 
     /// Whether the address is reachable from its own machine or LAN only.
@@ -50,6 +50,36 @@ impl SupernodeAddr {
         };
         one && self.tcp.port() != 0
     }
+}
+
+/// What stands for an IPv6 address where a URL's host has to be a TLS name, too, as it has in iroh: its 32 digits, below a
+/// domain that can never be looked up (RFC 2606).
+const V6_DOMAIN: &str = ".ip6.invalid";
+
+/// Host and port of a relay's URL.
+fn relay_authority(tcp: SocketAddr) -> String {
+    match tcp {
+        SocketAddr::V4(v4) => v4.to_string(),
+        SocketAddr::V6(v6) => format!("{:032x}{V6_DOMAIN}:{}", v6.ip().to_bits(), v6.port()),
+    }
+}
+
+/// The address that the host of a relay's URL stands for.
+pub fn relay_ip(host: &str) -> Option<IpAddr> {
+    let Some(digits) = host.strip_suffix(V6_DOMAIN) else {
+        return host.parse().ok();
+    };
+    let plain = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let bits = plain.then(|| u128::from_str_radix(digits, 16).ok())?;
+    bits.map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits)))
+}
+
+/// The address that host and port of a relay's URL stand for.
+pub fn relay_address(authority: &str) -> Option<SocketAddr> {
+    authority.parse().ok().or_else(|| {
+        let (host, port) = authority.rsplit_once(':')?;
+        Some(SocketAddr::new(relay_ip(host)?, port.parse().ok()?))
+    })
 }
 
 /// This machine or this network: loopback, link-local, RFC 1918 and RFC 4193 addresses.

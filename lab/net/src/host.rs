@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 
 use crate::LabError;
+use crate::capture::Capture;
 use crate::namespace::{HostProcess, Namespace};
 
 /// A machine of a lab.
@@ -65,6 +66,11 @@ impl Host {
     /// host and may be carried out.
     pub fn run<R: Send>(&self, job: impl FnOnce() -> R + Send) -> Result<R, LabError> {
         self.namespace.run(job)
+    }
+
+    /// Captures what goes over its interfaces.
+    pub fn capture(&self) -> Result<Capture, LabError> {
+        Capture::start(&self.namespace)
     }
 
     /// Chooses how TCP connections opened on this host from now on control congestion (tcp(7)).

@@ -7,6 +7,7 @@
 pub mod actor;
 pub mod align;
 pub mod bench;
+pub mod capture;
 pub mod demo;
 pub mod error;
 pub mod host;
@@ -21,6 +22,7 @@ pub mod stoi;
 pub mod story;
 
 pub use actor::{Actor, ActorError, Place, Seat};
+pub use capture::Capture;
 pub use error::LabError;
 pub use host::{Host, InterfaceCounters};
 pub use link_model::{DropReason, GilbertElliott, Line, QueueLimit};

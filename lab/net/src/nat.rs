@@ -9,7 +9,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
-use patchbay::{Firewall, FirewallConfig, Lab, Nat, PortPolicy, RouterPreset};
+use patchbay::{Firewall, FirewallConfig, Lab, Nat, NodeId, PortPolicy, RouterPreset};
 use tokio::runtime::Runtime;
 
 use crate::LabError;
@@ -26,6 +26,10 @@ pub enum Access {
     Home,
     /// A home router behind which only TCP to ports 80, 443 and 27474 gets out.
     UdpBlocked,
+    /// A home router behind which only TCP to ports 80 and 443 gets out.
+    WebOnly,
+    /// An office: only TCP to port 3128 gets out, which is where a proxy listens ([`PROXY_PORT`]).
+    ProxyOnly,
     /// A router with a new mapping for each destination (address and port-dependent mapping).
     Symmetric,
 }
@@ -33,10 +37,13 @@ pub enum Access {
 /// TCP ports that [`Access::UdpBlocked`] lets out: the usual two and Starling's own.
 pub const OPEN_TCP_PORTS: [u16; 3] = [80, 443, 27474];
 
+/// Where the proxy of [`Access::ProxyOnly`] is asked, on any public host.
+pub const PROXY_PORT: u16 = 3128;
+
 /// The public hosts' names. There are two because telling one mapping from many needs two observers.
 pub const PUBLIC_HOSTS: [&str; 2] = ["supernode", "witness"];
 
-/// Hosts `alice` and `bob` behind their routers, `supernode` and `witness` in public. Everything ends
+/// Hosts `alice` and `bob` behind their routers, `neighbour` behind Alice's, `supernode` and `witness` in public. Everything ends
 /// when it is dropped.
 pub struct NatLab {
     hosts: Vec<Host>,
@@ -108,34 +115,45 @@ async fn wire(alice: Access, bob: Access) -> Outcome<(Lab, Vec<Host>)> {
     for name in PUBLIC_HOSTS {
         hosts.push(add_host(&lab, name, Access::Public).await?);
     }
-    hosts.push(add_host(&lab, "alice", alice).await?);
+    let home = add_router(&lab, "alice", alice).await?;
+    hosts.push(plug_in(&lab, "alice", home).await?);
+    hosts.push(plug_in(&lab, "neighbour", home).await?);
     hosts.push(add_host(&lab, "bob", bob).await?);
     Ok((lab, hosts))
 }
 
 /// Adds a router of the kind and a host behind it.
 async fn add_host(lab: &Lab, name: &str, access: Access) -> Outcome<Host> {
+    let router = add_router(lab, name, access).await?;
+    plug_in(lab, name, router).await
+}
+
+async fn add_router(lab: &Lab, name: &str, access: Access) -> Outcome<NodeId> {
     let router = lab.add_router(&format!("router-of-{name}"));
+    let only = |ports: &[u16]| Firewall::Custom(only_tcp_out(ports));
     let router = match access {
         Access::Public => router.preset(RouterPreset::PublicV4),
         Access::Home => router.nat(Nat::Moderate),
         Access::Symmetric => router.nat(Nat::Strict),
-        Access::UdpBlocked => router
-            .nat(Nat::Moderate)
-            .firewall(Firewall::Custom(only_tcp_out())),
-    }
-    .build()
-    .await?;
-    let device = lab.add_device(name).uplink(router.id()).build().await?;
+        Access::UdpBlocked => router.nat(Nat::Moderate).firewall(only(&OPEN_TCP_PORTS)),
+        Access::WebOnly => router.nat(Nat::Moderate).firewall(only(&[80, 443])),
+        Access::ProxyOnly => router.nat(Nat::Moderate).firewall(only(&[PROXY_PORT])),
+    };
+    Ok(router.build().await?.id())
+}
+
+/// Adds a host behind a router.
+async fn plug_in(lab: &Lab, name: &str, router: NodeId) -> Outcome<Host> {
+    let device = lab.add_device(name).uplink(router).build().await?;
     let address: Ipv4Addr = device.ip().ok_or("the library gave no address")?;
     let namespace = device.run_sync(|| Ok(Namespace::of_this_thread()?))?;
     Ok(Host::new(name, address, "eth0", namespace))
 }
 
-fn only_tcp_out() -> FirewallConfig {
+fn only_tcp_out(ports: &[u16]) -> FirewallConfig {
     FirewallConfig::builder()
         .block_inbound()
-        .outbound_tcp(PortPolicy::Allow(OPEN_TCP_PORTS.to_vec()))
+        .outbound_tcp(PortPolicy::Allow(ports.to_vec()))
         .block_udp()
         .build()
 }

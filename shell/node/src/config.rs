@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use starling_control::{Failure, view};
 
+use crate::transport::proxy::ProxySetting;
+
 /// Default port of the inner endpoint (UDP) and of the relay (TCP).
 pub const PORT: u16 = 27474;
 /// Default UDP port of address discovery.
@@ -21,6 +23,10 @@ pub struct NodeConfig {
     pub supernode: bool,
     /// Address and port of the relay (TCP) and the inner endpoint (UDP); port 0 takes free ones for both and for discovery.
     pub listen: SocketAddr,
+    /// Further TCP ports of a supernode's relay, such as 443 and 80.
+    pub also_listen: Vec<u16>,
+    /// The proxy of the firm or the school.
+    pub proxy: ProxySetting,
     /// Announce and look for contacts on the LAN.
     pub lan_discovery: bool,
     /// Download folder; `Downloads` of the profile if absent.
@@ -43,6 +49,8 @@ impl NodeConfig {
             home,
             supernode: false,
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT),
+            also_listen: Vec::new(),
+            proxy: ProxySetting::None,
             lan_discovery: true,
             downloads: None,
             window: None,

@@ -104,6 +104,12 @@ impl App {
         }
         let config = SupernodeConfig {
             listen,
+            // Nobody else on a LAN needs another way in.
+            also: if serving.everybody {
+                self.config.also_listen.clone()
+            } else {
+                Vec::new()
+            },
             discovery,
             seed: *self.supernode_seed().await?,
             private_only: !serving.everybody,

@@ -144,10 +144,12 @@ impl Session {
             Arc::new(move |key| book.visitor(key))
         };
         let seed = &start.identity.front_door_seed;
-        let door =
-            Arc::new(FrontDoor::open(seed, start.pins.clone(), None, keeper, door_sender).await?);
+        let (pins, proxy) = (start.pins.clone(), start.config.proxy.clone());
+        let door = FrontDoor::open(seed, pins, proxy, None, keeper, door_sender).await?;
+        let door = Arc::new(door);
         let (inner_sender, inner_arrivals) = mpsc::channel(ARRIVALS);
-        let inner = InnerEndpoints::new(start.pins.clone(), start.config.listen, inner_sender);
+        let (pins, listen) = (start.pins.clone(), start.config.listen);
+        let inner = InnerEndpoints::new(pins, door.shim(), listen, inner_sender);
         let ctx = Arc::new(Context {
             config: start.config,
             clock: start.clock,

@@ -8,6 +8,10 @@ use crate::context::Context;
 use crate::node::{App, account_view};
 use crate::paths::OpenPath;
 
+/// Of a network that puts a certificate of its own in the supernode's place.
+const INSPECTED: &str = "this network opens the outer layer of your connections: whoever runs it sees with which \
+    supernodes you speak and when; what you say, write and send stays sealed between you and your contacts";
+
 /// Everything at once.
 pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
     let session = app.session().ok();
@@ -26,6 +30,7 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
     }
     let mut warnings = vec![app.db.key_words()];
     warnings.extend(missing_devices().await);
+    warnings.extend(session.iter().flat_map(|session| ways_out(&session.ctx)));
     if session.is_none() {
         warnings.insert(0, "this profile has no account yet".to_owned());
     }
@@ -68,6 +73,16 @@ fn paths(ctx: &Context) -> Vec<view::PathView> {
         rtt_ms: Some(open.travel.rtt.as_secs_f64() * 1000.0),
     };
     ctx.paths.list().into_iter().map(view).collect()
+}
+
+/// What is in the way to the supernode, in words.
+fn ways_out(ctx: &Context) -> Vec<String> {
+    let mut words: Vec<String> = ctx.door.shim().words().into_iter().collect();
+    if ctx.door.is_opened() {
+        // INSPECT-02
+        words.push(INSPECTED.to_owned());
+    }
+    words
 }
 
 /// What a call would lack, in words.

@@ -79,6 +79,10 @@ fn start(settings: &Settings) -> Result<Child, Failure> {
     if let Some(listen) = settings.listen {
         program.arg("--listen").arg(listen.to_string());
     }
+    if let Some(proxy) = &settings.proxy {
+        // Not as an argument: it may hold a password, and others read arguments.
+        program.env("STARLING_PROXY", proxy);
+    }
     if let Some(lan) = settings.lan {
         program.args(["--lan", if lan { "on" } else { "off" }]);
     }

@@ -96,6 +96,16 @@ struct Everywhere {
         hide_short_help = true
     )]
     lan: Option<Switch>,
+    /// The HTTP proxy that a node that is started goes through [default: what HTTPS_PROXY says]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "STARLING_PROXY",
+        hide_env_values = true,
+        hide_short_help = true
+    )]
+    proxy: Option<String>,
     /// Where a node that is started puts received files [default: your download folder]
     #[arg(
         long,
@@ -184,6 +194,7 @@ impl Everywhere {
             json: self.json,
             listen: self.listen,
             lan: self.lan.map(|lan| lan == Switch::On),
+            proxy: self.proxy.clone(),
         })
     }
 }

@@ -26,6 +26,9 @@ pub struct NodeArgs {
     /// Serve others of the joined network as a supernode and relay
     #[arg(long)]
     supernode: bool,
+    /// Further TCP ports of the supernode, for people whose networks let nothing else out: 443,80
+    #[arg(long, value_name = "PORTS", value_delimiter = ',')]
+    also_listen: Vec<u16>,
     /// Started by another command: outlives its terminal, opens a window when asked to
     #[arg(long, hide = true)]
     background: bool,
@@ -37,6 +40,7 @@ pub async fn run(settings: &Settings, args: &NodeArgs) -> Outcome {
     let mut signals = Signals::new(args.background)?;
     let mut config = settings.node_config();
     config.supernode = args.supernode;
+    config.also_listen.clone_from(&args.also_listen);
     let window = args
         .background
         .then(|| Arc::new(WindowOnDemand::new(settings)));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use starling_control::{ErrorKind, Failure};
 use starling_node::NodeConfig;
+use starling_node::transport::proxy::ProxySetting;
 
 /// The profile that is meant where none is named.
 const DEFAULT: &str = "default";
@@ -27,6 +28,8 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// For a node that is started: look for contacts on the local network.
     pub lan: Option<bool>,
+    /// For a node that is started: the HTTP proxy.
+    pub proxy: Option<String>,
 }
 
 impl Settings {
@@ -36,6 +39,11 @@ impl Settings {
         config.listen = self.listen.unwrap_or(config.listen);
         config.lan_discovery = self.lan.unwrap_or(config.lan_discovery);
         config.downloads.clone_from(&self.downloads);
+        let variable = |name: &str| env::var(name).ok();
+        config.proxy = match &self.proxy {
+            Some(url) => ProxySetting::read(url, ""),
+            None => ProxySetting::from_environment(variable),
+        };
         config.echo_program = env::current_exe().ok();
         config
     }

@@ -20,6 +20,7 @@ use starling_wire::peer::{InnerAddr, LinkFrame};
 use starling_wire::record::{AccountRecord, SignedRecord};
 use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::{Answer, Notice, Refusal, Request, SupernodeAddr};
+use starling_wire::tunnel::Tunnel;
 
 use crate::{corpus, mutator};
 
@@ -324,4 +325,18 @@ fn names_of_announced_services() {
     .map(|(title, name)| (title, name.as_bytes().to_vec()));
     let corpus = corpus::committed("service-names", &made);
     mutator::run(8, &corpus, fuzz::service_name);
+}
+
+#[test]
+fn tunnels_asked_for() {
+    let target = "203.0.113.7:443".parse().expect("an address");
+    let supernode = EndpointKey([8; 32]);
+    let ticket = Tunnel { supernode, target }.ticket(&key(7));
+    let made = [
+        ("valid", format!("{target}\n{ticket}")),
+        ("short", format!("{target}\nStarling 00")),
+        ("name", format!("relay.example:443\n{ticket}")),
+    ]
+    .map(|(title, text)| (title, text.into_bytes()));
+    mutator::run(9, &corpus::committed("tunnels", &made), fuzz::connect);
 }

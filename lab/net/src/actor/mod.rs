@@ -50,7 +50,21 @@ pub struct Seat<'a> {
     pub listen: SocketAddr,
     /// Where others reach it.
     pub address: IpAddr,
+    /// Variables of its environment.
+    pub variables: &'a [(&'a str, &'a str)],
+    /// Arguments of `starling node`.
+    pub arguments: &'a [&'a str],
 }
+
+/// What this machine's own environment says of its network is not true in a lab.
+const NOT_INHERITED: [&str; 6] = [
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
 
 /// A running node of a scenario.
 #[derive(Debug)]
@@ -129,7 +143,23 @@ impl<'a> Seat<'a> {
             place: Place::On(host),
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT),
             address: IpAddr::V4(host.ip()),
+            variables: &[],
+            arguments: &[],
         }
+    }
+
+    /// With these variables in its environment.
+    #[must_use]
+    pub const fn with(mut self, variables: &'a [(&'a str, &'a str)]) -> Self {
+        self.variables = variables;
+        self
+    }
+
+    /// With these arguments of `starling node`.
+    #[must_use]
+    pub const fn given(mut self, arguments: &'a [&'a str]) -> Self {
+        self.arguments = arguments;
+        self
     }
 
     const fn loopback(place: Place<'a>) -> Self {
@@ -138,6 +168,8 @@ impl<'a> Seat<'a> {
             place,
             listen: SocketAddr::new(address, 0),
             address,
+            variables: &[],
+            arguments: &[],
         }
     }
 }
@@ -190,10 +222,15 @@ impl Actor {
             .open(home.join("lab.log"))
             .map_err(file_trouble("cannot open a log in"))?;
         let mut node = Program::new(program()?);
-        node.arg("--home")
+        for variable in NOT_INHERITED {
+            node.env_remove(variable);
+        }
+        node.envs(seat.variables.iter().copied())
+            .arg("--home")
             .arg(home)
             .args(["--listen", &seat.listen.to_string(), "--lan", "off", "node"])
             .args(supernode.then_some("--supernode"))
+            .args(seat.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);

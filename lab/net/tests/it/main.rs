@@ -15,6 +15,8 @@ mod lan;
 mod link;
 mod nat;
 mod node;
+mod privacy;
+mod proxy;
 mod speech;
 
 use std::process::ExitCode;
@@ -38,6 +40,8 @@ fn main() -> ExitCode {
     trials.extend(group(link::TESTS, no_lab));
     trials.extend(group(nat::TESTS, no_nat.clone()));
     trials.extend(group(lan::TESTS, no_nat.clone()));
+    trials.extend(group(privacy::TESTS, no_nat.clone()));
+    trials.extend(group(proxy::TESTS, no_nat.clone().or_else(speech::missing)));
     trials.extend(group(node::TESTS, no_nat.or_else(speech::missing)));
     trials.extend(group(demo::TESTS, speech::missing()));
     trials.extend(group(speech::TESTS, speech::missing()));

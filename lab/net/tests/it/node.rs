@@ -22,16 +22,21 @@ const CALL: Duration = Duration::from_secs(5);
 const FILE_BYTES: usize = 8_000_000;
 
 /// The lab, and in it the cast, who became contacts and chatted.
-struct Scene {
-    lab: NatLab,
-    cast: Cast,
+pub struct Scene {
+    pub lab: NatLab,
+    pub cast: Cast,
     folder: tempfile::TempDir,
 }
 
 fn set(alice: Access, bob: Access) -> Scene {
-    let lab = NatLab::build(alice, bob).unwrap();
+    set_with(NatLab::build(alice, bob).unwrap(), &[], &[])
+}
+
+/// In a lab that stands, with these arguments for the supernode and variables for Alice.
+pub fn set_with(lab: NatLab, supernode: &[&str], alice: &[(&str, &str)]) -> Scene {
     let folder = story::temporary_folder().unwrap();
-    let [supernode, a, b] = ["supernode", "alice", "bob"].map(|name| Seat::on(lab.host(name)));
+    let [public, a, b] = ["supernode", "alice", "bob"].map(|name| Seat::on(lab.host(name)));
+    let (supernode, a) = (public.given(supernode), a.with(alice));
     let mut cast = Cast::assemble(folder.path(), supernode, a, b, PATIENCE).unwrap();
     story::befriend(&cast.bob, &cast.alice).unwrap();
     let home = cast.alice.home().to_owned();
@@ -49,7 +54,7 @@ fn set(alice: Access, bob: Access) -> Scene {
 
 impl Scene {
     /// Alice sends Bob a file; returns which share of it the supernode carried.
-    fn relayed_share(&self, name: &str) -> f64 {
+    pub fn relayed_share(&self, name: &str) -> f64 {
         let path = self.folder.path().join(name);
         story::write_noise(&path, FILE_BYTES, 1).unwrap();
         let received = || self.lab.host("supernode").counters().unwrap().rx_bytes;
@@ -65,7 +70,7 @@ impl Scene {
     }
 
     /// Alice calls Bob; both hear the other, and the path is the one named.
-    fn call(&self, path: &str) {
+    pub fn call(&self, path: &str) {
         let tracks = Tracks::prepare(self.folder.path(), CALL).unwrap();
         let (alice, bob) = (&self.cast.alice, &self.cast.bob);
         let called = call::call((alice, &tracks.alice), (bob, &tracks.bob), CALL).unwrap();
@@ -78,7 +83,7 @@ impl Scene {
         assert_eq!([&called.caller.path, &called.callee.path], [path, path]);
     }
 
-    fn end(self) {
+    pub fn end(self) {
         let warnings: Vec<String> = [&self.cast.supernode, &self.cast.alice, &self.cast.bob]
             .iter()
             .flat_map(|actor| actor.warnings())

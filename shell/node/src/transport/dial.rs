@@ -15,7 +15,6 @@ use starling_wire::supernode::SupernodeAddr;
 use tracing::debug;
 
 use super::endpoint;
-use super::pins::Pins;
 
 /// One attempt through one supernode. iroh never gives up on a relay that refuses it, so the limit is ours.
 pub const DIAL_TIME: Duration = Duration::from_secs(5);
@@ -30,6 +29,9 @@ pub enum DialError {
     /// The other side has no usable address.
     #[error("no supernode is known through which the other side could be reached")]
     NoAddress,
+    /// Its supernode is where ours does not connect to for us.
+    #[error("the other side names a supernode at an address where ours reaches none")]
+    Unreachable,
     /// Nobody answered in time.
     #[error("the other side did not answer; it may be offline")]
     TimedOut,
@@ -67,21 +69,19 @@ where
     Err(last)
 }
 
-/// Dials `key` through `homes` until one answers.
+/// Dials `key` through `homes` until one answers; `place` says where each is dialled.
 pub async fn through_homes(
     from: &Endpoint,
-    pins: &Pins,
+    place: impl Fn(&SupernodeAddr) -> Result<SupernodeAddr, DialError>,
     key: EndpointKey,
     homes: &[SupernodeAddr],
     alpn: &[u8],
     transport: QuicTransportConfig,
 ) -> Result<Connection, DialError> {
     let attempt = |home: &SupernodeAddr| {
-        let place = pins.place(home);
-        pins.learn(&place);
-        let (address, transport) = (endpoint::through(key, &place), transport.clone());
+        let (place, transport) = (place(home), transport.clone());
         async move {
-            let address = address.ok_or(DialError::NoAddress)?;
+            let address = endpoint::through(key, &place?).ok_or(DialError::NoAddress)?;
             match connect(from, address, alpn, transport).await {
                 // It was reached and will not say anything else by another way.
                 Err(DialError::Version) => Ok(Err(DialError::Version)),

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iroh::dns::{DnsResolver, FallbackMode};
 use iroh::endpoint::{Builder, NetReportConfig, PortmapperConfig, QuicTransportConfig, presets};
 use iroh::{
     Endpoint, EndpointAddr, EndpointId, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey,
@@ -18,6 +17,7 @@ use starling_wire::peer::InnerAddr;
 use starling_wire::supernode::SupernodeAddr;
 
 use super::congestion;
+use super::names::resolver;
 use super::pins::{Pins, crypto_provider};
 
 /// How long closing waits for the other sides to say that they have heard.
@@ -31,12 +31,13 @@ pub enum EndpointError {
     Bind(String),
 }
 
-/// Relay only: no UDP socket, no address of ours in any packet.
+/// Relay only: no UDP socket, no address of ours in any packet; and to relays by `shim` alone.
 pub async fn front_door(
     secret: &[u8; 32],
     pins: &Pins,
     home: Option<&SupernodeAddr>,
     alpns: Vec<Vec<u8>>,
+    shim: &RelayUrl,
 ) -> Result<Endpoint, EndpointError> {
     let map = RelayMap::empty();
     if let Some((url, config)) = home.and_then(|home| relay_config(home, false)) {
@@ -44,6 +45,7 @@ pub async fn front_door(
     }
     let builder = builder(secret, pins, alpns, congestion::signalling())
         .clear_ip_transports()
+        .proxy_url((**shim).clone())
         .relay_mode(RelayMode::Custom(map));
     let endpoint = bind(builder).await?;
     debug_assert!(
@@ -53,20 +55,26 @@ pub async fn front_door(
     Ok(endpoint)
 }
 
-/// UDP and the home relay, with address discovery there. `listen` is the wanted UDP address; a free port if taken.
+/// UDP and the home relay, with address discovery there. `listen` is the wanted UDP address; a free port if taken. `shim`
+/// is the way to relays where a plain connection is none; UDP is not touched by it.
 pub async fn inner(
     secret: &[u8; 32],
     pins: &Pins,
     home: Option<&SupernodeAddr>,
     listen: SocketAddr,
     alpns: Vec<Vec<u8>>,
+    shim: Option<&RelayUrl>,
 ) -> Result<Endpoint, EndpointError> {
     let bound_to = async |address: SocketAddr| {
         let map = RelayMap::empty();
         if let Some((url, config)) = home.and_then(|home| relay_config(home, true)) {
             map.insert(url, config);
         }
-        let builder = builder(secret, pins, alpns.clone(), congestion::signalling())
+        let mut builder = builder(secret, pins, alpns.clone(), congestion::signalling());
+        if let Some(shim) = shim {
+            builder = builder.proxy_url((**shim).clone());
+        }
+        let builder = builder
             .relay_mode(RelayMode::Custom(map))
             .clear_ip_transports()
             .bind_addr(address)
@@ -108,9 +116,6 @@ fn builder(
     let verifier = CaTlsConfig::custom_server_cert_verifier(Arc::new(move |provider| {
         Ok(pins.verifier(provider))
     }));
-    let resolver = DnsResolver::builder()
-        .with_fallback_mode(FallbackMode::Never)
-        .build();
     let mut report = NetReportConfig::default();
     report.captive_portal_check = false;
     Endpoint::builder(presets::Empty)
@@ -118,7 +123,7 @@ fn builder(
         .secret_key(SecretKey::from_bytes(secret))
         .alpns(alpns)
         .transport_config(transport)
-        .dns_resolver(resolver)
+        .dns_resolver(resolver())
         .ca_tls_config(verifier)
         .portmapper_config(PortmapperConfig::Disabled)
         .net_report_config(report)

@@ -18,7 +18,10 @@ use tracing::debug;
 use super::congestion;
 use super::dial::{self, DialError};
 use super::endpoint::{self, EndpointError, endpoint_key, relay_config, relay_url};
+use super::ladder::Ladder;
 use super::pins::Pins;
+use super::proxy::ProxySetting;
+use super::shim::{Shim, Side};
 
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
@@ -50,6 +53,7 @@ pub struct Arrival {
 pub struct FrontDoor {
     endpoint: Endpoint,
     pins: Pins,
+    shim: Arc<Shim>,
     home: watch::Sender<Option<SupernodeAddr>>,
     /// The home's relay as it was dialled.
     relay: Mutex<Option<RelayUrl>>,
@@ -58,22 +62,29 @@ pub struct FrontDoor {
 }
 
 impl FrontDoor {
-    /// Opens it behind `home` and starts to admit.
+    /// Opens it behind `home`, reached by the proxy if there is one, and starts to admit.
     pub async fn open(
         secret: &[u8; 32],
         pins: Pins,
+        proxy: ProxySetting,
         home: Option<SupernodeAddr>,
         keeper: Doorkeeper,
         arrivals: mpsc::Sender<Arrival>,
     ) -> Result<Self, EndpointError> {
+        let failed = |error: std::io::Error| EndpointError::Bind(error.to_string());
+        let ladder = Ladder::new(pins.clone(), proxy);
+        let shim = Shim::open(secret, ladder).await.map_err(failed)?;
+        let way = shim.url(Side::FrontDoor);
+        let way = way.ok_or_else(|| EndpointError::Bind("no way to relays".to_owned()))?;
         let place = home.as_ref().map(|home| pins.place(home));
-        if let Some(place) = &place {
+        if let (Some(home), Some(place)) = (&home, &place) {
             pins.set_home(place);
+            shim.set_home(home, place);
         }
         let alpns = [alpn::SUPER, alpn::LINK, alpn::CHAT, alpn::CALL]
             .map(<[u8]>::to_vec)
             .to_vec();
-        let endpoint = endpoint::front_door(secret, &pins, place.as_ref(), alpns).await?;
+        let endpoint = endpoint::front_door(secret, &pins, place.as_ref(), alpns, &way).await?;
         let (connected_sender, connected) = watch::channel(Vec::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(endpoint.clone(), keeper, arrivals));
@@ -81,6 +92,7 @@ impl FrontDoor {
         Ok(Self {
             endpoint,
             pins,
+            shim: Arc::new(shim),
             home: watch::Sender::new(home),
             relay: Mutex::new(place.as_ref().and_then(relay_url)),
             connected,
@@ -108,6 +120,7 @@ impl FrontDoor {
         self.home.send_replace(Some(home.clone()));
         let place = self.pins.place(home);
         self.pins.set_home(&place);
+        self.shim.set_home(home, &place);
         let fresh = relay_config(&place, false);
         let previous = std::mem::replace(
             &mut *self.relay(),
@@ -125,6 +138,29 @@ impl FrontDoor {
     pub fn is_home(&self, supernode: &SupernodeAddr, up: &[RelayUrl]) -> bool {
         self.home.borrow().as_ref() == Some(supernode)
             && self.relay().as_ref().is_some_and(|url| up.contains(url))
+    }
+
+    /// The ways to relays.
+    pub fn shim(&self) -> Arc<Shim> {
+        Arc::clone(&self.shim)
+    }
+
+    /// Whether the network opens the TLS to our home's relay.
+    pub fn is_opened(&self) -> bool {
+        let home = self.home();
+        home.is_some_and(|home| self.pins.is_opened(&self.pins.place(&home)))
+    }
+
+    /// Where a supernode is dialled: our home and our own where we know them to be, whatever others say.
+    fn place(&self, supernode: &SupernodeAddr) -> Result<SupernodeAddr, DialError> {
+        let home = self.shim.home_place(supernode);
+        let place = home.unwrap_or_else(|| self.pins.place(supernode));
+        if let Err(error) = self.shim.allows(place.tcp) {
+            debug!(reason = %error, "did not dial a supernode");
+            return Err(DialError::Unreachable);
+        }
+        self.pins.learn(&place);
+        Ok(place)
     }
 
     fn relay(&self) -> MutexGuard<'_, Option<RelayUrl>> {
@@ -154,7 +190,7 @@ impl FrontDoor {
     ) -> Result<Connection, DialError> {
         dial::through_homes(
             &self.endpoint,
-            &self.pins,
+            |home| self.place(home),
             key,
             homes,
             alpn,

@@ -24,6 +24,7 @@ use tracing::debug;
 
 use super::endpoint::{self, EndpointError, endpoint_key};
 use super::pins::Pins;
+use super::shim::Shim;
 use crate::clock::random;
 
 /// How long an unused endpoint stays bound.
@@ -56,6 +57,7 @@ pub struct InnerEndpoints(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pins: Pins,
+    shim: Arc<Shim>,
     listen: SocketAddr,
     arrivals: mpsc::Sender<InnerArrival>,
     guests: Mutex<Guests>,
@@ -106,9 +108,15 @@ pub struct InnerLease {
 
 impl InnerEndpoints {
     /// Nothing is bound yet. `listen` is the wanted UDP address; arrivals go to the channel.
-    pub fn new(pins: Pins, listen: SocketAddr, arrivals: mpsc::Sender<InnerArrival>) -> Self {
+    pub fn new(
+        pins: Pins,
+        shim: Arc<Shim>,
+        listen: SocketAddr,
+        arrivals: mpsc::Sender<InnerArrival>,
+    ) -> Self {
         Self(Arc::new(Shared {
             pins,
+            shim,
             listen,
             arrivals,
             guests: Mutex::default(),
@@ -158,7 +166,9 @@ impl InnerEndpoints {
             self.0.pins.learn(home);
         }
         let alpns = vec![alpn::MEDIA.to_vec(), alpn::FILE.to_vec()];
-        let endpoint = endpoint::inner(&random(), &self.0.pins, home, self.0.listen, alpns).await?;
+        let shim = home.and_then(|home| self.0.shim.for_inner(home));
+        let (pins, listen) = (&self.0.pins, self.0.listen);
+        let endpoint = endpoint::inner(&random(), pins, home, listen, alpns, shim.as_ref()).await?;
         if home.is_some() {
             let _ = tokio::time::timeout(ONLINE_WAIT, endpoint.online()).await;
         }
@@ -408,6 +418,9 @@ mod tests {
         assert_eq!(guests.refusal(&from("192.0.2.1")), Some("unknown address"));
     }
 
+    use crate::transport::ladder::Ladder;
+    use crate::transport::proxy::ProxySetting;
+
     struct Side {
         inner: InnerEndpoints,
         arrivals: mpsc::Receiver<InnerArrival>,
@@ -418,7 +431,9 @@ mod tests {
     async fn side() -> Side {
         let (sender, arrivals) = mpsc::channel(8);
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let inner = InnerEndpoints::new(Pins::default(), listen, sender);
+        let ladder = Ladder::new(Pins::default(), ProxySetting::None);
+        let shim = Arc::new(Shim::open(&[1; 32], ladder).await.unwrap());
+        let inner = InnerEndpoints::new(Pins::default(), shim, listen, sender);
         let lease = inner.lease(None).await.expect("it binds");
         Side {
             inner,

@@ -1,13 +1,13 @@
 //! TLS between a device and a supernode's relay. A supernode's certificate is self-signed with its Ed25519 key, and the
-//! client accepts exactly the keys it has learned for that address from links, cards, records or network files. No
-//! certificate authority has a say.
+//! client accepts the keys it has learned for that address from links, cards, records or network files. A certificate
+//! authority has a say only where the network itself opens TLS ([`system`]), and then `status` says so.
 //!
 //! TLS tells the verifier an address without its port, so what others say of an address could add a key to that of our
 //! own home. There our home's key alone counts, unless the address is private: one machine or one house may well have
 //! several supernodes. (What is said to a supernode is protected by QUIC to its own key, whatever the relay is.)
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -16,7 +16,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use starling_wire::ids::EndpointKey;
-use starling_wire::supernode::{SupernodeAddr, is_public};
+use starling_wire::supernode::{SupernodeAddr, is_public, relay_ip};
+
+mod system;
+
+use self::system::System;
 
 /// DER of a SubjectPublicKeyInfo that holds an Ed25519 key, up to the key (RFC 8410).
 const ED25519_SPKI: [u8; 12] = [
@@ -32,7 +36,10 @@ const OTHERS_MAX: usize = 4_096;
 
 /// The supernode keys known for each address. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Pins(Arc<Mutex<Known>>);
+pub struct Pins {
+    known: Arc<Mutex<Known>>,
+    system: System,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -47,7 +54,7 @@ impl Pins {
     /// From now on this key is accepted at this address.
     pub fn learn(&self, supernode: &SupernodeAddr) {
         let pin = (supernode.tcp.ip(), supernode.id);
-        let mut known = self.known();
+        let mut known = self.table();
         if known.others.back() == Some(&pin) {
             return;
         }
@@ -61,34 +68,63 @@ impl Pins {
     /// This is our home: at its address no other key counts, if the address is a public one.
     pub fn set_home(&self, supernode: &SupernodeAddr) {
         self.learn(supernode);
-        self.known().home = Some((supernode.tcp.ip(), supernode.id));
+        self.table().home = Some((supernode.tcp.ip(), supernode.id));
     }
 
     /// The supernode of this process is reached here from now on.
     pub fn serve_at(&self, own: &SupernodeAddr) {
         self.learn(own);
-        self.known().own = Some(own.clone());
+        self.table().own = Some(own.clone());
     }
 
     /// Where a supernode is dialled. That of this process is reached over loopback, whatever address others are told: it
     /// does not change with the network this machine is in.
     pub fn place(&self, supernode: &SupernodeAddr) -> SupernodeAddr {
-        match &self.known().own {
+        match &self.table().own {
             Some(own) if own.id == supernode.id => own.clone(),
             _ => supernode.clone(),
         }
     }
 
+    /// Whether the supernode of this process is reached here.
+    pub fn is_own(&self, tcp: SocketAddr) -> bool {
+        let known = self.table();
+        known.own.as_ref().is_some_and(|own| own.tcp == tcp)
+    }
+
+    /// Whether the network on the way opened the TLS to this supernode's relay when it was last reached.
+    pub fn is_opened(&self, supernode: &SupernodeAddr) -> bool {
+        self.system.is_opened(supernode.tcp.ip())
+    }
+
+    /// Whether any supernode's key was learned for this address.
+    fn knows_some(&self, ip: IpAddr) -> bool {
+        let known = self.table();
+        let mut all = known.home.iter().chain(&known.others);
+        all.any(|(at, _)| *at == ip)
+    }
+
     fn knows(&self, ip: IpAddr, key: EndpointKey) -> bool {
-        let known = self.known();
+        let known = self.table();
         match known.home {
             Some((home, own)) if home == ip && is_public(ip) => own == key,
             _ => known.home == Some((ip, key)) || known.others.contains(&(ip, key)),
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For TLS of our own to a supernode.
+    pub fn client_config(&self) -> Result<rustls::ClientConfig, Error> {
+        let provider = crypto_provider();
+        let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier(provider))
+            .with_no_client_auth();
+        Ok(config)
     }
 
     /// The verifier for all TLS that iroh does towards relays.
@@ -110,29 +146,33 @@ impl ServerCertVerifier for PinVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         _ocsp: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let ServerName::IpAddress(ip) = name else {
-            return Err(Error::General(
-                "a supernode is reached by its IP address only".into(),
-            ));
-        };
+        let ip = address(name).ok_or_else(|| {
+            Error::General("a supernode is reached by its IP address only".into())
+        })?;
         let spki = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
         let key = spki
             .as_ref()
             .strip_prefix(&ED25519_SPKI)
             .and_then(|key| <[u8; 32]>::try_from(key).ok());
-        match key {
-            Some(key) if self.pins.knows((*ip).into(), EndpointKey(key)) => {
-                Ok(ServerCertVerified::assertion())
-            }
-            _ => Err(Error::InvalidCertificate(
-                CertificateError::ApplicationVerificationFailure,
-            )),
+        let system = &self.pins.system;
+        if key.is_some_and(|key| self.pins.knows(ip, EndpointKey(key))) {
+            system.set_opened(ip, false);
+            return Ok(ServerCertVerified::assertion());
         }
+        // INSPECT-01: where a supernode is expected, whoever the operating system trusts may stand in the way.
+        let chain = (certificate, intermediates);
+        if self.pins.knows_some(ip) && system.vouches(chain, ip, now, &self.provider) {
+            system.set_opened(ip, true);
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(Error::InvalidCertificate(
+            CertificateError::ApplicationVerificationFailure,
+        ))
     }
 
     fn verify_tls12_signature(
@@ -164,7 +204,19 @@ impl ServerCertVerifier for PinVerifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
+        // All, not only a supernode's: an authority's certificate may have any.
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// The address that a TLS name stands for.
+fn address(name: &ServerName<'_>) -> Option<IpAddr> {
+    match name {
+        ServerName::IpAddress(ip) => Some((*ip).into()),
+        ServerName::DnsName(name) => relay_ip(name.as_ref()),
+        _ => None,
     }
 }
 
@@ -255,6 +307,51 @@ mod tests {
     }
 
     #[test]
+    fn inspect_01_only_an_authority_of_the_system_may_stand_in_a_supernodes_place() {
+        let certificates = |name: &str| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
+            authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            let root = authority.self_signed(&key).unwrap().der().clone();
+            let issuer = rcgen::Issuer::new(authority, key);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let leaf = leaf.signed_by(&key, &issuer).unwrap();
+            (root, leaf.der().clone())
+        };
+        let (root, leaf) = certificates("192.0.2.1");
+        let (_, strange) = certificates("192.0.2.1");
+        let pins = Pins {
+            system: system::trusting(root, &crypto_provider()),
+            ..Pins::default()
+        };
+        let home = supernode(1, "192.0.2.1:27474");
+        let accepts = |certificate: &CertificateDer<'_>, name: &str| {
+            let name = ServerName::try_from(name.to_owned()).unwrap();
+            let verifier = pins.verifier(crypto_provider());
+            let verified =
+                verifier.verify_server_cert(certificate, &[], &name, &[], UnixTime::now());
+            verified.is_ok()
+        };
+        assert!(
+            !accepts(&leaf, "192.0.2.1"),
+            "no supernode is expected there"
+        );
+        pins.set_home(&home);
+        assert!(!pins.is_opened(&home));
+        assert!(accepts(&leaf, "192.0.2.1"));
+        assert!(pins.is_opened(&home), "INSPECT-02: it is known");
+        assert!(!accepts(&strange, "192.0.2.1"), "nobody's authority");
+        pins.learn(&supernode(2, "192.0.2.2:27474"));
+        assert!(!accepts(&leaf, "192.0.2.2"), "another address");
+        assert!(accepts(&certificate([1; 32]), "192.0.2.1"));
+        assert!(
+            !pins.is_opened(&home),
+            "INSPECT-02: the network opens it no more"
+        );
+    }
+
+    #[test]
     fn others_cannot_add_a_key_at_our_homes_address() {
         let pins = Pins::default();
         pins.set_home(&supernode(1, "192.0.2.1:27474"));
@@ -287,7 +384,7 @@ mod tests {
             other.id.0[..8].copy_from_slice(&number.to_be_bytes());
             pins.learn(&other);
         }
-        assert_eq!(pins.known().others.len(), OTHERS_MAX);
+        assert_eq!(pins.table().others.len(), OTHERS_MAX);
         assert!(accepts(&pins, 1, "192.0.2.1"));
     }
 }

@@ -24,14 +24,19 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::{debug, trace};
 
+use self::connect::{TunnelConfig, Tunnels};
 use super::endpoint::endpoint_key;
 use super::pins::{self, CertificateMakeError};
 use crate::descriptors;
+
+pub mod connect;
 
 /// Relay links admitted at once, where the process may hold so many descriptors.
 const LINKS_MAX: usize = 10_000;
 /// TCP connections that may be in their handshake at once.
 const HANDSHAKES_MAX: usize = 512;
+/// Tunnels to other relays at once; each takes two descriptors.
+const TUNNELS_MAX: usize = 1_000;
 /// Descriptors kept for everything else: the store, files, sound, the window, the local API. Half of them where there are few.
 const RESERVED: u64 = 512;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -53,6 +58,8 @@ pub enum LinkEvent {
 pub struct RelayServerConfig {
     /// Wanted TCP address; another port is taken if this one is in use.
     pub listen: SocketAddr,
+    /// Further TCP ports, exactly these, for clients whose networks let little out. TLS, as on the first.
+    pub also: Vec<u16>,
     /// Wanted UDP address for address discovery; likewise.
     pub discovery: SocketAddr,
     /// The supernode's key seed.
@@ -61,6 +68,8 @@ pub struct RelayServerConfig {
     pub private_only: bool,
     /// Listen for address discovery at this address only.
     pub discovery_ip: Option<IpAddr>,
+    /// Who may go through to other relays.
+    pub tunnels: TunnelConfig,
 }
 
 /// How many connections there is room for: a supernode says no before it breaks (`RELAY-03`).
@@ -68,6 +77,7 @@ pub struct RelayServerConfig {
 struct Room {
     links: usize,
     handshakes: usize,
+    tunnels: usize,
 }
 
 impl Room {
@@ -76,9 +86,11 @@ impl Room {
         let ours = descriptors - RESERVED.min(descriptors / 2);
         let ours = usize::try_from(ours).unwrap_or(usize::MAX);
         let handshakes = HANDSHAKES_MAX.min(ours / 4);
+        let tunnels = TUNNELS_MAX.min(ours / 12);
         Self {
-            links: LINKS_MAX.min(ours - handshakes),
+            links: LINKS_MAX.min(ours - handshakes - 2 * tunnels),
             handshakes,
+            tunnels,
         }
     }
 }
@@ -90,6 +102,7 @@ pub struct RelayServer {
     discovery_port: u16,
     carried: Arc<Metrics>,
     links: Arc<Links>,
+    tunnels: Tunnels,
     service: RelayService,
     open: tokio::sync::Mutex<Option<Open>>,
 }
@@ -133,6 +146,12 @@ impl RelayServer {
         let tcp = listener
             .local_addr()
             .map_err(|error| RelayServerError::Listen(config.listen, error))?;
+        let mut listeners = vec![listener];
+        for port in config.also.iter().filter(|port| **port != tcp.port()) {
+            let at = SocketAddr::new(config.listen.ip(), *port);
+            let more = TcpListener::bind(at).await;
+            listeners.push(more.map_err(|error| RelayServerError::Listen(at, error))?);
+        }
         let tls = pins::server_config(&config.seed)?;
         // Address discovery cannot be told whom to answer, only where to listen.
         let wanted = match config.discovery_ip {
@@ -158,19 +177,24 @@ impl RelayServer {
             access,
             Arc::clone(&carried),
         );
+        let tunnels = Tunnels::new(config.tunnels, room.tunnels);
+        let door = Door {
+            acceptor: tokio_rustls::TlsAcceptor::from(Arc::new(tls)),
+            service: service.clone(),
+            tunnels: tunnels.clone(),
+            handshakes: Arc::new(Semaphore::new(room.handshakes)),
+        };
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept_loop(
-            listener,
-            Arc::new(tls),
-            service.clone(),
-            room,
-            config.private_only,
-        ));
+        for listener in listeners {
+            let door = door.clone();
+            accepting.spawn(accept_loop(listener, door, room, config.private_only));
+        }
         Ok(Self {
             tcp,
             discovery_port,
             carried,
             links,
+            tunnels,
             service,
             open: tokio::sync::Mutex::new(Some(Open {
                 accepting,
@@ -194,6 +218,11 @@ impl RelayServer {
         self.links.count()
     }
 
+    /// What goes through to other relays.
+    pub const fn tunnels(&self) -> &Tunnels {
+        &self.tunnels
+    }
+
     /// Bytes received from and sent to clients.
     pub fn carried(&self) -> (u64, u64) {
         (self.carried.bytes_recv.get(), self.carried.bytes_sent.get())
@@ -206,6 +235,7 @@ impl RelayServer {
             open.accepting.shutdown().await;
             let _ = tokio::time::timeout(CLOSE_TIME, open.discovery.shutdown()).await;
         }
+        self.tunnels.close();
         self.service.shutdown().await;
     }
 }
@@ -253,15 +283,16 @@ fn handlers() -> Handlers {
     handlers
 }
 
-async fn accept_loop(
-    listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+/// What an accepted connection may become: a relay link, a tunnel, a short question.
+#[derive(Clone)]
+struct Door {
+    acceptor: tokio_rustls::TlsAcceptor,
     service: RelayService,
-    room: Room,
-    private_only: bool,
-) {
-    let acceptor = tokio_rustls::TlsAcceptor::from(tls);
-    let handshakes = Arc::new(Semaphore::new(room.handshakes));
+    tunnels: Tunnels,
+    handshakes: Arc<Semaphore>,
+}
+
+async fn accept_loop(listener: TcpListener, door: Door, room: Room, private_only: bool) {
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -281,32 +312,38 @@ async fn accept_loop(
             continue;
         }
         // RELAY-01: whoever does not finish a handshake takes no place from those who are here.
-        let Ok(handshake) = Arc::clone(&handshakes).try_acquire_owned() else {
+        let Ok(handshake) = Arc::clone(&door.handshakes).try_acquire_owned() else {
             debug!("refused a relay client: too many handshakes at once");
             continue;
         };
-        connections.spawn(serve(tcp, acceptor.clone(), service.clone(), handshake));
+        connections.spawn(serve(tcp, peer, door.clone(), handshake));
     }
 }
 
-/// `handshake` is given back when the relay link is established or the connection ends.
-async fn serve(
-    tcp: TcpStream,
-    acceptor: tokio_rustls::TlsAcceptor,
-    service: RelayService,
-    handshake: OwnedSemaphorePermit,
-) {
+/// `handshake` is given back when the relay link or the tunnel is established or the connection ends.
+async fn serve(tcp: TcpStream, peer: SocketAddr, door: Door, handshake: OwnedSemaphorePermit) {
     let _ = tcp.set_nodelay(true);
-    let Ok(Ok(tls)) = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(tcp)).await else {
+    let Ok(Ok(tls)) = tokio::time::timeout(HANDSHAKE_TIME, door.acceptor.accept(tcp)).await else {
         trace!("a relay client failed its TLS handshake");
         return;
     };
     let established = Arc::new(Notify::new());
-    let relay = RelayServiceWithNotify::new(service, Arc::clone(&established));
+    let relay = RelayServiceWithNotify::new(door.service, Arc::clone(&established));
+    let through = (door.tunnels, Arc::clone(&established));
     let handler = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let answer = relay.call(request);
+        let ((tunnels, established), relay) = (through.clone(), relay.clone());
         async move {
-            let answer: Result<Response<BytesBody>, _> = answer.await;
+            if request.method() == hyper::Method::CONNECT {
+                let answer = tunnels.connect(request, peer).await;
+                if answer
+                    .as_ref()
+                    .is_ok_and(|answer| answer.status().is_success())
+                {
+                    established.notify_one();
+                }
+                return answer.map_err(std::io::Error::other);
+            }
+            let answer: Result<Response<BytesBody>, _> = relay.call(request).await;
             answer.map_err(|error| std::io::Error::other(error.to_string()))
         }
     });

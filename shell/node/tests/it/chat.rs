@@ -8,6 +8,7 @@ use iroh::endpoint::{Connection, SendStream};
 use starling_control::{Command, ErrorKind, Event, view};
 use starling_node::transport::front_door::FrontDoor;
 use starling_node::transport::pins::Pins;
+use starling_node::transport::proxy::ProxySetting;
 use starling_store::{Store, contacts, networks, profile};
 use starling_wire::alpn;
 use starling_wire::chat::{CHAT_FRAME_MAX, ChatFrame, ChatMessage};
@@ -255,7 +256,8 @@ impl Forger {
         let place = networks[0].supernodes[0].clone();
         pins.learn(&place);
         let (arrivals, _) = mpsc::channel(1);
-        let door = FrontDoor::open(&seed, pins, Some(place), Arc::new(|_| None), arrivals)
+        let (proxy, keeper) = (ProxySetting::None, Arc::new(|_| None));
+        let door = FrontDoor::open(&seed, pins, proxy, Some(place), keeper, arrivals)
             .await
             .expect("a front door");
         let card = contacts[0].card.as_ref().expect("a card");

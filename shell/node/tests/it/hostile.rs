@@ -12,6 +12,7 @@ use starling_node::identity::Identity;
 use starling_node::transport::dial::DialError;
 use starling_node::transport::front_door::{Arrival, Doorkeeper, FrontDoor, Visitor};
 use starling_node::transport::pins::Pins;
+use starling_node::transport::proxy::ProxySetting;
 use starling_node::transport::requests::{RequestError, Supernodes};
 use starling_store::contacts::{self, Contact};
 use starling_store::{Store, networks, profile};
@@ -65,7 +66,8 @@ impl Mallory {
         });
         let (sender, arrivals) = mpsc::channel(8);
         let seed = &identity.front_door_seed;
-        let door = FrontDoor::open(seed, Pins::default(), None, keeper, sender)
+        let (pins, proxy) = (Pins::default(), ProxySetting::None);
+        let door = FrontDoor::open(seed, pins, proxy, None, keeper, sender)
             .await
             .expect("a front door opens");
         let door = Arc::new(door);
@@ -94,6 +96,7 @@ impl Mallory {
 
     /// Many connections at once.
     async fn open(&self, door: &Door, protocol: &'static [u8], count: usize) -> Vec<Connection> {
+        self.near(&door.home[0]).await;
         let mut dials = tokio::task::JoinSet::new();
         for _ in 0..count {
             let (from, door) = (Arc::clone(&self.door), door.clone());
@@ -115,7 +118,15 @@ impl Mallory {
     }
 
     async fn ask(&self, at: &SupernodeAddr, request: Request) -> Result<Answer, RequestError> {
+        self.near(at).await;
         self.supernodes.ask(at, &request).await
+    }
+
+    /// A front door reaches relays by its home; hers is the first that she asks, registered or not.
+    async fn near(&self, home: &SupernodeAddr) {
+        if self.door.home().is_none() {
+            self.door.set_home(home).await;
+        }
     }
 
     /// A letter to `to` with this card.
@@ -378,6 +389,7 @@ async fn peer_02_04_06_who_is_let_in_at_the_front_door() {
     let door = card_of(&known, "Alice").doors[0].clone();
 
     let stranger = Mallory::stranger().await;
+    stranger.near(&door.home[0]).await;
     for protocol in [alpn::CHAT, alpn::LINK, alpn::SUPER] {
         let began = std::time::Instant::now();
         let refused = stranger.door.dial(&door, protocol).await;
@@ -388,6 +400,7 @@ async fn peer_02_04_06_who_is_let_in_at_the_front_door() {
         );
     }
     let mallory = Mallory::with(identity).await;
+    mallory.near(&door.home[0]).await;
     let later = mallory.door.dial(&door, b"starling/2/chat").await;
     assert_eq!(later.err(), Some(DialError::Version), "PEER-06");
     let wrong = mallory
@@ -420,6 +433,7 @@ async fn home_08_presence_11_another_supernode_is_heard_out_and_cannot_send_us_a
     befriend_as(&mut alice, &mut contact, ["Alice", "Mallory"]).await;
     contact.node.stop().await;
     let (mallory, door) = as_her_supernode(m.path(), "Alice").await;
+    mallory.near(&door.home[0]).await;
     let connection = mallory
         .door
         .dial(&door, alpn::SUPER)

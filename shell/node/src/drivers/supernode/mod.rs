@@ -13,7 +13,9 @@ use starling_store::{StoreError, supernode as rows};
 use starling_wire::alpn;
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::registration::{Place, Registration};
-use starling_wire::supernode::{Answer, REQUEST_MAX, Refusal, Request, SupernodeAddr, is_private};
+use starling_wire::supernode::{
+    Answer, REQUEST_MAX, Refusal, Request, SupernodeAddr, is_private, is_public,
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
@@ -23,6 +25,7 @@ use crate::clock::{Clock, wall_s};
 use crate::db::Db;
 use crate::transport::endpoint::{self, EndpointError, endpoint_key};
 use crate::transport::pins::Pins;
+use crate::transport::relay_server::connect::TunnelConfig;
 use crate::transport::relay_server::{RelayServer, RelayServerConfig, RelayServerError};
 use crate::transport::stream::{self, StreamError};
 
@@ -42,6 +45,7 @@ const LEAVING_TIME: Duration = Duration::from_secs(2);
 pub struct Supernode {
     address: SupernodeAddr,
     private_only: bool,
+    also: Vec<u16>,
     relay: RelayServer,
     endpoint: Endpoint,
     desk: mpsc::Sender<DeskInput>,
@@ -54,6 +58,8 @@ pub struct Supernode {
 pub struct SupernodeConfig {
     /// Wanted TCP address.
     pub listen: SocketAddr,
+    /// Further TCP ports.
+    pub also: Vec<u16>,
     /// Wanted UDP address of address discovery.
     pub discovery: SocketAddr,
     /// Key seed.
@@ -106,10 +112,12 @@ impl Supernode {
         let (link_sender, links) = mpsc::unbounded_channel();
         let relay_config = RelayServerConfig {
             listen: config.listen,
+            also: config.also.clone(),
             discovery: config.discovery,
             seed: config.seed,
             private_only: config.private_only,
             discovery_ip: discovery_ip(&config),
+            tunnels: tunnels(&config, &db),
         };
         let relay = RelayServer::start(relay_config, link_sender).await?;
         let (address, own) = addresses(&config, &relay);
@@ -133,6 +141,7 @@ impl Supernode {
         Ok(Self {
             address,
             private_only: config.private_only,
+            also: config.also,
             relay,
             endpoint,
             desk,
@@ -169,13 +178,15 @@ impl Supernode {
     /// What is listened on, in words.
     pub fn listening(&self) -> Vec<String> {
         let ip = self.relay.tcp().ip();
-        vec![
-            format!("{} TCP (relay)", self.relay.tcp()),
-            format!(
-                "{} UDP (address discovery)",
-                SocketAddr::new(ip, self.relay.discovery_port())
-            ),
-        ]
+        let relays = [self.relay.tcp().port()]
+            .into_iter()
+            .chain(self.also.iter().copied());
+        let mut words: Vec<String> = relays
+            .map(|port| format!("{} TCP (relay)", SocketAddr::new(ip, port)))
+            .collect();
+        let discovery = SocketAddr::new(ip, self.relay.discovery_port());
+        words.push(format!("{discovery} UDP (address discovery)"));
+        words
     }
 
     /// Tells its clients and stops.
@@ -196,6 +207,25 @@ impl Supernode {
         if self.desk.send(DeskInput::Leave(doors, told)).await.is_ok() {
             let _ = all_told.await;
         }
+    }
+}
+
+/// `TUNNEL-03`: whoever is registered here reaches other relays through this supernode.
+fn tunnels(config: &SupernodeConfig, db: &Db) -> TunnelConfig {
+    let key = ed25519_dalek::SigningKey::from_bytes(&config.seed).verifying_key();
+    let told = config.advertise.map(|told| told.ip);
+    let ip = told.unwrap_or_else(|| outward(config.listen.ip()));
+    let db = db.clone();
+    TunnelConfig {
+        supernode: EndpointKey(key.to_bytes()),
+        private: config.private_only || !is_public(ip),
+        registered: Arc::new(move |door| {
+            let db = db.clone();
+            Box::pin(async move {
+                let account = db.read(move |tx| rows::account_of(tx, door)).await;
+                matches!(account, Ok(Some(_)))
+            })
+        }),
     }
 }
 
@@ -459,6 +489,7 @@ mod tests {
     fn relay_02_address_discovery_of_a_private_supernode_stays_private() {
         let config = |discovery: &str, private_only| SupernodeConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            also: Vec::new(),
             discovery: discovery.parse().unwrap(),
             seed: [1; 32],
             private_only,

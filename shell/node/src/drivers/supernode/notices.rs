@@ -226,7 +226,11 @@ async fn notify(
 ) -> Result<(), dial::DialError> {
     let connection = dial::through_homes(
         &service.endpoint,
-        &service.pins,
+        |supernode| {
+            let place = service.pins.place(supernode);
+            service.pins.learn(&place);
+            Ok(place)
+        },
         door,
         std::slice::from_ref(place),
         alpn::SUPER,

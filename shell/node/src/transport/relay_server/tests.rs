@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt;
 use super::*;
 use crate::transport::front_door::FrontDoor;
 use crate::transport::pins::Pins;
+use crate::transport::proxy::ProxySetting;
 
 const SEED: [u8; 32] = [7; 32];
 /// Anything on loopback is there by then.
@@ -25,18 +26,26 @@ impl Stage {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = RelayServerConfig {
             listen: any,
+            also: Vec::new(),
             discovery: any,
             seed: SEED,
             private_only: true,
             discovery_ip: None,
+            tunnels: TunnelConfig {
+                supernode: key(),
+                private: true,
+                registered: Arc::new(|_| Box::pin(async { true })),
+            },
         };
         let (sender, events) = mpsc::unbounded_channel();
-        let relay = RelayServer::start_in(Room { links, handshakes }, config, sender)
-            .await
-            .unwrap();
-        let key = ed25519_dalek::SigningKey::from_bytes(&SEED).verifying_key();
+        let room = Room {
+            links,
+            handshakes,
+            tunnels: 1,
+        };
+        let relay = RelayServer::start_in(room, config, sender).await.unwrap();
         let address = SupernodeAddr {
-            id: EndpointKey(key.to_bytes()),
+            id: key(),
             tcp: relay.tcp(),
             discovery_port: relay.discovery_port(),
         };
@@ -51,8 +60,9 @@ impl Stage {
     async fn at_home(&self, seed: u8) -> FrontDoor {
         let (arrivals, _) = mpsc::channel(1);
         let home = Some(self.address.clone());
+        let (pins, proxy) = (Pins::default(), ProxySetting::None);
         let keeper = Arc::new(|_| None);
-        FrontDoor::open(&[seed; 32], Pins::default(), home, keeper, arrivals)
+        FrontDoor::open(&[seed; 32], pins, proxy, home, keeper, arrivals)
             .await
             .unwrap()
     }
@@ -66,6 +76,11 @@ impl Stage {
     async fn silent(&self) -> TcpStream {
         TcpStream::connect(self.relay.tcp()).await.unwrap()
     }
+}
+
+fn key() -> EndpointKey {
+    let key = ed25519_dalek::SigningKey::from_bytes(&SEED);
+    EndpointKey(key.verifying_key().to_bytes())
 }
 
 /// Until the other side closes it.
@@ -120,18 +135,22 @@ async fn relay_03_a_full_relay_says_no_and_keeps_whom_it_has() {
 
 #[test]
 fn relay_03_links_and_handshakes_fit_the_descriptors() {
-    let room = |links, handshakes| Room { links, handshakes };
+    let room = |links, handshakes, tunnels| Room {
+        links,
+        handshakes,
+        tunnels,
+    };
     for (descriptors, expected) in [
-        (0, room(0, 0)),
-        (256, room(96, 32)),
-        (1_024, room(384, 128)),
-        (4_096, room(3_072, 512)),
-        (11_023, room(9_999, 512)),
-        (11_024, room(10_000, 512)),
-        (u64::MAX, room(10_000, 512)),
+        (0, room(0, 0, 0)),
+        (256, room(76, 32, 10)),
+        (1_024, room(300, 128, 42)),
+        (4_096, room(2_476, 512, 298)),
+        (13_023, room(9_999, 512, 1_000)),
+        (13_024, room(10_000, 512, 1_000)),
+        (u64::MAX, room(10_000, 512, 1_000)),
     ] {
         assert_eq!(Room::within(descriptors), expected, "{descriptors}");
-        let all = (expected.links + expected.handshakes) as u64;
+        let all = (expected.links + expected.handshakes + 2 * expected.tunnels) as u64;
         assert!(all <= descriptors - descriptors.min(RESERVED).min(descriptors / 2));
     }
 }
