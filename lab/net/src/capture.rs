@@ -20,6 +20,8 @@ const TURN: Duration = Duration::from_millis(50);
 const BUFFER: usize = 4 << 20;
 /// An IPv6 header (RFC 8200); an IPv4 one without options is shorter.
 const HEADER: usize = 40;
+/// Routers and hosts say of their own accord which multicast groups they are in (RFC 3376).
+const IGMP: u8 = 2;
 
 /// A running capture; ends when dropped.
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl Drop for Capture {
 
 fn addresses(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
     match packet.first()? >> 4 {
+        4 if packet.get(9) == Some(&IGMP) => None,
         4 => {
             let at = |from: usize| <[u8; 4]>::try_from(packet.get(from..from + 4)?).ok();
             Some((
@@ -131,6 +134,8 @@ mod tests {
         let pair = ["192.0.2.1", "192.0.2.2"].map(|ip| ip.parse::<IpAddr>().unwrap());
         assert_eq!(addresses(&v4), Some((pair[0], pair[1])));
         assert_eq!(addresses(&v4[..19]), None);
+        v4[9] = IGMP;
+        assert_eq!(addresses(&v4), None);
         let mut v6 = [0; 40];
         v6[0] = 0x60;
         v6[23] = 1;

@@ -109,6 +109,20 @@ pub enum Command {
         /// At most 128 bytes.
         nickname: String,
     },
+    /// Whether somebody is never reached directly, in calls and transfers neither. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.relay")]
+    ContactRelay {
+        /// WHO.
+        who: String,
+        /// `false`: directly where that succeeds.
+        always: bool,
+    },
+    /// The same for everybody; `false` leaves it to what was chosen for each. `null`
+    #[serde(rename = "contact.relay_everybody")]
+    ContactRelayEverybody {
+        /// Never directly.
+        always: bool,
+    },
     /// Starts the sound-test node if it does not run and makes it a contact. [`view::Contact`](crate::view::Contact)
     #[serde(rename = "echo.open")]
     EchoOpen {},

@@ -182,6 +182,8 @@ pub struct Contact {
     pub last_at: Option<u64>,
     /// Whether this is the Echo / Sound Test node.
     pub echo: bool,
+    /// Whether they are never reached directly.
+    pub always_relay: bool,
 }
 
 impl Contact {

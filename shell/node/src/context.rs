@@ -15,9 +15,11 @@ use crate::config::NodeConfig;
 use crate::db::Db;
 use crate::identity::Identity;
 use crate::paths::Paths;
+use crate::relaying::Relaying;
 use crate::traffic::Traffic;
+use crate::transport::endpoint::EndpointError;
 use crate::transport::front_door::FrontDoor;
-use crate::transport::inner::InnerEndpoints;
+use crate::transport::inner::{InnerEndpoints, InnerLease, Reach};
 use crate::transport::pins::Pins;
 use crate::transport::requests::Supernodes;
 
@@ -69,6 +71,8 @@ pub struct Context {
     pub traffic: Arc<Traffic>,
     /// Open paths to contacts.
     pub paths: Arc<Paths>,
+    /// Whom we never reach directly.
+    pub relaying: Relaying,
 }
 
 /// Where this profile belongs.
@@ -115,6 +119,16 @@ impl Context {
             }
         }
         list
+    }
+
+    /// An inner endpoint for something with this contact: one without addresses where they are always relayed.
+    pub async fn lease_for(&self, account: AccountId) -> Result<InnerLease, EndpointError> {
+        let reach = if self.relaying.holds(account) {
+            Reach::RelayOnly
+        } else {
+            Reach::Any
+        };
+        self.inner.lease(self.door.home().as_ref(), reach).await
     }
 
     /// Somebody's entry, or a failure that says they are no contact.

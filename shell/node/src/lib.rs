@@ -18,6 +18,7 @@ mod media_path;
 mod network;
 pub mod node;
 pub mod paths;
+pub mod relaying;
 pub mod session;
 pub mod status;
 pub mod traffic;

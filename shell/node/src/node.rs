@@ -205,6 +205,7 @@ impl App {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(running) = running {
+            self.pins.serve_no_more();
             running.stop().await;
         }
     }

@@ -42,6 +42,7 @@ use crate::drivers::rounds::Rounds;
 use crate::drivers::turns::Turns;
 use crate::drivers::{lan, meet, views};
 use crate::identity::Identity;
+use crate::relaying::Relaying;
 use crate::traffic::Traffic;
 use crate::transport::endpoint::EndpointError;
 use crate::transport::front_door::{Arrival, FrontDoor, Visitor};
@@ -150,6 +151,7 @@ impl Session {
         let (inner_sender, inner_arrivals) = mpsc::channel(ARRIVALS);
         let (pins, listen) = (start.pins.clone(), start.config.listen);
         let inner = InnerEndpoints::new(pins, door.shim(), listen, inner_sender);
+        let relaying = start.db.read(Relaying::load).await?;
         let ctx = Arc::new(Context {
             config: start.config,
             clock: start.clock,
@@ -165,6 +167,7 @@ impl Session {
             homes: RwLock::new(start.homes),
             traffic: Arc::new(Traffic::default()),
             paths: Arc::default(),
+            relaying,
         });
         for contact in ctx.db.read(contacts::list).await? {
             people::remember(&ctx, &contact);

@@ -1,6 +1,6 @@
 //! `starling contact`: links, requests, people. Also `starling echo`, the contact that everybody has.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use starling_control::view::{Contact, ContactRequest, LinkPreview, OwnLink, Presence, Relation};
@@ -58,6 +58,25 @@ pub enum ContactCommand {
         /// At most 128 bytes
         nickname: String,
     },
+    /// Whether a contact is reached through relays only, and so never learns your address
+    Relay {
+        /// Contact
+        who: String,
+        /// always, or auto: directly where that succeeds
+        when: When,
+    },
+    /// The same for everybody
+    RelayEverybody {
+        /// always, or auto: as chosen for each
+        when: When,
+    },
+}
+
+/// When connections are relayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Always,
+    Auto,
 }
 
 pub async fn run(command: ContactCommand, settings: &Settings) -> Outcome {
@@ -94,6 +113,26 @@ pub async fn run(command: ContactCommand, settings: &Settings) -> Outcome {
         ContactCommand::Block { who } => {
             client.call(Command::ContactBlock { who }).await?;
             print::say("Blocked.");
+        }
+        ContactCommand::Relay { who, when } => {
+            let always = when == When::Always;
+            let contact = client.ask(Command::ContactRelay { who, always }).await?;
+            tell(&contact, settings, |name, contact| {
+                if contact.always_relay {
+                    format!(
+                        "{name} is reached through relays only and does not learn your address."
+                    )
+                } else {
+                    format!("{name} is reached directly where that succeeds.")
+                }
+            });
+        }
+        ContactCommand::RelayEverybody { when } => {
+            let always = when == When::Always;
+            client
+                .call(Command::ContactRelayEverybody { always })
+                .await?;
+            print::say("Done.");
         }
         ContactCommand::Nickname { who, nickname } => {
             let contact = client

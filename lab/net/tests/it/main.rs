@@ -41,7 +41,9 @@ fn main() -> ExitCode {
     trials.extend(group(nat::TESTS, no_nat.clone()));
     trials.extend(group(lan::TESTS, no_nat.clone()));
     trials.extend(group(privacy::TESTS, no_nat.clone()));
-    trials.extend(group(proxy::TESTS, no_nat.clone().or_else(speech::missing)));
+    let no_call = no_nat.clone().or_else(speech::missing);
+    trials.extend(group(privacy::SPOKEN, no_call.clone()));
+    trials.extend(group(proxy::TESTS, no_call));
     trials.extend(group(node::TESTS, no_nat.or_else(speech::missing)));
     trials.extend(group(demo::TESTS, speech::missing()));
     trials.extend(group(speech::TESTS, speech::missing()));

@@ -22,6 +22,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::LabTest;
+use crate::node::set_with;
 
 /// What `main` runs.
 pub const TESTS: &[LabTest] = &[
@@ -29,6 +30,9 @@ pub const TESTS: &[LabTest] = &[
     ("nat_stranger_on_the_lan", on_the_lan),
     ("nat_stranger_who_names_places_of_others", places_of_others),
 ];
+
+/// Those that need speech.
+pub const SPOKEN: &[LabTest] = &[("nat_always_relay_home_x_home", always_relay)];
 
 const PATIENCE: Duration = Duration::from_secs(15);
 /// For what should not come.
@@ -73,9 +77,9 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Alice is at home in one network, the stranger at a supernode and relay of his own. They look each other up, ask each
-/// other, and become contacts at last: neither machine ever speaks with any but its own supernode, and the stranger's
-/// relay sees Alice's supernode only.
+/// Alice is at home in one network, the stranger at a supernode and relay of his own. She looks him up and asks, they become
+/// contacts and write: neither machine ever speaks with any but its own supernode, and the stranger's relay sees Alice's
+/// supernode only.
 fn own_relay() {
     let lab = NatLab::build(Access::Home, Access::Home).unwrap();
     let folder = story::temporary_folder().unwrap();
@@ -91,28 +95,26 @@ fn own_relay() {
     };
     let (ours, alice) = settle("supernode", "Alice");
     let (his, bob) = settle("witness", "Bob");
-    assert!(ask_to_be_contact(&bob, &link_of(&alice)));
-    let asked = request(&alice);
-    alice
-        .ask::<serde_json::Value>(Command::ContactDecline { id: asked.id })
-        .unwrap();
+    let ours_only = BTreeSet::from([ip(lab.host("supernode"))]);
+    let his_only = BTreeSet::from([ip(theirs)]);
+    let nobody_else = |when: &str| {
+        assert_eq!(peers(&captures[0], a), ours_only, "Alice's machine {when}");
+        assert_eq!(peers(&captures[1], b), his_only, "the stranger's {when}");
+        let at_his_relay = peers(&captures[2], theirs);
+        let is_there = at_his_relay.is_superset(&ours_only);
+        assert!(is_there, "her supernode came {when}: {at_his_relay:?}");
+        assert_eq!(at_his_relay.len(), 2, "and his router: {at_his_relay:?}");
+    };
     assert!(ask_to_be_contact(&alice, &link_of(&bob)));
-    // He had asked her: that makes them contacts, who find each other's front doors.
+    let asked = request(&bob);
+    nobody_else("when she asked");
+    bob.ask::<view::Contact>(Command::ContactAccept { id: asked.id })
+        .unwrap();
     story::wait_presence(&alice, "Bob", true).unwrap();
     story::wait_presence(&bob, "Alice", true).unwrap();
     story::chat(&alice, &bob, "Where are you?").unwrap();
     story::chat(&bob, &alice, "You cannot see it.").unwrap();
-    let ours_only = BTreeSet::from([ip(lab.host("supernode"))]);
-    let his_only = BTreeSet::from([ip(theirs)]);
-    assert_eq!(peers(&captures[0], a), ours_only, "Alice's machine");
-    assert_eq!(peers(&captures[1], b), his_only, "the stranger's machine");
-    let at_his_relay = peers(&captures[2], theirs);
-    assert!(at_his_relay.is_superset(&ours_only), "{at_his_relay:?}");
-    assert_eq!(
-        at_his_relay.len(),
-        2,
-        "and his own router: {at_his_relay:?}"
-    );
+    nobody_else("when they wrote");
     for actor in [alice, bob, his, ours] {
         assert_eq!(actor.warnings(), Vec::<String>::new());
         actor.stop().unwrap();
@@ -296,4 +298,24 @@ fn places_of_others() {
     }
     alice.stop().unwrap();
     ours.stop().unwrap();
+}
+
+/// Both could be punched; Alice does not want Bob to learn where she is.
+fn always_relay() {
+    let lab = NatLab::build(Access::Home, Access::Home).unwrap();
+    let scene = set_with(lab, &[], &[]);
+    let relay = Command::ContactRelay {
+        who: "Bob".into(),
+        always: true,
+    };
+    let contact: view::Contact = scene.cast.alice.ask(relay).unwrap();
+    assert!(contact.always_relay);
+    let a = scene.lab.host("alice");
+    let capture = a.capture().unwrap();
+    scene.call("relay");
+    let share = scene.relayed_share("relayed.bin");
+    assert!(share >= 1.0, "only {share} of the file was relayed");
+    let ours_only = BTreeSet::from([ip(scene.lab.host("supernode"))]);
+    assert_eq!(peers(&capture, a), ours_only, "Alice's machine");
+    scene.end();
 }

@@ -133,6 +133,8 @@ async fn tunnel(mut client: TcpStream, manner: Manner) -> std::io::Result<()> {
     }
     let target: SocketAddr = head.split(' ').nth(1).unwrap().parse().unwrap();
     let mut server = TcpStream::connect(target).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
     if let Manner::Inspecting(authority) = manner {
         let mut opened = authority.acceptor(target.ip()).accept(client).await?;

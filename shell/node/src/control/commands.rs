@@ -91,6 +91,15 @@ async fn about_people(app: &Arc<App>, command: Command) -> Result<Value, Failure
                 .nickname(views::find(&session.ctx, &who).await?, &nickname)
                 .await?,
         ),
+        Command::ContactRelay { who, always } => value(
+            session
+                .people
+                .relay(views::find(&session.ctx, &who).await?, always)
+                .await?,
+        ),
+        Command::ContactRelayEverybody { always } => {
+            value(session.people.relay_everybody(always).await?)
+        }
         other => with_a_contact(&session, other).await,
     }
 }

@@ -22,11 +22,8 @@ pub async fn ask(
     account: AccountId,
 ) -> Result<(InnerLease, InnerAddr), DialError> {
     let person = ctx.book.person(account).ok_or(DialError::NoAddress)?;
-    let lease = ctx
-        .inner
-        .lease(ctx.door.home().as_ref())
-        .await
-        .map_err(|_| DialError::NoAddress)?;
+    let lease = ctx.lease_for(account).await;
+    let lease = lease.map_err(|_| DialError::NoAddress)?;
     let mut last = DialError::NoAddress;
     for door in person.doors() {
         let connection = match ctx.door.dial(door, alpn::LINK).await {
@@ -77,7 +74,7 @@ pub async fn answer(ctx: Arc<Context>, account: AccountId, connection: Connectio
         if !inner.fits() {
             return None;
         }
-        let lease = ctx.inner.lease(ctx.door.home().as_ref()).await.ok()?;
+        let lease = ctx.lease_for(account).await.ok()?;
         admit(&ctx, account, &inner);
         stream::write(
             &mut send,

@@ -422,6 +422,32 @@ impl People {
         self.announced(account).await.map(|_| ())
     }
 
+    /// `PEER-08`: from now on somebody is relayed, or not. What they knew of our inner endpoints leads nowhere any more.
+    pub async fn relay(&self, account: AccountId, always: bool) -> Result<view::Contact, Failure> {
+        self.choose_relay(Some(account), always).await?;
+        self.ctx.inner.forget(account).await;
+        self.announced(account).await
+    }
+
+    /// The same for everybody.
+    pub async fn relay_everybody(&self, always: bool) -> Result<(), Failure> {
+        self.choose_relay(None, always).await?;
+        for (account, _) in self.ctx.book.people() {
+            self.ctx.inner.forget(account).await;
+            self.announced(account).await?;
+        }
+        Ok(())
+    }
+
+    async fn choose_relay(&self, who: Option<AccountId>, always: bool) -> Result<(), Failure> {
+        let relaying = self.ctx.relaying.clone();
+        let stored = self
+            .ctx
+            .db
+            .write(move |tx| relaying.choose(tx, who, always));
+        stored.await.map_err(store_failure)
+    }
+
     async fn announced(&self, account: AccountId) -> Result<view::Contact, Failure> {
         let view = views::contact(&self.ctx, account).await?;
         self.ctx.emit(Event::Contact(view.clone()));

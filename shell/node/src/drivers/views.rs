@@ -88,6 +88,7 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
         last_at: last.as_ref().map(|message| message.stored_at),
         last_text: last.map(|message| message.text.chars().take(PREVIEW_CHARS).collect()),
         echo: contact.echo,
+        always_relay: ctx.relaying.holds(contact.account),
     }
 }
 

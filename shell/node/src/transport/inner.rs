@@ -24,7 +24,7 @@ use tracing::debug;
 
 use super::endpoint::{self, EndpointError, endpoint_key};
 use super::pins::Pins;
-use super::shim::Shim;
+use super::shim::{Shim, Side};
 use crate::clock::random;
 
 /// How long an unused endpoint stays bound.
@@ -81,9 +81,18 @@ struct Expected {
     from: BTreeSet<IpAddr>,
 }
 
+/// How an inner endpoint is reached, and how it reaches others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Directly where that succeeds.
+    Any,
+    /// `PEER-08`: through relays alone, and these through our home supernode. It has no UDP socket to be found at.
+    RelayOnly,
+}
+
 #[derive(Debug, Default)]
 struct Bindings {
-    current: Option<Bound>,
+    current: [Option<Bound>; 2],
     draining: Vec<Bound>,
     /// Somebody looks after unused ones.
     watched: bool,
@@ -142,17 +151,22 @@ impl InnerEndpoints {
     }
 
     /// The endpoint, bound now if it is not.
-    pub async fn lease(&self, home: Option<&SupernodeAddr>) -> Result<InnerLease, EndpointError> {
+    pub async fn lease(
+        &self,
+        home: Option<&SupernodeAddr>,
+        reach: Reach,
+    ) -> Result<InnerLease, EndpointError> {
         let mut bindings = self.0.bindings.lock().await;
         let usable = |bound: &Bound| !bound.endpoint.is_closed() && bound.home.as_ref() == home;
-        if !bindings.current.as_ref().is_some_and(usable) {
-            bindings.replace_current();
-            bindings.current = Some(self.bind(home).await?);
+        if !bindings.current(reach).as_ref().is_some_and(usable) {
+            let old = bindings.current(reach).take();
+            bindings.draining.extend(old);
+            *bindings.current(reach) = Some(self.bind(home, reach).await?);
         }
         if !std::mem::replace(&mut bindings.watched, true) {
             tokio::spawn(close_when_unused(Arc::clone(&self.0)));
         }
-        let bound = bindings.current.as_ref().expect("bound just above");
+        let bound = bindings.current(reach).as_ref().expect("bound just above");
         bound.users.fetch_add(1, Ordering::SeqCst);
         Ok(InnerLease {
             endpoint: bound.endpoint.clone(),
@@ -161,14 +175,15 @@ impl InnerEndpoints {
         })
     }
 
-    async fn bind(&self, home: Option<&SupernodeAddr>) -> Result<Bound, EndpointError> {
+    async fn bind(
+        &self,
+        home: Option<&SupernodeAddr>,
+        reach: Reach,
+    ) -> Result<Bound, EndpointError> {
         if let Some(home) = home {
             self.0.pins.learn(home);
         }
-        let alpns = vec![alpn::MEDIA.to_vec(), alpn::FILE.to_vec()];
-        let shim = home.and_then(|home| self.0.shim.for_inner(home));
-        let (pins, listen) = (&self.0.pins, self.0.listen);
-        let endpoint = endpoint::inner(&random(), pins, home, listen, alpns, shim.as_ref()).await?;
+        let endpoint = self.open(home, reach).await?;
         if home.is_some() {
             let _ = tokio::time::timeout(ONLINE_WAIT, endpoint.online()).await;
         }
@@ -182,6 +197,23 @@ impl InnerEndpoints {
             idle: Duration::ZERO,
             _accepting: accepting,
         })
+    }
+
+    async fn open(
+        &self,
+        home: Option<&SupernodeAddr>,
+        reach: Reach,
+    ) -> Result<Endpoint, EndpointError> {
+        let (pins, shim, key) = (&self.0.pins, &self.0.shim, random());
+        let alpns = vec![alpn::MEDIA.to_vec(), alpn::FILE.to_vec()];
+        if reach == Reach::RelayOnly {
+            let place = home.map(|home| pins.place(home));
+            let way = shim.url(Side::FrontDoor);
+            let way = way.ok_or_else(|| EndpointError::Bind("no way to relays".to_owned()))?;
+            return endpoint::front_door(&key, pins, place.as_ref(), alpns, &way).await;
+        }
+        let way = home.and_then(|home| shim.for_inner(home));
+        endpoint::inner(&key, pins, home, self.0.listen, alpns, way.as_ref()).await
     }
 
     /// Closes the endpoint for good.
@@ -268,9 +300,18 @@ impl Guests {
 }
 
 impl Bindings {
+    fn current(&mut self, reach: Reach) -> &mut Option<Bound> {
+        let [any, relay_only] = &mut self.current;
+        match reach {
+            Reach::Any => any,
+            Reach::RelayOnly => relay_only,
+        }
+    }
+
     /// The next lease gets a new one; this one serves those who have it.
     fn replace_current(&mut self) {
-        self.draining.extend(self.current.take());
+        let current = self.current.iter_mut().filter_map(Option::take);
+        self.draining.extend(current);
     }
 
     /// Closes what nobody uses: a draining one at once, the current one after [`LINGER`].
@@ -281,14 +322,15 @@ impl Bindings {
             .partition(unused);
         self.draining = kept;
         let mut gone: Vec<Bound> = gone;
-        if let Some(current) = &mut self.current {
+        for place in &mut self.current {
+            let Some(current) = place else { continue };
             current.idle = if unused(current) {
                 current.idle + passed
             } else {
                 Duration::ZERO
             };
             if current.idle >= LINGER {
-                gone.extend(self.current.take());
+                gone.extend(place.take());
             }
         }
         for bound in gone {
@@ -333,7 +375,7 @@ async fn close_when_unused(shared: Arc<Shared>) {
         tokio::time::sleep(LOOK).await;
         let mut bindings = shared.bindings.lock().await;
         bindings.close_unused(LOOK).await;
-        if bindings.current.is_none() && bindings.draining.is_empty() {
+        if bindings.current.iter().all(Option::is_none) && bindings.draining.is_empty() {
             bindings.watched = false;
             return;
         }
@@ -434,7 +476,7 @@ mod tests {
         let ladder = Ladder::new(Pins::default(), ProxySetting::None);
         let shim = Arc::new(Shim::open(&[1; 32], ladder).await.unwrap());
         let inner = InnerEndpoints::new(Pins::default(), shim, listen, sender);
-        let lease = inner.lease(None).await.expect("it binds");
+        let lease = inner.lease(None, Reach::Any).await.expect("it binds");
         Side {
             inner,
             arrivals,
@@ -484,7 +526,7 @@ mod tests {
         }
         // Somebody else is removed: Bob's connection goes on, and he finds the binding he was told of.
         alice.inner.forget(ALICE).await;
-        let fresh = alice.inner.lease(None).await.expect("it binds");
+        let fresh = alice.inner.lease(None, Reach::Any).await.expect("it binds");
         assert_ne!(fresh.address().endpoint, alice.lease.address().endpoint);
         assert!(kept.close_reason().is_none());
         let second = dial(&bob, &alice.lease).await.expect("it still drains");
@@ -512,5 +554,19 @@ mod tests {
             guests.account_of(inner(9_999, "192.0.2.1").endpoint),
             Some(ALICE)
         );
+    }
+
+    #[tokio::test]
+    async fn peer_08_who_is_always_relayed_is_told_an_endpoint_without_an_address() {
+        let alice = side().await;
+        let lease = |reach| alice.inner.lease(None, reach);
+        let relayed = lease(Reach::RelayOnly).await.expect("it binds");
+        assert!(relayed.endpoint().bound_sockets().is_empty());
+        assert_eq!(relayed.address().direct, []);
+        assert_ne!(relayed.address().endpoint, alice.lease.address().endpoint);
+        alice.inner.forget(ALICE).await;
+        let later = lease(Reach::RelayOnly).await.expect("it binds");
+        assert_ne!(later.address().endpoint, relayed.address().endpoint);
+        alice.inner.close().await;
     }
 }

@@ -77,6 +77,11 @@ impl Pins {
         self.table().own = Some(own.clone());
     }
 
+    /// There is no supernode in this process any more: whoever listens where it was is somebody else.
+    pub fn serve_no_more(&self) {
+        self.table().own = None;
+    }
+
     /// Where a supernode is dialled. That of this process is reached over loopback, whatever address others are told: it
     /// does not change with the network this machine is in.
     pub fn place(&self, supernode: &SupernodeAddr) -> SupernodeAddr {
@@ -373,6 +378,9 @@ mod tests {
         let other = supernode(2, "192.168.1.9:27474");
         assert_eq!(pins.place(&other), other);
         assert!(accepts(&pins, 1, "127.0.0.1"));
+        assert!(pins.is_own(own.tcp) && !pins.is_own(other.tcp));
+        pins.serve_no_more();
+        assert!(!pins.is_own(own.tcp));
     }
 
     #[test]

@@ -223,9 +223,13 @@ impl RelayServer {
         &self.tunnels
     }
 
-    /// Bytes received from and sent to clients.
+    /// Bytes received from and sent to clients, over relay links and tunnels.
     pub fn carried(&self) -> (u64, u64) {
-        (self.carried.bytes_recv.get(), self.carried.bytes_sent.get())
+        let (received, sent) = self.tunnels.carried();
+        (
+            self.carried.bytes_recv.get() + received,
+            self.carried.bytes_sent.get() + sent,
+        )
     }
 
     /// Closes both ports, so that whoever is started next can have them, and says goodbye to every client.

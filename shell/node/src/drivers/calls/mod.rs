@@ -447,8 +447,11 @@ impl Task {
 
     fn bind(&mut self, call: CallId) {
         let (ctx, inputs) = (Arc::clone(&self.ctx), self.inputs.clone());
+        let Some(peer) = self.running_or_new(call).map(|running| running.peer) else {
+            return;
+        };
         self.tasks.spawn(async move {
-            match ctx.inner.lease(ctx.door.home().as_ref()).await {
+            match ctx.lease_for(peer).await {
                 Ok(lease) => {
                     let _ = inputs.send(Input::Bound(call, lease)).await;
                 }

@@ -251,7 +251,8 @@ impl Session {
                 self.machine.handle_reach(reach, now);
             }
             Input::Arrival(connection) => {
-                self.tasks.spawn(arrive(Arc::clone(&self.show), connection));
+                let show = Arc::clone(&self.show);
+                self.tasks.spawn(arrive(show, self.account, connection));
             }
             Input::Stop => {}
         }
@@ -571,14 +572,13 @@ async fn open(show: &Show, account: AccountId) -> Result<Opened, DialError> {
     })
 }
 
-async fn arrive(show: Arc<Show>, connection: Connection) -> Done {
+async fn arrive(show: Arc<Show>, account: AccountId, connection: Connection) -> Done {
     let Ok(Ok((control, receive))) = tokio::time::timeout(OPEN_TIME, connection.accept_bi()).await
     else {
         return Done::Arrived(None);
     };
-    let home = show.ctx.door.home();
     Done::Arrived(Some(Opened {
-        lease: show.ctx.inner.lease(home.as_ref()).await.ok(),
+        lease: show.ctx.lease_for(account).await.ok(),
         connection,
         control,
         receive,
