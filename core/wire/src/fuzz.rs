@@ -6,13 +6,14 @@ use crate::chat::{CHAT_FRAME_MAX, ChatFrame};
 use crate::discovery;
 use crate::envelope;
 use crate::frame;
+use crate::http_head::{HEAD_MAX, Head};
 use crate::ids::{AccountId, EndpointKey};
 use crate::link::Link;
 use crate::network::Network;
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
 use crate::record::SignedRecord;
 use crate::registration::Place;
-use crate::supernode::{Answer, Notice, REQUEST_MAX, Request};
+use crate::supernode::{Answer, Notice, REQUEST_MAX, Request, relay_address};
 use crate::tunnel::{self, Standing, Tunnel};
 
 /// Requests, answers and notices of a supernode.
@@ -101,4 +102,14 @@ pub fn connect(data: &[u8]) {
     let _ = standing.may_reach(target);
     let supernode = EndpointKey([8; 32]);
     let _ = Tunnel { supernode, target }.door(&data[at + 1..]);
+}
+
+/// The head of an HTTP message: a request's and an answer's.
+pub fn http_head(data: &[u8]) {
+    let Some(head) = Head::read(data) else {
+        return;
+    };
+    let _ = head.connect().and_then(relay_address);
+    let _ = head.status();
+    assert!(head.fields("Proxy-Authenticate").count() < HEAD_MAX);
 }

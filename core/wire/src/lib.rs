@@ -14,6 +14,7 @@ pub mod discovery;
 pub mod envelope;
 pub mod file;
 pub mod frame;
+pub mod http_head;
 pub mod ids;
 pub mod limits;
 pub mod link;

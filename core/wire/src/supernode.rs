@@ -256,6 +256,31 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_relay_has_a_name_that_leads_back_to_its_address() {
+        let at = |text: &str| SupernodeAddr {
+            id: EndpointKey([1; 32]),
+            tcp: text.parse().expect("an address"),
+            discovery_port: 0,
+        };
+        let (four, six) = (at("192.0.2.1:443"), at("[2001:db8::1]:443"));
+        assert_eq!(four.relay_url(), "https://192.0.2.1:443");
+        let name = "20010db8000000000000000000000001.ip6.invalid:443";
+        assert_eq!(six.relay_url(), format!("https://{name}"));
+        for authority in [name, "[2001:db8::1]:443"] {
+            assert_eq!(relay_address(authority), Some(six.tcp));
+        }
+        assert_eq!(relay_address("192.0.2.1:443"), Some(four.tcp));
+        for odd in [
+            "1.ip6.invalid:443",
+            "example.org:443",
+            name.trim_end_matches(":443"),
+            "",
+        ] {
+            assert_eq!(relay_address(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
     fn super_05_what_is_not_public_is_recognised_in_every_dress() {
         let private = [
             "127.0.0.1",

@@ -340,3 +340,25 @@ fn tunnels_asked_for() {
     .map(|(title, text)| (title, text.into_bytes()));
     mutator::run(9, &corpus::committed("tunnels", &made), fuzz::connect);
 }
+
+#[test]
+fn heads_of_http_messages() {
+    let ticket = "Proxy-Authorization: Basic QQ==";
+    let made = [
+        (
+            "request",
+            format!("CONNECT 192.0.2.1:443 HTTP/1.1\r\n{ticket}\r\n\r\n"),
+        ),
+        ("ok", "HTTP/1.1 200 OK\r\n\r\n".to_owned()),
+        (
+            "asked",
+            "HTTP/1.1 407 No\r\nProxy-Authenticate: NTLM\r\n\r\n".to_owned(),
+        ),
+        (
+            "name",
+            "CONNECT 20010db8000000000000000000000001.ip6.invalid:1 HTTP/1.1\r\n\r\n".to_owned(),
+        ),
+    ]
+    .map(|(title, text)| (title, text.into_bytes()));
+    mutator::run(10, &corpus::committed("http-heads", &made), fuzz::http_head);
+}

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use starling_control::{Command, Event, view};
 use starling_lab_net::story;
+use starling_lab_net::story::call::{self, Tracks};
 use starling_lab_net::{Access, Actor, Capture, Host, NatLab, Seat};
 use starling_node::clock::{random, wall_s};
 use starling_node::identity::Identity;
@@ -32,7 +34,13 @@ pub const TESTS: &[LabTest] = &[
 ];
 
 /// Those that need speech.
-pub const SPOKEN: &[LabTest] = &[("nat_always_relay_home_x_home", always_relay)];
+pub const SPOKEN: &[LabTest] = &[
+    ("nat_always_relay_home_x_home", always_relay),
+    (
+        "nat_always_relay_between_two_networks",
+        always_relay_between,
+    ),
+];
 
 const PATIENCE: Duration = Duration::from_secs(15);
 /// For what should not come.
@@ -77,6 +85,16 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Somebody at home in a network of their own, whose only supernode stands on this public host.
+fn settle(lab: &NatLab, folder: &Path, network: &str, name: &str) -> (Actor, Actor) {
+    let home = folder.join(network);
+    let seat = Seat::on(lab.host(network));
+    let (supernode, file) = story::found_network(&home, seat, PATIENCE).unwrap();
+    let seat = Seat::on(lab.host(&name.to_lowercase()));
+    let person = story::join_network(name, &home, seat, &file, PATIENCE).unwrap();
+    (supernode, person)
+}
+
 /// Alice is at home in one network, the stranger at a supernode and relay of his own. She looks him up and asks, they become
 /// contacts and write: neither machine ever speaks with any but its own supernode, and the stranger's relay sees Alice's
 /// supernode only.
@@ -85,16 +103,8 @@ fn own_relay() {
     let folder = story::temporary_folder().unwrap();
     let [a, b, theirs] = ["alice", "bob", "witness"].map(|name| lab.host(name));
     let captures = [a, b, theirs].map(|host| host.capture().unwrap());
-    let settle = |network: &str, name: &str| {
-        let home = folder.path().join(network);
-        let seat = Seat::on(lab.host(network));
-        let (supernode, file) = story::found_network(&home, seat, PATIENCE).unwrap();
-        let seat = Seat::on(lab.host(&name.to_lowercase()));
-        let person = story::join_network(name, &home, seat, &file, PATIENCE).unwrap();
-        (supernode, person)
-    };
-    let (ours, alice) = settle("supernode", "Alice");
-    let (his, bob) = settle("witness", "Bob");
+    let (ours, alice) = settle(&lab, folder.path(), "supernode", "Alice");
+    let (his, bob) = settle(&lab, folder.path(), "witness", "Bob");
     let ours_only = BTreeSet::from([ip(lab.host("supernode"))]);
     let his_only = BTreeSet::from([ip(theirs)]);
     let nobody_else = |when: &str| {
@@ -318,4 +328,30 @@ fn always_relay() {
     let ours_only = BTreeSet::from([ip(scene.lab.host("supernode"))]);
     assert_eq!(peers(&capture, a), ours_only, "Alice's machine");
     scene.end();
+}
+
+/// At home at different supernodes: her sound goes through both, and only hers knows her.
+fn always_relay_between() {
+    let lab = NatLab::build(Access::Home, Access::Home).unwrap();
+    let folder = story::temporary_folder().unwrap();
+    let (ours, alice) = settle(&lab, folder.path(), "supernode", "Alice");
+    let (his, bob) = settle(&lab, folder.path(), "witness", "Bob");
+    let everybody = Command::ContactRelayEverybody { always: true };
+    alice.ask::<serde_json::Value>(everybody).unwrap();
+    let capture = lab.host("alice").capture().unwrap();
+    story::befriend(&alice, &bob).unwrap();
+    let length = Duration::from_secs(4);
+    let tracks = Tracks::prepare(folder.path(), length).unwrap();
+    let (out, back) = ((&alice, &tracks.alice), (&bob, &tracks.bob));
+    let called = call::call(out, back, length).unwrap();
+    eprintln!("{called:?}");
+    assert_eq!(called.caller.path, "relay");
+    let score = call::score(&tracks.alice.play, &tracks.bob.record).unwrap();
+    assert!(call::is_good(&score), "{score:?}");
+    let ours_only = BTreeSet::from([ip(lab.host("supernode"))]);
+    assert_eq!(peers(&capture, lab.host("alice")), ours_only);
+    for actor in [alice, bob, his, ours] {
+        assert_eq!(actor.warnings(), Vec::<String>::new());
+        actor.stop().unwrap();
+    }
 }

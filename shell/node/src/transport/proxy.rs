@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use data_encoding::BASE64;
+use starling_wire::http_head::Head;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::http_head::Head;
+use super::http_head;
 
 const PORT: u16 = 80;
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -174,7 +175,7 @@ impl Proxy {
         ask.push_str("\r\n");
         let answer = async {
             tcp.write_all(ask.as_bytes()).await?;
-            Head::read(&mut tcp).await
+            http_head::read(&mut tcp).await
         };
         let head = tokio::time::timeout(CONNECT_TIME, answer)
             .await

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use super::http_head::Head;
+use super::http_head;
 use super::ladder::{Ladder, ReachError};
 use crate::clock::random;
 
@@ -244,7 +244,7 @@ async fn serve(mut tcp: TcpStream, shared: Arc<Shared>) {
 
 /// Who asks for which relay.
 async fn asked(tcp: &mut TcpStream, shared: &Shared) -> Result<(Side, SocketAddr), ShimError> {
-    let head = tokio::time::timeout(HEAD_TIME, Head::read(tcp));
+    let head = tokio::time::timeout(HEAD_TIME, http_head::read(tcp));
     let head = head.await.map_err(|_| ShimError::TimedOut)??;
     let side = head
         .fields("Proxy-Authorization")
@@ -290,7 +290,7 @@ async fn through(
         "CONNECT {relay} HTTP/1.1\r\nHost: {relay}\r\nProxy-Authorization: {ticket}\r\n\r\n"
     );
     tls.write_all(ask.as_bytes()).await?;
-    let head = Head::read(&mut tls).await?;
+    let head = http_head::read(&mut tls).await?;
     match head.status() {
         Some(200) => Ok(Way::Through(Box::new(tls))),
         Some(status) => Err(ShimError::Refused(status)),

@@ -102,7 +102,7 @@ async fn answering(answer: &'static str, credentials: &str) -> (ProxyTrouble, St
     let port = listener.local_addr().unwrap().port();
     let asked = tokio::spawn(async move {
         let (mut tcp, _) = listener.accept().await.unwrap();
-        let head = Head::read(&mut tcp).await.unwrap();
+        let head = http_head::read(&mut tcp).await.unwrap();
         tcp.write_all(answer.as_bytes()).await.unwrap();
         format!("{head:?}")
     });

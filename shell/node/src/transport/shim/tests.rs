@@ -44,7 +44,7 @@ async fn ask(shim: &Shim, target: SocketAddr, login: &str) -> (u16, TcpStream) {
     let mut tcp = TcpStream::connect(shim.address).await.unwrap();
     let ask = format!("CONNECT {target} HTTP/1.1\r\nProxy-Authorization: {login}\r\n\r\n");
     tcp.write_all(ask.as_bytes()).await.unwrap();
-    let head = Head::read(&mut tcp).await.unwrap();
+    let head = http_head::read(&mut tcp).await.unwrap();
     (head.status().unwrap(), tcp)
 }
 
