@@ -22,6 +22,7 @@ pub mod network;
 pub mod peer;
 pub mod placement;
 pub mod policy;
+pub mod proxy;
 pub mod record;
 pub mod registration;
 pub mod supernode;

@@ -1,9 +1,11 @@
 //! The organisation's policy: a TOML file of the machine's administrator. It only restricts: what it does not name stays
 //! the user's own choice. Strict: a key that this version does not know is an error, not a wish that is ignored.
 //!
-//! Rates are kbit/s (1,000 bit), volumes GB (10^9 bytes) a month.
+//! Rates are kbit/s (1,000 bit) in each direction, volumes GB (10^9 bytes) a month, both directions together.
 
 use serde::Deserialize;
+
+use crate::proxy::Proxy;
 
 /// The largest policy file.
 pub const POLICY_MAX: usize = 64 * 1024;
@@ -21,7 +23,7 @@ pub enum Permission {
 }
 
 /// Which supernodes a machine may use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {
     /// Those of its network, those it has met, those of its local network.
@@ -79,6 +81,10 @@ pub struct Caps {
     pub monthly_gb: Option<u32>,
     /// Clients at once.
     pub clients: Option<u32>,
+    /// Clients at once from one block of addresses.
+    pub clients_per_block: Option<u32>,
+    /// Others that one client sends to at once.
+    pub circuits_per_client: Option<u32>,
 }
 
 /// How a machine reaches others.
@@ -112,13 +118,24 @@ pub enum PolicyError {
     #[error("the policy file has format {0}; this version of Starling knows format {FORMAT}")]
     Format(u32),
     /// A value that means nothing.
-    #[error("the policy file's {key} is {problem}")]
+    #[error("the policy file's {key}, in line {line}, is {problem}")]
     Value {
         /// Which.
         key: &'static str,
+        /// Where it stands.
+        line: usize,
         /// What is wrong with it.
         problem: &'static str,
     },
+}
+
+/// One thing that the administrator decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// As in the file: `roles.relay`.
+    pub key: &'static str,
+    /// As in the file, without what is secret.
+    pub value: String,
 }
 
 impl Policy {
@@ -137,45 +154,166 @@ impl Policy {
             return Err(PolicyError::Format(policy.format));
         }
         // POLICY-03: values that mean something.
-        policy.network.check()?;
+        policy.network.check(text)?;
+        policy.caps.check(text)?;
         Ok(policy)
+    }
+
+    /// What both allow: of two decisions the stricter one; where none is stricter, this one's.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            format: FORMAT,
+            roles: Roles {
+                supernode: self.roles.supernode.min(other.roles.supernode),
+                relay: self.roles.relay.min(other.roles.relay),
+                mailbox: self.roles.mailbox.min(other.roles.mailbox),
+            },
+            caps: self.caps.and(other.caps),
+            network: self.network.and(other.network),
+        }
+    }
+
+    /// Everything that is not left to the user, in the order of the file.
+    pub fn decided(&self) -> Vec<Decided> {
+        let roles = [
+            ("roles.supernode", self.roles.supernode),
+            ("roles.relay", self.roles.relay),
+            ("roles.mailbox", self.roles.mailbox),
+        ];
+        let never = roles
+            .iter()
+            .filter(|(_, permission)| *permission == Permission::Never)
+            .map(|(key, _)| Decided::new(key, "never"));
+        let caps = self.caps.named().into_iter();
+        let caps = caps.filter_map(|(key, cap)| Some(Decided::new(key, cap?)));
+        never.chain(caps).chain(self.network.decided()).collect()
+    }
+}
+
+impl Decided {
+    fn new(key: &'static str, value: impl ToString) -> Self {
+        Self {
+            key,
+            value: value.to_string(),
+        }
+    }
+}
+
+impl Caps {
+    fn named(&self) -> [(&'static str, Option<u32>); 8] {
+        [
+            ("caps.total_kbit_s", self.total_kbit_s),
+            ("caps.supernode_kbit_s", self.supernode_kbit_s),
+            ("caps.relay_kbit_s", self.relay_kbit_s),
+            ("caps.mailbox_kbit_s", self.mailbox_kbit_s),
+            ("caps.monthly_gb", self.monthly_gb),
+            ("caps.clients", self.clients),
+            ("caps.clients_per_block", self.clients_per_block),
+            ("caps.circuits_per_client", self.circuits_per_client),
+        ]
+    }
+
+    /// A rate of nothing is a wish for `never`: with it, links would stand still.
+    fn check(&self, text: &str) -> Result<(), PolicyError> {
+        for (key, cap) in &self.named()[..4] {
+            if *cap == Some(0) {
+                let problem = "0; to carry nothing, say \"never\" in [roles]";
+                return Err(PolicyError::value(text, key, problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// The lower of each.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            total_kbit_s: lower(self.total_kbit_s, other.total_kbit_s),
+            supernode_kbit_s: lower(self.supernode_kbit_s, other.supernode_kbit_s),
+            relay_kbit_s: lower(self.relay_kbit_s, other.relay_kbit_s),
+            mailbox_kbit_s: lower(self.mailbox_kbit_s, other.mailbox_kbit_s),
+            monthly_gb: lower(self.monthly_gb, other.monthly_gb),
+            clients: lower(self.clients, other.clients),
+            clients_per_block: lower(self.clients_per_block, other.clients_per_block),
+            circuits_per_client: lower(self.circuits_per_client, other.circuits_per_client),
+        }
+    }
+}
+
+fn lower(one: Option<u32>, other: Option<u32>) -> Option<u32> {
+    [one, other].into_iter().flatten().min()
+}
+
+impl PolicyError {
+    /// With the line in which the key stands.
+    fn value(text: &str, key: &'static str, problem: &'static str) -> Self {
+        let name = key.rsplit('.').next().unwrap_or(key);
+        let line = text
+            .lines()
+            .position(|line| line.contains(name))
+            .map_or(1, |at| at + 1);
+        Self::Value { key, line, problem }
     }
 }
 
 impl NetworkRules {
-    fn check(&self) -> Result<(), PolicyError> {
+    fn check(&self, text: &str) -> Result<(), PolicyError> {
         for (key, port) in [
             ("network.tcp_port", self.tcp_port),
             ("network.udp_port", self.udp_port),
             ("network.discovery_port", self.discovery_port),
         ] {
             if port == Some(0) {
-                let problem = "0, which is no port";
-                return Err(PolicyError::Value { key, problem });
+                return Err(PolicyError::value(text, key, "0, which is no port"));
             }
         }
         match &self.proxy {
-            Some(proxy) if !is_proxy(proxy) => Err(PolicyError::Value {
-                key: "network.proxy",
-                problem: "no http://[user:password@]host:port",
-            }),
+            Some(proxy) if proxy.parse::<Proxy>().is_err() => {
+                let problem = "no http://[user:password@]host:port";
+                Err(PolicyError::value(text, "network.proxy", problem))
+            }
             _ => Ok(()),
         }
     }
-}
 
-fn is_proxy(text: &str) -> bool {
-    let Some(rest) = text.strip_prefix("http://") else {
-        return false;
-    };
-    let rest = rest.trim_end_matches('/');
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    let Some((host, port)) = place.rsplit_once(':') else {
-        return false;
-    };
-    !host.is_empty()
-        && !host.contains(['/', ' ', '?', '#'])
-        && port.parse::<u16>().is_ok_and(|port| port != 0)
+    /// The proxy to go through.
+    pub fn proxy(&self) -> Option<Proxy> {
+        self.proxy.as_ref()?.parse().ok()
+    }
+
+    fn and(self, other: Self) -> Self {
+        let stricter = |one: Option<bool>, other: Option<bool>| match (one, other) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (one, other) => one.or(other),
+        };
+        Self {
+            udp: stricter(self.udp, other.udp),
+            tcp_port: self.tcp_port.or(other.tcp_port),
+            udp_port: self.udp_port.or(other.udp_port),
+            discovery_port: self.discovery_port.or(other.discovery_port),
+            lan_discovery: stricter(self.lan_discovery, other.lan_discovery),
+            supernodes: self.supernodes.max(other.supernodes),
+            proxy: self.proxy.or(other.proxy),
+        }
+    }
+
+    fn decided(&self) -> Vec<Decided> {
+        let flag = |key, value: Option<bool>| Some(Decided::new(key, value?));
+        let port = |key, value: Option<u16>| Some(Decided::new(key, value?));
+        let listed = self.supernodes == Trust::Listed;
+        [
+            flag("network.udp", self.udp),
+            port("network.tcp_port", self.tcp_port),
+            port("network.udp_port", self.udp_port),
+            port("network.discovery_port", self.discovery_port),
+            flag("network.lan_discovery", self.lan_discovery),
+            listed.then(|| Decided::new("network.supernodes", "listed")),
+            self.proxy()
+                .map(|proxy| Decided::new("network.proxy", proxy)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 #[cfg(test)]
@@ -208,6 +346,8 @@ mod tests {
             mailbox_kbit_s = 100
             monthly_gb = 20
             clients = 50
+            clients_per_block = 20
+            circuits_per_client = 8
             [network]
             udp = false
             tcp_port = 443
@@ -225,6 +365,38 @@ mod tests {
         assert_eq!(policy.network.tcp_port, Some(443));
         assert_eq!(policy.network.supernodes, Trust::Listed);
         assert_eq!(policy.network.udp, Some(false));
+        let decided = policy.decided();
+        assert_eq!(decided.len(), 17, "every key but the one that allows");
+        let shown: Vec<String> = decided
+            .iter()
+            .map(|one| format!("{} {}", one.key, one.value))
+            .collect();
+        assert!(shown.contains(&"caps.clients_per_block 20".to_owned()));
+        assert!(
+            shown.contains(&"network.proxy http://anna@proxy.example:3128".to_owned()),
+            "the password is not shown"
+        );
+    }
+
+    #[test]
+    fn of_two_policies_the_stricter_holds() {
+        let machine = "format = 1\n[roles]\nrelay = \"never\"\n[caps]\nclients = 9\ntotal_kbit_s = 500\n\
+                       [network]\nudp = true\ntcp_port = 443";
+        let more = "format = 1\n[roles]\nmailbox = \"never\"\n[caps]\nclients = 5\ntotal_kbit_s = 900\n\
+                    [network]\nudp = false\ntcp_port = 80\nsupernodes = \"listed\"";
+        let [machine, more] = [machine, more].map(|text| Policy::read(text).unwrap());
+        let both = machine.clone().and(more);
+        assert_eq!(both.roles.relay, Permission::Never);
+        assert_eq!(both.roles.mailbox, Permission::Never);
+        assert_eq!(both.roles.supernode, Permission::Allowed);
+        assert_eq!(both.caps.clients, Some(5));
+        assert_eq!(both.caps.total_kbit_s, Some(500));
+        assert_eq!(both.network.udp, Some(false));
+        assert_eq!(both.network.tcp_port, Some(443), "the machine's own");
+        assert_eq!(both.network.supernodes, Trust::Listed);
+        let none = Policy::read("format = 1").unwrap();
+        assert_eq!(machine.clone().and(none.clone()), machine);
+        assert_eq!(none.and(machine.clone()), machine);
     }
 
     #[test]
@@ -266,6 +438,8 @@ mod tests {
             assert!(matches!(refused, Err(PolicyError::Value { .. })), "{proxy}");
         }
         assert!(Policy::read("format = 1\n[network]\ntcp_port = 0").is_err());
+        let still = Policy::read("format = 1\n[caps]\n\nrelay_kbit_s = 0").unwrap_err();
+        assert!(still.to_string().contains("in line 4"), "{still}");
         assert!(Policy::read("format = 1\n[network]\nproxy = \"http://[::1]:8080/\"").is_ok());
     }
 

@@ -196,6 +196,9 @@ pub enum Refusal {
     /// Too large or malformed.
     #[error("the supernode could not read the request")]
     Malformed,
+    /// It keeps no letters.
+    #[error("the supernode keeps no letters for anybody")]
+    NoMailbox,
 }
 
 /// What a supernode tells a client unasked.

@@ -221,6 +221,25 @@ pub enum Command {
         /// Transfer id or its beginning.
         id: String,
     },
+    /// What this machine does for others, and how much. [`view::Roles`](crate::view::Roles)
+    #[serde(rename = "roles.show")]
+    RolesShow {},
+    /// Changes that; what is absent stays, a cap of 0 is lifted. [`view::Roles`](crate::view::Roles)
+    #[serde(rename = "roles.set")]
+    RolesSet {
+        /// "supernode", "relay" or "mailbox"; all three if absent.
+        role: Option<String>,
+        /// The answer to "may this machine do that for others?"
+        on: Option<bool>,
+        /// Of this role, in each direction.
+        cap_kbit_s: Option<u32>,
+        /// Of all roles together, in each direction.
+        total_kbit_s: Option<u32>,
+        /// Of all roles together, both directions, in a calendar month.
+        monthly_gb: Option<u32>,
+        /// Clients at once.
+        clients: Option<u32>,
+    },
     /// From now on, events come on this connection as notifications. `null`
     #[serde(rename = "events")]
     Events {},

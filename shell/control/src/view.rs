@@ -21,6 +21,9 @@ pub struct Status {
     pub paths: Vec<PathView>,
     /// Bytes since the node started, by purpose.
     pub traffic: Vec<Traffic>,
+    /// What the machine's administrator decided.
+    #[serde(default)]
+    pub policy: Vec<PolicySetting>,
     /// Ports and addresses listened on, in words.
     pub listening: Vec<String>,
     /// What a person should know ("no microphone was found").
@@ -90,12 +93,47 @@ pub struct SupernodeStatus {
 /// One role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
-    /// "supernode", "relay".
+    /// "supernode", "relay", "mailbox".
     pub name: String,
     /// Whether it is on.
     pub on: bool,
     /// Why, and for whom.
     pub words: String,
+    /// At most so much, in each direction.
+    #[serde(default)]
+    pub cap_kbit_s: Option<u32>,
+    /// So much of late.
+    #[serde(default)]
+    pub used_kbit_s: u64,
+    /// Off because the machine's administrator says so.
+    #[serde(default)]
+    pub by_policy: bool,
+}
+
+/// What a machine does for others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roles {
+    /// Each role.
+    pub roles: Vec<Role>,
+    /// Of all together, in each direction.
+    pub total_kbit_s: Option<u32>,
+    /// Of all together, both directions, in a calendar month.
+    pub monthly_gb: Option<u32>,
+    /// Carried this month, both directions.
+    pub month_bytes: u64,
+    /// Clients at once.
+    pub clients: Option<u32>,
+    /// What the machine's administrator decided.
+    pub policy: Vec<PolicySetting>,
+}
+
+/// One thing that the machine's administrator decided.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicySetting {
+    /// As in the policy file: `roles.relay`.
+    pub key: String,
+    /// As in the policy file, without passwords.
+    pub value: String,
 }
 
 /// An open path.
@@ -116,12 +154,15 @@ pub struct PathView {
 /// Bytes by purpose.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
-    /// "own: calls", "own: chat", "own: files", "for others: relay".
+    /// "own: calls", "own: chat", "own: files", "for others: relay" and the like.
     pub purpose: String,
     /// Sent.
     pub sent: u64,
     /// Received.
     pub received: u64,
+    /// At most so much in each direction, where there is a cap.
+    #[serde(default)]
+    pub cap_kbit_s: Option<u32>,
 }
 
 /// The own link.

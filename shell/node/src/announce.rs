@@ -86,6 +86,14 @@ fn lasting(status: &view::Status) -> view::Status {
     view::Status {
         paths: Vec::new(),
         traffic: Vec::new(),
+        roles: status.roles.iter().map(lasting_role).collect(),
         ..status.clone()
+    }
+}
+
+fn lasting_role(role: &view::Role) -> view::Role {
+    view::Role {
+        used_kbit_s: 0,
+        ..role.clone()
     }
 }

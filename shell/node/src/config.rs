@@ -6,6 +6,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use starling_control::{Failure, view};
+use starling_wire::policy::Policy;
+
+use crate::roles::machine_policy::{self, MACHINE_POLICY, PolicyFileError};
 
 use crate::transport::proxy::ProxySetting;
 
@@ -35,6 +38,10 @@ pub struct NodeConfig {
     pub window: Option<WindowHook>,
     /// The program to start as the sound-test node; absent in the sound-test node itself.
     pub echo_program: Option<PathBuf>,
+    /// A policy file beside the machine's own: what it forbids is forbidden too.
+    pub further_policy: Option<PathBuf>,
+    /// What the administrator decided, once the node has read it.
+    pub(crate) policy: Arc<Policy>,
 }
 
 /// Called when somebody asks for the window of this process.
@@ -55,17 +62,59 @@ impl NodeConfig {
             downloads: None,
             window: None,
             echo_program: None,
+            further_policy: None,
+            policy: Arc::default(),
         }
     }
 
-    /// Where address discovery listens.
-    pub fn discovery(&self) -> SocketAddr {
+    /// Reads the machine's policy: from here on it is part of how the node runs.
+    pub(crate) fn obey(&mut self) -> Result<(), PolicyFileError> {
+        let further = self.further_policy.as_deref();
+        self.policy = Arc::new(machine_policy::load(MACHINE_POLICY.as_ref(), further)?);
+        if let Some(proxy) = &self.policy.network.proxy {
+            self.proxy = ProxySetting::read(proxy, "");
+        }
+        if self.policy.network.tcp_port.is_some() {
+            self.also_listen.clear();
+        }
+        Ok(())
+    }
+
+    /// What the administrator decided.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Where the relay listens.
+    pub fn tcp(&self) -> SocketAddr {
+        self.at(self.policy.network.tcp_port, self.listen.port())
+    }
+
+    /// Where the inner endpoint is bound; `None`: nothing but TCP.
+    pub fn udp(&self) -> Option<SocketAddr> {
+        let allowed = self.policy.network.udp != Some(false);
+        allowed.then(|| self.at(self.policy.network.udp_port, self.listen.port()))
+    }
+
+    /// Where address discovery listens; `None`: nowhere.
+    pub fn discovery(&self) -> Option<SocketAddr> {
         let port = if self.listen.port() == 0 {
             0
         } else {
             DISCOVERY_PORT
         };
-        SocketAddr::new(self.listen.ip(), port)
+        self.udp()?;
+        Some(self.at(self.policy.network.discovery_port, port))
+    }
+
+    fn at(&self, decided: Option<u16>, port: u16) -> SocketAddr {
+        SocketAddr::new(self.listen.ip(), decided.unwrap_or(port))
+    }
+
+    /// Whether contacts are looked for on the local network.
+    pub fn looks_around(&self) -> bool {
+        let rules = &self.policy.network;
+        self.lan_discovery && rules.lan_discovery != Some(false) && rules.udp != Some(false)
     }
 
     /// Where finished files go.

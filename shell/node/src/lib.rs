@@ -19,6 +19,7 @@ mod network;
 pub mod node;
 pub mod paths;
 pub mod relaying;
+pub mod roles;
 pub mod session;
 pub mod status;
 pub mod traffic;

@@ -1,6 +1,6 @@
 //! Which network a profile belongs to, and the supernode it runs for it: made, joined, told to clients.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ed25519_dalek::SigningKey;
 use starling_control::{ErrorKind, Failure, view};
@@ -10,6 +10,7 @@ use starling_wire::ids::NetworkId;
 use starling_wire::limits::SUPERNODES_MAX;
 use starling_wire::link::{Link, LinkError, Target};
 use starling_wire::network::Network;
+use starling_wire::policy::{Permission, Trust};
 use starling_wire::supernode::SupernodeAddr;
 use zeroize::Zeroizing;
 
@@ -18,6 +19,9 @@ use crate::config::PORT;
 use crate::context::{Homes, store_failure};
 use crate::drivers::supernode::{Advertise, Supernode, SupernodeConfig};
 use crate::node::{App, NodeError, checked_name};
+use crate::roles::Role;
+use crate::roles::settings::Scope;
+use crate::transport::relay_server::Limits;
 
 /// The setting with the ports (TCP, address discovery) of this profile's supernode.
 pub(crate) const SUPERNODE_PORTS: &str = "supernode_ports";
@@ -25,8 +29,10 @@ pub(crate) const SUPERNODE_PORTS: &str = "supernode_ports";
 /// How a supernode that is asked for serves.
 #[derive(Debug, Default, Clone, Copy)]
 struct Serving {
-    /// Whom: everybody, or loopback and private addresses only.
-    everybody: bool,
+    /// Whom.
+    scope: Scope,
+    /// So many at most.
+    limits: Limits,
     /// What others are told in place of the address listened on.
     advertise: Option<Advertise>,
 }
@@ -37,7 +43,14 @@ impl App {
         let own = self
             .supernode()
             .map(|supernode| supernode.address().clone());
+        let listed_only = self.config.policy().network.supernodes == Trust::Listed;
         Ok(match self.joined().await? {
+            // A link is not the network's file: whoever wrote it named whom he liked.
+            Some(joined) if listed_only && joined.file.is_none() => Homes {
+                network: joined.network,
+                supernodes: own.clone().into_iter().collect(),
+                own,
+            },
             Some(joined) => Homes {
                 network: joined.network,
                 supernodes: joined.supernodes,
@@ -67,18 +80,21 @@ impl App {
         Ok(self.joined().await.map_err(store_failure)?.map(shown))
     }
 
-    /// Serves as a supernode where this profile is one: asked to, the owner of its network, or alone on its LAN.
+    /// Serves as a supernode where this profile is one: as user and administrator decided, or alone on its LAN.
     pub(crate) async fn serve_as_before(&self) -> Result<(), NodeError> {
-        let joined = self.joined().await?;
-        let owner = joined.as_ref().is_some_and(|joined| joined.owner.is_some());
-        let everybody = owner || self.config.supernode;
-        if joined.is_some() && !everybody {
+        let rules = self.rules().await?;
+        self.obey(&rules);
+        let (scope, limits) = (rules.scope(), rules.limits());
+        self.set_serving(scope, limits);
+        if scope == Scope::None {
             return Ok(());
         }
+        let joined = self.joined().await?;
         let seed = self.supernode_seed().await?;
         let listed = joined.as_ref().and_then(|joined| listed(joined, &seed));
         let serving = Serving {
-            everybody,
+            scope,
+            limits,
             advertise: listed.as_ref().map(|listed| Advertise {
                 ip: listed.tcp.ip(),
                 port: Some(listed.tcp.port()),
@@ -95,28 +111,42 @@ impl App {
     ) -> Result<(), NodeError> {
         let before = self.ports_before().await?;
         let known = before.or(listed.map(|listed| (listed.tcp.port(), listed.discovery_port)));
-        let (mut listen, mut discovery) = (self.config.listen, self.config.discovery());
+        let (mut listen, mut discovery) = (self.config.tcp(), self.config.discovery());
+        let decided = &self.config.policy().network;
         if let Some((tcp, udp)) = known
-            && matches!(listen.port(), 0 | PORT)
+            && matches!(self.config.listen.port(), 0 | PORT)
         {
-            listen.set_port(tcp);
-            discovery.set_port(udp);
+            listen.set_port(decided.tcp_port.unwrap_or(tcp));
+            let udp = decided.discovery_port.unwrap_or(udp);
+            discovery = discovery.map(|at| SocketAddr::new(at.ip(), udp));
+        }
+        if serving.scope == Scope::ThisMachine {
+            listen.set_ip(Ipv4Addr::LOCALHOST.into());
+            discovery = discovery.map(|at| SocketAddr::new(listen.ip(), at.port()));
         }
         let config = SupernodeConfig {
             listen,
             // Nobody else on a LAN needs another way in.
-            also: if serving.everybody {
+            also: if serving.scope == Scope::Everybody {
                 self.config.also_listen.clone()
             } else {
                 Vec::new()
             },
             discovery,
             seed: *self.supernode_seed().await?,
-            private_only: !serving.everybody,
+            private_only: serving.scope != Scope::Everybody,
             advertise: serving.advertise,
+            limits: serving.limits,
+            fixed: decided.tcp_port.is_some(),
         };
-        let supernode =
-            Supernode::start(config, self.db.clone(), self.pins.clone(), self.clock).await?;
+        let supernode = Supernode::start(
+            config,
+            self.db.clone(),
+            self.pins.clone(),
+            self.clock,
+            self.carrier.clone(),
+        )
+        .await?;
         let ports = supernode.ports();
         if before != Some(ports) {
             let text = format!("{} {}", ports.0, ports.1);
@@ -162,6 +192,13 @@ impl App {
         let name = checked_name(name)?;
         let advertise = advertise.map(advertised).transpose()?;
         let _one = self.changing.lock().await;
+        let rules = self.rules().await.map_err(store_failure)?;
+        if rules.permission(Role::Supernode) == Permission::Never {
+            return Err(Failure::new(
+                ErrorKind::Refused,
+                "set by your organisation: policy: supernode = never",
+            ));
+        }
         if self.joined().await.map_err(store_failure)?.is_some() {
             return Err(Failure::new(
                 ErrorKind::State,
@@ -170,14 +207,19 @@ impl App {
         }
         self.stop_supernode().await;
         let serving = Serving {
-            everybody: true,
+            scope: Scope::Everybody,
+            limits: rules.limits(),
             advertise,
         };
         let made = match self.serve(serving, None).await {
             Ok(()) => self.found(name).await,
             Err(error) => Err(Failure::new(ErrorKind::System, error.to_string())),
         };
-        if made.is_err() {
+        if made.is_ok() {
+            self.set_serving(serving.scope, serving.limits);
+            self.answer_yes().await.map_err(store_failure)?;
+            self.obey(&self.rules().await.map_err(store_failure)?);
+        } else {
             self.stop_supernode().await;
             self.serve_as_before()
                 .await
@@ -225,19 +267,23 @@ impl App {
     /// Joins a network by its file or a link.
     pub async fn join_network(&self, source: &str) -> Result<view::Network, Failure> {
         let joined = read_source(source)?;
+        let listed_only = self.config.policy().network.supernodes == Trust::Listed;
+        if listed_only && joined.file.is_none() {
+            let sentence =
+                "set by your organisation: policy: supernodes = listed; join by the network's file";
+            return Err(Failure::new(ErrorKind::Refused, sentence));
+        }
         let _one = self.changing.lock().await;
         self.db
             .write(move |tx| networks::join(tx, &joined))
             .await
             .map_err(store_failure)?;
-        if !self.config.supernode {
-            self.stop_supernode().await;
-        }
+        self.apply_roles().await?;
         self.move_session().await?;
         Ok(self.network_view().await?.unwrap_or_default())
     }
 
-    async fn move_session(&self) -> Result<(), Failure> {
+    pub(crate) async fn move_session(&self) -> Result<(), Failure> {
         let homes = self.homes().await.map_err(store_failure)?;
         if let Ok(session) = self.session() {
             session.set_homes(homes).await;

@@ -1,6 +1,6 @@
 //! A node: profile lock, store, supernode role, session, control socket. Everything that lives as long as the process.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use starling_control::{ErrorKind, Event, Failure, view};
 use starling_store::profile;
@@ -20,8 +20,14 @@ use crate::drivers::supernode::{Supernode, SupernodeError};
 use crate::echo::Echo;
 use crate::identity::Identity;
 use crate::lock::{LockError, ProfileLock};
+use crate::roles::carrier::Carrier;
+use crate::roles::machine_policy::PolicyFileError;
+use crate::roles::serve;
+use crate::roles::settings::Scope;
+use crate::roles::volume::Volume;
 use crate::session::{Session, SessionError, Start};
 use crate::transport::pins::Pins;
+use crate::transport::relay_server::Limits;
 
 /// Of a machine's name.
 const DEVICE_NAME_BYTES: usize = 60;
@@ -50,8 +56,14 @@ pub struct App {
     /// The sound-test node.
     pub echo: Echo,
     pub(crate) pins: Pins,
+    /// What is carried for others.
+    pub(crate) carrier: Carrier,
     session: RwLock<Option<Arc<Session>>>,
     supernode: RwLock<Option<Arc<Supernode>>>,
+    /// Whom that serves, and how many at most.
+    serving: Mutex<(Scope, Limits)>,
+    /// What was carried for others this month.
+    pub(crate) volume: Mutex<Volume>,
     /// Only one command changes account, network or roles at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Account, network or roles are others now.
@@ -62,6 +74,9 @@ pub struct App {
 /// Why the node does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
+    /// What the administrator decided is not known.
+    #[error(transparent)]
+    Policy(#[from] PolicyFileError),
     /// Profile in use or unusable.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -81,7 +96,8 @@ pub enum NodeError {
 
 impl Node {
     /// Starts everything the profile asks for.
-    pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+    pub async fn start(mut config: NodeConfig) -> Result<Self, NodeError> {
+        config.obey()?;
         crate::descriptors::raise();
         let clock = Clock::start();
         let lock = ProfileLock::take(&config.home)?;
@@ -96,21 +112,26 @@ impl Node {
             events: inbox.events.clone(),
             echo: Echo::new(),
             pins: Pins::default(),
+            carrier: Carrier::new(clock),
             session: RwLock::default(),
             supernode: RwLock::default(),
+            serving: Mutex::default(),
+            volume: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             changed: Notify::new(),
             stop: Notify::new(),
             config,
         });
+        app.load_volume().await?;
         app.serve_as_before().await?;
         if let Some(profile) = app.db.read(profile::load).await? {
             app.start_session(Identity::from_profile(&profile)).await?;
         }
         let socket = ControlSocket::open(&app.config.home, control.clone())?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(Arc::clone(&app), inbox));
+        tasks.spawn(answer_all(Arc::clone(&app), inbox));
         tasks.spawn(announce::run(Arc::clone(&app)));
+        tasks.spawn(serve::watch(Arc::clone(&app)));
         Ok(Self {
             app,
             control,
@@ -151,10 +172,11 @@ impl Node {
             session.stop().await;
         }
         self.app.stop_supernode().await;
+        self.app.keep_volume().await;
     }
 }
 
-async fn serve(app: Arc<App>, mut inbox: ControlInbox) {
+async fn answer_all(app: Arc<App>, mut inbox: ControlInbox) {
     let mut running = JoinSet::new();
     while let Some(request) = inbox.requests.recv().await {
         while running.try_join_next().is_some() {}
@@ -187,6 +209,15 @@ impl App {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whom this process serves, and how many at most.
+    pub(crate) fn serving(&self) -> (Scope, Limits) {
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_serving(&self, scope: Scope, limits: Limits) {
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = (scope, limits);
     }
 
     /// From now on this one serves.
@@ -259,6 +290,7 @@ impl App {
             db: self.db.clone(),
             events: self.events.clone(),
             pins: self.pins.clone(),
+            carrier: self.carrier.clone(),
             homes: self.homes().await?,
             identity,
         };

@@ -43,6 +43,7 @@ use crate::drivers::turns::Turns;
 use crate::drivers::{lan, meet, views};
 use crate::identity::Identity;
 use crate::relaying::Relaying;
+use crate::roles::carrier::{Carrier, OwnDoor};
 use crate::traffic::Traffic;
 use crate::transport::endpoint::EndpointError;
 use crate::transport::front_door::{Arrival, FrontDoor, Visitor};
@@ -77,6 +78,7 @@ pub struct Session {
     home: mpsc::Sender<HomeInput>,
     home_state: watch::Receiver<HomeState>,
     beside: Beside,
+    _own: OwnDoor,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -114,6 +116,8 @@ pub struct Start {
     pub events: broadcast::Sender<Event>,
     /// Known supernode keys.
     pub pins: Pins,
+    /// What is carried for others: our doors are not theirs.
+    pub carrier: Carrier,
     /// Where the profile belongs.
     pub homes: Homes,
     /// Who we are.
@@ -131,15 +135,22 @@ pub enum SessionError {
     Store(#[from] StoreError),
 }
 
-impl Session {
-    /// Opens the doors and starts the drivers.
-    pub async fn start(start: Start) -> Result<Arc<Self>, SessionError> {
+/// What a session stands behind, and who comes in.
+struct Doors {
+    ctx: Arc<Context>,
+    own: OwnDoor,
+    arrivals: mpsc::Receiver<Arrival>,
+    inner_arrivals: mpsc::Receiver<InnerArrival>,
+}
+
+impl Doors {
+    async fn open(start: Start) -> Result<Self, SessionError> {
         let book = Book::default();
         for home in &start.homes.supernodes {
             start.pins.learn(home);
         }
         book.set_own_supernodes(supernode_keys(&start.homes.supernodes));
-        let (door_sender, door_arrivals) = mpsc::channel(ARRIVALS);
+        let (door_sender, arrivals) = mpsc::channel(ARRIVALS);
         let keeper = {
             let book = book.clone();
             Arc::new(move |key| book.visitor(key))
@@ -148,9 +159,10 @@ impl Session {
         let (pins, proxy) = (start.pins.clone(), start.config.proxy.clone());
         let door = FrontDoor::open(seed, pins, proxy, None, keeper, door_sender).await?;
         let door = Arc::new(door);
+        let own = start.carrier.own(door.key());
         let (inner_sender, inner_arrivals) = mpsc::channel(ARRIVALS);
-        let (pins, listen) = (start.pins.clone(), start.config.listen);
-        let inner = InnerEndpoints::new(pins, door.shim(), listen, inner_sender);
+        let (pins, listen) = (start.pins.clone(), start.config.udp());
+        let inner = InnerEndpoints::new(pins, start.carrier, door.shim(), listen, inner_sender);
         let relaying = start.db.read(Relaying::load).await?;
         let ctx = Arc::new(Context {
             config: start.config,
@@ -169,6 +181,20 @@ impl Session {
             paths: Arc::default(),
             relaying,
         });
+        Ok(Self {
+            ctx,
+            own,
+            arrivals,
+            inner_arrivals,
+        })
+    }
+}
+
+impl Session {
+    /// Opens the doors and starts the drivers.
+    pub async fn start(start: Start) -> Result<Arc<Self>, SessionError> {
+        let doors = Doors::open(start).await?;
+        let ctx = doors.ctx;
         for contact in ctx.db.read(contacts::list).await? {
             people::remember(&ctx, &contact);
         }
@@ -187,12 +213,13 @@ impl Session {
             home,
             home_state,
             beside: Beside::default(),
+            _own: doors.own,
             tasks: Mutex::default(),
             ctx,
         });
         session.run(
-            door_arrivals,
-            inner_arrivals,
+            doors.arrivals,
+            doors.inner_arrivals,
             signals,
             home_inputs,
             home_state_sender,
@@ -214,7 +241,7 @@ impl Session {
         tasks.spawn(route_door(Arc::downgrade(self), door));
         tasks.spawn(route_inner(Arc::downgrade(self), inner));
         tasks.spawn(route_signals(Arc::downgrade(self), signals));
-        if self.ctx.config.lan_discovery {
+        if self.ctx.config.looks_around() {
             tasks.spawn(lan::run(Arc::clone(&self.ctx), self.home.clone()));
         }
         let people = Arc::clone(&self.people);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use starling_control::{Failure, view};
 
-use crate::context::Context;
+use crate::context::{Context, store_failure};
 use crate::node::{App, account_view};
 use crate::paths::OpenPath;
+use crate::roles::show;
 
 /// Of a network that puts a certificate of its own in the supernode's place.
 const INSPECTED: &str = "this network opens the outer layer of your connections: whoever runs it sees with which \
@@ -20,13 +21,9 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
         .as_ref()
         .map(|session| session.ctx.traffic.view())
         .unwrap_or_default();
-    if let Some(supernode) = &supernode {
-        let (received, sent) = supernode.carried();
-        traffic.push(view::Traffic {
-            purpose: "carried as a relay".to_owned(),
-            sent,
-            received,
-        });
+    let rules = app.rules().await.map_err(store_failure)?;
+    if supernode.is_some() {
+        traffic.extend(show::traffic(&rules, &app.carrier));
     }
     let mut warnings = vec![app.db.key_words()];
     warnings.extend(missing_devices().await);
@@ -43,7 +40,8 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
             .map(|session| account_view(&session.ctx.identity)),
         network: app.network_view().await?,
         supernode: home.as_ref().and_then(|home| supernode_status(app, home)),
-        roles: vec![role(app)],
+        roles: app.role_views(&rules),
+        policy: show::policy(&rules),
         paths: session
             .as_ref()
             .map(|session| paths(&session.ctx))
@@ -112,22 +110,4 @@ fn supernode_status(
         words,
         own,
     })
-}
-
-fn role(app: &App) -> view::Role {
-    let words = match app.supernode() {
-        Some(supernode) if supernode.serves_everybody() => {
-            format!("on, {} clients", supernode.clients())
-        }
-        Some(supernode) => format!(
-            "on for this machine and its local network only, {} clients",
-            supernode.clients()
-        ),
-        None => "off: the network's supernodes are used".to_owned(),
-    };
-    view::Role {
-        name: "supernode and relay".to_owned(),
-        on: app.supernode().is_some(),
-        words,
-    }
 }

@@ -42,6 +42,7 @@ impl Traffic {
                 purpose: (*name).to_owned(),
                 sent: sent.load(Ordering::Relaxed),
                 received: received.load(Ordering::Relaxed),
+                cap_kbit_s: None,
             })
             .collect()
     }

@@ -89,6 +89,9 @@ fn start(settings: &Settings) -> Result<Child, Failure> {
     if let Some(downloads) = &settings.downloads {
         program.arg("--downloads").arg(downloads);
     }
+    if let Some(policy) = &settings.policy {
+        program.arg("--policy").arg(policy);
+    }
     // Its own process group: Ctrl-C is for the command that started it.
     program
         .args(["node", "--background"])

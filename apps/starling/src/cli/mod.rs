@@ -16,8 +16,10 @@ mod launch;
 mod network;
 mod node;
 mod passphrase;
+mod policy;
 mod print;
 mod profile;
+mod role;
 mod status;
 mod window;
 
@@ -116,6 +118,16 @@ struct Everywhere {
         hide_short_help = true
     )]
     downloads: Option<PathBuf>,
+    /// A policy file beside the machine's own, for a node that is started: what it forbids is forbidden too
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "STARLING_POLICY",
+        hide_env_values = true,
+        hide = true
+    )]
+    policy: Option<PathBuf>,
 }
 
 /// On or off.
@@ -139,6 +151,11 @@ enum Command {
     /// The network: which supernodes to use, or to be one
     #[command(subcommand)]
     Network(network::NetworkCommand),
+    /// What this machine does for others: shown, switched, capped
+    Role(role::RoleArgs),
+    /// The policy file of a machine's administrator
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// People
     #[command(subcommand)]
     Contact(contact::ContactCommand),
@@ -195,6 +212,7 @@ impl Everywhere {
             listen: self.listen,
             lan: self.lan.map(|lan| lan == Switch::On),
             proxy: self.proxy.clone(),
+            policy: self.policy.as_deref().map(profile::absolute).transpose()?,
         })
     }
 }
@@ -219,6 +237,8 @@ async fn ask(command: Command, settings: &Settings) -> Outcome {
         Command::Status => status::run(settings).await,
         Command::Account(command) => account::run(command, settings).await,
         Command::Network(command) => network::run(command, settings).await,
+        Command::Role(args) => role::run(args, settings).await,
+        Command::Policy(command) => policy::run(&command, settings),
         Command::Contact(command) => contact::run(command, settings).await,
         Command::Chat(command) => chat::run(command, settings).await,
         Command::Call(args) => call::call(args, settings).await,

@@ -30,6 +30,8 @@ pub struct Settings {
     pub lan: Option<bool>,
     /// For a node that is started: the HTTP proxy.
     pub proxy: Option<String>,
+    /// For a node that is started: a policy file beside the machine's own.
+    pub policy: Option<PathBuf>,
 }
 
 impl Settings {
@@ -44,6 +46,7 @@ impl Settings {
             Some(url) => ProxySetting::read(url, ""),
             None => ProxySetting::from_environment(variable),
         };
+        config.further_policy.clone_from(&self.policy);
         config.echo_program = env::current_exe().ok();
         config
     }

@@ -1,7 +1,7 @@
 //! `starling status`: who am I, how am I reached, which path to whom, what do I carry, what should I know.
 
 use starling_control::Command;
-use starling_control::view::Status;
+use starling_control::view::{PolicySetting as Setting, Status};
 
 use super::profile::Settings;
 use super::{Outcome, launch, print};
@@ -69,6 +69,13 @@ fn reached(status: &Status) {
     for role in &status.roles {
         field("role", &format!("{}: {}", role.name, role.words));
     }
+    for setting in &status.policy {
+        let Setting { key, value } = setting;
+        field(
+            "policy",
+            &format!("{key} = {value}, set by your organisation"),
+        );
+    }
 }
 
 fn paths(status: &Status) {
@@ -103,10 +110,12 @@ fn carried(status: &Status) {
                 print::text(&row.purpose),
                 print::bytes(row.sent),
                 print::bytes(row.received),
+                row.cap_kbit_s
+                    .map_or_else(|| "-".to_owned(), |cap| format!("{cap} kbit/s")),
             ]
         })
         .collect();
-    section(&["bytes for", "sent", "received"], &rows);
+    section(&["bytes for", "sent", "received", "at most"], &rows);
 }
 
 fn section(head: &[&str], rows: &[Vec<String>]) {

@@ -8,6 +8,7 @@
 
 mod cli_bad_input;
 mod cli_cast;
+mod cli_roles;
 mod cli_story;
 mod cli_window;
 mod window_browser;

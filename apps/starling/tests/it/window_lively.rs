@@ -57,6 +57,7 @@ fn status(plain: Status) -> Status {
             name: "supernode".into(),
             on: false,
             words: "not asked for".into(),
+            ..Role::default()
         }],
         listening: vec!["27474/udp".into(), "27474/tcp".into()],
         paths: vec![PathView {
@@ -70,6 +71,7 @@ fn status(plain: Status) -> Status {
             purpose: "own: calls".into(),
             sent: 3_420_000,
             received: 3_380_000,
+            ..Traffic::default()
         }],
         warnings: vec!["The key of the store lies beside it, because no keyring was found.".into()],
         online_after_ms: Some(412),

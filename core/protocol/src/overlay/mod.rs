@@ -5,3 +5,4 @@ pub mod home;
 pub mod lan;
 pub mod membership;
 pub mod promotion;
+pub mod shares;

@@ -24,8 +24,8 @@ async fn connected() -> (Endpoint, Endpoint, Connection, Connection) {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let pins = Pins::default();
     let alpns = || vec![ALPN.to_vec()];
-    let alice = endpoint::inner(&[1; 32], &pins, None, listen, alpns(), None);
-    let bob = endpoint::inner(&[2; 32], &pins, None, listen, alpns(), None);
+    let alice = endpoint::inner(&[1; 32], &pins, None, Some(listen), alpns(), None);
+    let bob = endpoint::inner(&[2; 32], &pins, None, Some(listen), alpns(), None);
     let (alice, bob) = (alice.await.unwrap(), bob.await.unwrap());
     let mut address = EndpointAddr::new(alice.id());
     for socket in alice.bound_sockets() {

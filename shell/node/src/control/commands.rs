@@ -16,6 +16,7 @@ use starling_wire::supernode::SupernodeAddr;
 use crate::context::store_failure;
 use crate::drivers::views;
 use crate::node::{App, account_view};
+use crate::roles::serve::Change;
 use crate::session::Session;
 use crate::{backup, echo, status};
 
@@ -47,6 +48,25 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
         }
         Command::NetworkShow {} => value(app.network_view().await?),
         Command::NetworkJoin { source } => value(app.join_network(&source).await?),
+        Command::RolesShow {} => value(app.roles_view().await?),
+        Command::RolesSet {
+            role,
+            on,
+            cap_kbit_s,
+            total_kbit_s,
+            monthly_gb,
+            clients,
+        } => {
+            let change = Change {
+                role,
+                on,
+                cap_kbit_s,
+                total_kbit_s,
+                monthly_gb,
+                clients,
+            };
+            value(app.set_role(change).await?)
+        }
         Command::EchoOpen {} => value(echo::open(app).await?),
         Command::Events {} => Err(Failure::new(
             ErrorKind::Usage,

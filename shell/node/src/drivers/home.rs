@@ -87,6 +87,7 @@ pub async fn run(
         .watcher
         .set_targets(&driver.ctx.book.watch_targets(), now);
     let mut connected = driver.ctx.door.connected();
+    let mut refused = driver.ctx.door.refused();
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
     loop {
         driver.drain().await;
@@ -102,6 +103,10 @@ pub async fn run(
                 }
                 let up = connected.borrow_and_update().clone();
                 driver.relay_changed(&up).await;
+            }
+            Ok(()) = refused.changed() => {
+                let reason = refused.borrow_and_update().clone();
+                driver.refused(reason);
             }
             Some((supernode, notice)) = driver.notices.next() => driver.noticed(supernode, notice),
             Some(done) = driver.tasks.join_next(), if !driver.tasks.is_empty() => {
@@ -208,6 +213,13 @@ impl Driver {
             }
             _ => {}
         }
+    }
+
+    /// `HOME-11`: a supernode that lets us not in, because it is full, is left at once.
+    fn refused(&mut self, reason: Option<String>) {
+        let Some(reason) = reason else { return };
+        debug!(%reason, "the home supernode does not let us in");
+        self.home.handle_refused(self.ctx.clock.now());
     }
 
     fn finished(&mut self, done: Done) {

@@ -55,35 +55,39 @@ pub async fn front_door(
     Ok(endpoint)
 }
 
-/// UDP and the home relay, with address discovery there. `listen` is the wanted UDP address; a free port if taken. `shim`
-/// is the way to relays where a plain connection is none; UDP is not touched by it.
+/// UDP and the home relay, with address discovery there. `listen` is the wanted UDP address, a free port if taken; without
+/// one it has the relay only. `shim` is the way to relays where a plain connection is none; UDP is not touched by it.
 pub async fn inner(
     secret: &[u8; 32],
     pins: &Pins,
     home: Option<&SupernodeAddr>,
-    listen: SocketAddr,
+    listen: Option<SocketAddr>,
     alpns: Vec<Vec<u8>>,
     shim: Option<&RelayUrl>,
 ) -> Result<Endpoint, EndpointError> {
-    let bound_to = async |address: SocketAddr| {
+    let bound_to = async |address: Option<SocketAddr>| {
         let map = RelayMap::empty();
-        if let Some((url, config)) = home.and_then(|home| relay_config(home, true)) {
+        let discovery = address.is_some();
+        if let Some((url, config)) = home.and_then(|home| relay_config(home, discovery)) {
             map.insert(url, config);
         }
         let mut builder = builder(secret, pins, alpns.clone(), congestion::signalling());
         if let Some(shim) = shim {
             builder = builder.proxy_url((**shim).clone());
         }
-        let builder = builder
+        builder = builder
             .relay_mode(RelayMode::Custom(map))
-            .clear_ip_transports()
-            .bind_addr(address)
-            .map_err(|error| EndpointError::Bind(error.to_string()))?;
+            .clear_ip_transports();
+        if let Some(address) = address {
+            builder = builder
+                .bind_addr(address)
+                .map_err(|error| EndpointError::Bind(error.to_string()))?;
+        }
         bind(builder).await
     };
     match bound_to(listen).await {
         Ok(endpoint) => Ok(endpoint),
-        Err(_) => bound_to(SocketAddr::new(listen.ip(), 0)).await,
+        Err(_) => bound_to(listen.map(|listen| SocketAddr::new(listen.ip(), 0))).await,
     }
 }
 

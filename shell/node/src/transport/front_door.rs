@@ -58,6 +58,7 @@ pub struct FrontDoor {
     /// The home's relay as it was dialled.
     relay: Mutex<Option<RelayUrl>>,
     connected: watch::Receiver<Vec<RelayUrl>>,
+    refused: watch::Receiver<Option<String>>,
     _tasks: JoinSet<()>,
 }
 
@@ -88,7 +89,9 @@ impl FrontDoor {
         let (connected_sender, connected) = watch::channel(Vec::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(endpoint.clone(), keeper, arrivals));
-        tasks.spawn(watch_relay(endpoint.clone(), connected_sender));
+        let (refused_sender, refused) = watch::channel(None);
+        let told = (connected_sender, refused_sender);
+        tasks.spawn(watch_relay(endpoint.clone(), told));
         Ok(Self {
             endpoint,
             pins,
@@ -96,6 +99,7 @@ impl FrontDoor {
             home: watch::Sender::new(home),
             relay: Mutex::new(place.as_ref().and_then(relay_url)),
             connected,
+            refused,
             _tasks: tasks,
         })
     }
@@ -113,6 +117,11 @@ impl FrontDoor {
     /// The home relays whose link is up (one, or for a moment none), and every change.
     pub fn connected(&self) -> watch::Receiver<Vec<RelayUrl>> {
         self.connected.clone()
+    }
+
+    /// Why the home relay does not let us in, as long as it does not.
+    pub fn refused(&self) -> watch::Receiver<Option<String>> {
+        self.refused.clone()
     }
 
     /// Moves to another home relay, or dials the same one afresh.
@@ -205,11 +214,16 @@ impl FrontDoor {
     }
 }
 
-async fn watch_relay(endpoint: Endpoint, connected: watch::Sender<Vec<RelayUrl>>) {
+type Told = (watch::Sender<Vec<RelayUrl>>, watch::Sender<Option<String>>);
+
+async fn watch_relay(endpoint: Endpoint, (connected, refused): Told) {
     let mut status = endpoint.home_relay_status();
     loop {
-        let up: Vec<RelayUrl> = status
-            .get()
+        let relays = status.get();
+        let denied = relays.iter().find_map(|relay| relay.auth_denied_reason());
+        let denied = denied.map(str::to_owned);
+        refused.send_if_modified(|value| std::mem::replace(value, denied.clone()) != denied);
+        let up: Vec<RelayUrl> = relays
             .iter()
             .filter(|status| status.is_connected())
             .map(|status| status.url().clone())

@@ -26,6 +26,7 @@ use super::endpoint::{self, EndpointError, endpoint_key};
 use super::pins::Pins;
 use super::shim::{Shim, Side};
 use crate::clock::random;
+use crate::roles::carrier::{Carrier, OwnDoor};
 
 /// How long an unused endpoint stays bound.
 const LINGER: Duration = Duration::from_secs(30);
@@ -57,8 +58,9 @@ pub struct InnerEndpoints(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     pins: Pins,
+    carrier: Carrier,
     shim: Arc<Shim>,
-    listen: SocketAddr,
+    listen: Option<SocketAddr>,
     arrivals: mpsc::Sender<InnerArrival>,
     guests: Mutex<Guests>,
     bindings: tokio::sync::Mutex<Bindings>,
@@ -104,6 +106,7 @@ struct Bound {
     home: Option<SupernodeAddr>,
     users: Arc<AtomicUsize>,
     idle: Duration,
+    _own: OwnDoor,
     _accepting: JoinSet<()>,
 }
 
@@ -116,16 +119,18 @@ pub struct InnerLease {
 }
 
 impl InnerEndpoints {
-    /// Nothing is bound yet. `listen` is the wanted UDP address; arrivals go to the channel.
+    /// Nothing is bound yet. `listen` is the wanted UDP address, if UDP is allowed; arrivals go to the channel.
     pub fn new(
         pins: Pins,
+        carrier: Carrier,
         shim: Arc<Shim>,
-        listen: SocketAddr,
+        listen: Option<SocketAddr>,
         arrivals: mpsc::Sender<InnerArrival>,
     ) -> Self {
         Self(Arc::new(Shared {
             pins,
             shim,
+            carrier,
             listen,
             arrivals,
             guests: Mutex::default(),
@@ -184,6 +189,7 @@ impl InnerEndpoints {
             self.0.pins.learn(home);
         }
         let endpoint = self.open(home, reach).await?;
+        let own = self.0.carrier.own(endpoint_key(endpoint.id()));
         if home.is_some() {
             let _ = tokio::time::timeout(ONLINE_WAIT, endpoint.online()).await;
         }
@@ -195,6 +201,7 @@ impl InnerEndpoints {
             home: home.cloned(),
             users: Arc::default(),
             idle: Duration::ZERO,
+            _own: own,
             _accepting: accepting,
         })
     }
@@ -430,6 +437,7 @@ async fn admit(incoming: Incoming, shared: Arc<Shared>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     const ALICE: AccountId = AccountId([1; 32]);
     const BOB: AccountId = AccountId([2; 32]);
@@ -475,7 +483,8 @@ mod tests {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let ladder = Ladder::new(Pins::default(), ProxySetting::None);
         let shim = Arc::new(Shim::open(&[1; 32], ladder).await.unwrap());
-        let inner = InnerEndpoints::new(Pins::default(), shim, listen, sender);
+        let carrier = Carrier::new(Clock::start());
+        let inner = InnerEndpoints::new(Pins::default(), carrier, shim, Some(listen), sender);
         let lease = inner.lease(None, Reach::Any).await.expect("it binds");
         Side {
             inner,

@@ -1,35 +1,29 @@
-//! The embedded relay server of a supernode. We accept its TCP ourselves (one port, TLS only) and hand each connection
-//! to iroh's relay service; so who may connect, from where, is decided here. Beside it runs QUIC address discovery.
+//! The embedded relay server of a supernode. We accept its TCP ourselves (one port, TLS only), count and pace what each
+//! client sends, and hand the frames to iroh's relay; so who may connect, from where, and how much goes through, is
+//! decided here. Beside it runs QUIC address discovery.
 
-use std::collections::HashMap;
+mod accept;
+mod admission;
+pub mod connect;
+mod counted;
+mod link;
+
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use iroh::EndpointId;
-use iroh_relay::KeyCache;
-use iroh_relay::server::http_server::{BytesBody, Handlers, RelayService, RelayServiceWithNotify};
-use iroh_relay::server::streams::MaybeTlsStream;
-use iroh_relay::server::{
-    Access, AccessControl, ClientRequest, ConnectionId, Metrics, QuicConfig, Server, ServerConfig,
-};
+use iroh_relay::server::{QuicConfig, Server, ServerConfig};
 use starling_wire::ids::EndpointKey;
-use starling_wire::supernode::is_private;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{debug, trace};
 
+use self::accept::Door;
+use self::admission::{Links, Places};
 use self::connect::{TunnelConfig, Tunnels};
-use super::endpoint::endpoint_key;
 use super::pins::{self, CertificateMakeError};
 use crate::descriptors;
-
-pub mod connect;
+use crate::roles::carrier::Carrier;
 
 /// Relay links admitted at once, where the process may hold so many descriptors.
 const LINKS_MAX: usize = 10_000;
@@ -42,7 +36,10 @@ const RESERVED: u64 = 512;
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// For address discovery to close its port.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
-const KEY_CACHE: usize = 4096;
+/// Relay links from one block of addresses: a firm of 500 behind one address has two each, in calls and at rest.
+const LINKS_OF_BLOCK: usize = 2_000;
+/// Others that one client sends to at once.
+const CIRCUITS_OF_ONE: usize = 512;
 
 /// A front door came or went. One door can hold two links for a moment; the newer one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +57,8 @@ pub struct RelayServerConfig {
     pub listen: SocketAddr,
     /// Further TCP ports, exactly these, for clients whose networks let little out. TLS, as on the first.
     pub also: Vec<u16>,
-    /// Wanted UDP address for address discovery; likewise.
-    pub discovery: SocketAddr,
+    /// Wanted UDP address for address discovery, if there is to be any; likewise.
+    pub discovery: Option<SocketAddr>,
     /// The supernode's key seed.
     pub seed: [u8; 32],
     /// Refuse sources outside loopback and private ranges.
@@ -70,6 +67,21 @@ pub struct RelayServerConfig {
     pub discovery_ip: Option<IpAddr>,
     /// Who may go through to other relays.
     pub tunnels: TunnelConfig,
+    /// Whom to let in, at most.
+    pub limits: Limits,
+    /// No other TCP port than this will do.
+    pub fixed: bool,
+}
+
+/// Bounds that an administrator may have set lower, or higher, than ours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Relay links at once.
+    pub links: Option<u32>,
+    /// From one block of addresses.
+    pub of_block: Option<u32>,
+    /// Others that one client sends to at once.
+    pub circuits: Option<u32>,
 }
 
 /// How many connections there is room for: a supernode says no before it breaks (`RELAY-03`).
@@ -100,10 +112,9 @@ impl Room {
 pub struct RelayServer {
     tcp: SocketAddr,
     discovery_port: u16,
-    carried: Arc<Metrics>,
     links: Arc<Links>,
     tunnels: Tunnels,
-    service: RelayService,
+    door: Door,
     open: tokio::sync::Mutex<Option<Open>>,
 }
 
@@ -111,7 +122,7 @@ pub struct RelayServer {
 #[derive(Debug)]
 struct Open {
     accepting: JoinSet<()>,
-    discovery: Server,
+    discovery: Option<Server>,
 }
 
 /// Why it does not run.
@@ -132,17 +143,19 @@ impl RelayServer {
     /// Opens both ports and serves.
     pub async fn start(
         config: RelayServerConfig,
+        carrier: Carrier,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<Self, RelayServerError> {
-        Self::start_in(Room::within(descriptors::limit()), config, events).await
+        Self::start_in(Room::within(descriptors::limit()), config, carrier, events).await
     }
 
     async fn start_in(
         room: Room,
         config: RelayServerConfig,
+        carrier: Carrier,
         events: mpsc::UnboundedSender<LinkEvent>,
     ) -> Result<Self, RelayServerError> {
-        let listener = listen(config.listen).await?;
+        let listener = listen(config.listen, config.fixed).await?;
         let tcp = listener
             .local_addr()
             .map_err(|error| RelayServerError::Listen(config.listen, error))?;
@@ -154,48 +167,34 @@ impl RelayServer {
         }
         let tls = pins::server_config(&config.seed)?;
         // Address discovery cannot be told whom to answer, only where to listen.
-        let wanted = match config.discovery_ip {
-            Some(ip) => SocketAddr::new(ip, config.discovery.port()),
-            None => config.discovery,
+        let discovery = match config.discovery {
+            Some(wanted) => {
+                let ip = config.discovery_ip.unwrap_or(wanted.ip());
+                Some(start_discovery(SocketAddr::new(ip, wanted.port()), &config.seed).await?)
+            }
+            None => None,
         };
-        let discovery = start_discovery(wanted, &config.seed).await?;
-        let discovery_port = discovery.quic_addr().map_or(0, |address| address.port());
-        let carried = Arc::new(Metrics::default());
-        let links = Arc::new(Links {
-            max: room.links,
-            held: Mutex::default(),
-        });
-        let access = Arc::new(Admission {
-            events,
-            links: Arc::clone(&links),
-        });
-        let service = RelayService::new(
-            handlers(),
-            http::HeaderMap::new(),
-            None,
-            KeyCache::new(KEY_CACHE),
-            access,
-            Arc::clone(&carried),
-        );
-        let tunnels = Tunnels::new(config.tunnels, room.tunnels);
-        let door = Door {
-            acceptor: tokio_rustls::TlsAcceptor::from(Arc::new(tls)),
-            service: service.clone(),
-            tunnels: tunnels.clone(),
-            handshakes: Arc::new(Semaphore::new(room.handshakes)),
-        };
+        let discovery_port = discovery
+            .as_ref()
+            .and_then(Server::quic_addr)
+            .map_or(0, |address| address.port());
+        let places = config.limits.places(room);
+        let links = Arc::new(Links::new(places, carrier.clone(), events));
+        let circuits = Limits::or(config.limits.circuits, CIRCUITS_OF_ONE);
+        let tunnels = Tunnels::new(config.tunnels, carrier.clone(), room.tunnels);
+        let through = (Arc::clone(&links), tunnels.clone());
+        let door = Door::new(tls, carrier.clone(), through, circuits, room);
         let mut accepting = JoinSet::new();
         for listener in listeners {
-            let door = door.clone();
-            accepting.spawn(accept_loop(listener, door, room, config.private_only));
+            accepting.spawn(door.clone().accept(listener, config.private_only));
         }
+        accepting.spawn(carrier.pace());
         Ok(Self {
             tcp,
             discovery_port,
-            carried,
             links,
             tunnels,
-            service,
+            door,
             open: tokio::sync::Mutex::new(Some(Open {
                 accepting,
                 discovery,
@@ -213,7 +212,7 @@ impl RelayServer {
         self.discovery_port
     }
 
-    /// Relay links that are up.
+    /// Relay links of others that are up.
     pub fn links(&self) -> usize {
         self.links.count()
     }
@@ -223,30 +222,38 @@ impl RelayServer {
         &self.tunnels
     }
 
-    /// Bytes received from and sent to clients, over relay links and tunnels.
-    pub fn carried(&self) -> (u64, u64) {
-        let (received, sent) = self.tunnels.carried();
-        (
-            self.carried.bytes_recv.get() + received,
-            self.carried.bytes_sent.get() + sent,
-        )
-    }
-
     /// Closes both ports, so that whoever is started next can have them, and says goodbye to every client.
     pub async fn shutdown(&self) {
         let open = self.open.lock().await.take();
         if let Some(mut open) = open {
             open.accepting.shutdown().await;
-            let _ = tokio::time::timeout(CLOSE_TIME, open.discovery.shutdown()).await;
+            if let Some(discovery) = open.discovery {
+                let _ = tokio::time::timeout(CLOSE_TIME, discovery.shutdown()).await;
+            }
         }
         self.tunnels.close();
-        self.service.shutdown().await;
+        self.door.close().await;
     }
 }
 
-async fn listen(wanted: SocketAddr) -> Result<TcpListener, RelayServerError> {
+impl Limits {
+    fn places(self, room: Room) -> Places {
+        Places {
+            links: room.links.min(Self::or(self.links, room.links)),
+            of_block: Self::or(self.of_block, LINKS_OF_BLOCK),
+        }
+    }
+
+    fn or(set: Option<u32>, ours: usize) -> usize {
+        set.and_then(|set| usize::try_from(set).ok())
+            .unwrap_or(ours)
+    }
+}
+
+async fn listen(wanted: SocketAddr, fixed: bool) -> Result<TcpListener, RelayServerError> {
     match TcpListener::bind(wanted).await {
         Ok(listener) => Ok(listener),
+        Err(error) if fixed => Err(RelayServerError::Listen(wanted, error)),
         Err(_) => {
             let any = SocketAddr::new(wanted.ip(), 0);
             TcpListener::bind(any)
@@ -271,166 +278,7 @@ async fn start_discovery(wanted: SocketAddr, seed: &[u8; 32]) -> Result<Server, 
     Err(RelayServerError::Discovery(wanted, last))
 }
 
-/// iroh's clients measure a relay by `GET /ping`; without an answer nobody would choose it.
-fn handlers() -> Handlers {
-    let mut handlers = Handlers::default();
-    handlers.insert(
-        (hyper::Method::GET, "/ping"),
-        Box::new(|_request, response| {
-            let body: BytesBody = Box::new(http_body_util::Empty::new());
-            Ok(response
-                .status(StatusCode::OK)
-                .header("Access-Control-Allow-Origin", "*")
-                .body(body)?)
-        }),
-    );
-    handlers
-}
-
-/// What an accepted connection may become: a relay link, a tunnel, a short question.
-#[derive(Clone)]
-struct Door {
-    acceptor: tokio_rustls::TlsAcceptor,
-    service: RelayService,
-    tunnels: Tunnels,
-    handshakes: Arc<Semaphore>,
-}
-
-async fn accept_loop(listener: TcpListener, door: Door, room: Room, private_only: bool) {
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let Ok((tcp, peer)) = listener.accept().await else {
-            // Out of descriptors: give those in use a moment to end.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        if private_only && !is_private(peer.ip()) {
-            debug!(
-                "refused a relay client from outside: this supernode serves its own network only"
-            );
-            continue;
-        }
-        if connections.len() >= room.handshakes + room.links {
-            debug!("refused a relay client: full");
-            continue;
-        }
-        // RELAY-01: whoever does not finish a handshake takes no place from those who are here.
-        let Ok(handshake) = Arc::clone(&door.handshakes).try_acquire_owned() else {
-            debug!("refused a relay client: too many handshakes at once");
-            continue;
-        };
-        connections.spawn(serve(tcp, peer, door.clone(), handshake));
-    }
-}
-
-/// `handshake` is given back when the relay link or the tunnel is established or the connection ends.
-async fn serve(tcp: TcpStream, peer: SocketAddr, door: Door, handshake: OwnedSemaphorePermit) {
-    let _ = tcp.set_nodelay(true);
-    let Ok(Ok(tls)) = tokio::time::timeout(HANDSHAKE_TIME, door.acceptor.accept(tcp)).await else {
-        trace!("a relay client failed its TLS handshake");
-        return;
-    };
-    let established = Arc::new(Notify::new());
-    let relay = RelayServiceWithNotify::new(door.service, Arc::clone(&established));
-    let through = (door.tunnels, Arc::clone(&established));
-    let handler = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let ((tunnels, established), relay) = (through.clone(), relay.clone());
-        async move {
-            if request.method() == hyper::Method::CONNECT {
-                let answer = tunnels.connect(request, peer).await;
-                if answer
-                    .as_ref()
-                    .is_ok_and(|answer| answer.status().is_success())
-                {
-                    established.notify_one();
-                }
-                return answer.map_err(std::io::Error::other);
-            }
-            let answer: Result<Response<BytesBody>, _> = relay.call(request).await;
-            answer.map_err(|error| std::io::Error::other(error.to_string()))
-        }
-    });
-    let connection = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(MaybeTlsStream::Tls(tls)), handler)
-        .with_upgrades();
-    tokio::pin!(connection);
-    tokio::select! {
-        _ = &mut connection => {}
-        () = established.notified() => {
-            drop(handshake);
-            let _ = connection.await;
-        }
-        () = tokio::time::sleep(HANDSHAKE_TIME) => trace!("a relay client asked for nothing"),
-    }
-}
-
-/// Admits clients up to the bound and reports who is here. Links are numbered in the order they came.
-#[derive(Debug)]
-struct Admission {
-    events: mpsc::UnboundedSender<LinkEvent>,
-    links: Arc<Links>,
-}
-
-#[derive(Debug)]
-struct Links {
-    max: usize,
-    held: Mutex<Held>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    last: u64,
-    numbers: HashMap<ConnectionId, u64>,
-}
-
-impl Links {
-    fn count(&self) -> usize {
-        self.held().numbers.len()
-    }
-
-    /// `RELAY-03`: `None` when it is full.
-    fn add(&self, id: ConnectionId) -> Option<u64> {
-        let mut held = self.held();
-        if held.numbers.len() >= self.max {
-            return None;
-        }
-        held.last += 1;
-        let number = held.last;
-        held.numbers.insert(id, number);
-        Some(number)
-    }
-
-    fn remove(&self, id: ConnectionId) -> Option<u64> {
-        self.held().numbers.remove(&id)
-    }
-
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl AccessControl for Admission {
-    async fn on_connect(&self, request: &ClientRequest) -> Access {
-        let Some(number) = self.links.add(request.connection_id()) else {
-            return Access::Deny {
-                reason: Some("this supernode is full".to_owned()),
-            };
-        };
-        let _ = self
-            .events
-            .send(LinkEvent::Up(endpoint_key(request.endpoint_id()), number));
-        Access::Allow
-    }
-
-    fn on_disconnect(&self, endpoint_id: EndpointId, connection_id: ConnectionId) {
-        if let Some(number) = self.links.remove(connection_id) {
-            let _ = self
-                .events
-                .send(LinkEvent::Down(endpoint_key(endpoint_id), number));
-        }
-    }
-}
-
+#[cfg(test)]
+mod caps_tests;
 #[cfg(test)]
 mod tests;

@@ -144,7 +144,7 @@ pub fn folder() -> TempDir {
 /// A network whose only supernode is a node of its own, so that people's restarts do not move it.
 pub struct Town {
     supernode: Actor,
-    link: String,
+    pub link: String,
     _home: TempDir,
 }
 

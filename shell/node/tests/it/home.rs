@@ -9,6 +9,7 @@ use starling_node::clock::Clock;
 use starling_node::context::{Homes, Signal};
 use starling_node::db::Db;
 use starling_node::identity::Identity;
+use starling_node::roles::carrier::Carrier;
 use starling_node::session::{Session, Start};
 use starling_node::transport::pins::Pins;
 use starling_store::{Store, StoreHandle, profile, settings};
@@ -199,6 +200,7 @@ impl Bare {
             db: Db::new(StoreHandle::start(store).expect("a store's thread")),
             events: broadcast::channel(64).0,
             pins: Pins::default(),
+            carrier: Carrier::new(Clock::start()),
             homes: Homes {
                 network: None,
                 supernodes: vec![twins.first.clone(), twins.second.clone()],

@@ -8,6 +8,7 @@ mod files;
 mod home;
 mod hostile;
 mod network;
+mod roles;
 mod shim;
 mod status;
 mod story;

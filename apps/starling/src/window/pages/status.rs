@@ -32,9 +32,18 @@ pub fn page(status: &Status) -> Markup {
             dl.facts {
                 @for role in &status.roles {
                     dt { (role.name) }
-                    dd { @if role.on { "on" } @else { "off" } @if !role.words.is_empty() { ": " (words::plain(&role.words)) } }
+                    dd {
+                        (words::plain(&role.words))
+                        @if role.on && role.used_kbit_s > 0 { ", now " (role.used_kbit_s) " kbit/s" }
+                    }
                 }
                 @if status.roles.is_empty() { dt { "Roles" } dd { "none" } }
+            }
+            @if !status.policy.is_empty() {
+                h2 { "Set by your organisation" }
+                dl.facts {
+                    @for setting in &status.policy { dt { code { (setting.key) } } dd { (words::plain(&setting.value)) } }
+                }
             }
             h2 { "Open paths" }
             (paths(status))
@@ -65,11 +74,12 @@ fn traffic(status: &Status) -> Markup {
     html! {
         @if status.traffic.is_empty() { p.hint { "None yet." } } @else {
             div.table tabindex="0" role="region" aria-label="Bytes by purpose" { table {
-                thead { tr { th { "For" } th.number { "Sent" } th.number { "Received" } } }
+                thead { tr { th { "For" } th.number { "Sent" } th.number { "Received" } th.number { "At most" } } }
                 tbody { @for part in &status.traffic { tr {
                     td { (part.purpose) }
                     td.number { (words::bytes(part.sent)) }
                     td.number { (words::bytes(part.received)) }
+                    td.number { @if let Some(cap) = part.cap_kbit_s { (cap) " kbit/s" } }
                 } } }
             } }
         }

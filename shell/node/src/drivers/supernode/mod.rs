@@ -23,10 +23,12 @@ use tracing::{debug, info, warn};
 use self::notices::DeskInput;
 use crate::clock::{Clock, wall_s};
 use crate::db::Db;
+use crate::roles::Role;
+use crate::roles::carrier::Carrier;
 use crate::transport::endpoint::{self, EndpointError, endpoint_key};
 use crate::transport::pins::Pins;
 use crate::transport::relay_server::connect::TunnelConfig;
-use crate::transport::relay_server::{RelayServer, RelayServerConfig, RelayServerError};
+use crate::transport::relay_server::{Limits, RelayServer, RelayServerConfig, RelayServerError};
 use crate::transport::stream::{self, StreamError};
 
 const SILENCE: Duration = Duration::from_secs(30);
@@ -60,14 +62,18 @@ pub struct SupernodeConfig {
     pub listen: SocketAddr,
     /// Further TCP ports.
     pub also: Vec<u16>,
-    /// Wanted UDP address of address discovery.
-    pub discovery: SocketAddr,
+    /// Wanted UDP address of address discovery, if there is to be any.
+    pub discovery: Option<SocketAddr>,
     /// Key seed.
     pub seed: [u8; 32],
     /// Serve loopback and private ranges only.
     pub private_only: bool,
     /// Address others are told, if it is not the one listened on.
     pub advertise: Option<Advertise>,
+    /// Whom to let in, at most.
+    pub limits: Limits,
+    /// No other TCP port than this will do.
+    pub fixed: bool,
 }
 
 /// Where others reach a supernode whose own address is another.
@@ -88,6 +94,9 @@ pub enum SupernodeError {
     /// Its own endpoint.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// What it keeps.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 struct Service {
@@ -99,6 +108,7 @@ struct Service {
     endpoint: Endpoint,
     pins: Pins,
     desk: mpsc::Sender<DeskInput>,
+    carrier: Carrier,
 }
 
 impl Supernode {
@@ -108,6 +118,7 @@ impl Supernode {
         db: Db,
         pins: Pins,
         clock: Clock,
+        carrier: Carrier,
     ) -> Result<Self, SupernodeError> {
         let (link_sender, links) = mpsc::unbounded_channel();
         let relay_config = RelayServerConfig {
@@ -118,8 +129,12 @@ impl Supernode {
             private_only: config.private_only,
             discovery_ip: discovery_ip(&config),
             tunnels: tunnels(&config, &db),
+            limits: config.limits,
+            fixed: config.fixed,
         };
-        let relay = RelayServer::start(relay_config, link_sender).await?;
+        carrier.serve(key_of(&config.seed));
+        carrier.registered(db.read(rows::all_doors).await?);
+        let relay = RelayServer::start(relay_config, carrier.clone(), link_sender).await?;
         let (address, own) = addresses(&config, &relay);
         pins.serve_at(&own);
         pins.learn(&address);
@@ -133,6 +148,7 @@ impl Supernode {
             endpoint: endpoint.clone(),
             pins,
             desk: desk.clone(),
+            carrier,
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(Arc::clone(&service)));
@@ -160,14 +176,9 @@ impl Supernode {
         (self.relay.tcp().port(), self.relay.discovery_port())
     }
 
-    /// Relay links that are up, its own not counted.
+    /// Relay links that are up, those of this process not counted.
     pub fn clients(&self) -> usize {
-        self.relay.links().saturating_sub(1)
-    }
-
-    /// Bytes received from and sent to clients.
-    pub fn carried(&self) -> (u64, u64) {
-        self.relay.carried()
+        self.relay.links()
     }
 
     /// Whether it serves more than this machine and its local network.
@@ -184,8 +195,10 @@ impl Supernode {
         let mut words: Vec<String> = relays
             .map(|port| format!("{} TCP (relay)", SocketAddr::new(ip, port)))
             .collect();
-        let discovery = SocketAddr::new(ip, self.relay.discovery_port());
-        words.push(format!("{discovery} UDP (address discovery)"));
+        if self.relay.discovery_port() != 0 {
+            let discovery = SocketAddr::new(ip, self.relay.discovery_port());
+            words.push(format!("{discovery} UDP (address discovery)"));
+        }
         words
     }
 
@@ -212,12 +225,11 @@ impl Supernode {
 
 /// `TUNNEL-03`: whoever is registered here reaches other relays through this supernode.
 fn tunnels(config: &SupernodeConfig, db: &Db) -> TunnelConfig {
-    let key = ed25519_dalek::SigningKey::from_bytes(&config.seed).verifying_key();
     let told = config.advertise.map(|told| told.ip);
     let ip = told.unwrap_or_else(|| outward(config.listen.ip()));
     let db = db.clone();
     TunnelConfig {
-        supernode: EndpointKey(key.to_bytes()),
+        supernode: key_of(&config.seed),
         private: config.private_only || !is_public(ip),
         registered: Arc::new(move |door| {
             let db = db.clone();
@@ -229,11 +241,16 @@ fn tunnels(config: &SupernodeConfig, db: &Db) -> TunnelConfig {
     }
 }
 
+fn key_of(seed: &[u8; 32]) -> EndpointKey {
+    let key = ed25519_dalek::SigningKey::from_bytes(seed);
+    EndpointKey(key.verifying_key().to_bytes())
+}
+
 /// Where others reach it, and where this machine does: over loopback if it can.
 fn addresses(config: &SupernodeConfig, relay: &RelayServer) -> (SupernodeAddr, SupernodeAddr) {
-    let key = ed25519_dalek::SigningKey::from_bytes(&config.seed).verifying_key();
+    let id = key_of(&config.seed);
     let at = |ip| SupernodeAddr {
-        id: EndpointKey(key.to_bytes()),
+        id,
         tcp: SocketAddr::new(ip, relay.tcp().port()),
         discovery_port: relay.discovery_port(),
     };
@@ -254,7 +271,7 @@ fn addresses(config: &SupernodeConfig, relay: &RelayServer) -> (SupernodeAddr, S
 
 /// `RELAY-02`: who serves its own network only does not answer for address discovery at an address that others reach.
 fn discovery_ip(config: &SupernodeConfig) -> Option<IpAddr> {
-    let any = config.discovery.ip();
+    let any = config.discovery?.ip();
     (config.private_only && any.is_unspecified()).then(|| {
         let outward = outward(any);
         if is_private(outward) {
@@ -389,7 +406,10 @@ impl Service {
             Refusal::InvalidRecord
         })?;
         match self.stored(move |tx| rows::register(tx, &verified)).await? {
-            rows::Registered::Stored => Ok(Answer::Ok),
+            rows::Registered::Stored => {
+                self.carrier.registered([asker]);
+                Ok(Answer::Ok)
+            }
             rows::Registered::Older => Err(Refusal::Older),
             rows::Registered::Full => Err(Refusal::Full),
         }
@@ -404,7 +424,16 @@ impl Service {
     }
 
     /// `SUPER-03`: envelopes only for accounts registered here, within the bound, on disk before the answer.
+    /// `ROLE-03`: not where the mailbox is off, nor faster than its cap.
     async fn deposit(&self, account: AccountId, envelope: Vec<u8>) -> Result<Answer, Refusal> {
+        let bytes = envelope.len() as u64;
+        if !self.carrier.is_on(Role::Mailbox) {
+            return Err(Refusal::NoMailbox);
+        }
+        if !self.carrier.letter(bytes) {
+            return Err(Refusal::Full);
+        }
+        self.carrier.meter().letter_received(bytes);
         let kept = self
             .stored(move |tx| rows::deposit(tx, account, &envelope, wall_s()))
             .await?;
@@ -421,9 +450,10 @@ impl Service {
     /// `SUPER-04`: only a registered front door collects, and only its own account's.
     async fn collect(&self, asker: EndpointKey) -> Result<Answer, Refusal> {
         let account = self.account_of(asker).await?;
-        Ok(Answer::Envelopes(
-            self.stored(move |tx| rows::envelopes(tx, account)).await?,
-        ))
+        let envelopes = self.stored(move |tx| rows::envelopes(tx, account)).await?;
+        let bytes: usize = envelopes.iter().map(Vec::len).sum();
+        self.carrier.meter().letter_sent(bytes as u64);
+        Ok(Answer::Envelopes(envelopes))
     }
 
     async fn collected(
@@ -490,10 +520,12 @@ mod tests {
         let config = |discovery: &str, private_only| SupernodeConfig {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             also: Vec::new(),
-            discovery: discovery.parse().unwrap(),
+            discovery: discovery.parse().ok(),
             seed: [1; 32],
             private_only,
             advertise: None,
+            limits: Limits::default(),
+            fixed: false,
         };
         // Whatever this machine's own address is.
         let found = discovery_ip(&config("0.0.0.0:0", true)).unwrap();

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::roles::Role;
+use crate::roles::carrier::{Carrier, Lane};
 use hyper::body::Incoming;
 use hyper::header::{HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use hyper::{Request, Response, StatusCode};
@@ -100,6 +102,7 @@ pub struct Tunnels(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: TunnelConfig,
+    carrier: Carrier,
     max: usize,
     state: Mutex<State>,
     received: AtomicU64,
@@ -123,9 +126,10 @@ struct Place {
 
 impl Tunnels {
     /// None yet, and never more than `max`.
-    pub fn new(config: TunnelConfig, max: usize) -> Self {
+    pub fn new(config: TunnelConfig, carrier: Carrier, max: usize) -> Self {
         Self(Arc::new(Shared {
             config,
+            carrier,
             max,
             state: Mutex::default(),
             received: AtomicU64::new(0),
@@ -231,7 +235,11 @@ impl Tunnels {
         else {
             return;
         };
-        if let Err(error) = self.flow(TokioIo::new(upgraded), relay).await {
+        // RELAY-04: to reach others' doors is the supernode's business; our own pay nothing.
+        let others = !self.0.carrier.is_own(place.door);
+        let lane = || others.then(|| self.0.carrier.lane());
+        let lanes = [lane(), lane()];
+        if let Err(error) = self.flow(TokioIo::new(upgraded), relay, lanes).await {
             self.refuse(error);
         }
         drop(place);
@@ -242,6 +250,7 @@ impl Tunnels {
         &self,
         mut client: impl AsyncRead + AsyncWrite + Unpin,
         mut relay: TcpStream,
+        [lane_up, lane_down]: [Option<Lane>; 2],
     ) -> Result<(), TunnelError> {
         let mut first = [0; 2];
         let hello = tokio::time::timeout(HELLO_TIME, client.read_exact(&mut first)).await;
@@ -258,7 +267,7 @@ impl Tunnels {
         let moved = AtomicU64::new(0);
         let (up, down) = ([&self.0.received, &moved], [&self.0.sent, &moved]);
         tokio::select! {
-            _ = async { tokio::join!(pump(from_client, to_relay, up), pump(from_relay, to_client, down)) } => {}
+            _ = async { tokio::join!(pump(from_client, to_relay, up, lane_up), pump(from_relay, to_client, down, lane_down)) } => {}
             () = stalled(&moved) => debug!(reason = "idle", "closed a tunnel"),
         }
         Ok(())
@@ -291,9 +300,16 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     counters: [&AtomicU64; 2],
+    mut lane: Option<Lane>,
 ) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(length @ 1..) = from.read(&mut chunk).await {
+        if let Some(lane) = &mut lane {
+            let bytes = length as u64;
+            lane.pass(Role::Supernode, bytes).await;
+            lane.carrier().meter().received(Role::Supernode, bytes);
+            lane.carrier().meter().sent(Role::Supernode, bytes);
+        }
         if to.write_all(&chunk[..length]).await.is_err() {
             break;
         }

@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use starling_wire::supernode::SupernodeAddr;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 use super::*;
+use crate::clock::Clock;
 use crate::transport::front_door::FrontDoor;
 use crate::transport::pins::Pins;
 use crate::transport::proxy::ProxySetting;
@@ -15,19 +17,24 @@ const SEED: [u8; 32] = [7; 32];
 /// Anything on loopback is there by then.
 const SOON: Duration = Duration::from_secs(5);
 
-struct Stage {
-    relay: RelayServer,
-    address: SupernodeAddr,
+pub(super) struct Stage {
+    pub(super) relay: RelayServer,
+    pub(super) address: SupernodeAddr,
     events: mpsc::UnboundedReceiver<LinkEvent>,
+    pub(super) carrier: Carrier,
 }
 
 impl Stage {
-    async fn with(links: usize, handshakes: usize) -> Self {
+    pub(super) async fn with(links: usize, handshakes: usize) -> Self {
+        Self::within(links, handshakes, Limits::default()).await
+    }
+
+    async fn within(links: usize, handshakes: usize, limits: Limits) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let config = RelayServerConfig {
             listen: any,
             also: Vec::new(),
-            discovery: any,
+            discovery: Some(any),
             seed: SEED,
             private_only: true,
             discovery_ip: None,
@@ -36,6 +43,8 @@ impl Stage {
                 private: true,
                 registered: Arc::new(|_| Box::pin(async { true })),
             },
+            limits,
+            fixed: false,
         };
         let (sender, events) = mpsc::unbounded_channel();
         let room = Room {
@@ -43,7 +52,10 @@ impl Stage {
             handshakes,
             tunnels: 1,
         };
-        let relay = RelayServer::start_in(room, config, sender).await.unwrap();
+        let carrier = Carrier::new(Clock::start());
+        let relay = RelayServer::start_in(room, config, carrier.clone(), sender)
+            .await
+            .unwrap();
         let address = SupernodeAddr {
             id: key(),
             tcp: relay.tcp(),
@@ -53,6 +65,7 @@ impl Stage {
             relay,
             address,
             events,
+            carrier,
         }
     }
 
@@ -153,4 +166,31 @@ fn relay_03_links_and_handshakes_fit_the_descriptors() {
         let all = (expected.links + expected.handshakes + 2 * expected.tunnels) as u64;
         assert!(all <= descriptors - descriptors.min(RESERVED).min(descriptors / 2));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn relay_05_a_place_is_free_again_as_soon_as_its_holder_left() {
+    let limits = Limits {
+        links: Some(2),
+        ..Limits::default()
+    };
+    let mut stage = Stage::within(9, 4, limits).await;
+    let [alice, bob] = [stage.at_home(1).await, stage.at_home(2).await];
+    assert!(stage.event().await.is_some() && stage.event().await.is_some());
+    let carol = stage.at_home(3).await;
+    let mut refused = carol.refused();
+    let told = tokio::time::timeout(SOON, refused.wait_for(Option::is_some));
+    let reason = told.await.expect("Carol is told").unwrap().clone();
+    assert_eq!(reason.as_deref(), Some("this supernode is full"));
+    let _own = stage.carrier.own(carol.key());
+    // Whoever is of this process takes no place.
+    let up = stage.event().await;
+    assert_eq!(up, Some(LinkEvent::Up(carol.key(), 3)));
+    assert_eq!(stage.relay.links(), 2);
+    alice.close().await;
+    let down = stage.event().await;
+    assert!(matches!(down, Some(LinkEvent::Down(key, _)) if key == alice.key()));
+    assert_eq!(stage.relay.links(), 1);
+    bob.close().await;
+    carol.close().await;
 }

@@ -20,6 +20,34 @@ async fn super_04_nobody_unregistered_collects_or_forgets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn role_03_no_letter_is_taken_where_the_mailbox_is_off() {
+    let a = folder();
+    let alice = Actor::create(a.path(), "Alice").await;
+    let mallory = Mallory::stranger().await;
+    let at = find(&mallory, &link_of(&alice).await).await;
+    let letter = || Request::Deposit {
+        account: at.account,
+        envelope: vec![1; 200],
+    };
+    let taken = mallory.ask(&at.home, letter()).await;
+    assert!(matches!(taken, Ok(Answer::Ok)), "{taken:?}");
+    let off = Command::RolesSet {
+        role: Some("mailbox".to_owned()),
+        on: Some(false),
+        cap_kbit_s: None,
+        total_kbit_s: None,
+        monthly_gb: None,
+        clients: None,
+    };
+    let roles: view::Roles = alice.ask(off).await;
+    assert!(!roles.roles[2].on && roles.roles[0].on, "{roles:?}");
+    let refused = mallory.ask(&at.home, letter()).await;
+    let error = refused.expect_err("it keeps none").to_string();
+    assert!(error.contains("keeps no letters"), "{error}");
+    alice.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn super_08_half_a_request_is_waited_for_ten_seconds() {
     let a = folder();
     let alice = Actor::create(a.path(), "Alice").await;

@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
+use crate::clock::Clock;
 use crate::transport::pins::Pins;
+use crate::transport::relay_server::Limits;
 use crate::transport::relay_server::{RelayServer, RelayServerConfig};
 
 const SEED: [u8; 32] = [7; 32];
@@ -35,7 +37,9 @@ impl Stage {
         let config = RelayServerConfig {
             listen: any,
             also: Vec::new(),
-            discovery: any,
+            discovery: Some(any),
+            limits: Limits::default(),
+            fixed: false,
             seed: SEED,
             private_only: true,
             discovery_ip: None,
@@ -46,7 +50,9 @@ impl Stage {
             },
         };
         let (events, _) = mpsc::unbounded_channel();
-        let relay = RelayServer::start(config, events).await.unwrap();
+        let relay = RelayServer::start(config, Carrier::new(Clock::start()), events)
+            .await
+            .unwrap();
         let pins = Pins::default();
         pins.learn(&SupernodeAddr {
             id,
