@@ -112,3 +112,44 @@ async fn shim_03_other_relays_are_asked_of_our_home_and_never_connected_to() {
     let knock = tokio::time::timeout(Duration::from_millis(200), bait.accept());
     assert!(knock.await.is_err(), "nobody came");
 }
+
+/// A home supernode that opens every tunnel, and what it was asked.
+async fn opening_home() -> (SupernodeAddr, Pins, tokio::task::JoinHandle<String>) {
+    let seed = [5; 32];
+    let key = SigningKey::from_bytes(&seed).verifying_key();
+    let (listener, tcp) = listener().await;
+    let home = SupernodeAddr {
+        id: EndpointKey(key.to_bytes()),
+        ..supernode(tcp)
+    };
+    let pins = Pins::default();
+    pins.set_home(&home);
+    let config = crate::transport::pins::server_config(&seed).unwrap();
+    let asked = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let mut tls = acceptor.accept(tcp).await.unwrap();
+        let head = http_head::read(&mut tls).await.unwrap();
+        tls.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        // Until the tunnel ends, however it does.
+        let _ = tls.read(&mut [0; 16]).await;
+        head.connect().unwrap().to_owned()
+    });
+    (home, pins, asked)
+}
+
+#[tokio::test]
+async fn shim_03_what_went_through_the_old_home_ends_with_it() {
+    let (home, pins, asked) = opening_home().await;
+    let ladder = Ladder::new(pins, ProxySetting::None);
+    let shim = Shim::open(&[1; 32], ladder).await.unwrap();
+    shim.set_home(&home, &home);
+    let relay = SocketAddr::from((Ipv4Addr::LOCALHOST, 27474));
+    let (status, mut tcp) = ask(&shim, relay, &login(&shim, Side::FrontDoor)).await;
+    assert_eq!(status, 200);
+    let other = supernode(SocketAddr::from((Ipv4Addr::LOCALHOST, 27475)));
+    shim.set_home(&other, &other);
+    let end = tokio::time::timeout(Duration::from_secs(5), tcp.read_u8()).await;
+    assert!(matches!(end, Ok(Err(_))));
+    assert_eq!(asked.await.unwrap(), relay.to_string());
+}
