@@ -213,6 +213,13 @@ impl<M: Copy + Ord> Nearest<M> {
         self.members().any(|other| other == member)
     }
 
+    /// Whether somebody may become one of them: most do not, and are told apart without looking at all five.
+    pub fn may_join(&self, key: IndexKey, position: Position) -> bool {
+        let nearness = position.nearness(key);
+        let last = self.0.last().map(|last| last.nearness);
+        self.0.len() < COPIES || last.is_none_or(|last| last <= nearness)
+    }
+
     /// Somebody joined: whether he is one of them now. Whom he displaced is gone from the list.
     pub fn join(&mut self, key: IndexKey, member: M, position: Position) -> bool {
         let joined = Ranked::new(key, member, position);
@@ -358,7 +365,9 @@ mod tests {
             let mut grown = Nearest::among(key(number), []);
             for (member, position) in members.iter().copied() {
                 let before = grown.clone();
+                let may = grown.may_join(key(number), position);
                 let joined = grown.join(key(number), member, position);
+                prop_assert!(may || !joined);
                 prop_assert_eq!(joined, grown.contains(member));
                 prop_assert!(joined || before == grown);
             }

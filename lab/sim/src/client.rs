@@ -1,5 +1,6 @@
 //! One simulated client: the machines of its side, and what its driver does between them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use starling_protocol::index::publisher::{self, Last, Publisher, PublisherEvent};
@@ -30,8 +31,8 @@ pub enum Fact {
     AtHome(Duration),
     /// It begins to serve.
     Serves,
-    /// The first answer to a look-up, or that there is none.
-    Found(u64, Option<Note>),
+    /// The first answer to a look-up, or that there is none; and how many waves of questions it took.
+    Found(u64, u32, Option<Note>),
 }
 
 /// A client.
@@ -44,6 +45,10 @@ pub struct Client {
     standing: Standing<NodeId>,
     known: Vec<NodeId>,
     record: Note,
+    /// Look-ups: supernodes asked, and the waves that the last answer cost there.
+    asked: BTreeMap<u64, (u32, u32)>,
+    /// Where it is registered.
+    registered: Option<NodeId>,
     /// A supernode was found to be bad: those that may be used are others now.
     left_one: bool,
     /// Since when it has been without a home; `None` at home.
@@ -78,6 +83,8 @@ impl Client {
             standing: Standing::default(),
             known,
             record,
+            asked: BTreeMap::new(),
+            registered: None,
             left_one: false,
             seeking: Some(now),
         };
@@ -142,17 +149,7 @@ impl Client {
         let mut fact = None;
         match message {
             Message::Registered { others } if from_home => {
-                self.remember(&others, now);
-                self.home.handle_connected(now);
-                self.home.handle_linked();
-                let supernodes = self.supernodes(from);
-                self.publisher.handle_supernodes(supernodes, now);
-                self.drain_publisher(now, out);
-                self.publisher.handle_published(from, now);
-                fact = self
-                    .seeking
-                    .take()
-                    .map(|since| Fact::AtHome(now.saturating_sub(since)));
+                fact = self.arrive(from, &others, now, out);
             }
             Message::Full { others } if from_home => {
                 self.remember(&others, now);
@@ -168,20 +165,12 @@ impl Client {
                     promotion.handle_home_load(percent, candidates, now);
                 }
             }
-            Message::Answer { number, found } => {
-                let reply = match found {
-                    Some(note) if note.forged => Reply::Forged,
-                    Some(note) => Reply::Record(note),
-                    None => Reply::None,
-                };
-                out.verified += u64::from(found.is_some());
-                if number == OWN {
-                    self.publisher.handle_reply(from, reply, now);
-                } else {
-                    self.resolver.handle_reply(number, from, reply, now);
-                    fact = self.drain_resolver(now, out);
-                }
-            }
+            Message::Alive if from_home => self.home.handle_heard(now),
+            Message::Answer {
+                number,
+                found,
+                waves,
+            } => fact = self.take_answer(from, (number, found, waves), now, out),
             Message::Closed if from_home && self.is_home() => {
                 self.seeking = Some(now);
                 self.home.handle_disconnected(now);
@@ -190,6 +179,53 @@ impl Client {
         }
         self.drain(now, out);
         fact
+    }
+
+    /// At home.
+    fn arrive(
+        &mut self,
+        home: NodeId,
+        others: &[Card],
+        now: Duration,
+        out: &mut Outbox,
+    ) -> Option<Fact> {
+        self.remember(others, now);
+        self.home.handle_connected(now);
+        self.home.handle_linked();
+        let before = self.registered.replace(home);
+        if let Some(before) = before.filter(|before| *before != home) {
+            out.send(before, Message::Closed);
+        }
+        let supernodes = self.supernodes(home);
+        self.publisher.handle_supernodes(supernodes, now);
+        self.drain_publisher(now, out);
+        self.publisher.handle_published(home, now);
+        let since = self.seeking.take()?;
+        Some(Fact::AtHome(now.saturating_sub(since)))
+    }
+
+    fn take_answer(
+        &mut self,
+        from: NodeId,
+        (number, found, waves): (u64, Option<Note>, u32),
+        now: Duration,
+        out: &mut Outbox,
+    ) -> Option<Fact> {
+        let reply = match found {
+            Some(note) if note.forged => Reply::Forged,
+            Some(note) => Reply::Record(note),
+            None => Reply::None,
+        };
+        out.verified += u64::from(found.is_some());
+        if number == OWN {
+            self.publisher.handle_reply(from, reply, now);
+            return None;
+        }
+        if let Some(asked) = self.asked.get_mut(&number) {
+            asked.1 = waves;
+        }
+        self.resolver.handle_reply(number, from, reply, now);
+        self.drain_resolver(now, out)
     }
 
     /// Looks a record up: at home, and where that denies it, at others that it knows.
@@ -201,6 +237,24 @@ impl Client {
         asked.truncate(ASKED);
         self.resolver.handle_lookup(number, key, asked, None, now);
         self.drain_resolver(now, out);
+    }
+
+    /// One to the home, one for each two more, and those behind whoever answered.
+    fn waves(&self, number: u64) -> u32 {
+        let (asked, behind) = self.asked.get(&number).copied().unwrap_or_default();
+        1 + asked.saturating_sub(1).div_ceil(2) + behind
+    }
+
+    /// A call began or ended.
+    pub fn set_in_call(&mut self, in_call: bool, now: Duration, out: &mut Outbox) {
+        self.home.set_in_call(in_call, now);
+        self.drain(now, out);
+    }
+
+    /// Nothing is heard in a call: the home may be dead.
+    pub fn suspect(&mut self, now: Duration, out: &mut Outbox) {
+        self.home.handle_suspicion(now);
+        self.drain(now, out);
     }
 
     /// The home, and the others it knows, the latest first.
@@ -245,6 +299,7 @@ impl Client {
     fn drain_resolver(&mut self, now: Duration, out: &mut Outbox) -> Option<Fact> {
         while let Some(transmit) = self.resolver.poll_transmit() {
             if let Transmit::Ask(number, supernode, key) = transmit {
+                self.asked.entry(number).or_default().0 += 1;
                 out.send(supernode, Message::Lookup { number, key });
             }
         }
@@ -252,11 +307,14 @@ impl Client {
         while let Some(event) = self.resolver.poll_event() {
             match event {
                 ResolverEvent::Found(number, _, note) => {
-                    fact = Some(Fact::Found(number, Some(note)));
+                    fact = Some(Fact::Found(number, self.waves(number), Some(note)));
                 }
-                ResolverEvent::NotFound(number) => fact = Some(Fact::Found(number, None)),
+                ResolverEvent::NotFound(number) => fact = Some(Fact::Found(number, 0, None)),
                 ResolverEvent::Blame(whom, fault) => self.blame(whom, fault, now),
-                ResolverEvent::Newer(..) | ResolverEvent::Ended(_) => {}
+                ResolverEvent::Ended(number) => {
+                    self.asked.remove(&number);
+                }
+                ResolverEvent::Newer(..) => {}
             }
         }
         fact
@@ -288,13 +346,21 @@ impl Client {
         while let Some(action) = self.home.poll_action() {
             match action {
                 HomeAction::Dial(supernode) | HomeAction::Renew(supernode) => {
+                    if !self.home.is_up() {
+                        self.seeking.get_or_insert(now);
+                    }
                     let register = Message::Register {
                         record: self.record,
                         eligible: self.promotion.is_some(),
                     };
                     out.send(node_of(supernode.id), register);
                 }
-                HomeAction::Register(_) | HomeAction::Collect(_) | HomeAction::Probe => {}
+                HomeAction::Probe => {
+                    if let Some(home) = self.home.current() {
+                        out.send(node_of(home.id), Message::Probe);
+                    }
+                }
+                HomeAction::Register(_) | HomeAction::Collect(_) => {}
             }
         }
     }

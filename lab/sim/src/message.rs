@@ -106,7 +106,13 @@ pub enum Message {
         number: u64,
         /// The record.
         found: Option<Note>,
+        /// Waves of questions that it cost.
+        waves: u32,
     },
+    /// A client in a call asks its home for a sign of life.
+    Probe,
+    /// It is there.
+    Alive,
     /// A supernode asks a holder.
     Ask(u64, IndexKey),
     /// A holder's answer.
@@ -133,7 +139,7 @@ impl Message {
         let body = match self {
             Self::Register { .. } => 590,
             Self::Registered { others } | Self::Full { others } => CARD * others.len() as u64,
-            Self::Load { .. } | Self::Closed => 8,
+            Self::Load { .. } | Self::Closed | Self::Probe | Self::Alive => 8,
             Self::Lookup { .. } | Self::Ask(..) => 40,
             Self::Answer { found, .. } | Self::Reply(_, found) => found.map_or(2, |_| RECORD),
             Self::Publish(_) | Self::Put(_) | Self::Hand(_) => RECORD,

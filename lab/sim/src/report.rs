@@ -22,22 +22,6 @@ pub struct Report {
     pub membership_right: f64,
     /// Clients at home at the end.
     pub at_home: f64,
-    /// Clients of a supernode: median, most.
-    pub clients_p50: u32,
-    /// See there.
-    pub clients_most: u32,
-    /// Supernodes that ever had more clients than they take.
-    pub above_cap: u32,
-    /// From coming to being at home, before anything befell.
-    pub start_ms: Spread,
-    /// Look-ups asked.
-    pub lookups: u32,
-    /// Share answered with the right record.
-    pub lookups_right: f64,
-    /// From the client's question to its answer.
-    pub lookup_ms: Spread,
-    /// From losing its home, or coming with the storm, to being at home.
-    pub back_ms: Spread,
     /// From finding each other again to one list of supernodes; 0 where nothing fell apart.
     pub one_again_ms: u64,
     /// Sent by a supernode for the list of supernodes.
@@ -46,9 +30,73 @@ pub struct Report {
     pub bytes_s: f64,
     /// Signatures a real network would have checked.
     pub signatures: u64,
+    /// Machines that began to serve once more after they had ended.
+    pub flapped: u32,
+    /// From coming to being at home, before anything befell.
+    pub start_ms: Spread,
+    /// From losing its home, or coming with the storm, to being at home.
+    pub back_ms: Spread,
+    /// Clients of the supernodes.
+    pub clients: Clients,
+    /// What was looked up.
+    pub lookups: Lookups,
+    /// How the two of each look-up that was right would be connected.
+    pub pairs: Pairs,
+    /// Calls.
+    pub calls: Calls,
 }
 
-/// A distribution, in milliseconds.
+/// Clients of the supernodes at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clients {
+    /// Median.
+    pub p50: u32,
+    /// The most that one has.
+    pub most: u32,
+    /// Supernodes that ever had more than they take.
+    pub above_cap: u32,
+}
+
+/// Look-ups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lookups {
+    /// How many.
+    pub asked: u32,
+    /// Share answered with the right record.
+    pub right: f64,
+    /// From the client's question to its answer.
+    pub ms: Spread,
+    /// Waves of questions until the answer came, of those that were right.
+    pub rounds: Spread,
+}
+
+/// Shares of the look-ups; what is missing to 1 is unreachable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pairs {
+    /// Directly.
+    pub direct: f64,
+    /// Through NATs that were punched.
+    pub punched: f64,
+    /// Through a relay.
+    pub relayed: f64,
+}
+
+/// Calls in progress when something befell the world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calls {
+    /// How many.
+    pub begun: u32,
+    /// Ended by it.
+    pub lost: u32,
+    /// Silence in those whose relay went.
+    pub gap_ms: Spread,
+}
+
+/// A distribution, in milliseconds, or in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {

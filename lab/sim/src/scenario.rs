@@ -28,6 +28,12 @@ pub struct Scenario {
     pub away: f64,
     /// A client's supernode does this with one registration: handshake, signatures, disk.
     pub registration_ms: f64,
+    /// Nodes come and go, with the online times that were measured of Skype.
+    #[serde(default)]
+    pub churn: bool,
+    /// Bytes are counted from here on.
+    #[serde(default)]
+    pub measure_from_s: u64,
     /// The world ends.
     pub end_s: u64,
     /// What befalls it.
@@ -53,6 +59,10 @@ pub enum What {
     Lookups(u32),
     /// This share of the supernodes dies at once; who is away comes within ten seconds.
     Storm(f64),
+    /// This share of the supernodes dies without a word, one after another, within so many seconds.
+    Fade(f64, u64),
+    /// So many pairs call each other and go on talking.
+    Calls(u32),
     /// The world falls into two halves.
     Part,
     /// They find each other again.

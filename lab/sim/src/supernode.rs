@@ -6,7 +6,7 @@ use std::time::Duration;
 use starling_protocol::backoff::Jitter;
 use starling_protocol::index::holder::{Holder, Persist, Source, Transmit as HolderTransmit};
 use starling_protocol::index::resolver::{
-    AT_ONCE, Reply, Resolver, ResolverEvent, Transmit as Asking,
+    AT_ONCE, Reply, Resolver, ResolverEvent, Transmit as Question,
 };
 use starling_protocol::overlay::membership::{Membership, MembershipEvent, Message as Member};
 use starling_protocol::overlay::promotion::BUSY;
@@ -43,10 +43,19 @@ pub struct Supernode {
     liar: bool,
     registration: Duration,
     busy_until: Duration,
-    lookups: BTreeMap<u64, (NodeId, u64)>,
+    lookups: BTreeMap<u64, Asking>,
     next_lookup: u64,
     say_load: Option<Duration>,
     chance: Jitter,
+}
+
+/// A client's look-up.
+#[derive(Debug, Clone, Copy)]
+struct Asking {
+    client: NodeId,
+    number: u64,
+    /// Holders asked.
+    asked: usize,
 }
 
 /// How a supernode is.
@@ -121,6 +130,17 @@ impl Supernode {
         self.others.keys().copied()
     }
 
+    /// It stops serving: records, the list and the clients are told.
+    pub fn leave(&mut self, now: Duration, out: &mut Outbox) {
+        self.holder.handle_leaving();
+        self.drain(now, out);
+        self.membership.handle_leaving(now);
+        self.drain(now, out);
+        for client in self.clients.keys() {
+            out.send(*client, Message::Closed);
+        }
+    }
+
     /// When it has something to do.
     pub fn due(&self) -> Option<Duration> {
         let machines = [
@@ -178,8 +198,10 @@ impl Supernode {
             Message::Compare(theirs) => self.holder.handle_compare(from, &theirs, now),
             Message::Want(keys) => self.holder.handle_want(from, &keys, now),
             Message::Member(message) => self.hear_member(from, message, now, out),
+            Message::Probe => out.send(from, Message::Alive),
             Message::Registered { .. }
             | Message::Full { .. }
+            | Message::Alive
             | Message::Load { .. }
             | Message::Answer { .. } => {}
         }
@@ -287,17 +309,30 @@ impl Supernode {
                 Message::Answer {
                     number,
                     found: None,
+                    waves: 0,
                 },
             );
             return;
         }
         if let Some(note) = self.holder.get(key, now) {
             let found = Some(*note);
-            out.send(client, Message::Answer { number, found });
+            out.send(
+                client,
+                Message::Answer {
+                    number,
+                    found,
+                    waves: 0,
+                },
+            );
             return;
         }
         self.next_lookup += 1;
-        self.lookups.insert(self.next_lookup, (client, number));
+        let asking = Asking {
+            client,
+            number,
+            asked: 0,
+        };
+        self.lookups.insert(self.next_lookup, asking);
         let others = self.others.values();
         let holders = placement::ask_order(key, others.map(|card| (card.node, card.position())));
         self.resolver
@@ -361,8 +396,13 @@ impl Supernode {
     fn drain_resolver(&mut self, out: &mut Outbox) {
         while let Some(transmit) = self.resolver.poll_transmit() {
             match transmit {
-                Asking::Ask(id, holder, key) => out.send(holder, Message::Ask(id, key)),
-                Asking::Repair(holder, note) => out.send(holder, Message::Hand(note)),
+                Question::Ask(id, holder, key) => {
+                    if let Some(asking) = self.lookups.get_mut(&id) {
+                        asking.asked += 1;
+                    }
+                    out.send(holder, Message::Ask(id, key));
+                }
+                Question::Repair(holder, note) => out.send(holder, Message::Hand(note)),
             }
         }
         while let Some(event) = self.resolver.poll_event() {
@@ -375,8 +415,14 @@ impl Supernode {
                 }
                 ResolverEvent::Newer(..) | ResolverEvent::Blame(..) => continue,
             };
-            if let Some((client, number)) = self.lookups.get(&id).copied() {
-                out.send(client, Message::Answer { number, found });
+            if let Some(asking) = self.lookups.get(&id) {
+                let more = asking.asked.saturating_sub(AT_ONCE).div_ceil(2);
+                let answer = Message::Answer {
+                    number: asking.number,
+                    found,
+                    waves: 1 + u32::try_from(more).unwrap_or(u32::MAX),
+                };
+                out.send(asking.client, answer);
             }
         }
     }

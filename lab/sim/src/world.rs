@@ -1,5 +1,9 @@
 //! The world: nodes, what is on the way between them, and what befalls them.
 
+mod calls;
+mod churn;
+mod figures;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,11 +14,15 @@ use starling_wire::placement::IndexKey;
 use crate::chance::Chance;
 use crate::client::{Client, Fact};
 use crate::message::{Card, Message, NodeId};
+use crate::nat::Nat;
 use crate::places::Place;
 use crate::queue::Queue;
-use crate::report::{Report, Spread};
+use crate::report::Report;
 use crate::scenario::{Scenario, What};
 use crate::supernode::{Setting, Supernode};
+
+use self::calls::Call;
+use self::figures::Figures;
 
 /// A link whose other end vanished is noticed by its own ping, between these (one every 15 s, given up 5 s later).
 const NOTICED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(20));
@@ -48,6 +56,16 @@ enum Event {
     Deliver(NodeId, NodeId, Message),
     Wake(NodeId),
     Come(NodeId),
+    /// A node goes, if it is still in that session.
+    Go(NodeId, u32),
+    /// A supernode dies without a word.
+    Die(NodeId),
+    /// A side of this call has heard nothing for a while.
+    Silent(usize),
+    /// A call's machine wanted to be woken.
+    WakeCall(usize),
+    /// The caller's word to the callee is due.
+    Resume(usize),
     Befall(What),
     LookUp,
     LookAtMembership,
@@ -59,11 +77,26 @@ struct Node {
     client: Option<Client>,
     supernode: Option<Box<Supernode>>,
     eligible: bool,
+    nat: Nat,
     away: bool,
     dead: bool,
+    /// Counts its times online, and how often it began to serve.
+    session: u32,
+    served: u32,
+    /// Supernodes it remembers from last time.
+    cache: Vec<NodeId>,
+    in_call: Option<usize>,
     wakes_at: Option<Duration>,
     /// Which half, while the world is parted.
     half: bool,
+}
+
+/// A look-up on the way.
+#[derive(Debug)]
+struct Asked {
+    at: Duration,
+    key: IndexKey,
+    rung: usize,
 }
 
 /// Everything.
@@ -76,25 +109,13 @@ pub struct World {
     chance: Chance,
     parted: bool,
     befallen: bool,
+    /// Nodes, and supernodes among them, that are there.
+    there: u32,
+    serving: u32,
     rejoined: Option<Duration>,
-    asked: BTreeMap<u64, (Duration, IndexKey)>,
+    asked: BTreeMap<u64, Asked>,
+    calls: Vec<Call>,
     figures: Figures,
-}
-
-#[derive(Debug, Default)]
-struct Figures {
-    start: Vec<Duration>,
-    back: Vec<Duration>,
-    lookups: Vec<Duration>,
-    asked: u32,
-    right: u32,
-    promoted: u32,
-    one_again: Option<Duration>,
-    bytes: u64,
-    membership_bytes: u64,
-    supernode_seconds: f64,
-    node_seconds: f64,
-    signatures: u64,
 }
 
 /// A node's key; its number is in front, so that it can be read back.
@@ -122,21 +143,32 @@ pub fn record_key(node: NodeId) -> IndexKey {
     IndexKey::account(AccountId(key_of(node).0))
 }
 
+impl Node {
+    fn new(number: NodeId, scenario: &Scenario, chance: &mut Chance) -> Self {
+        Self {
+            place: Place::random(chance),
+            client: None,
+            supernode: None,
+            eligible: number >= scenario.founders && chance.is(scenario.eligible),
+            nat: Nat::of(number),
+            away: number >= scenario.founders && chance.is(scenario.away),
+            dead: false,
+            session: 0,
+            served: 0,
+            cache: Vec::new(),
+            in_call: None,
+            wakes_at: None,
+            half: chance.is(0.5),
+        }
+    }
+}
+
 impl World {
     /// As the scenario says, before its first second.
     pub fn new(scenario: Scenario) -> Self {
         let mut chance = Chance::new(scenario.seed);
         let nodes = (0..scenario.nodes)
-            .map(|node| Node {
-                place: Place::random(&mut chance),
-                client: None,
-                supernode: None,
-                eligible: node >= scenario.founders && chance.is(scenario.eligible),
-                away: node >= scenario.founders && chance.is(scenario.away),
-                dead: false,
-                wakes_at: None,
-                half: chance.is(0.5),
-            })
+            .map(|node| Node::new(node, &scenario, &mut chance))
             .collect();
         let mut world = Self {
             now: Duration::ZERO,
@@ -145,8 +177,11 @@ impl World {
             chance,
             parted: false,
             befallen: false,
+            there: 0,
+            serving: 0,
             rejoined: None,
             asked: BTreeMap::new(),
+            calls: Vec::new(),
             figures: Figures::default(),
             scenario,
         };
@@ -183,16 +218,15 @@ impl World {
     }
 
     fn pass(&mut self, to: Duration) {
-        let passed = to.saturating_sub(self.now).as_secs_f64();
-        self.figures.node_seconds += passed * f64::from(self.there());
-        self.figures.supernode_seconds +=
-            passed * f64::from(self.scenario.founders + self.figures.promoted);
+        let from = self.now.max(self.measured_from());
+        let passed = to.saturating_sub(from).as_secs_f64();
+        self.figures.node_seconds += passed * f64::from(self.there);
+        self.figures.supernode_seconds += passed * f64::from(self.serving);
         self.now = to;
     }
 
-    /// A cheap upper bound, for averages: who is away or dead is few.
-    const fn there(&self) -> u32 {
-        self.scenario.nodes
+    const fn measured_from(&self) -> Duration {
+        Duration::from_secs(self.scenario.measure_from_s)
     }
 
     fn happen(&mut self, event: Event) {
@@ -200,6 +234,11 @@ impl World {
             Event::Deliver(from, to, message) => self.deliver(from, to, message),
             Event::Wake(node) => self.wake(node),
             Event::Come(node) => self.come(node),
+            Event::Go(node, session) => self.go(node, session),
+            Event::Die(node) => self.die(node),
+            Event::Silent(call) => self.hear_silence(call),
+            Event::WakeCall(call) => self.wake_call(call),
+            Event::Resume(call) => self.resume(call),
             Event::Befall(what) => self.befall(what),
             Event::LookUp => self.look_up(),
             Event::LookAtMembership => self.look_at_membership(),
@@ -207,6 +246,7 @@ impl World {
     }
 
     fn found(&mut self, node: NodeId) {
+        self.there += 1;
         let founders: Vec<Card> = (0..node).map(|other| self.card(other)).collect();
         self.serve(node, founders);
     }
@@ -230,16 +270,27 @@ impl World {
         let mut out = Outbox::default();
         let supernode = Supernode::new(self.card(node), setting, known, self.now, &mut out);
         self.nodes[node as usize].supernode = Some(Box::new(supernode));
+        self.serving += 1;
         self.post(node, out);
     }
 
     fn come(&mut self, node: NodeId) {
         let founders: Vec<NodeId> = (0..self.scenario.founders).collect();
-        let known = self.chance.some(&founders, 5);
+        let mut known = self.chance.some(&founders, 5);
+        let cache = std::mem::take(&mut self.nodes[node as usize].cache);
+        if !cache.is_empty() {
+            // The network file's come after those that it remembers.
+            known.truncate(2);
+            known.retain(|founder| !cache.contains(founder));
+            known.splice(0..0, cache);
+        }
+        self.nodes[node as usize].dead = false;
         let mut out = Outbox::default();
         let eligible = self.nodes[node as usize].eligible;
         let client = Client::new(node, known, eligible, self.now, &mut out);
         self.nodes[node as usize].client = Some(client);
+        self.there += 1;
+        self.plan_going(node);
         self.post(node, out);
     }
 
@@ -254,6 +305,7 @@ impl World {
             Message::Registered { .. }
                 | Message::Full { .. }
                 | Message::Load { .. }
+                | Message::Alive
                 | Message::Answer { .. }
         );
         let node = &mut self.nodes[to as usize];
@@ -296,10 +348,19 @@ impl World {
 
     fn learn(&mut self, node: NodeId, fact: Option<Fact>) {
         match fact {
-            Some(Fact::AtHome(took)) if self.befallen => self.figures.back.push(took),
-            Some(Fact::AtHome(took)) => self.figures.start.push(took),
+            Some(Fact::AtHome(took)) => {
+                if self.befallen {
+                    self.figures.back.push(took);
+                } else {
+                    self.figures.start.push(took);
+                }
+                self.found_home(node);
+            }
             Some(Fact::Serves) => {
                 self.figures.promoted += 1;
+                let served = &mut self.nodes[node as usize].served;
+                *served += 1;
+                self.figures.flapped += u32::from(*served > 1);
                 let client = self.nodes[node as usize].client.as_ref();
                 let known = client.map(|client| client.known().to_vec());
                 let cards = known
@@ -309,8 +370,8 @@ impl World {
                     .collect();
                 self.serve(node, cards);
             }
-            Some(Fact::Found(number, found)) => {
-                self.answered(number, found.map(|note| (note.key, note.forged)));
+            Some(Fact::Found(number, rounds, found)) => {
+                self.answered(number, rounds, found.map(|note| (note.key, note.forged)));
             }
             None => {}
         }
@@ -319,8 +380,9 @@ impl World {
     /// Puts on the way what a node said, and notes when it wakes up next.
     fn post(&mut self, from: NodeId, out: Outbox) {
         self.figures.signatures += out.verified;
+        let measured = self.now >= self.measured_from();
         for (wait, to, message) in out.said {
-            let bytes = message.bytes();
+            let bytes = if measured { message.bytes() } else { 0 };
             self.figures.bytes += bytes;
             if message.is_membership() {
                 self.figures.membership_bytes += bytes;
@@ -351,8 +413,12 @@ impl World {
         self.nodes[node as usize].half
     }
 
+    fn numbers(&self) -> std::ops::Range<NodeId> {
+        0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
+    }
+
     fn supernodes(&self) -> Vec<NodeId> {
-        (0..self.scenario.nodes)
+        self.numbers()
             .filter(|node| {
                 let node = &self.nodes[*node as usize];
                 node.supernode.is_some() && !node.dead
@@ -369,10 +435,13 @@ impl World {
                 }
             }
             What::Storm(share) => self.storm(share),
+            What::Fade(share, over_s) => self.fade(share, Duration::from_secs(over_s)),
+            What::Calls(count) => self.begin_calls(count),
             What::Part => {
                 self.parted = true;
                 self.befallen = true;
                 self.break_links(|world, a, b| world.half(a) != world.half(b));
+                self.silence_calls(|world, a, b| world.half(a) != world.half(b));
             }
             What::Rejoin => {
                 self.parted = false;
@@ -389,9 +458,12 @@ impl World {
         let count = (all.len() as f64 * share) as usize;
         for victim in self.chance.some(&all, count) {
             self.nodes[victim as usize].dead = true;
+            self.serving -= 1;
+            self.there -= 1;
         }
         self.break_links(|world, _, home| world.nodes[home as usize].dead);
-        for node in 0..self.scenario.nodes {
+        self.silence_calls(|world, _, home| world.nodes[home as usize].dead);
+        for node in self.numbers() {
             if self.nodes[node as usize].away {
                 let at = self.now + STORM.mul_f64(self.chance.unit());
                 self.queue.add(at, Event::Come(node));
@@ -402,7 +474,7 @@ impl World {
     /// Both ends of the links that are broken notice it, each in its time.
     fn break_links(&mut self, broken: impl Fn(&Self, NodeId, NodeId) -> bool) {
         let (soonest, latest) = NOTICED;
-        for node in 0..self.scenario.nodes {
+        for node in self.numbers() {
             let client = self.nodes[node as usize].client.as_ref();
             let Some(home) = client.and_then(Client::home) else {
                 continue;
@@ -427,7 +499,11 @@ impl World {
         self.figures.asked += 1;
         let number = u64::from(self.figures.asked);
         let key = record_key(whom);
-        self.asked.insert(number, (self.now, key));
+        let rung = self.nodes[asker as usize]
+            .nat
+            .rung(self.nodes[whom as usize].nat);
+        let at = self.now;
+        self.asked.insert(number, Asked { at, key, rung });
         let mut out = Outbox::default();
         if let Some(client) = &mut self.nodes[asker as usize].client {
             client.look_up(number, key, self.now, &mut out);
@@ -449,13 +525,17 @@ impl World {
     }
 
     /// The first answer counts.
-    fn answered(&mut self, number: u64, found: Option<(IndexKey, bool)>) {
-        let Some((asked, key)) = self.asked.remove(&number) else {
+    fn answered(&mut self, number: u64, rounds: u32, found: Option<(IndexKey, bool)>) {
+        let Some(asked) = self.asked.remove(&number) else {
             return;
         };
-        if found == Some((key, false)) {
+        if found == Some((asked.key, false)) {
             self.figures.right += 1;
-            self.figures.lookups.push(self.now - asked);
+            self.figures.lookups.push(self.now - asked.at);
+            self.figures
+                .rounds
+                .push(Duration::from_millis(rounds.into()));
+            self.figures.rungs[asked.rung] += 1;
         }
     }
 
@@ -482,46 +562,5 @@ impl World {
             })
             .count();
         right as f64 / all.len().max(1) as f64
-    }
-
-    fn report(self) -> Report {
-        let supernodes = self.supernodes();
-        let mut clients: Vec<u32> = Vec::new();
-        let mut above_cap = 0;
-        for node in &supernodes {
-            if let Some(supernode) = &self.nodes[*node as usize].supernode {
-                let (now, most) = supernode.clients();
-                clients.push(now);
-                above_cap += u32::from(most > self.scenario.clients_max);
-            }
-        }
-        clients.sort_unstable();
-        let there = self.nodes.iter().filter(|node| !node.dead);
-        let with_client: Vec<&Client> = there.filter_map(|node| node.client.as_ref()).collect();
-        let home = with_client.iter().filter(|client| client.is_home()).count();
-        let figures = &self.figures;
-        Report {
-            scenario: self.scenario.name.clone(),
-            seed: self.scenario.seed,
-            nodes: u32::try_from(with_client.len()).unwrap_or(u32::MAX),
-            supernodes: u32::try_from(supernodes.len()).unwrap_or(u32::MAX),
-            promoted: figures.promoted,
-            membership_right: self.membership_right(),
-            at_home: home as f64 / with_client.len().max(1) as f64,
-            clients_p50: clients.get(clients.len() / 2).copied().unwrap_or(0),
-            clients_most: clients.last().copied().unwrap_or(0),
-            above_cap,
-            start_ms: Spread::of(&figures.start),
-            lookups: figures.asked,
-            lookups_right: f64::from(figures.right) / f64::from(figures.asked.max(1)),
-            lookup_ms: Spread::of(&figures.lookups),
-            back_ms: Spread::of(&figures.back),
-            one_again_ms: figures.one_again.map_or(0, |time| {
-                u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-            }),
-            membership_bytes_s: figures.membership_bytes as f64 / figures.supernode_seconds,
-            bytes_s: figures.bytes as f64 / figures.node_seconds,
-            signatures: figures.signatures,
-        }
     }
 }

@@ -234,15 +234,20 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         if self.members.insert(member, position) == Some(position) || member == self.own {
             return;
         }
-        self.settle_copies();
+        let resettled = self.settle_copies();
         let mut handed = Vec::new();
-        let mut beside_us = false;
+        let mut changed = Vec::new();
         for (key, kept) in &mut self.records {
+            if self.few_copies && !kept.nearest.may_join(*key, position) {
+                continue;
+            }
             let ours = hands_over(&kept.nearest, member, self.own);
             let before = kept.nearest.contains(self.own);
             let joined = kept.nearest.join(*key, member, position);
             let displaced = before && !kept.nearest.contains(self.own);
-            beside_us |= joined;
+            if joined {
+                changed.push(*key);
+            }
             // INDEX-06: two hand over, and everybody knows who: the nearest of those who had it. And whoever loses his place
             // to the new one: he may have been the only one who is honest.
             if (joined || !self.few_copies) && (ours || displaced) {
@@ -252,11 +257,16 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         for record in handed {
             self.transmits.push(Transmit::Hand(member, record));
         }
-        if beside_us {
+        if !changed.is_empty() {
             self.soon
                 .insert(member, now + self.jitter.spread(COMPARE_SOON));
         }
-        self.mark_moved(now);
+        if resettled {
+            self.mark_moved(now);
+        }
+        for key in changed {
+            self.mark_if_moved(key, now);
+        }
     }
 
     /// A supernode went, by its own word or because nobody reaches it.
@@ -268,11 +278,17 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         let everywhere_again = self.settle_copies() && !self.few_copies;
         let members: Vec<(M, Position)> = self.members.iter().map(|(m, p)| (*m, *p)).collect();
         let mut handed = Vec::new();
+        let mut changed = Vec::new();
         let mut beside_us = BTreeSet::new();
         for (key, kept) in &mut self.records {
+            let was_here = kept.nearest.contains(member);
+            if self.few_copies && !was_here {
+                continue;
+            }
             let before = kept.nearest.clone();
-            if before.contains(member) {
+            if was_here {
                 kept.nearest = Nearest::among(*key, members.iter().copied());
+                changed.push(*key);
             }
             for new in kept.nearest.members().filter(|m| !before.contains(*m)) {
                 beside_us.insert(new);
@@ -297,7 +313,12 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             self.soon
                 .insert(new, now + self.jitter.spread(COMPARE_SOON));
         }
-        self.mark_moved(now);
+        if everywhere_again {
+            self.mark_moved(now);
+        }
+        for key in changed {
+            self.mark_if_moved(key, now);
+        }
     }
 
     /// This supernode is about to stop: what it holds goes to whoever follows.
@@ -465,18 +486,25 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
 
     /// Notes which records belong elsewhere, or here again.
     fn mark_moved(&mut self, now: Time) {
-        for (key, kept) in &mut self.records {
-            let here = !self.few_copies || kept.nearest.contains(self.own);
-            let moved = match (here, kept.moved) {
-                (true, _) => None,
-                (false, Some(since)) => Some(since),
-                (false, None) => Some(now),
-            };
-            if moved != kept.moved {
-                self.due.remove(&(kept.ends(), *key));
-                kept.moved = moved;
-                self.due.insert((kept.ends(), *key));
-            }
+        for key in self.records.keys().copied().collect::<Vec<IndexKey>>() {
+            self.mark_if_moved(key, now);
+        }
+    }
+
+    fn mark_if_moved(&mut self, key: IndexKey, now: Time) {
+        let Some(kept) = self.records.get_mut(&key) else {
+            return;
+        };
+        let here = !self.few_copies || kept.nearest.contains(self.own);
+        let moved = match (here, kept.moved) {
+            (true, _) => None,
+            (false, Some(since)) => Some(since),
+            (false, None) => Some(now),
+        };
+        if moved != kept.moved {
+            self.due.remove(&(kept.ends(), key));
+            kept.moved = moved;
+            self.due.insert((kept.ends(), key));
         }
     }
 

@@ -13,6 +13,10 @@ pub const SILENCE_IN_CALL: Duration = Duration::from_secs(3);
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// A relay that was dialled and did not come up.
 const CONNECT_TIME: Duration = Duration::from_secs(4);
+/// In a call somebody waits: another one is dialled sooner.
+const CONNECT_IN_CALL: Duration = Duration::from_secs(1);
+/// Nothing is heard in a call any more: the relay has so long to show that it is not to blame.
+pub const SUSPECTED_FOR: Duration = Duration::from_secs(1);
 /// We are registered as soon as the supernode was reached; the link that lasts comes after it, or never.
 const LINK_TIME: Duration = Duration::from_secs(10);
 /// A registration is renewed so often: it expires when its device is not heard of for a week.
@@ -212,6 +216,17 @@ impl Home {
         self.next_probe = self.next_probe.map(|_| now);
     }
 
+    /// `HOME-12`: no sound has come for half a second: the relay is probed at once, and replaced if it does not answer soon.
+    pub fn handle_suspicion(&mut self, now: Duration) {
+        if !self.in_call || !self.is_up() {
+            return;
+        }
+        let soon = now + SUSPECTED_FOR;
+        self.silent_at = Some(self.silent_at.map_or(soon, |at| at.min(soon)));
+        self.next_probe = None;
+        self.actions.push_back(HomeAction::Probe);
+    }
+
     /// The supernode answered a probe, or anything else.
     pub fn handle_heard(&mut self, now: Duration) {
         self.expect_life(now);
@@ -318,7 +333,12 @@ impl Home {
     fn dial(&mut self, now: Duration) {
         match self.current().cloned() {
             Some(candidate) => {
-                self.state = State::Dialling(now + CONNECT_TIME);
+                let patience = if self.in_call {
+                    CONNECT_IN_CALL
+                } else {
+                    CONNECT_TIME
+                };
+                self.state = State::Dialling(now + patience);
                 self.actions.push_back(HomeAction::Dial(candidate));
             }
             None => self.state = State::Nowhere,
@@ -389,6 +409,27 @@ mod tests {
         home.poll_action();
         home.handle_refused(ms(70));
         assert!(home.is_up(), "who is up was not refused");
+    }
+
+    #[test]
+    fn home_12_a_relay_under_suspicion_is_replaced_within_a_second_unless_it_answers() {
+        let mut home = up(vec![supernode(1), supernode(2), supernode(3)]);
+        home.handle_suspicion(ms(50));
+        assert_eq!(home.poll_action(), None, "no call");
+        home.set_in_call(true, ms(100));
+        home.handle_suspicion(ms(600));
+        assert_eq!(home.poll_action(), Some(HomeAction::Probe));
+        home.handle_heard(ms(700));
+        home.handle_timeout(ms(1_600));
+        assert!(home.is_up(), "it answered");
+        drain(&mut home);
+        home.handle_suspicion(ms(1_650));
+        assert_eq!(home.poll_action(), Some(HomeAction::Probe));
+        home.handle_timeout(ms(2_650));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
+        // One that does not come up is not waited for long either.
+        home.handle_timeout(ms(3_650));
+        assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(3))));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod digest;
 mod lists;
 mod load;
 mod peer;
+mod unheard;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -45,6 +46,14 @@ const ASKS_MAX: u8 = 3;
 pub const REFRESH_AFTER: Duration = Duration::from_secs(12 * 3600);
 /// How often lists are compared.
 pub const COMPARE_EVERY: Duration = Duration::from_secs(180);
+/// Where lists differ, so many members are told at most: what differs is mostly news, so the latest first, and some by chance.
+const LISTED_LATEST: usize = 48;
+const LISTED_BY_CHANCE: usize = 16;
+/// Somebody who knows less than one in so many of ours is new, and told everything.
+const NEWCOMER: usize = 4;
+/// When so large a share of the members has come back since the last comparison, the next one follows within this.
+const MERGED: usize = 8;
+const COMPARE_MERGED: Duration = Duration::from_secs(20);
 /// What others said of their load counts for so long.
 const LOAD_COUNTS: Duration = Duration::from_secs(90);
 /// And of so many, the latest.
@@ -140,6 +149,8 @@ pub struct Membership<D> {
     compare_at: Option<Time>,
     departed: BTreeSet<EndpointKey>,
     called: Option<(Time, EndpointKey)>,
+    /// How many have come back since the last comparison.
+    returned: usize,
     own_load: u8,
     loads: VecDeque<(Time, u8)>,
     chance: Jitter,
@@ -157,6 +168,8 @@ struct Known<D> {
     rumoured_alive: bool,
     /// We told our driver that it is a member.
     joined: bool,
+    /// And when.
+    joined_at: Time,
     /// What is to be done about it, and when.
     task: Option<(Time, Task)>,
 }
@@ -203,6 +216,7 @@ impl<D: Description> Membership<D> {
             compare_at: None,
             departed: BTreeSet::new(),
             called: None,
+            returned: 0,
             own_load: 0,
             loads: VecDeque::new(),
             chance: Jitter::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
@@ -388,14 +402,18 @@ impl<D: Description> Membership<D> {
             self.transmits
                 .push((to.key, Message::Gossip(packet.to_vec())));
         }
+        let mut unheard = Vec::new();
         while let Some(notification) = self.effects.to_notify() {
             match notification {
-                OwnedNotification::MemberUp(peer) => self.rumoured_up(&peer, from, now),
+                OwnedNotification::MemberUp(peer) => {
+                    unheard.extend(self.rumoured_up(&peer, now).then_some(peer.key));
+                }
                 OwnedNotification::Rename(_, peer) => self.note_generation(&peer),
                 OwnedNotification::MemberDown(peer) => self.rumoured_down(peer.key, now),
                 _ => {}
             }
         }
+        self.ask_who(&unheard, from, now);
     }
 
     fn note_generation(&mut self, peer: &Peer) {
@@ -404,7 +422,8 @@ impl<D: Description> Membership<D> {
         }
     }
 
-    fn rumoured_up(&mut self, peer: &Peer, from: Option<EndpointKey>, now: Time) {
+    /// Somebody is said to be there: whether nobody has told us yet who that is.
+    fn rumoured_up(&mut self, peer: &Peer, now: Time) -> bool {
         // The first one of all is asked for everybody else at once.
         if self.compare_at.is_none() {
             self.compare_at = Some(now + self.chance.spread(COMPARE_EVERY));
@@ -417,24 +436,23 @@ impl<D: Description> Membership<D> {
         known.rumoured_alive = true;
         if self.departed.remove(&key) {
             self.call_departed(now);
+            self.note_returned(now);
         }
         let Some(known) = self.known.get_mut(&key) else {
-            return;
+            return false;
         };
         match (&known.description, known.joined) {
             (Some(description), false) => {
                 let description = description.clone();
                 known.joined = true;
+                known.joined_at = now;
                 self.events.push(MembershipEvent::Joined(description));
                 self.plan(key, now + REFRESH_AFTER, Task::Refresh);
             }
             (Some(_), true) => self.plan(key, now + REFRESH_AFTER, Task::Refresh),
-            // MEMBER-07: nobody without a description of his own.
-            (None, _) => {
-                let of = from.unwrap_or(key);
-                self.do_task(key, Task::Ask { of, times: 0 }, now);
-            }
+            (None, _) => return true,
         }
+        false
     }
 
     /// `MEMBER-06`: a rumour makes us look.
@@ -493,12 +511,8 @@ impl<D: Description> Membership<D> {
     fn do_task(&mut self, key: EndpointKey, task: Task, now: Time) {
         match task {
             Task::Ask { of, times } if times < ASKS_MAX => {
-                // Whoever told us may have been wrong: then others are asked.
-                let of = if times == 0 {
-                    of
-                } else {
-                    self.another(key, of)
-                };
+                // Whoever told us may have been wrong: others are asked.
+                let of = self.another(key, of);
                 self.transmits.push((of, Message::Describe(vec![key])));
                 let times = times + 1;
                 self.plan(key, now + ASK_AGAIN, Task::Ask { of, times });
@@ -514,18 +528,6 @@ impl<D: Description> Membership<D> {
                 self.plan(key, now + REFRESH_AFTER, Task::Refresh);
             }
         }
-    }
-
-    /// The next member after `of`, but not the one in question.
-    fn another(&self, key: EndpointKey, of: EndpointKey) -> EndpointKey {
-        let joined = || {
-            let members = self.known.iter().filter(|(_, known)| known.joined);
-            members.map(|(member, _)| *member).filter(|m| *m != key)
-        };
-        joined()
-            .find(|member| *member > of)
-            .or_else(|| joined().next())
-            .unwrap_or(of)
     }
 
     fn describe(&mut self, description: D, now: Time) {
@@ -544,6 +546,7 @@ impl<D: Description> Membership<D> {
             self.events.push(MembershipEvent::Changed(description));
         } else if known.rumoured_alive {
             known.joined = true;
+            known.joined_at = now;
             self.events.push(MembershipEvent::Joined(description));
             self.plan(key, now + REFRESH_AFTER, Task::Refresh);
         }
@@ -567,6 +570,7 @@ impl<D> Known<D> {
             generation: 0,
             rumoured_alive: false,
             joined: false,
+            joined_at: Time::ZERO,
             task: None,
         }
     }

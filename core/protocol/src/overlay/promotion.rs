@@ -1,7 +1,7 @@
 //! When a machine that may serve others begins to, and when it ends (`PROMOTE-01` to `PROMOTE-04`).
 //!
-//! Home supernodes say how full they are and how many of their clients could serve. While one is nearly full, each of these
-//! decides once a minute by chance, so that about one a minute begins: nobody chooses, and no herd comes. Who serves nearly
+//! Home supernodes say how full they are and how many of their clients could serve. While one is nearly full it says so once
+//! a minute, and each of these decides once, by chance, so that about one a minute begins: nobody chooses, and no herd comes. Who serves nearly
 //! nobody for hours while the others have room ends again, and hands its clients over first.
 
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::machine::{Deadline, Outputs, Time};
 pub const BUSY: u8 = 70;
 /// How often a candidate decides.
 pub const DECIDE_EVERY: Duration = Duration::from_secs(60);
-/// What was said about load counts for so long.
-const LOAD_COUNTS: Duration = Duration::from_secs(600);
+/// What was said about load counts for so long, and for one decision.
+const LOAD_COUNTS: Duration = Duration::from_secs(90);
 /// Below this own load, in percent, a supernode may be superfluous.
 const IDLE: u8 = 10;
 /// And the others have room while their load is below this.
@@ -157,12 +157,12 @@ impl Promotion {
         let Some(load) = self.busy(now) else {
             return;
         };
+        // Else one word would be many decisions, while the first of them has helped already.
+        self.load = None;
         let one_of = load.candidates.max(1);
         if self.eligible && self.chance.below(one_of) == 0 {
             self.serving = true;
             self.events.push(PromotionEvent::Begin);
-        } else {
-            self.plan(now);
         }
     }
 }
@@ -214,12 +214,11 @@ mod tests {
         promotion.handle_home_load(BUSY, 1_000_000, START);
         let due = promotion.poll_timeout().unwrap();
         assert_eq!(due.reason, Wake::Decide);
-        promotion.handle_timeout(minutes(11));
-        assert_eq!(
-            promotion.poll_timeout(),
-            None,
-            "nobody has said anything since"
-        );
+        promotion.handle_timeout(minutes(2));
+        assert_eq!(promotion.poll_timeout(), None, "old news");
+        promotion.handle_home_load(BUSY, 1_000_000, minutes(3));
+        promotion.handle_timeout(minutes(4));
+        assert_eq!(promotion.poll_timeout(), None, "one word, one decision");
     }
 
     #[test]

@@ -13,9 +13,9 @@ fn run(text: &str) -> Report {
 fn a_small_world_finds_its_supernodes_and_its_people() {
     let report = run(include_str!("../../scenarios/small.toml"));
     assert_eq!(report.at_home, 1.0, "{report:#?}");
-    assert_eq!(report.above_cap, 0, "{report:#?}");
+    assert_eq!(report.clients.above_cap, 0, "{report:#?}");
     assert!(report.promoted > 15, "{report:#?}");
-    assert_eq!(report.lookups_right, 1.0, "{report:#?}");
+    assert_eq!(report.lookups.right, 1.0, "{report:#?}");
     assert_eq!(report.membership_right, 1.0, "{report:#?}");
 }
 
@@ -23,4 +23,30 @@ fn a_small_world_finds_its_supernodes_and_its_people() {
 fn the_same_seed_makes_the_same_world() {
     let small = include_str!("../../scenarios/small.toml").replace("nodes = 2000", "nodes = 400");
     assert_eq!(run(&small), run(&small));
+}
+
+#[test]
+fn half_of_the_supernodes_die_and_no_call_ends() {
+    let fading = include_str!("../../scenarios/fading.toml")
+        .replace("nodes = 10000", "nodes = 1000")
+        .replace("clients_max = 200", "clients_max = 50");
+    let report = run(&fading);
+    assert!(
+        report.calls.begun > 30 && report.calls.gap_ms.count > 10,
+        "{report:#?}"
+    );
+    assert_eq!(report.calls.lost, 0, "{report:#?}");
+    assert_eq!(report.at_home, 1.0, "{report:#?}");
+}
+
+#[test]
+fn people_come_and_go_and_come_back_elsewhere() {
+    let churn = include_str!("../../scenarios/standing.toml")
+        .replace("nodes = 100000", "nodes = 1000")
+        .replace("clients_max = 500", "clients_max = 50")
+        .replace("lookups = 10000", "lookups = 200");
+    let report = run(&churn);
+    assert!(report.nodes > 500 && report.nodes < 1_000, "{report:#?}");
+    assert!(report.lookups.right > 0.98, "{report:#?}");
+    assert_eq!(report.clients.above_cap, 0, "{report:#?}");
 }

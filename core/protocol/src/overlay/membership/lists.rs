@@ -4,7 +4,10 @@ use starling_wire::ids::EndpointKey;
 
 use super::digest::{Digest, bucket, digest};
 use super::peer::Peer;
-use super::{CALL_EVERY, CALLED, COMPARE_EVERY, DESCRIBED_MAX, Description, Membership, Message};
+use super::{
+    CALL_EVERY, CALLED, COMPARE_EVERY, COMPARE_MERGED, DESCRIBED_MAX, Description,
+    LISTED_BY_CHANCE, LISTED_LATEST, MERGED, Membership, Message, NEWCOMER,
+};
 use crate::machine::Time;
 
 impl<D: Description> Membership<D> {
@@ -29,15 +32,39 @@ impl<D: Description> Membership<D> {
             let at = usize::from(bucket(key));
             key != from && ours[at] != theirs[at]
         };
-        let own = (self.own.clone(), self.engine.identity().generation);
-        let joined = self.known.values().filter(|known| known.joined);
-        let told: Vec<(D, u32)> = joined
+        let mut differing: Vec<(Time, EndpointKey)> = self
+            .known
+            .iter()
+            .filter(|(key, known)| known.joined && differs(**key))
+            .map(|(key, known)| (known.joined_at, *key))
+            .collect();
+        if !is_newcomer(&ours, theirs) {
+            self.choose_told(&mut differing);
+        }
+        let own =
+            differs(self.own.id()).then(|| (self.own.clone(), self.engine.identity().generation));
+        let told: Vec<(D, u32)> = differing
+            .iter()
+            .filter_map(|(_, key)| self.known.get(key))
             .filter_map(|known| Some((known.description.clone()?, known.generation)))
-            .chain(std::iter::once(own))
-            .filter(|(member, _)| differs(member.id()))
+            .chain(own)
             .collect();
         for part in told.chunks(DESCRIBED_MAX) {
             self.transmits.push((from, Message::Listed(part.to_vec())));
+        }
+    }
+
+    /// `MEMBER-11`: in a network that grows fast every bucket differs, by a few; not everything is told everybody each time.
+    fn choose_told(&mut self, differing: &mut Vec<(Time, EndpointKey)>) {
+        differing.sort_unstable_by(|a, b| b.cmp(a));
+        if differing.len() <= LISTED_LATEST + LISTED_BY_CHANCE {
+            return;
+        }
+        let rest = differing.split_off(LISTED_LATEST);
+        let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+        for _ in 0..LISTED_BY_CHANCE {
+            let chosen = rest.get(self.chance.below(count) as usize);
+            differing.extend(chosen.filter(|chosen| !differing.contains(chosen)).copied());
         }
     }
 
@@ -75,12 +102,27 @@ impl<D: Description> Membership<D> {
     /// With a member by chance.
     pub(super) fn compare(&mut self, now: Time) {
         self.compare_at = Some(now + self.chance.spread(COMPARE_EVERY));
+        self.returned /= 2;
+        self.compare_soon_if_merged(now);
         let joined: Vec<EndpointKey> = self.members().map(D::id).collect();
         let count = u32::try_from(joined.len()).unwrap_or(u32::MAX);
         let with = joined.get(self.chance.below(count) as usize).copied();
         if let Some(with) = with {
             let all = Message::Digest(Box::new(self.digest()));
             self.transmits.push((with, all));
+        }
+    }
+
+    pub(super) fn note_returned(&mut self, now: Time) {
+        self.returned += 1;
+        self.compare_soon_if_merged(now);
+    }
+
+    /// `MEMBER-12`: two halves of a network have found each other: what the news of that misses is compared a few times, soon.
+    fn compare_soon_if_merged(&mut self, now: Time) {
+        if self.returned > 0 && self.returned * MERGED >= self.known.len() {
+            let soon = now + self.chance.spread(COMPARE_MERGED);
+            self.compare_at = self.compare_at.map(|at| at.min(soon));
         }
     }
 
@@ -108,4 +150,12 @@ impl<D: Description> Membership<D> {
         let last = called.last().copied().or(after);
         self.called = last.map(|last| (now, last));
     }
+}
+
+/// Whether most of the buckets where we have somebody are empty there.
+fn is_newcomer(ours: &Digest, theirs: &Digest) -> bool {
+    let filled = ours.iter().filter(|bucket| **bucket != 0).count();
+    let both = ours.iter().zip(theirs);
+    let both = both.filter(|(ours, theirs)| **ours != 0 && **theirs != 0);
+    both.count() * NEWCOMER < filled
 }

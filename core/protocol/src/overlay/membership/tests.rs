@@ -400,3 +400,67 @@ fn no_packet_makes_it_panic() {
         while member.poll_event().is_some() {}
     }
 }
+
+/// A member that knows `count` others.
+fn knowing(count: u16) -> Membership<Card> {
+    let mut member = Membership::new(card(1), 1, [3; 32]);
+    for number in 0..count {
+        let from = key(20_000 + number / 100);
+        member.handle_listed(from, vec![(card(100 + number), 1)], MINUTE);
+        while member.poll_transmit().is_some() {}
+        while member.poll_event().is_some() {}
+    }
+    assert_eq!(member.members().count(), usize::from(count));
+    member
+}
+
+fn told(member: &mut Membership<Card>, theirs: &Digest) -> usize {
+    member.handle_digest_back(key(9_999), theirs);
+    let mut count = 0;
+    while let Some((_, message)) = member.poll_transmit() {
+        if let Message::Listed(list) = message {
+            assert!(list.len() <= DESCRIBED_MAX);
+            count += list.len();
+        }
+    }
+    count
+}
+
+#[test]
+fn member_11_what_differs_is_told_in_part_and_all_of_it_to_a_newcomer() {
+    let mut member = knowing(500);
+    let other = [7; digest::BUCKETS];
+    let some = told(&mut member, &other);
+    assert!(some > LISTED_LATEST && some <= LISTED_LATEST + LISTED_BY_CHANCE + 1);
+    // Whoever has nearly nobody is told of all, ourselves too.
+    let mut newcomer = [0; digest::BUCKETS];
+    newcomer[5] = 7;
+    assert_eq!(told(&mut member, &newcomer), 501);
+    let mut nearly = member.digest();
+    nearly[5] ^= 1;
+    assert!(told(&mut member, &nearly) < 12, "one bucket's members");
+}
+
+#[test]
+fn member_12_after_a_reunion_lists_are_compared_soon_and_more_than_once() {
+    let mut member = knowing(80);
+    let far = 3 * MINUTE;
+    member.compare_at = Some(far);
+    for _ in 0..9 {
+        member.note_returned(MINUTE);
+        assert_eq!(member.compare_at, Some(far), "a few returns are nothing");
+    }
+    for _ in 0..20 {
+        member.note_returned(MINUTE);
+    }
+    let mut compared = 0;
+    while let Some(soon) = member
+        .compare_at
+        .filter(|at| *at <= MINUTE + 4 * COMPARE_MERGED)
+    {
+        member.compare(soon);
+        while member.poll_transmit().is_some() {}
+        compared += 1;
+    }
+    assert!((2..=4).contains(&compared), "{compared}");
+}
