@@ -2,10 +2,17 @@
 
 use std::path::PathBuf;
 
+use std::time::{Duration, Instant};
+
+use ed25519_dalek::SigningKey;
 use starling_control::{Command, ErrorKind, Failure, view};
 use starling_node::{Node, NodeConfig};
+use starling_wire::ids::NetworkId;
+use starling_wire::network::Network;
+use starling_wire::supernode::SupernodeAddr;
 
-use crate::cast::{Actor, Town, config, folder};
+use crate::cast::{Actor, PATIENCE, Town, config, folder};
+use crate::home::supernode;
 
 fn set(role: Option<&str>, on: Option<bool>) -> Command {
     Command::RolesSet {
@@ -130,4 +137,65 @@ async fn policy_04_a_node_that_cannot_read_its_policy_does_not_start() {
     let mut absent = config(home.path());
     absent.further_policy = Some(home.path().join("nowhere.toml"));
     assert!(Box::pin(Node::start(absent)).await.is_err());
+}
+
+/// Joins by a network's file and makes an account; how long until it is registered there.
+async fn at_home(
+    home: &std::path::Path,
+    name: &str,
+    file: &str,
+    at: &SupernodeAddr,
+) -> (Actor, Duration) {
+    let actor = Actor::start(home).await;
+    let source = file.to_owned();
+    actor
+        .ask::<view::Network>(Command::NetworkJoin { source })
+        .await;
+    let name = name.to_owned();
+    let begin = Instant::now();
+    actor
+        .ask::<view::Account>(Command::AccountCreate { name })
+        .await;
+    loop {
+        let status: view::Status = actor.ask(Command::Status {}).await;
+        let there = |one: view::SupernodeStatus| one.connected && one.address == at.tcp.to_string();
+        if status.supernode.is_some_and(there) {
+            return (actor, begin.elapsed());
+        }
+        assert!(begin.elapsed() < PATIENCE, "not at {} in time", at.tcp);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn home_11_whoever_is_not_let_in_is_at_the_next_home_at_once() {
+    let [s, t, a, b] = [folder(), folder(), folder(), folder()];
+    let (sven, first) = supernode(&s, "Sven").await;
+    let (sue, second) = supernode(&t, "Sue").await;
+    let one = Command::RolesSet {
+        role: None,
+        on: None,
+        cap_kbit_s: None,
+        total_kbit_s: None,
+        monthly_gb: None,
+        clients: Some(1),
+    };
+    sven.ask::<view::Roles>(one).await;
+    let owner = SigningKey::from_bytes(&[7; 32]);
+    let network = Network {
+        id: NetworkId(owner.verifying_key().to_bytes()),
+        name: "Two".to_owned(),
+        supernodes: vec![first.clone(), second.clone()],
+    };
+    let file = network.to_file(&owner);
+    let (alice, _) = at_home(a.path(), "Alice", &file, &first).await;
+    let status: view::Status = sven.ask(Command::Status {}).await;
+    let words = &role(&status.roles, "supernode").words;
+    assert!(words.contains("1 client"), "{words}");
+    let (bob, took) = at_home(b.path(), "Bob", &file, &second).await;
+    println!("at the next home after {took:?}");
+    assert!(took < Duration::from_secs(4), "only after {took:?}");
+    for actor in [alice, bob, sven, sue] {
+        actor.node.stop().await;
+    }
 }
