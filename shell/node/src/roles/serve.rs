@@ -88,8 +88,13 @@ impl App {
     pub(crate) async fn apply_roles(&self) -> Result<(), Failure> {
         let rules = self.rules().await.map_err(store_failure)?;
         self.obey(&rules);
-        let wanted = (rules.scope(), rules.limits());
-        if self.serving() != wanted {
+        let (scope, limits) = (rules.scope(), rules.limits());
+        if self.serving().0 == scope {
+            self.set_serving(scope, limits);
+            if let Some(supernode) = self.supernode() {
+                supernode.set_limits(limits);
+            }
+        } else {
             self.stop_supernode().await;
             self.serve_as_before()
                 .await

@@ -112,6 +112,7 @@ impl Room {
 pub struct RelayServer {
     tcp: SocketAddr,
     discovery_port: u16,
+    room: Room,
     links: Arc<Links>,
     tunnels: Tunnels,
     door: Door,
@@ -180,7 +181,7 @@ impl RelayServer {
             .map_or(0, |address| address.port());
         let places = config.limits.places(room);
         let links = Arc::new(Links::new(places, carrier.clone(), events));
-        let circuits = Limits::or(config.limits.circuits, CIRCUITS_OF_ONE);
+        let circuits = config.limits.circuits();
         let tunnels = Tunnels::new(config.tunnels, carrier.clone(), room.tunnels);
         let through = (Arc::clone(&links), tunnels.clone());
         let door = Door::new(tls, carrier.clone(), through, circuits, room);
@@ -192,6 +193,7 @@ impl RelayServer {
         Ok(Self {
             tcp,
             discovery_port,
+            room,
             links,
             tunnels,
             door,
@@ -215,6 +217,12 @@ impl RelayServer {
     /// Relay links of others that are up.
     pub fn links(&self) -> usize {
         self.links.count()
+    }
+
+    /// Whom to let in from now on; who is here stays.
+    pub fn set_limits(&self, limits: Limits) {
+        self.links.set_places(limits.places(self.room));
+        self.door.set_circuits(limits.circuits());
     }
 
     /// What goes through to other relays.
@@ -242,6 +250,10 @@ impl Limits {
             links: room.links.min(Self::or(self.links, room.links)),
             of_block: Self::or(self.of_block, LINKS_OF_BLOCK),
         }
+    }
+
+    fn circuits(self) -> usize {
+        Self::or(self.circuits, CIRCUITS_OF_ONE)
     }
 
     fn or(set: Option<u32>, ours: usize) -> usize {

@@ -46,7 +46,6 @@ const LEAVING_TIME: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Supernode {
     address: SupernodeAddr,
-    private_only: bool,
     also: Vec<u16>,
     relay: RelayServer,
     endpoint: Endpoint,
@@ -156,7 +155,6 @@ impl Supernode {
         tasks.spawn(notices::run(service, desk_inputs, links, clock));
         Ok(Self {
             address,
-            private_only: config.private_only,
             also: config.also,
             relay,
             endpoint,
@@ -181,9 +179,9 @@ impl Supernode {
         self.relay.links()
     }
 
-    /// Whether it serves more than this machine and its local network.
-    pub const fn serves_everybody(&self) -> bool {
-        !self.private_only
+    /// Whom to let in from now on; who is here stays.
+    pub fn set_limits(&self, limits: Limits) {
+        self.relay.set_limits(limits);
     }
 
     /// What is listened on, in words.

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use data_encoding::BASE64;
@@ -54,7 +55,7 @@ struct Shared {
     tunnels: Tunnels,
     room: Room,
     handshakes: Arc<Semaphore>,
-    circuits: usize,
+    circuits: AtomicUsize,
     clients: Clients,
     keys: KeyCache,
     metrics: Arc<Metrics>,
@@ -82,11 +83,16 @@ impl Door {
             tunnels,
             room,
             handshakes: Arc::new(Semaphore::new(room.handshakes)),
-            circuits,
+            circuits: AtomicUsize::new(circuits),
             clients: Clients::default(),
             keys: KeyCache::new(KEY_CACHE),
             metrics: Arc::default(),
         }))
+    }
+
+    /// To how many others a link that comes from now on sends at once.
+    pub fn set_circuits(&self, circuits: usize) {
+        self.0.circuits.store(circuits, Ordering::Relaxed);
     }
 
     /// Says goodbye to everybody.
@@ -223,7 +229,8 @@ impl Door {
         peer: SocketAddr,
     ) -> Result<(), handshake::Error> {
         let shared = &self.0;
-        let mut link = Link::new(tls, shared.carrier.lane(), shared.circuits);
+        let circuits = shared.circuits.load(Ordering::Relaxed);
+        let mut link = Link::new(tls, shared.carrier.lane(), circuits);
         let proof = request.headers.get(CLIENT_AUTH_HEADER).cloned();
         let proven = handshake::serverside(&mut link, proof).await?;
         let client = proven.client_key;

@@ -19,7 +19,7 @@ use crate::transport::endpoint::endpoint_key;
 const LINKS_OF_ONE: usize = 4;
 
 /// How many are let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Places {
     /// In all.
     pub links: usize,
@@ -30,7 +30,6 @@ pub struct Places {
 /// Those who are here.
 #[derive(Debug)]
 pub struct Links {
-    places: Places,
     carrier: Carrier,
     events: mpsc::UnboundedSender<LinkEvent>,
     held: Mutex<Held>,
@@ -38,6 +37,7 @@ pub struct Links {
 
 #[derive(Debug, Default)]
 struct Held {
+    places: Places,
     last: u64,
     links: HashMap<ConnectionId, Entry>,
     of_block: HashMap<IpAddr, usize>,
@@ -69,11 +69,18 @@ impl Links {
     /// Nobody is here.
     pub fn new(places: Places, carrier: Carrier, events: mpsc::UnboundedSender<LinkEvent>) -> Self {
         Self {
-            places,
             carrier,
             events,
-            held: Mutex::default(),
+            held: Mutex::new(Held {
+                places,
+                ..Held::default()
+            }),
         }
+    }
+
+    /// From now on so many are let in; who is here stays.
+    pub fn set_places(&self, places: Places) {
+        self.held().places = places;
     }
 
     /// Of others.
@@ -86,15 +93,16 @@ impl Links {
     fn add(&self, id: ConnectionId, key: EndpointKey, peer: IpAddr) -> Result<(), Full> {
         let own = self.carrier.is_own(key);
         let mut held = self.held();
+        let places = held.places;
         let block = (!own).then(|| block_of(peer));
         if let Some(block) = block {
             // RELAY-03: no more than there is room for.
-            if held.links.len() - held.own >= self.places.links {
+            if held.links.len() - held.own >= places.links {
                 return Err(Full::Links);
             }
             let here = held.of_block.entry(block).or_default();
             // RELAY-05: nobody's part of the network takes all places. Whoever is on this machine is its user's business.
-            if *here >= self.places.of_block && !block.is_loopback() {
+            if *here >= places.of_block && !block.is_loopback() {
                 return Err(Full::Block);
             }
             *here += 1;
