@@ -18,7 +18,7 @@ const CONTEXT: &[u8] = b"starling 1 supernode";
 pub const DESCRIPTOR_TTL: Duration = Duration::from_secs(24 * 3600);
 /// A clock may be ahead by so much.
 const CLOCK_AHEAD_S: u64 = 600;
-/// The largest has 130 bytes; there is room for a field.
+/// The largest has 133 bytes; there is room for a field.
 pub const DESCRIPTOR_MAX: usize = 192;
 
 /// What a supernode does for others.
@@ -37,6 +37,8 @@ pub struct Roles {
 pub struct Descriptor {
     /// Where it is. Its key signs.
     pub at: SupernodeAddr,
+    /// The UDP port at the same address where other supernodes reach it directly; 0 where they do not.
+    pub udp_port: u16,
     /// The network it belongs to.
     pub network: Option<NetworkId>,
     /// What it does.
@@ -90,6 +92,11 @@ impl Descriptor {
             descriptor: self,
             signature,
         }
+    }
+
+    /// Whether it is time to sign it anew.
+    pub const fn is_half_over(&self, now: u64) -> bool {
+        self.issued + DESCRIPTOR_TTL.as_secs() / 2 <= now
     }
 
     fn signed_bytes(&self) -> Vec<u8> {
@@ -175,6 +182,7 @@ mod tests {
                 tcp: "[2001:db8::1]:65535".parse().unwrap(),
                 discovery_port: u16::MAX,
             },
+            udp_port: u16::MAX,
             network: Some(NetworkId([9; 32])),
             roles: Roles {
                 supernode: true,

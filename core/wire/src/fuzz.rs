@@ -10,6 +10,7 @@ use crate::http_head::{HEAD_MAX, Head};
 use crate::ids::{AccountId, EndpointKey};
 use crate::link::Link;
 use crate::network::Network;
+use crate::overlay::{QUESTION_MAX, Question, Reply, WORD_MAX, Word};
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
 use crate::record::SignedRecord;
 use crate::registration::Place;
@@ -30,6 +31,17 @@ pub fn supernode(data: &[u8]) {
     }
     let _ = frame::decode_body::<Answer>(data, REQUEST_MAX);
     let _ = frame::decode_body::<Notice>(data, REQUEST_MAX);
+}
+
+/// What supernodes say to each other.
+pub fn overlay(data: &[u8]) {
+    let _ = frame::decode_body::<Question>(data, QUESTION_MAX);
+    if let Ok(Reply::Description(signed)) = frame::decode_body(data, QUESTION_MAX) {
+        let _ = signed.verify(None, 1_800_000_000);
+    }
+    if let Ok(word) = frame::decode_body::<Word>(data, WORD_MAX) {
+        let _ = word.fits();
+    }
 }
 
 /// A record, through all of its checks.

@@ -19,6 +19,7 @@ pub mod ids;
 pub mod limits;
 pub mod link;
 pub mod network;
+pub mod overlay;
 pub mod peer;
 pub mod placement;
 pub mod policy;

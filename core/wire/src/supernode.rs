@@ -1,4 +1,4 @@
-//! What a client says to a supernode (ALPN `starling/1/super` and `starling/1/index`), and where a supernode is.
+//! What a client says to a supernode (ALPN `starling/1/super`), and where a supernode is.
 //!
 //! A client opens one bidirectional stream per request; the answer comes back on it. A supernode that has something to
 //! say opens a connection to the client's front door and sends [`Notice`] frames on a stream of its own.
@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::descriptor::SignedDescriptor;
 use crate::ids::{AccountId, EndpointKey, EnvelopeId};
 use crate::limits::{DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, RECORD_MAX, WATCH_MAX};
 use crate::record::SignedRecord;
@@ -132,7 +133,7 @@ pub(crate) const fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 pub enum Request {
     /// "This front door is mine; keep my account's record and envelopes." The asker's endpoint is the front door.
     Register(Box<Registration>),
-    /// "Which record do you hold for this account?" (the only request of `starling/1/index`)
+    /// "Which record does the index have of this account?"
     Lookup {
         /// Whose.
         account: AccountId,
@@ -158,6 +159,8 @@ pub enum Request {
         /// Where the asker's front door is reached (its own home supernode).
         reply_to: SupernodeAddr,
     },
+    /// "Which other supernodes do you know?"
+    Supernodes,
 }
 
 /// The answer to a [`Request`].
@@ -173,6 +176,8 @@ pub enum Answer {
     Presence(Vec<(EndpointKey, bool)>),
     /// Refused.
     Refused(Refusal),
+    /// Some of the network's supernodes, by chance, at most [`SUPERNODES_TOLD`].
+    Supernodes(Vec<SignedDescriptor>),
 }
 
 /// Why a supernode refused.
@@ -212,6 +217,8 @@ pub enum Notice {
     Leaving,
 }
 
+/// Supernodes told in one answer.
+pub const SUPERNODES_TOLD: usize = 8;
 /// Bound on one request or answer: the longest is the answer to the longest watch list.
 pub const REQUEST_MAX: usize = 33 * WATCH_MAX + 1024;
 /// Bound on one notice.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use ed25519_dalek::SigningKey;
 use starling_control::{ErrorKind, Failure, view};
 use starling_store::networks::{self, Joined};
-use starling_store::{StoreError, settings};
+use starling_store::{StoreError, host_cache, settings};
 use starling_wire::ids::NetworkId;
 use starling_wire::limits::SUPERNODES_MAX;
 use starling_wire::link::{Link, LinkError, Target};
@@ -51,11 +51,21 @@ impl App {
                 supernodes: own.clone().into_iter().collect(),
                 own,
             },
-            Some(joined) => Homes {
-                network: joined.network,
-                supernodes: joined.supernodes,
-                own,
-            },
+            Some(joined) => {
+                let (network, mut supernodes) = (joined.network, joined.supernodes);
+                let cached = self.db.read(move |tx| host_cache::list(tx, network));
+                for supernode in cached.await? {
+                    let known = supernodes.iter().any(|one| one.id == supernode.id);
+                    if !known && !listed_only {
+                        supernodes.push(supernode);
+                    }
+                }
+                Homes {
+                    network,
+                    supernodes,
+                    own,
+                }
+            }
             None => Homes {
                 network: None,
                 supernodes: own.clone().into_iter().collect(),
@@ -138,6 +148,7 @@ impl App {
             advertise: serving.advertise,
             limits: serving.limits,
             fixed: decided.tcp_port.is_some(),
+            udp: decided.udp.unwrap_or(true),
         };
         let supernode = Supernode::start(
             config,
@@ -153,6 +164,9 @@ impl App {
             self.db
                 .write(move |tx| settings::set(tx, SUPERNODE_PORTS, &text))
                 .await?;
+        }
+        if let Some(joined) = self.joined().await? {
+            supernode.join(joined.network, joined.supernodes).await?;
         }
         self.set_supernode(supernode);
         Ok(())
@@ -251,10 +265,12 @@ impl App {
             supernodes: network.supernodes,
             joined_at: wall_ms(),
         };
+        let (id, listed) = (row.network, row.supernodes.clone());
         self.db
             .write(move |tx| networks::join(tx, &row))
             .await
             .map_err(store_failure)?;
+        among_others(&supernode, id, listed).await?;
         let network = self.network_view().await?.unwrap_or_default();
         Ok(view::NetworkMade {
             link: network.link.clone().unwrap_or_default(),
@@ -274,11 +290,15 @@ impl App {
             return Err(Failure::new(ErrorKind::Refused, sentence));
         }
         let _one = self.changing.lock().await;
+        let (id, listed) = (joined.network, joined.supernodes.clone());
         self.db
             .write(move |tx| networks::join(tx, &joined))
             .await
             .map_err(store_failure)?;
         self.apply_roles().await?;
+        if let Some(supernode) = self.supernode() {
+            among_others(&supernode, id, listed).await?;
+        }
         self.move_session().await?;
         Ok(self.network_view().await?.unwrap_or_default())
     }
@@ -291,6 +311,16 @@ impl App {
         self.changed.notify_one();
         Ok(())
     }
+}
+
+/// The supernode joins the others of its network.
+async fn among_others(
+    supernode: &Supernode,
+    network: Option<NetworkId>,
+    listed: Vec<SupernodeAddr>,
+) -> Result<(), Failure> {
+    let joined = supernode.join(network, listed).await;
+    joined.map_err(|error| Failure::new(ErrorKind::System, error.to_string()))
 }
 
 /// With what its owner hands out to those who should join.

@@ -9,6 +9,8 @@ pub mod blobs;
 pub mod calls;
 pub mod contacts;
 pub mod error;
+pub mod host_cache;
+pub mod index_records;
 pub mod key;
 pub mod letters;
 pub mod messages;

@@ -117,15 +117,7 @@ pub async fn run(command: ContactCommand, settings: &Settings) -> Outcome {
         ContactCommand::Relay { who, when } => {
             let always = when == When::Always;
             let contact = client.ask(Command::ContactRelay { who, always }).await?;
-            tell(&contact, settings, |name, contact| {
-                if contact.always_relay {
-                    format!(
-                        "{name} is reached through relays only and does not learn your address."
-                    )
-                } else {
-                    format!("{name} is reached directly where that succeeds.")
-                }
-            });
+            tell(&contact, settings, reached);
         }
         ContactCommand::RelayEverybody { when } => {
             let always = when == When::Always;
@@ -144,6 +136,14 @@ pub async fn run(command: ContactCommand, settings: &Settings) -> Outcome {
         }
     }
     Ok(())
+}
+
+fn reached(name: &str, contact: &Contact) -> String {
+    if contact.always_relay {
+        format!("{name} is reached through relays only and does not learn your address.")
+    } else {
+        format!("{name} is reached directly where that succeeds.")
+    }
 }
 
 /// `starling echo`

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use starling_wire::overlay::COMPARED_MAX;
 use starling_wire::placement::{COPIES, EVERYWHERE, IndexKey, Nearest, Position};
 
 use super::Record;
@@ -35,8 +36,6 @@ pub const COMPARE_FIRST: Duration = Duration::from_secs(6 * 3600);
 pub const COMPARE_NEXT: Duration = Duration::from_secs(90 * 60);
 /// With one who has become a holder beside us we compare within this: those who should have handed over may be liars.
 const COMPARE_SOON: Duration = Duration::from_secs(300);
-/// Records named in one comparison.
-pub const COMPARED_MAX: usize = 500;
 
 /// Who brought a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,6 +24,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use starling_wire::descriptor::VerifiedDescriptor;
 use starling_wire::ids::EndpointKey;
+use starling_wire::overlay::{DESCRIBED_MAX, GOSSIP_MAX};
 
 use self::belief::News;
 use self::digest::Digest;
@@ -33,8 +34,6 @@ use crate::machine::{Deadline, Outputs, Time};
 
 /// How often one other member is probed.
 pub const PROBE_EVERY: Duration = Duration::from_secs(10);
-/// One gossip packet.
-pub const GOSSIP_MAX: usize = 1_200;
 /// A member that is rumoured dead is asked by ourselves; this is how long it has for each of two tries.
 pub const OWN_PROBE_WAIT: Duration = Duration::from_secs(3);
 /// One that is alive in spite of the rumour is looked at again after this.
@@ -67,8 +66,6 @@ const CALL_EVERY: Duration = Duration::from_secs(5);
 pub const MEMBERS_MAX: usize = 10_000;
 /// Keys that one member may bring up for the first time within a minute.
 pub const NEWS_PER_MINUTE: u32 = 300;
-/// Keys in one question for descriptions, and answers to it.
-pub const DESCRIBED_MAX: usize = 32;
 
 /// What a description must tell.
 pub trait Description: Clone + PartialEq + fmt::Debug {

@@ -6,6 +6,7 @@ use starling_wire::call::fuzz::fuzz_call;
 use starling_wire::call::{CallFrame, EndReason, Media, MediaHello};
 use starling_wire::card::{Card, Door, SignedCard};
 use starling_wire::chat::{ChatFrame, ChatMessage};
+use starling_wire::descriptor::{Descriptor, Roles};
 use starling_wire::envelope::{self, Letter, Sender, request_key, seal};
 use starling_wire::file::fuzz::{fuzz_file, fuzz_name};
 use starling_wire::file::{FileFrame, Offer, Pull, PullAnswer, ReceiverState};
@@ -16,7 +17,9 @@ use starling_wire::ids::{
 };
 use starling_wire::link::{Link, Target};
 use starling_wire::network::Network;
+use starling_wire::overlay::{Question, Reply, Word};
 use starling_wire::peer::{InnerAddr, LinkFrame};
+use starling_wire::placement::IndexKey;
 use starling_wire::record::{AccountRecord, SignedRecord};
 use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::{Answer, Notice, Refusal, Request, SupernodeAddr};
@@ -240,6 +243,38 @@ fn supernodes_and_front_doors() {
         fuzz::supernode(data);
         fuzz::link_frame(data);
     });
+}
+
+#[test]
+fn supernodes_among_themselves() {
+    let described = Descriptor {
+        at: SupernodeAddr {
+            id: EndpointKey(key(9).verifying_key().to_bytes()),
+            ..supernode()
+        },
+        udp_port: 27474,
+        network: None,
+        roles: Roles::default(),
+        clients_max: 10_000,
+        load: 50,
+        issued: 1_800_000_000,
+    }
+    .sign(&key(9));
+    assert!(described.verify(None, 1_800_000_000).is_ok());
+    let index_key = IndexKey([5; 32]);
+    let made = [
+        ("ask", encode_body(&Question::Record(index_key))),
+        ("put", encode_body(&Question::Put(Box::new(record())))),
+        (
+            "description",
+            encode_body(&Reply::Description(Box::new(described.clone()))),
+        ),
+        ("gossip", encode_body(&Word::Gossip(vec![7; 40]))),
+        ("digest", encode_body(&Word::Digest(vec![1; 128]))),
+        ("listed", encode_body(&Word::Listed(vec![(described, 3)]))),
+        ("compare", encode_body(&Word::Compare(vec![(index_key, 7)]))),
+    ];
+    mutator::run(10, &corpus::committed("overlay", &made), fuzz::overlay);
 }
 
 #[test]

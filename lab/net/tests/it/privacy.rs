@@ -257,12 +257,7 @@ fn places_of_others() {
         story::join_network("Alice", folder.path(), Seat::on(a), &network, PATIENCE).unwrap();
     let link: Link = link_of(&alice).parse().unwrap();
     let home = link.supernodes[0].clone();
-    let baits = [(a, Ipv4Addr::LOCALHOST), (near, near.ip())].map(|(host, ip)| {
-        let at = SocketAddr::from((ip, PORT));
-        let bait = host.run(move || TcpListener::bind(at)).unwrap().unwrap();
-        bait.set_nonblocking(true).unwrap();
-        bait
-    });
+    let baits = [(a, Ipv4Addr::LOCALHOST), (near, near.ip())].map(bait);
     let place = |ip: IpAddr| SupernodeAddr {
         id: starling_wire::ids::EndpointKey(random()),
         tcp: SocketAddr::new(ip, PORT),
@@ -308,6 +303,14 @@ fn places_of_others() {
     }
     alice.stop().unwrap();
     ours.stop().unwrap();
+}
+
+/// Listens there; nobody should come.
+fn bait((host, ip): (&Host, Ipv4Addr)) -> TcpListener {
+    let at = SocketAddr::from((ip, PORT));
+    let bait = host.run(move || TcpListener::bind(at)).unwrap().unwrap();
+    bait.set_nonblocking(true).unwrap();
+    bait
 }
 
 /// Both could be punched; Alice does not want Bob to learn where she is.

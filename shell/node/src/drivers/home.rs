@@ -9,11 +9,14 @@ use starling_control::view;
 use starling_protocol::overlay::home::{Home, HomeAction, SILENCE_IN_CALL};
 use starling_protocol::overlay::lan::{self, Sighting};
 use starling_protocol::presence::watcher::{Ask, Seen, Watcher};
-use starling_wire::ids::EndpointKey;
-use starling_wire::supernode::{Answer, Notice, Request, SupernodeAddr};
+use starling_store::{StoreError, Tx, host_cache};
+use starling_wire::descriptor::SignedDescriptor;
+use starling_wire::ids::{EndpointKey, NetworkId};
+use starling_wire::policy::Trust;
+use starling_wire::supernode::{Answer, Notice, Request, SUPERNODES_TOLD, SupernodeAddr};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::notices::Notices;
 use super::registration::Registrar;
@@ -21,10 +24,13 @@ use crate::clock::{random, wall_s};
 use crate::context::{Context, Signal};
 use crate::transport::front_door::Arrival;
 use crate::transport::requests::RequestError;
+use crate::transport::scout;
 
 /// A registration that failed although the relay is up is tried again after this.
 const REGISTER_RETRY: Duration = Duration::from_secs(2);
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// Supernodes to choose from: the network file's, and the host cache.
+const CANDIDATES_MAX: usize = 2 * host_cache::CACHE_MAX;
 
 /// What others ask of this driver.
 #[derive(Debug)]
@@ -63,6 +69,10 @@ enum Done {
     ),
     Probed(bool),
     Collected(bool),
+    /// Other supernodes, as they describe themselves.
+    Told(Vec<SignedDescriptor>),
+    /// One that answers was found among the candidates, or none.
+    Found(Option<EndpointKey>),
     Nothing,
 }
 
@@ -81,6 +91,8 @@ pub async fn run(
         notices: Notices::default(),
         state,
         registrar: Arc::default(),
+        dialled: None,
+        searching: false,
         ctx,
     };
     driver
@@ -130,6 +142,9 @@ struct Driver {
     notices: Notices,
     state: watch::Sender<HomeState>,
     registrar: Arc<Registrar>,
+    /// Who was dialled and has not taken us in yet.
+    dialled: Option<EndpointKey>,
+    searching: bool,
 }
 
 impl Driver {
@@ -155,6 +170,10 @@ impl Driver {
                 HomeAction::Dial(supernode) => {
                     debug!(supernode = %supernode.tcp, "dialling the home supernode");
                     self.linked = false;
+                    if let Some(before) = self.dialled.replace(supernode.id) {
+                        self.note(before, false);
+                        self.search();
+                    }
                     self.ctx.supernodes.forget(supernode.id).await;
                     self.ctx.door.set_home(&supernode).await;
                     self.publish(&supernode, false);
@@ -240,6 +259,13 @@ impl Driver {
                 }
             }
             Done::Registered(..) | Done::Nothing => {}
+            Done::Told(told) => self.told(&told),
+            Done::Found(found) => {
+                self.searching = false;
+                if let Some(found) = found {
+                    self.home.handle_found(found, now);
+                }
+            }
             Done::Collected(answered) => self.home.handle_collected(answered, now),
             Done::Asked(supernode, number, Ok(state)) => {
                 self.watcher.handle_answer(supernode, number, &state, now);
@@ -282,6 +308,78 @@ impl Driver {
         self.publish(supernode, true);
         self.watcher.ask_all(self.ctx.clock.now());
         self.ctx.signal(Signal::Home(supernode.clone()));
+        self.dialled = None;
+        self.note(supernode.id, true);
+        self.ask_for_others(supernode.clone());
+    }
+
+    /// How a supernode did is noted in the host cache.
+    fn note(&mut self, supernode: EndpointKey, reached: bool) {
+        let network = self.ctx.homes().network;
+        self.write_cache(move |tx| {
+            if reached {
+                host_cache::reached(tx, network, supernode, wall_s())
+            } else {
+                host_cache::failed(tx, network, supernode)
+            }
+        });
+    }
+
+    fn write_cache<F>(&mut self, work: F)
+    where
+        F: FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    {
+        let db = self.ctx.db.clone();
+        self.tasks.spawn(async move {
+            if let Err(error) = db.write(work).await {
+                warn!(%error, "the host cache could not be written");
+            }
+            Done::Nothing
+        });
+    }
+
+    /// Where one did not answer, the others are not tried one by one only: the list may be old.
+    fn search(&mut self) {
+        if std::mem::replace(&mut self.searching, true) {
+            return;
+        }
+        let ctx = Arc::clone(&self.ctx);
+        self.tasks.spawn(async move {
+            let candidates = ctx.homes().supernodes;
+            Done::Found(scout::first_alive(&ctx.pins, candidates).await)
+        });
+    }
+
+    fn ask_for_others(&mut self, home: SupernodeAddr) {
+        let ctx = Arc::clone(&self.ctx);
+        self.tasks.spawn(async move {
+            match ctx.supernodes.ask(&home, &Request::Supernodes).await {
+                Ok(Answer::Supernodes(told)) => Done::Told(told),
+                _ => Done::Nothing,
+            }
+        });
+    }
+
+    /// Other supernodes are remembered, and may become our home.
+    fn told(&mut self, told: &[SignedDescriptor]) {
+        if self.ctx.config.policy().network.supernodes == Trust::Listed {
+            return;
+        }
+        let mut homes = self.ctx.homes();
+        let valid = supernodes_of(told, homes.network, wall_s());
+        if valid.is_empty() {
+            return;
+        }
+        for supernode in &valid {
+            let known = homes.supernodes.iter().any(|one| one.id == supernode.id);
+            if !known && homes.supernodes.len() < CANDIDATES_MAX {
+                homes.supernodes.push(supernode.clone());
+            }
+        }
+        let (network, candidates) = (homes.network, homes.supernodes.clone());
+        self.ctx.set_homes(homes);
+        self.home.set_candidates(candidates, self.ctx.clock.now());
+        self.write_cache(move |tx| host_cache::told(tx, network, &valid, wall_s()));
     }
 
     fn publish(&self, supernode: &SupernodeAddr, registered: bool) {
@@ -391,5 +489,56 @@ impl Driver {
             });
             self.ctx.signal(Signal::Found(account));
         }
+    }
+}
+
+/// `HOME-14`: those that describe themselves as supernodes of our network, validly and each for itself.
+fn supernodes_of(
+    told: &[SignedDescriptor],
+    network: Option<NetworkId>,
+    now: u64,
+) -> Vec<SupernodeAddr> {
+    told.iter()
+        .take(SUPERNODES_TOLD)
+        .filter_map(|signed| Some(signed.verify(network, now).ok()?.get().at.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::SigningKey;
+    use starling_wire::descriptor::{Descriptor, Roles};
+
+    const NOW: u64 = 1_800_000_000;
+
+    #[test]
+    fn home_14_only_what_supernodes_of_our_network_signed_is_remembered() {
+        let described = |seed: u8, network| {
+            let key = SigningKey::from_bytes(&[seed; 32]);
+            let at = SupernodeAddr {
+                id: EndpointKey(key.verifying_key().to_bytes()),
+                tcp: "192.0.2.1:27474".parse().unwrap(),
+                discovery_port: 0,
+            };
+            let descriptor = Descriptor {
+                at,
+                udp_port: 0,
+                network,
+                roles: Roles::default(),
+                clients_max: 1,
+                load: 0,
+                issued: NOW,
+            };
+            descriptor.sign(&key)
+        };
+        let ours = Some(NetworkId([3; 32]));
+        let mut forged = described(2, ours);
+        forged.descriptor.at.tcp.set_port(1);
+        let told = [described(1, ours), forged, described(3, None)];
+        let kept = supernodes_of(&told, ours, NOW);
+        assert_eq!(kept, [told[0].descriptor.at.clone()]);
+        let flood = vec![described(1, ours); 100];
+        assert_eq!(supernodes_of(&flood, ours, NOW).len(), SUPERNODES_TOLD);
     }
 }

@@ -110,6 +110,27 @@ pub async fn supernode(
     .await
 }
 
+/// UDP only, known by its address and without a relay: a supernode for other supernodes. A free port if `listen` is taken.
+pub async fn direct(
+    secret: &[u8; 32],
+    pins: &Pins,
+    listen: SocketAddr,
+    alpns: Vec<Vec<u8>>,
+) -> Result<Endpoint, EndpointError> {
+    let bound_to = async |address: SocketAddr| {
+        let builder = builder(secret, pins, alpns.clone(), congestion::signalling())
+            .relay_mode(RelayMode::Custom(RelayMap::empty()))
+            .clear_ip_transports()
+            .bind_addr(address)
+            .map_err(|error| EndpointError::Bind(error.to_string()))?;
+        bind(builder).await
+    };
+    match bound_to(listen).await {
+        Ok(endpoint) => Ok(endpoint),
+        Err(_) => bound_to(SocketAddr::new(listen.ip(), 0)).await,
+    }
+}
+
 fn builder(
     secret: &[u8; 32],
     pins: &Pins,

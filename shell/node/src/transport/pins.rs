@@ -295,10 +295,7 @@ mod tests {
     }
 
     fn accepts(pins: &Pins, seed: u8, name: &str) -> bool {
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        pins.verifier(crypto_provider())
-            .verify_server_cert(&certificate([seed; 32]), &[], &name, &[], UnixTime::now())
-            .is_ok()
+        accepts_this(pins, &certificate([seed; 32]), name)
     }
 
     #[test]
@@ -311,49 +308,57 @@ mod tests {
         assert!(!accepts(&pins, 1, "example.org"), "a name");
     }
 
-    #[test]
-    fn inspect_01_only_an_authority_of_the_system_may_stand_in_a_supernodes_place() {
-        let certificates = |name: &str| {
-            let key = rcgen::KeyPair::generate().unwrap();
-            let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
-            authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-            let root = authority.self_signed(&key).unwrap().der().clone();
-            let issuer = rcgen::Issuer::new(authority, key);
-            let key = rcgen::KeyPair::generate().unwrap();
-            let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-            let leaf = leaf.signed_by(&key, &issuer).unwrap();
-            (root, leaf.der().clone())
-        };
-        let (root, leaf) = certificates("192.0.2.1");
-        let (_, strange) = certificates("192.0.2.1");
-        let pins = Pins {
+    /// An authority's certificate, and one that it signed for this address.
+    fn issued(name: &str) -> (CertificateDer<'static>, CertificateDer<'static>) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut authority = rcgen::CertificateParams::new(vec![]).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let root = authority.self_signed(&key).unwrap().der().clone();
+        let issuer = rcgen::Issuer::new(authority, key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let leaf = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &issuer).unwrap();
+        (root, leaf.der().clone())
+    }
+
+    /// On a system that trusts this authority.
+    fn trusting(root: CertificateDer<'static>) -> Pins {
+        Pins {
             system: system::trusting(root, &crypto_provider()),
             ..Pins::default()
-        };
-        let home = supernode(1, "192.0.2.1:27474");
-        let accepts = |certificate: &CertificateDer<'_>, name: &str| {
-            let name = ServerName::try_from(name.to_owned()).unwrap();
-            let verifier = pins.verifier(crypto_provider());
-            let verified =
-                verifier.verify_server_cert(certificate, &[], &name, &[], UnixTime::now());
-            verified.is_ok()
-        };
-        assert!(
-            !accepts(&leaf, "192.0.2.1"),
-            "no supernode is expected there"
-        );
+        }
+    }
+
+    fn accepts_this(pins: &Pins, certificate: &CertificateDer<'_>, name: &str) -> bool {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        pins.verifier(crypto_provider())
+            .verify_server_cert(certificate, &[], &name, &[], UnixTime::now())
+            .is_ok()
+    }
+
+    #[test]
+    fn inspect_01_only_an_authority_of_the_system_may_stand_in_a_supernodes_place() {
+        let (root, leaf) = issued("192.0.2.1");
+        let (_, strange) = issued("192.0.2.1");
+        let pins = trusting(root);
+        assert!(!accepts_this(&pins, &leaf, "192.0.2.1"), "nobody is there");
+        pins.set_home(&supernode(1, "192.0.2.1:27474"));
+        assert!(accepts_this(&pins, &leaf, "192.0.2.1"));
+        assert!(!accepts_this(&pins, &strange, "192.0.2.1"), "a stranger's");
+        pins.learn(&supernode(2, "192.0.2.2:27474"));
+        assert!(!accepts_this(&pins, &leaf, "192.0.2.2"), "another address");
+    }
+
+    #[test]
+    fn inspect_02_that_the_network_opens_tls_is_known_until_it_does_not() {
+        let (root, leaf) = issued("192.0.2.1");
+        let (pins, home) = (trusting(root), supernode(1, "192.0.2.1:27474"));
         pins.set_home(&home);
         assert!(!pins.is_opened(&home));
-        assert!(accepts(&leaf, "192.0.2.1"));
-        assert!(pins.is_opened(&home), "INSPECT-02: it is known");
-        assert!(!accepts(&strange, "192.0.2.1"), "nobody's authority");
-        pins.learn(&supernode(2, "192.0.2.2:27474"));
-        assert!(!accepts(&leaf, "192.0.2.2"), "another address");
-        assert!(accepts(&certificate([1; 32]), "192.0.2.1"));
-        assert!(
-            !pins.is_opened(&home),
-            "INSPECT-02: the network opens it no more"
-        );
+        assert!(accepts_this(&pins, &leaf, "192.0.2.1"));
+        assert!(pins.is_opened(&home));
+        assert!(accepts_this(&pins, &certificate([1; 32]), "192.0.2.1"));
+        assert!(!pins.is_opened(&home));
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub enum ProxyTrouble {
         "the proxy asks for a name and a password: give them as http://USER:PASSWORD@HOST:PORT"
     )]
     Credentials,
-    /// It wants to know who we are in a way that we do not speak.
+    /// `PROXY-03`: it wants to know who we are in a way that we do not speak.
     #[error(
         "the proxy asks for {0} authentication, which is not supported: only basic authentication is"
     )]
@@ -84,7 +84,7 @@ pub enum ProxyTrouble {
 }
 
 impl ProxySetting {
-    /// From a URL and a list of exceptions as `NO_PROXY` has it.
+    /// `PROXY-01`: from a URL and a list of exceptions as `NO_PROXY` has it.
     pub fn read(url: &str, except: &str) -> Self {
         if except.split(',').any(|entry| entry.trim() == "*") {
             return Self::None;
@@ -109,7 +109,7 @@ impl ProxySetting {
         }
     }
 
-    /// The proxy on the way to an address, if there is one.
+    /// `PROXY-02`: the proxy on the way to an address, if there is one.
     pub fn towards(&self, ip: IpAddr) -> Option<&Proxy> {
         match self {
             Self::Http(proxy) if proxy.serves(ip) => Some(proxy),

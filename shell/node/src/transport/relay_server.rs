@@ -230,6 +230,16 @@ impl RelayServer {
         &self.tunnels
     }
 
+    /// Relay links of others that fit.
+    pub fn links_max(&self) -> usize {
+        self.links.most()
+    }
+
+    /// Where in the network a client sits; `None` for one of this process, or one that is not here.
+    pub fn block_of(&self, client: EndpointKey) -> Option<IpAddr> {
+        self.links.block_of(client)
+    }
+
     /// Closes both ports, so that whoever is started next can have them, and says goodbye to every client.
     pub async fn shutdown(&self) {
         let open = self.open.lock().await.take();

@@ -34,19 +34,23 @@ pub fn config(home: &Path) -> NodeConfig {
     config
 }
 
+/// Shows what `STARLING_LOG` asks for, and notes warnings.
+pub fn listen_for_warnings() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STARLING_LOG").unwrap_or_default();
+    let shown = tracing_subscriber::fmt::layer().with_test_writer();
+    let _ = tracing_subscriber::registry()
+        .with(shown.with_filter(filter))
+        .with(Warnings)
+        .try_init();
+}
+
 impl Actor {
     pub async fn start(home: &Path) -> Self {
         Self::start_with(config(home)).await
     }
 
     pub async fn start_with(config: NodeConfig) -> Self {
-        let filter =
-            tracing_subscriber::EnvFilter::try_from_env("STARLING_LOG").unwrap_or_default();
-        let shown = tracing_subscriber::fmt::layer().with_test_writer();
-        let _ = tracing_subscriber::registry()
-            .with(shown.with_filter(filter))
-            .with(Warnings)
-            .try_init();
+        listen_for_warnings();
         let node = Box::pin(Node::start(config))
             .await
             .expect("the node starts");

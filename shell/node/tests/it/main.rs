@@ -8,6 +8,7 @@ mod files;
 mod home;
 mod hostile;
 mod network;
+mod overlay;
 mod roles;
 mod shim;
 mod status;

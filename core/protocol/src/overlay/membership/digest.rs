@@ -1,9 +1,7 @@
 //! Two lists of members compared without sending them: 128 buckets, one number each.
 
 use starling_wire::ids::EndpointKey;
-
-/// Buckets of a digest.
-pub const BUCKETS: usize = 128;
+pub use starling_wire::overlay::DIGEST_LEN as BUCKETS;
 
 /// One number for each bucket: equal lists give equal digests.
 pub type Digest = [u16; BUCKETS];

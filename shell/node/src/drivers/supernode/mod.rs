@@ -1,25 +1,32 @@
 //! The supernode's service: registrations, look-ups, sealed envelopes and presence for others (spec page `super.md`).
 //! What it acknowledges is on disk; what it holds it cannot read.
 
+mod among;
 mod notices;
+mod overlay;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use iroh::Endpoint;
 use iroh::endpoint::Connection;
+use starling_protocol::index::holder::PutRefusal;
 use starling_store::{StoreError, supernode as rows};
 use starling_wire::alpn;
+use starling_wire::descriptor::DescriptorError;
 use starling_wire::ids::{AccountId, EndpointKey};
+use starling_wire::record::SignedRecord;
 use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::{
     Answer, REQUEST_MAX, Refusal, Request, SupernodeAddr, is_private, is_public,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
+use zeroize::Zeroizing;
 
+use self::among::Among;
 use self::notices::DeskInput;
 use crate::clock::{Clock, wall_s};
 use crate::db::Db;
@@ -47,10 +54,14 @@ const LEAVING_TIME: Duration = Duration::from_secs(2);
 pub struct Supernode {
     address: SupernodeAddr,
     also: Vec<u16>,
-    relay: RelayServer,
-    endpoint: Endpoint,
-    desk: mpsc::Sender<DeskInput>,
-    db: Db,
+    relay: Arc<RelayServer>,
+    service: Arc<Service>,
+    seed: Zeroizing<[u8; 32]>,
+    /// Where it listens for other supernodes; `None` if it serves its own network only.
+    direct: Option<SocketAddr>,
+    clock: Clock,
+    /// The overlay's tasks.
+    among: Mutex<JoinSet<()>>,
     _tasks: JoinSet<()>,
 }
 
@@ -73,6 +84,8 @@ pub struct SupernodeConfig {
     pub limits: Limits,
     /// No other TCP port than this will do.
     pub fixed: bool,
+    /// Whether other supernodes may reach it over UDP.
+    pub udp: bool,
 }
 
 /// Where others reach a supernode whose own address is another.
@@ -96,8 +109,12 @@ pub enum SupernodeError {
     /// What it keeps.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Its own description.
+    #[error(transparent)]
+    Description(#[from] DescriptorError),
 }
 
+#[derive(Debug)]
 struct Service {
     db: Db,
     /// Where it reaches its own relay: over loopback if it can.
@@ -108,6 +125,9 @@ struct Service {
     pins: Pins,
     desk: mpsc::Sender<DeskInput>,
     carrier: Carrier,
+    relay: Arc<RelayServer>,
+    /// The other supernodes of its network, once it belongs to one.
+    among: RwLock<Option<Among>>,
 }
 
 impl Supernode {
@@ -120,20 +140,10 @@ impl Supernode {
         carrier: Carrier,
     ) -> Result<Self, SupernodeError> {
         let (link_sender, links) = mpsc::unbounded_channel();
-        let relay_config = RelayServerConfig {
-            listen: config.listen,
-            also: config.also.clone(),
-            discovery: config.discovery,
-            seed: config.seed,
-            private_only: config.private_only,
-            discovery_ip: discovery_ip(&config),
-            tunnels: tunnels(&config, &db),
-            limits: config.limits,
-            fixed: config.fixed,
-        };
         carrier.serve(key_of(&config.seed));
         carrier.registered(db.read(rows::all_doors).await?);
-        let relay = RelayServer::start(relay_config, carrier.clone(), link_sender).await?;
+        let relay = RelayServer::start(relaying(&config, &db), carrier.clone(), link_sender);
+        let relay = Arc::new(relay.await?);
         let (address, own) = addresses(&config, &relay);
         pins.serve_at(&own);
         pins.learn(&address);
@@ -146,20 +156,31 @@ impl Supernode {
             private: !address.is_public(),
             endpoint: endpoint.clone(),
             pins,
-            desk: desk.clone(),
+            desk,
             carrier,
+            relay: Arc::clone(&relay),
+            among: RwLock::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(Arc::clone(&service)));
         tasks.spawn(expire(Arc::clone(&service)));
-        tasks.spawn(notices::run(service, desk_inputs, links, clock));
+        tasks.spawn(notices::run(
+            Arc::clone(&service),
+            desk_inputs,
+            links,
+            clock,
+        ));
+        let direct = SocketAddr::new(relay.tcp().ip(), config.listen.port());
+        let udp = config.udp && !config.private_only;
         Ok(Self {
             address,
             also: config.also,
             relay,
-            endpoint,
-            desk,
-            db,
+            service,
+            seed: Zeroizing::new(config.seed),
+            direct: udp.then_some(direct),
+            clock,
+            among: Mutex::default(),
             _tasks: tasks,
         })
     }
@@ -197,13 +218,18 @@ impl Supernode {
             let discovery = SocketAddr::new(ip, self.relay.discovery_port());
             words.push(format!("{discovery} UDP (address discovery)"));
         }
+        if let Some(port) = self.udp_port() {
+            let direct = SocketAddr::new(ip, port);
+            words.push(format!("{direct} UDP (other supernodes)"));
+        }
         words
     }
 
     /// Tells its clients and stops.
     pub async fn stop(&self) {
-        let _ = tokio::time::timeout(LEAVING_TIME, self.say_goodbye()).await;
-        self.endpoint.close().await;
+        let goodbye = tokio::time::timeout(LEAVING_TIME, self.say_goodbye());
+        let _ = tokio::join!(goodbye, self.part());
+        self.service.endpoint.close().await;
         self.relay.shutdown().await;
     }
 }
@@ -211,13 +237,33 @@ impl Supernode {
 impl Supernode {
     async fn say_goodbye(&self) {
         // Only those who are at home here: to everybody else it means nothing.
-        let Ok(doors) = self.db.read(rows::all_doors).await else {
+        let Ok(doors) = self.service.db.read(rows::all_doors).await else {
             return;
         };
         let (told, all_told) = oneshot::channel();
-        if self.desk.send(DeskInput::Leave(doors, told)).await.is_ok() {
+        if self
+            .service
+            .desk
+            .send(DeskInput::Leave(doors, told))
+            .await
+            .is_ok()
+        {
             let _ = all_told.await;
         }
+    }
+}
+
+fn relaying(config: &SupernodeConfig, db: &Db) -> RelayServerConfig {
+    RelayServerConfig {
+        listen: config.listen,
+        also: config.also.clone(),
+        discovery: config.discovery,
+        seed: config.seed,
+        private_only: config.private_only,
+        discovery_ip: discovery_ip(config),
+        tunnels: tunnels(config, db),
+        limits: config.limits,
+        fixed: config.fixed,
     }
 }
 
@@ -337,7 +383,13 @@ async fn expire(service: Arc<Service>) {
 
 async fn serve(service: Arc<Service>, connection: Connection) {
     let asker = endpoint_key(connection.remote_id());
-    let index_only = connection.alpn() == alpn::INDEX;
+    if connection.alpn() == alpn::INDEX {
+        match service.among() {
+            Some(among) => among.links.adopt(connection),
+            None => connection.close(1u32.into(), b"no index here"),
+        }
+        return;
+    }
     connection.set_max_concurrent_bi_streams(STREAMS_AT_ONCE.into());
     loop {
         let Ok(Ok((mut send, mut receive))) =
@@ -347,7 +399,7 @@ async fn serve(service: Arc<Service>, connection: Connection) {
         };
         let read = stream::read::<Request>(&mut receive, REQUEST_MAX);
         let answer = match tokio::time::timeout(REQUEST_TIME, read).await {
-            Ok(Ok(Some(request))) => answer(&service, asker, index_only, request).await,
+            Ok(Ok(Some(request))) => answer(&service, asker, request).await,
             Ok(Ok(None)) => continue,
             Ok(Err(StreamError::Frame(_))) => Answer::Refused(Refusal::Malformed),
             // SUPER-08: half a request for so long is no request.
@@ -364,17 +416,9 @@ async fn serve(service: Arc<Service>, connection: Connection) {
     connection.close(0u32.into(), b"silence");
 }
 
-async fn answer(
-    service: &Service,
-    asker: EndpointKey,
-    index_only: bool,
-    request: Request,
-) -> Answer {
+async fn answer(service: &Service, asker: EndpointKey, request: Request) -> Answer {
     if let Err(refusal) = request.check() {
         return Answer::Refused(refusal);
-    }
-    if index_only && !matches!(request, Request::Lookup { .. }) {
-        return Answer::Refused(Refusal::Malformed);
     }
     let result = match request {
         Request::Register(registration) => service.register(asker, &registration).await,
@@ -383,6 +427,7 @@ async fn answer(
         Request::Collect => service.collect(asker).await,
         Request::Collected { ids } => service.collected(asker, ids).await,
         Request::Watch { doors, reply_to } => service.watch(asker, doors, reply_to).await,
+        Request::Supernodes => Ok(Answer::Supernodes(service.some_others())),
     };
     result.unwrap_or_else(Answer::Refused)
 }
@@ -403,22 +448,42 @@ impl Service {
             debug!(%error, "refused a registration");
             Refusal::InvalidRecord
         })?;
+        let record = verified.record().clone();
         match self.stored(move |tx| rows::register(tx, &verified)).await? {
-            rows::Registered::Stored => {
-                self.carrier.registered([asker]);
-                Ok(Answer::Ok)
+            rows::Registered::Stored => self.carrier.registered([asker]),
+            rows::Registered::Older => return Err(Refusal::Older),
+            rows::Registered::Full => return Err(Refusal::Full),
+        }
+        let Some(among) = self.among() else {
+            return Ok(Answer::Ok);
+        };
+        match among
+            .overlay
+            .publish(record, self.relay.block_of(asker))
+            .await
+        {
+            Ok(()) | Err(PutRefusal::NotHolder) => Ok(Answer::Ok),
+            Err(PutRefusal::Older | PutRefusal::Conflict | PutRefusal::Changed) => {
+                Err(Refusal::Older)
             }
-            rows::Registered::Older => Err(Refusal::Older),
-            rows::Registered::Full => Err(Refusal::Full),
+            Err(PutRefusal::Full | PutRefusal::TooMany) => Err(Refusal::Full),
         }
     }
 
+    /// The newer of what the index has and what its owner left here.
     async fn lookup(&self, account: AccountId) -> Result<Answer, Refusal> {
         let now = wall_s();
-        let record = self.stored(move |tx| rows::record(tx, account)).await?;
-        Ok(Answer::Record(
-            record.filter(|record| record.record.expires > now),
-        ))
+        let here = self.stored(move |tx| rows::record(tx, account)).await?;
+        let here = here.filter(|record| record.record.expires > now);
+        let spread = match self.among() {
+            Some(among) => among.overlay.look_up(account).await,
+            None => None,
+        };
+        let newest = here
+            .into_iter()
+            .chain(spread)
+            .max_by_key(|record: &SignedRecord| record.record.sequence);
+        Ok(Answer::Record(newest))
     }
 
     /// `SUPER-03`: envelopes only for accounts registered here, within the bound, on disk before the answer.
@@ -524,6 +589,7 @@ mod tests {
             advertise: None,
             limits: Limits::default(),
             fixed: false,
+            udp: true,
         };
         // Whatever this machine's own address is.
         let found = discovery_ip(&config("0.0.0.0:0", true)).unwrap();

@@ -89,6 +89,18 @@ impl Links {
         held.links.len() - held.own
     }
 
+    /// Of others, at once.
+    pub fn most(&self) -> usize {
+        self.held().places.links
+    }
+
+    /// Whose place a client takes.
+    pub fn block_of(&self, client: EndpointKey) -> Option<IpAddr> {
+        let held = self.held();
+        let newest = held.of_key.get(&client)?.last()?;
+        held.links.get(newest)?.block
+    }
+
     /// Takes a place.
     fn add(&self, id: ConnectionId, key: EndpointKey, peer: IpAddr) -> Result<(), Full> {
         let own = self.carrier.is_own(key);

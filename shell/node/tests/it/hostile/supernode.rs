@@ -19,6 +19,26 @@ async fn super_04_nobody_unregistered_collects_or_forgets() {
     alice.node.stop().await;
 }
 
+/// Mallory is a contact and runs a supernode, so Alice hears that supernode out.
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_11_whoever_has_heard_a_notice_leaves_the_closing_to_the_supernode() {
+    let [a, m] = [folder(), folder()];
+    let mut alice = Actor::create(a.path(), "Alice").await;
+    let mut contact = Actor::create(m.path(), "Mallory").await;
+    befriend_as(&mut alice, &mut contact, ["Alice", "Mallory"]).await;
+    contact.node.stop().await;
+    let (mallory, door) = as_her_supernode(m.path(), "Alice").await;
+    let connection = &mallory.open(&door, alpn::SUPER, 1).await[0];
+    let mut send = connection.open_uni().await.expect("a stream");
+    let notice = encode(&Notice::EnvelopeWaiting);
+    send.write_all(&notice).await.expect("written");
+    send.finish().expect("once");
+    send.stopped().await.expect("heard, and not cut off");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(connection.close_reason().is_none(), "hers to close");
+    alice.node.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn role_03_no_letter_is_taken_where_the_mailbox_is_off() {
     let a = folder();
@@ -101,5 +121,29 @@ async fn super_05_a_supernode_is_not_told_to_dial_nowhere() {
             "{tcp}: {answer:?}"
         );
     }
+    alice.node.stop().await;
+}
+
+/// Mallory is a contact and runs a supernode, so Alice hears that supernode out. It has much to say, and says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn home_10_a_contacts_supernode_that_says_nothing_keeps_nobody_else_from_being_heard() {
+    let [a, m] = [folder(), folder()];
+    let mut alice = Actor::create(a.path(), "Alice").await;
+    let mut contact = Actor::create(m.path(), "Mallory").await;
+    befriend_as(&mut alice, &mut contact, ["Alice", "Mallory"]).await;
+    contact.node.stop().await;
+    let (mallory, door) = as_her_supernode(m.path(), "Alice").await;
+    let silent = mallory.open(&door, alpn::SUPER, 80).await;
+    let stranger = Mallory::stranger().await;
+    let at = find(&stranger, &link_of(&alice).await).await;
+    let began = std::time::Instant::now();
+    let text = Letter::Request { text: "hi".into() };
+    stranger.write(&at, text, stranger.card(1)).await;
+    let request = alice.until("the stranger's request", request_text).await;
+    assert_eq!(request.0, "hi");
+    // Sooner than the supernode says it again, and while Mallory still holds what she was given.
+    assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
+    let sent_away = silent.iter().filter(|one| said(one, "too many"));
+    assert!(sent_away.count() >= 60, "she holds a few of them at most");
     alice.node.stop().await;
 }

@@ -1,0 +1,127 @@
+//! The supernode joins the others of its network, and leaves them.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use starling_wire::alpn;
+use starling_wire::descriptor::{Roles, SignedDescriptor};
+use starling_wire::ids::NetworkId;
+use starling_wire::supernode::{SUPERNODES_TOLD, SupernodeAddr};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::overlay::{self, Membercard, Overlay};
+use super::{LEAVING_TIME, Service, Supernode, SupernodeError};
+use crate::roles::Role;
+use crate::transport::endpoint;
+use crate::transport::overlay::OverlayLinks;
+use crate::transport::relay_server::RelayServer;
+
+/// How often it is looked how full it is.
+const LOAD_EVERY: Duration = Duration::from_secs(30);
+/// What other supernodes said and nobody has looked at yet.
+const UNHEARD_MAX: usize = 1_024;
+
+/// How it reaches the other supernodes.
+#[derive(Debug, Clone)]
+pub(super) struct Among {
+    pub(super) overlay: Overlay,
+    pub(super) links: Arc<OverlayLinks>,
+}
+
+impl Supernode {
+    /// From now on it belongs to this network, whose file lists these supernodes.
+    pub async fn join(
+        &self,
+        network: Option<NetworkId>,
+        listed: Vec<SupernodeAddr>,
+    ) -> Result<(), SupernodeError> {
+        self.part().await;
+        let service = &self.service;
+        let direct = match self.direct {
+            Some(at) => {
+                let alpns = vec![alpn::INDEX.to_vec()];
+                Some(endpoint::direct(&self.seed, &service.pins, at, alpns).await?)
+            }
+            None => None,
+        };
+        let (heard_sender, heard) = mpsc::channel(UNHEARD_MAX);
+        let (relayed, pins) = (service.endpoint.clone(), service.pins.clone());
+        let links = Arc::new(OverlayLinks::new(relayed, direct, pins, heard_sender));
+        let card = Membercard {
+            key: ed25519_dalek::SigningKey::from_bytes(&self.seed),
+            at: self.address.clone(),
+            network,
+            roles: Roles {
+                supernode: true,
+                relay: service.carrier.is_on(Role::Relay),
+                mailbox: service.carrier.is_on(Role::Mailbox),
+            },
+            clients_max: u32::try_from(self.relay.links_max()).unwrap_or(u32::MAX),
+            listed,
+        };
+        let mut tasks = JoinSet::new();
+        let kept = (service.db.clone(), self.clock);
+        let overlay = overlay::start(card, Arc::clone(&links), heard, kept, &mut tasks).await?;
+        tasks.spawn(Arc::clone(&links).accept_direct());
+        tasks.spawn(tell_load(overlay.clone(), Arc::clone(&self.relay)));
+        *self.among.lock().await = tasks;
+        *service
+            .among
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Among { overlay, links });
+        Ok(())
+    }
+
+    /// Leaves the other supernodes, after handing over what it held for the index.
+    pub(super) async fn part(&self) {
+        let among = self
+            .service
+            .among
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(among) = among {
+            let _ = tokio::time::timeout(LEAVING_TIME, among.overlay.leave()).await;
+            self.among.lock().await.shutdown().await;
+            among.links.close().await;
+        }
+    }
+
+    /// The UDP port at which other supernodes reach it.
+    pub(super) fn udp_port(&self) -> Option<u16> {
+        let among = self.service.among()?;
+        Some(among.links.udp_port()).filter(|port| *port != 0)
+    }
+
+    /// Other supernodes that it knows.
+    pub fn others(&self) -> usize {
+        self.service
+            .among()
+            .map_or(0, |among| among.overlay.members())
+    }
+}
+
+impl Service {
+    pub(super) fn among(&self) -> Option<Among> {
+        self.among
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn some_others(&self) -> Vec<SignedDescriptor> {
+        self.among()
+            .map(|among| among.overlay.some(SUPERNODES_TOLD))
+            .unwrap_or_default()
+    }
+}
+
+/// How full this supernode is, for those who ask.
+async fn tell_load(overlay: Overlay, relay: Arc<RelayServer>) {
+    loop {
+        let percent = relay.links() * 100 / relay.links_max().max(1);
+        overlay.load(u8::try_from(percent).unwrap_or(100)).await;
+        tokio::time::sleep(LOAD_EVERY).await;
+    }
+}

@@ -1,0 +1,177 @@
+//! The way to the overlay for the rest of the supernode.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use starling_protocol::index::holder::PutRefusal;
+use starling_protocol::index::resolver::LONGEST;
+use starling_wire::descriptor::{Descriptor, SignedDescriptor, VerifiedDescriptor};
+use starling_wire::ids::{AccountId, EndpointKey};
+use starling_wire::overlay::IndexRefusal;
+use starling_wire::record::{SignedRecord, VerifiedRecord};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::random;
+
+/// A look-up ends by itself; this is for one that was not even begun.
+const LOOKUP_TIME: Duration = LONGEST.saturating_add(Duration::from_secs(1));
+
+/// What the rest of the supernode asks.
+pub(super) enum OverlayInput {
+    /// A client's record: keep it, bring it to its holders.
+    Publish {
+        record: Box<VerifiedRecord>,
+        block: Option<IpAddr>,
+        kept: oneshot::Sender<Result<(), PutRefusal>>,
+    },
+    /// A client wants a record.
+    Lookup {
+        account: AccountId,
+        found: oneshot::Sender<Option<SignedRecord>>,
+    },
+    /// Clients at home here, in percent of those that fit.
+    Load(u8),
+    /// Hand everything over and say goodbye.
+    Leave(oneshot::Sender<()>),
+}
+
+/// Asks the overlay. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(in crate::drivers::supernode) struct Overlay {
+    inputs: mpsc::Sender<OverlayInput>,
+    seen: Seen,
+}
+
+impl Overlay {
+    pub(super) const fn new(inputs: mpsc::Sender<OverlayInput>, seen: Seen) -> Self {
+        Self { inputs, seen }
+    }
+
+    /// Keeps a client's record where it belongs. `block` is where in the network the client sits.
+    pub(in crate::drivers::supernode) async fn publish(
+        &self,
+        record: VerifiedRecord,
+        block: Option<IpAddr>,
+    ) -> Result<(), PutRefusal> {
+        let (kept, answer) = oneshot::channel();
+        let record = Box::new(record);
+        let input = OverlayInput::Publish {
+            record,
+            block,
+            kept,
+        };
+        self.inputs
+            .send(input)
+            .await
+            .map_err(|_| PutRefusal::Full)?;
+        answer.await.unwrap_or(Err(PutRefusal::Full))
+    }
+
+    /// Looks a record up, here and at its holders.
+    pub(in crate::drivers::supernode) async fn look_up(
+        &self,
+        account: AccountId,
+    ) -> Option<SignedRecord> {
+        let (found, answer) = oneshot::channel();
+        let input = OverlayInput::Lookup { account, found };
+        self.inputs.send(input).await.ok()?;
+        tokio::time::timeout(LOOKUP_TIME, answer).await.ok()?.ok()?
+    }
+
+    /// Some of the other supernodes, by chance.
+    pub(in crate::drivers::supernode) fn some(&self, count: usize) -> Vec<SignedDescriptor> {
+        self.seen.some_signed(count)
+    }
+
+    /// The other supernodes that are known.
+    pub(in crate::drivers::supernode) fn members(&self) -> usize {
+        self.seen.members().len()
+    }
+
+    /// How full this supernode is.
+    pub(in crate::drivers::supernode) async fn load(&self, percent: u8) {
+        let _ = self.inputs.send(OverlayInput::Load(percent)).await;
+    }
+
+    /// Hands everything over and says goodbye.
+    pub(in crate::drivers::supernode) async fn leave(&self) {
+        let (left, done) = oneshot::channel();
+        if self.inputs.send(OverlayInput::Leave(left)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+}
+
+/// What the driver knows and others may see.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen(Arc<RwLock<Lists>>);
+
+#[derive(Debug, Default)]
+struct Lists {
+    members: BTreeMap<EndpointKey, VerifiedDescriptor>,
+    refused: BTreeMap<IndexRefusal, u64>,
+}
+
+impl Seen {
+    /// Whether it is new.
+    pub(super) fn insert(&self, member: &VerifiedDescriptor) -> bool {
+        let before = self.write().members.insert(member.id(), member.clone());
+        before.is_none()
+    }
+
+    pub(super) fn remove(&self, member: EndpointKey) {
+        self.write().members.remove(&member);
+    }
+
+    pub(super) fn contains(&self, member: EndpointKey) -> bool {
+        self.read().members.contains_key(&member)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.read().members.is_empty()
+    }
+
+    /// One more record was refused for this reason.
+    pub(super) fn count(&self, refusal: IndexRefusal) {
+        *self.write().refused.entry(refusal).or_default() += 1;
+    }
+
+    /// Some, by chance.
+    pub(super) fn some(&self, count: usize) -> Vec<Descriptor> {
+        let signed = self.some_signed(count).into_iter();
+        signed.map(|one| one.descriptor).collect()
+    }
+
+    fn some_signed(&self, count: usize) -> Vec<SignedDescriptor> {
+        // From a place by chance on: enough to spread those who ask.
+        let start = EndpointKey(random());
+        let lists = self.read();
+        let later = lists.members.range(start..);
+        let earlier = lists.members.range(..start);
+        let some = later.chain(earlier).take(count);
+        some.map(|(_, member)| member.signed().clone()).collect()
+    }
+
+    fn members(&self) -> Vec<EndpointKey> {
+        self.read().members.keys().copied().collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Lists> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Lists> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As the other supernode is told.
+pub(super) const fn refusal(refusal: PutRefusal) -> IndexRefusal {
+    match refusal {
+        PutRefusal::Older | PutRefusal::Conflict | PutRefusal::Changed => IndexRefusal::Older,
+        PutRefusal::NotHolder => IndexRefusal::NotHolder,
+        PutRefusal::Full | PutRefusal::TooMany => IndexRefusal::Full,
+    }
+}

@@ -1,0 +1,313 @@
+//! Supernodes among themselves, on real sockets: they find each other, and what one keeps the others find.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ed25519_dalek::SigningKey;
+use iroh::endpoint::Connection;
+use starling_node::clock::{Clock, wall_s};
+use starling_node::db::Db;
+use starling_node::drivers::supernode::{Supernode, SupernodeConfig};
+use starling_node::identity::Identity;
+use starling_node::roles::carrier::Carrier;
+use starling_node::transport::front_door::FrontDoor;
+use starling_node::transport::pins::Pins;
+use starling_node::transport::proxy::ProxySetting;
+use starling_node::transport::relay_server::Limits;
+use starling_node::transport::requests::Supernodes;
+use starling_store::{Store, StoreHandle};
+use starling_wire::alpn;
+use starling_wire::frame::{decode_body, encode};
+use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
+use starling_wire::overlay::{COMPARED_MAX, IndexRefusal, Question, Reply, Word};
+use starling_wire::placement::IndexKey;
+use starling_wire::record::SignedRecord;
+use starling_wire::supernode::{Answer, Request, SUPERNODES_TOLD, SupernodeAddr};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use crate::cast::{PATIENCE, folder, listen_for_warnings};
+use crate::warnings::NoWarnings;
+
+/// Supernodes of one network, without people.
+struct Land {
+    network: NetworkId,
+    towns: Vec<Town>,
+    _calm: NoWarnings,
+}
+
+struct Town {
+    supernode: Supernode,
+    seed: [u8; 32],
+    home: TempDir,
+}
+
+impl Land {
+    /// The first is in the network file; the others know of nobody else.
+    async fn of(count: u8) -> Self {
+        listen_for_warnings();
+        let network = NetworkId(SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes());
+        let mut land = Self {
+            network,
+            towns: Vec::new(),
+            _calm: NoWarnings,
+        };
+        for number in 0..count {
+            let town = Town::start([100 + number; 32], folder()).await;
+            let listed = land.listed();
+            join(&town, network, listed).await;
+            land.towns.push(town);
+        }
+        land
+    }
+
+    fn listed(&self) -> Vec<SupernodeAddr> {
+        let first = self.towns.first();
+        first.map(|town| town.at().clone()).into_iter().collect()
+    }
+
+    /// Until every one of them knows all others; how long that took.
+    async fn whole(&self) -> Duration {
+        let began = Instant::now();
+        let others = self.towns.len() - 1;
+        while !self
+            .towns
+            .iter()
+            .all(|town| town.supernode.others() == others)
+        {
+            let known: Vec<_> = self.towns.iter().map(|t| t.supernode.others()).collect();
+            assert!(
+                began.elapsed() < PATIENCE,
+                "of {others} they know {known:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        began.elapsed()
+    }
+
+    async fn end(self) {
+        let stops = self.towns.iter().map(|town| town.supernode.stop());
+        futures_util::future::join_all(stops).await;
+    }
+}
+
+impl Town {
+    async fn start(seed: [u8; 32], home: TempDir) -> Self {
+        let store = Store::open(home.path()).expect("a store");
+        let db = Db::new(StoreHandle::start(store).expect("a store's thread"));
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let config = SupernodeConfig {
+            listen: any,
+            also: Vec::new(),
+            discovery: Some(any),
+            seed,
+            private_only: false,
+            advertise: None,
+            limits: Limits::default(),
+            fixed: false,
+            udp: true,
+        };
+        let clock = Clock::start();
+        let carrier = Carrier::new(clock);
+        let supernode = Supernode::start(config, db, Pins::default(), clock, carrier)
+            .await
+            .expect("a supernode");
+        Self {
+            supernode,
+            seed,
+            home,
+        }
+    }
+
+    fn at(&self) -> &SupernodeAddr {
+        self.supernode.address()
+    }
+}
+
+async fn join(town: &Town, network: NetworkId, listed: Vec<SupernodeAddr>) {
+    let joined = town.supernode.join(Some(network), listed).await;
+    joined.expect("it joins");
+}
+
+/// Somebody with an account, and with nothing else of a node.
+struct Person {
+    identity: Identity,
+    door: Arc<FrontDoor>,
+    supernodes: Supernodes,
+}
+
+impl Person {
+    async fn new(name: &str) -> Self {
+        let identity = Identity::create(name, "laptop");
+        let (arrivals, _) = mpsc::channel(1);
+        let seed = &identity.front_door_seed;
+        let (pins, proxy) = (Pins::default(), ProxySetting::None);
+        let nobody = Arc::new(|_| None);
+        let door = FrontDoor::open(seed, pins, proxy, None, nobody, arrivals)
+            .await
+            .expect("a front door");
+        let door = Arc::new(door);
+        Self {
+            identity,
+            supernodes: Supernodes::new(Arc::clone(&door)),
+            door,
+        }
+    }
+
+    /// Registers there, with the record of this number.
+    async fn settle(&self, at: &SupernodeAddr, sequence: u64) -> Result<Answer, String> {
+        let record = self.identity.record(sequence, std::slice::from_ref(at));
+        let registration = self.identity.registration(record, at.id);
+        self.ask(at, Request::Register(Box::new(registration)))
+            .await
+    }
+
+    /// A connection as another supernode would open it.
+    async fn dial(&self, land: &Land) -> Connection {
+        let at = land.towns[0].at();
+        self.go_to(at).await;
+        let dialled = self.door.dial_supernode(at, alpn::INDEX).await;
+        dialled.expect("anybody may ask")
+    }
+
+    /// A front door speaks to supernodes from behind its home.
+    async fn go_to(&self, at: &SupernodeAddr) {
+        if self.door.home().as_ref() != Some(at) {
+            self.door.set_home(at).await;
+        }
+    }
+
+    async fn ask(&self, at: &SupernodeAddr, request: Request) -> Result<Answer, String> {
+        self.go_to(at).await;
+        let answer = self.supernodes.ask(at, &request).await;
+        answer.map_err(|error| error.to_string())
+    }
+
+    /// The record that a supernode finds, once it finds one of this number.
+    async fn finds(&self, at: &SupernodeAddr, account: AccountId, sequence: u64) -> SignedRecord {
+        let began = Instant::now();
+        loop {
+            let answer = self.ask(at, Request::Lookup { account }).await;
+            if let Ok(Answer::Record(Some(record))) = &answer
+                && record.record.sequence == sequence
+            {
+                return record.clone();
+            }
+            assert!(began.elapsed() < PATIENCE, "{answer:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn supernodes_that_know_one_of_them_find_all_and_what_one_keeps_the_others_find() {
+    let land = Land::of(5).await;
+    eprintln!("five know each other after {:?}", land.whole().await);
+    let [alice, bob] = [Person::new("Alice").await, Person::new("Bob").await];
+    let account = alice.identity.account();
+    let (first, last) = (land.towns[1].at(), land.towns[4].at());
+    assert_eq!(alice.settle(first, 3).await, Ok(Answer::Ok));
+    bob.finds(last, account, 3)
+        .await
+        .verify(account, wall_s())
+        .expect("hers");
+    // An older record is refused, also where she never was.
+    let refused = alice.settle(last, 2).await;
+    assert!(refused.is_err_and(|error| error.contains("newer")));
+
+    let Ok(Answer::Supernodes(told)) = bob.ask(last, Request::Supernodes).await else {
+        panic!("no others are told");
+    };
+    let mut told: Vec<EndpointKey> = told
+        .iter()
+        .map(|one| {
+            one.verify(Some(land.network), wall_s())
+                .expect("signed")
+                .id()
+        })
+        .collect();
+    told.sort();
+    told.dedup();
+    assert_eq!(told.len(), 4.min(SUPERNODES_TOLD));
+    land.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_leaves_is_missed_at_once_and_one_that_comes_back_knows_what_it_held() {
+    let mut land = Land::of(2).await;
+    land.whole().await;
+    let [alice, bob] = [Person::new("Alice").await, Person::new("Bob").await];
+    let account = alice.identity.account();
+    assert_eq!(alice.settle(land.towns[0].at(), 1).await, Ok(Answer::Ok));
+    bob.finds(land.towns[1].at(), account, 1).await;
+    let leaver = land.towns.remove(1);
+    leaver.supernode.stop().await;
+    land.whole().await;
+
+    let Town { seed, home, .. } = leaver;
+    let back = Town::start(seed, home).await;
+    // Alone it has nothing but what it held.
+    join(&back, land.network, Vec::new()).await;
+    bob.finds(back.at(), account, 1).await;
+    land.towns.push(back);
+    land.end().await;
+}
+
+/// Mallory is no supernode, and talks to one as if she were.
+#[tokio::test(flavor = "multi_thread")]
+async fn over_02_who_is_no_member_brings_no_records() {
+    let land = Land::of(1).await;
+    let mallory = Person::new("Mallory").await;
+    let connection = mallory.dial(&land).await;
+    let record = mallory.identity.record(1, &[]);
+    let key = IndexKey::account(mallory.identity.account());
+    let nothing = Reply::Record(None);
+    assert_eq!(ask(&connection, Question::Record(key)).await, nothing);
+    let put = Question::Put(Box::new(record.clone()));
+    let refused = Reply::Refused(IndexRefusal::NotMember);
+    assert_eq!(ask(&connection, put).await, refused);
+    say(&connection, &Word::Hand(Box::new(record))).await;
+    say(&connection, &Word::Gossip(vec![7; 1_200])).await;
+    assert_eq!(ask(&connection, Question::Record(key)).await, nothing);
+    assert_eq!(land.towns[0].supernode.others(), 0);
+    land.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_01_who_says_too_much_at_once_is_cut_off() {
+    let land = Land::of(1).await;
+    let mallory = Person::new("Mallory").await;
+    let connection = mallory.dial(&land).await;
+    say(
+        &connection,
+        &Word::Want(vec![IndexKey([1; 32]); COMPARED_MAX]),
+    )
+    .await;
+    assert!(matches!(
+        ask(&connection, Question::Describe).await,
+        Reply::Description(_)
+    ));
+    say(
+        &connection,
+        &Word::Want(vec![IndexKey([1; 32]); COMPARED_MAX + 1]),
+    )
+    .await;
+    let closed = tokio::time::timeout(PATIENCE, connection.closed()).await;
+    assert!(closed.is_ok(), "too long a word is the last one");
+    land.end().await;
+}
+
+async fn ask(connection: &Connection, question: Question) -> Reply {
+    let (mut send, mut receive) = connection.open_bi().await.expect("a stream");
+    send.write_all(&encode(&question)).await.expect("written");
+    send.finish().expect("once");
+    let answer = receive.read_to_end(10_000).await.expect("an answer");
+    decode_body(&answer[4..], 10_000).expect("a reply")
+}
+
+async fn say(connection: &Connection, word: &Word) {
+    let mut send = connection.open_uni().await.expect("a stream");
+    send.write_all(&encode(word)).await.expect("written");
+    send.finish().expect("once");
+}
