@@ -154,17 +154,19 @@ impl Person<'_> {
 
     fn stop(self) {
         let Self { machine, node, .. } = self;
+        let begin = Instant::now();
         machine.run(async move { node.stop().await });
+        eprintln!("stopped after {:?}", begin.elapsed());
     }
 }
 
-fn until(what: &str, mut done: impl FnMut() -> bool) -> Duration {
+fn until(what: &str, mut done: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !done() {
         assert!(begin.elapsed() < PATIENCE, "waited too long for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
-    begin.elapsed()
+    eprintln!("{what} after {:?}", begin.elapsed());
 }
 
 fn befriend(alice: &Person<'_>, bob: &Person<'_>) {
@@ -251,8 +253,9 @@ fn find_each_other() {
     a.move_to(201);
     b.move_to(202);
     let (alice, bob) = (a.start(true), b.start(true));
-    let took = until("each other", || alice.sees("Bob") && bob.sees("Alice"));
-    eprintln!("found each other at new addresses after {took:?}");
+    until("each other at new addresses", || {
+        alice.sees("Bob") && bob.sees("Alice")
+    });
     say(&alice, &bob, "Bob", "Alice");
     say(&bob, &alice, "Alice", "Bob");
     alice.stop();

@@ -45,7 +45,8 @@ async fn an_owner_serves_everybody_and_says_so_also_after_a_restart() {
     let actor = Actor::create(home.path(), "Alice").await;
     let before = actor.node.listening();
     let made: view::NetworkMade = actor.ask(init("Town", Some("203.0.113.7:443"))).await;
-    assert_eq!(actor.node.listening(), before, "the ports stay");
+    let after = actor.node.listening();
+    assert!(after.starts_with(&before), "the ports stay: {after:?}");
     let link: Link = made.link.parse().expect("a link");
     assert_eq!(link.supernodes[0].tcp.to_string(), "203.0.113.7:443");
     let ports = ports(&actor).await;
