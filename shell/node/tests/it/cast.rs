@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::warnings::{NoWarnings, Warnings};
 
 /// Every wait of a test ends.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(25);
 
 /// A node and what it told.
 pub struct Actor {
