@@ -155,7 +155,13 @@ fn control_02_another_user_is_not_served() {
     alice.expects_warning("refused a control client of another user");
     let shared = tempfile::tempdir().unwrap();
     let copy = shared.path().join("starling");
-    fs::copy(env!("CARGO_BIN_EXE_starling"), &copy).unwrap();
+    // By a process of its own: were this one to write it, a child that another test starts meanwhile would hold it open for
+    // writing, and nobody could run it (ETXTBSY).
+    let cp = std::process::Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_starling"))
+        .arg(&copy)
+        .status();
+    assert!(cp.unwrap().success());
     let open = |path: &std::path::Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
     };

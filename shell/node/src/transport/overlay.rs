@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ const FRAME_TIME: Duration = Duration::from_secs(5);
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Connections of supernodes that are served at once.
 const LINKS_MAX: usize = 2_000;
+/// Of one of them: two that dial each other at the same moment have two.
+const LINKS_OF_ONE: usize = 4;
 
 /// Where another supernode is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +95,8 @@ pub struct OverlayLinks {
 struct Slot {
     open: tokio::sync::Mutex<Option<Connection>>,
     used: Mutex<Option<Instant>>,
+    /// Connections that are read.
+    read: AtomicUsize,
 }
 
 impl OverlayLinks {
@@ -187,21 +192,15 @@ impl OverlayLinks {
         }
     }
 
-    /// Closes what was silent for too long, and forgets what others have closed.
-    pub fn close_silent(&self) {
+    /// Forgets those whose links have ended.
+    pub fn forget_closed(&self) {
         while self.readers().try_join_next().is_some() {}
         self.links().retain(|_, slot| {
-            let Ok(open) = slot.open.try_lock() else {
-                return true;
-            };
-            let Some(connection) = open.as_ref() else {
-                return false;
-            };
-            let silent = slot.used().is_none_or(|used| used.elapsed() >= SILENCE);
-            if silent {
-                connection.close(0u32.into(), b"silence");
-            }
-            !silent && connection.close_reason().is_none()
+            let open = slot.open.try_lock();
+            open.map_or(true, |open| {
+                open.as_ref()
+                    .is_some_and(|open| open.close_reason().is_none())
+            })
         });
     }
 
@@ -252,20 +251,26 @@ impl OverlayLinks {
 
     /// Hears what comes over a connection until it ends.
     fn read(self: &Arc<Self>, key: EndpointKey, connection: Connection) {
+        let slot = self.slot(key);
         let mut readers = self.readers();
         while readers.try_join_next().is_some() {}
-        if readers.len() >= LINKS_MAX {
+        // OVER-04: nobody takes the others' places.
+        let of_one = slot.read.fetch_add(1, Ordering::Relaxed);
+        let place = Reading(Arc::clone(&slot));
+        if readers.len() >= LINKS_MAX || of_one >= LINKS_OF_ONE {
             debug!(reason = "full", "closed a supernode's connection");
             connection.close(1u32.into(), b"full");
             return;
         }
-        let (heard, slot) = (self.heard.clone(), self.slot(key));
+        let heard = self.heard.clone();
         readers.spawn(async move {
+            let _place = place;
             connection.set_max_concurrent_uni_streams(STREAMS_AT_ONCE.into());
             connection.set_max_concurrent_bi_streams(STREAMS_AT_ONCE.into());
             tokio::select! {
                 () = hear_words(&connection, key, &heard, &slot) => {}
                 () = hear_questions(&connection, key, &heard, &slot) => {}
+                () = slot.silence() => connection.close(0u32.into(), b"silence"),
             }
             connection.close(1u32.into(), b"unreadable");
         });
@@ -284,9 +289,25 @@ impl OverlayLinks {
     }
 }
 
+/// One connection that is read; its place is free when dropped.
+struct Reading(Arc<Slot>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.read.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Slot {
     fn touch(&self) {
         *self.used_lock() = Some(Instant::now());
+    }
+
+    /// Until nothing was said either way for so long.
+    async fn silence(&self) {
+        while let Some(used) = self.used().filter(|used| used.elapsed() < SILENCE) {
+            tokio::time::sleep_until(used + SILENCE).await;
+        }
     }
 
     fn used(&self) -> Option<Instant> {

@@ -275,6 +275,26 @@ async fn over_02_who_is_no_member_brings_no_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn over_04_nobody_has_more_than_four_connections() {
+    let land = Land::of(1).await;
+    let mallory = Person::new("Mallory").await;
+    let mut open = Vec::new();
+    for _ in 0..6 {
+        open.push(mallory.dial(&land).await);
+    }
+    let first = tokio::time::timeout(PATIENCE, open[4].closed());
+    let reason = first.await.expect("the fifth is closed").to_string();
+    assert!(reason.contains("full"), "{reason}");
+    let held = open.iter().filter(|one| one.close_reason().is_none());
+    assert!(held.count() >= 4);
+    assert!(matches!(
+        ask(&open[0], Question::Describe).await,
+        Reply::Description(_)
+    ));
+    land.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_01_who_says_too_much_at_once_is_cut_off() {
     let land = Land::of(1).await;
     let mallory = Person::new("Mallory").await;

@@ -162,7 +162,7 @@ impl Driver {
     }
 
     fn keep_house(&mut self) {
-        self.links.close_silent();
+        self.links.forget_closed();
         if self.own.get().is_half_over(wall_s()) {
             self.describe_anew();
         }
