@@ -160,16 +160,17 @@ impl OverlayLinks {
         self.read(key, connection);
     }
 
-    /// Says something; `Ok` means it was handed to the transport, not that it arrived.
+    /// Says something; `Ok` means that it arrived. A goodbye is followed by the end of the link, and would be lost with it.
     pub async fn say(self: &Arc<Self>, to: &Peer, word: &Word) -> Result<(), LinkError> {
         let connection = self.link(to).await?;
         let say = async {
             let mut send = connection.open_uni().await.map_err(|_| StreamError::Lost)?;
             stream::write(&mut send, word).await?;
-            send.finish().map_err(|_| StreamError::Lost)
+            send.finish().map_err(|_| StreamError::Lost)?;
+            send.stopped().await.map_err(|_| StreamError::Lost)
         };
         match tokio::time::timeout(FRAME_TIME, say).await {
-            Ok(said) => Ok(said?),
+            Ok(said) => Ok(said.map(|_| ())?),
             Err(_) => Err(LinkError::TimedOut),
         }
     }

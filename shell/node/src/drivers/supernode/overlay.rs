@@ -81,6 +81,7 @@ struct Driver {
     last_lookup: LookupId,
     outgoing: Outgoing,
     retry_at: Duration,
+    leaving: bool,
 }
 
 impl Driver {
@@ -111,6 +112,7 @@ impl Driver {
             last_lookup: 0,
             outgoing: Outgoing::default(),
             retry_at: now,
+            leaving: false,
             card,
             links,
             db,
@@ -245,12 +247,17 @@ impl Driver {
                 self.drain();
                 self.membership.handle_leaving(now);
                 self.drain();
+                self.leaving = true;
                 self.outgoing.call_when_empty(left);
             }
         }
     }
 
     fn heard(&mut self, heard: Heard) {
+        // Whoever heard the goodbye asks whether it is true: an answer would keep us on every list.
+        if self.leaving {
+            return;
+        }
         match heard {
             Heard::Word(from, word) => self.heard_word(from, word),
             Heard::Question(from, question, answer) => self.answer(from, question, answer),
