@@ -161,6 +161,8 @@ pub enum Request {
     },
     /// "Which other supernodes do you know?"
     Supernodes,
+    /// "Bring this record to its holders": its owner found it nowhere.
+    Publish(Box<SignedRecord>),
 }
 
 /// The answer to a [`Request`].
@@ -233,6 +235,9 @@ impl Request {
             }
             Self::Watch { doors, .. } if doors.len() > WATCH_MAX => Err(Refusal::Malformed),
             Self::Register(registration) if registration.record.encoded_len() > RECORD_MAX => {
+                Err(Refusal::InvalidRecord)
+            }
+            Self::Publish(record) if record.encoded_len() > RECORD_MAX => {
                 Err(Refusal::InvalidRecord)
             }
             Self::Collected { ids } if ids.len() > DEPOSITS_PER_ACCOUNT_MAX => {

@@ -18,8 +18,10 @@ use crate::tx::{Tx, int, pack, unpack};
 /// What became of a registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registered {
-    /// Record and door are kept.
-    Stored,
+    /// Record and door are kept; this record was not known here.
+    New,
+    /// The door is kept; the record was known.
+    Known,
     /// A record with a higher sequence number, or another with the same, is known. Nothing was changed.
     Older,
     /// There are too many accounts. Nothing was changed.
@@ -70,20 +72,20 @@ pub fn register(
 ) -> Result<Registered, StoreError> {
     let account = registration.account();
     let signed = registration.record().signed();
-    match known(tx, account)? {
-        Some((sequence, record)) => {
-            let newer = int(signed.record.sequence) > sequence;
-            if !newer && record != pack(signed) {
-                return Ok(Registered::Older);
-            }
+    let kept = match known(tx, account)? {
+        Some((_, record)) if record == pack(signed) => Registered::Known,
+        Some((sequence, _)) if int(signed.record.sequence) <= sequence => {
+            return Ok(Registered::Older);
         }
+        Some(_) => Registered::New,
         None => {
             let all = tx.count("SELECT count(*) FROM registered_accounts", ())?;
             if all >= ACCOUNTS_MAX as u64 {
                 return Ok(Registered::Full);
             }
+            Registered::New
         }
-    }
+    };
     tx.execute(
         "INSERT INTO registered_accounts (account, record, sequence, expires_s) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (account) DO UPDATE
@@ -109,7 +111,7 @@ pub fn register(
          ON CONFLICT (door) DO UPDATE SET account = excluded.account, device = excluded.device",
         params![registration.door().0, account.0, registration.device().0],
     )?;
-    Ok(Registered::Stored)
+    Ok(kept)
 }
 
 fn known(tx: &Tx<'_>, account: AccountId) -> Result<Option<(i64, Vec<u8>)>, StoreError> {

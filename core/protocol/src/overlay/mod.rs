@@ -6,3 +6,4 @@ pub mod lan;
 pub mod membership;
 pub mod promotion;
 pub mod shares;
+pub mod standby;

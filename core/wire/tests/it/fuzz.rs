@@ -215,6 +215,10 @@ fn supernodes_and_front_doors() {
         ("record", encode_body(&Answer::Record(Some(record())))),
         ("lookup", encode_body(&Request::Lookup { account })),
         (
+            "publish",
+            encode_body(&Request::Publish(Box::new(record()))),
+        ),
+        (
             "deposit",
             encode_body(&Request::Deposit {
                 account,

@@ -201,6 +201,25 @@ impl Person {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn index_25_whoever_is_told_to_publish_a_record_verifies_it_and_brings_it_to_its_holders() {
+    let land = Land::of(2).await;
+    land.whole().await;
+    let alice = Person::new("Alice").await;
+    let [first, second] = [&land.towns[0], &land.towns[1]].map(Town::at);
+    let mut record = alice.identity.record(7, std::slice::from_ref(first));
+    let publish = |record: &SignedRecord| Request::Publish(Box::new(record.clone()));
+    let answer = alice.ask(first, publish(&record)).await;
+    assert_eq!(answer, Ok(Answer::Ok));
+    let account = alice.identity.account();
+    assert_eq!(alice.finds(second, account, 7).await, record);
+    record.record.sequence += 1;
+    let forged = alice.ask(first, publish(&record)).await;
+    let invalid = starling_wire::supernode::Refusal::InvalidRecord;
+    assert_eq!(forged, Err(invalid.to_string()));
+    land.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn supernodes_that_know_one_of_them_find_all_and_what_one_keeps_the_others_find() {
     let land = Land::of(5).await;
     eprintln!("five know each other after {:?}", land.whole().await);

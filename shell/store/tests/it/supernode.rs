@@ -89,14 +89,29 @@ fn super_02_a_lower_sequence_never_replaces_a_higher_one() {
     let other = shown(1, alone, 100, EndpointKey([7; 32]), 5);
     store
         .write(|tx| {
-            assert_eq!(supernode::register(tx, &fifth)?, Registered::Stored);
+            assert_eq!(supernode::register(tx, &fifth)?, Registered::New);
             assert_eq!(supernode::register(tx, &fourth)?, Registered::Older);
             assert_eq!(supernode::register(tx, &other)?, Registered::Older);
-            assert_eq!(supernode::register(tx, &fifth)?, Registered::Stored);
+            assert_eq!(supernode::register(tx, &fifth)?, Registered::Known);
             let kept = supernode::record(tx, alice)?;
             assert_eq!(kept.as_ref(), Some(fifth.record().signed()));
             assert_eq!(supernode::account_of(tx, DOOR)?, Some(alice));
             assert_eq!(supernode::doors(tx, alice)?, [DOOR]);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn index_24_a_record_that_comes_again_is_no_news_from_whichever_device() {
+    let (_dir, mut store) = carol();
+    let (_, first) = registration(1, 5);
+    let second = shown(1, chain(1), 101, EndpointKey([8; 32]), 5);
+    store
+        .write(|tx| {
+            assert_eq!(supernode::register(tx, &first)?, Registered::New);
+            assert_eq!(supernode::register(tx, &second)?, Registered::Known);
+            assert_eq!(supernode::all_doors(tx)?.len(), 2);
             Ok(())
         })
         .unwrap();
@@ -123,7 +138,7 @@ fn a_device_has_one_door_and_a_removed_device_none() {
             assert_eq!(supernode::doors(tx, alice)?, doors);
             assert_eq!(supernode::all_doors(tx)?, doors);
             assert_eq!(supernode::account_of(tx, EndpointKey([10; 32]))?, None);
-            assert_eq!(supernode::register(tx, &removed)?, Registered::Stored);
+            assert_eq!(supernode::register(tx, &removed)?, Registered::New);
             assert_eq!(supernode::doors(tx, alice)?, [EndpointKey([12; 32])]);
             Ok(())
         })

@@ -1,0 +1,194 @@
+//! What clients ask of a supernode, each answered in one go: registrations, look-ups, envelopes, presence lists.
+
+use starling_protocol::index::holder::PutRefusal;
+use starling_store::{StoreError, supernode as rows};
+use starling_wire::ids::{AccountId, EndpointKey};
+use starling_wire::record::{SignedRecord, VerifiedRecord};
+use starling_wire::registration::{Place, Registration};
+use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr};
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
+
+use super::Service;
+use super::notices::DeskInput;
+use crate::clock::wall_s;
+use crate::roles::Role;
+
+/// Answers a request, whoever asks.
+pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Request) -> Answer {
+    if let Err(refusal) = request.check() {
+        return Answer::Refused(refusal);
+    }
+    let result = match request {
+        Request::Register(registration) => service.register(asker, &registration).await,
+        Request::Lookup { account } => service.lookup(account).await,
+        Request::Deposit { account, envelope } => service.deposit(account, envelope).await,
+        Request::Collect => service.collect(asker).await,
+        Request::Collected { ids } => service.collected(asker, ids).await,
+        Request::Watch { doors, reply_to } => service.watch(asker, doors, reply_to).await,
+        Request::Supernodes => Ok(Answer::Supernodes(service.some_others())),
+        Request::Publish(record) => service.publish(asker, &record).await,
+    };
+    result.unwrap_or_else(Answer::Refused)
+}
+
+impl Service {
+    /// `SUPER-06`: a front door is kept only if a device of the account signed for it here; `SUPER-02`: a lower sequence
+    /// never replaces a higher one.
+    async fn register(
+        &self,
+        asker: EndpointKey,
+        registration: &Registration,
+    ) -> Result<Answer, Refusal> {
+        let place = Place {
+            door: asker,
+            supernode: self.own.id,
+        };
+        let verified = registration.verify(place, wall_s()).map_err(|error| {
+            debug!(%error, "refused a registration");
+            Refusal::InvalidRecord
+        })?;
+        let record = verified.record().clone();
+        match self.stored(move |tx| rows::register(tx, &verified)).await? {
+            rows::Registered::New => {}
+            // INDEX-24: holders hear nothing of a client who comes back: that would tell them when he is there.
+            rows::Registered::Known => {
+                self.carrier.registered([asker]);
+                return Ok(Answer::Ok);
+            }
+            rows::Registered::Older => return Err(Refusal::Older),
+            rows::Registered::Full => return Err(Refusal::Full),
+        }
+        self.carrier.registered([asker]);
+        self.spread(asker, record).await
+    }
+
+    /// `INDEX-25`: a client's record goes to its holders.
+    async fn publish(&self, asker: EndpointKey, record: &SignedRecord) -> Result<Answer, Refusal> {
+        let record = record.verify(record.account(), wall_s()).map_err(|error| {
+            debug!(%error, "refused a record");
+            Refusal::InvalidRecord
+        })?;
+        self.spread(asker, record).await
+    }
+
+    async fn spread(&self, asker: EndpointKey, record: VerifiedRecord) -> Result<Answer, Refusal> {
+        let Some(among) = self.among() else {
+            return Ok(Answer::Ok);
+        };
+        match among
+            .overlay
+            .publish(record, self.relay.block_of(asker))
+            .await
+        {
+            Ok(()) | Err(PutRefusal::NotHolder) => Ok(Answer::Ok),
+            Err(PutRefusal::Older | PutRefusal::Conflict | PutRefusal::Changed) => {
+                Err(Refusal::Older)
+            }
+            Err(PutRefusal::Full | PutRefusal::TooMany) => Err(Refusal::Full),
+        }
+    }
+
+    /// The newer of what the index has and what its owner left here.
+    async fn lookup(&self, account: AccountId) -> Result<Answer, Refusal> {
+        let now = wall_s();
+        let here = self.stored(move |tx| rows::record(tx, account)).await?;
+        let here = here.filter(|record| record.record.expires > now);
+        let spread = match self.among() {
+            Some(among) => among.overlay.look_up(account).await,
+            None => None,
+        };
+        let newest = here
+            .into_iter()
+            .chain(spread)
+            .max_by_key(|record: &SignedRecord| record.record.sequence);
+        Ok(Answer::Record(newest))
+    }
+
+    /// `SUPER-03`: envelopes only for accounts registered here, within the bound, on disk before the answer.
+    /// `ROLE-03`: not where the mailbox is off, nor faster than its cap.
+    async fn deposit(&self, account: AccountId, envelope: Vec<u8>) -> Result<Answer, Refusal> {
+        let bytes = envelope.len() as u64;
+        if !self.carrier.is_on(Role::Mailbox) {
+            return Err(Refusal::NoMailbox);
+        }
+        if !self.carrier.letter(bytes) {
+            return Err(Refusal::Full);
+        }
+        self.carrier.meter().letter_received(bytes);
+        let kept = self
+            .stored(move |tx| rows::deposit(tx, account, &envelope, wall_s()))
+            .await?;
+        match kept {
+            rows::Deposit::Kept => {}
+            rows::Deposit::UnknownAccount => return Err(Refusal::UnknownAccount),
+            rows::Deposit::Full => return Err(Refusal::Full),
+        }
+        let doors = self.stored(move |tx| rows::doors(tx, account)).await?;
+        let _ = self.desk.send(DeskInput::Envelope(doors)).await;
+        Ok(Answer::Ok)
+    }
+
+    /// `SUPER-04`: only a registered front door collects, and only its own account's.
+    async fn collect(&self, asker: EndpointKey) -> Result<Answer, Refusal> {
+        let account = self.account_of(asker).await?;
+        let envelopes = self.stored(move |tx| rows::envelopes(tx, account)).await?;
+        let bytes: usize = envelopes.iter().map(Vec::len).sum();
+        self.carrier.meter().letter_sent(bytes as u64);
+        Ok(Answer::Envelopes(envelopes))
+    }
+
+    async fn collected(
+        &self,
+        asker: EndpointKey,
+        ids: Vec<starling_wire::ids::EnvelopeId>,
+    ) -> Result<Answer, Refusal> {
+        let account = self.account_of(asker).await?;
+        self.stored(move |tx| rows::forget_envelopes(tx, account, &ids))
+            .await?;
+        Ok(Answer::Ok)
+    }
+
+    async fn watch(
+        &self,
+        watcher: EndpointKey,
+        doors: Vec<EndpointKey>,
+        reply_to: SupernodeAddr,
+    ) -> Result<Answer, Refusal> {
+        // SUPER-05: nobody makes a public supernode dial into its own network, or any to itself as 0.0.0.0.
+        if !reply_to.is_usable() || !(self.private || reply_to.is_public()) {
+            return Err(Refusal::Malformed);
+        }
+        let (answer, state) = oneshot::channel();
+        let input = DeskInput::Watch {
+            watcher,
+            doors,
+            reply_to,
+            answer,
+        };
+        self.desk.send(input).await.map_err(|_| Refusal::Full)?;
+        state
+            .await
+            .ok()
+            .flatten()
+            .map(Answer::Presence)
+            .ok_or(Refusal::Full)
+    }
+
+    async fn account_of(&self, door: EndpointKey) -> Result<AccountId, Refusal> {
+        self.stored(move |tx| rows::account_of(tx, door))
+            .await?
+            .ok_or(Refusal::NotRegistered)
+    }
+
+    async fn stored<T, F>(&self, work: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: FnOnce(&starling_store::Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.db.write(work).await.map_err(|error| {
+            warn!(%error, "the supernode's store refused");
+            Refusal::Full
+        })
+    }
+}
