@@ -1,11 +1,12 @@
 //! What every driver of one account shares: identity, book, store, doors, and the two ways to be heard (events for
 //! clients of the local API, signals for other drivers).
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use starling_control::{ErrorKind, Event, Failure, view};
+use starling_protocol::index::standing::Standing;
 use starling_store::StoreError;
-use starling_wire::ids::{AccountId, NetworkId};
+use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::broadcast;
 
@@ -36,6 +37,8 @@ pub enum Signal {
     Gone(AccountId),
     /// We are registered at a home supernode, perhaps another than before.
     Home(SupernodeAddr),
+    /// There are other supernodes to choose from.
+    Candidates,
     /// A call began (true) or the last one ended.
     InCall(bool),
 }
@@ -73,6 +76,8 @@ pub struct Context {
     pub paths: Arc<Paths>,
     /// Whom we never reach directly.
     pub relaying: Relaying,
+    /// How far supernodes are trusted.
+    pub standing: Mutex<Standing<EndpointKey>>,
 }
 
 /// Where this profile belongs.
@@ -103,6 +108,11 @@ impl Context {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// How far supernodes are trusted.
+    pub fn standing(&self) -> MutexGuard<'_, Standing<EndpointKey>> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Changes where this profile belongs.

@@ -10,7 +10,8 @@
 //! | `Gone` | chat, calls, files, home (watch lists) |
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
-//! | `Home` | people (letters, new cards) |
+//! | `Home` | people (letters, new cards), records (whom to ask and tell) |
+//! | `Candidates` | records |
 //! | how the home is (watched by `announce.rs`) | clients |
 //! | `InCall` | home (probes for silence) |
 
@@ -38,6 +39,8 @@ use crate::drivers::chat::Chat;
 use crate::drivers::files::Files;
 use crate::drivers::home::{self, HomeInput, HomeState};
 use crate::drivers::people::{self, People};
+use crate::drivers::records::{self, Records, RecordsInput};
+use crate::drivers::registration::Registrar;
 use crate::drivers::rounds::Rounds;
 use crate::drivers::turns::Turns;
 use crate::drivers::{lan, meet, views};
@@ -77,6 +80,7 @@ pub struct Session {
     pub calls: Arc<Calls>,
     home: mpsc::Sender<HomeInput>,
     home_state: watch::Receiver<HomeState>,
+    records: Records,
     beside: Beside,
     _own: OwnDoor,
     tasks: Mutex<JoinSet<()>>,
@@ -138,13 +142,16 @@ pub enum SessionError {
 /// What a session stands behind, and who comes in.
 struct Doors {
     ctx: Arc<Context>,
+    registrar: Arc<Registrar>,
     own: OwnDoor,
     arrivals: mpsc::Receiver<Arrival>,
     inner_arrivals: mpsc::Receiver<InnerArrival>,
 }
 
 impl Doors {
-    async fn open(start: Start) -> Result<Self, SessionError> {
+    async fn open(mut start: Start) -> Result<Self, SessionError> {
+        let registrar = Arc::new(Registrar::load(&start.db).await?);
+        prefer(&mut start.homes, &registrar.homes());
         let book = Book::default();
         for home in &start.homes.supernodes {
             start.pins.learn(home);
@@ -180,9 +187,11 @@ impl Doors {
             traffic: Arc::new(Traffic::default()),
             paths: Arc::default(),
             relaying,
+            standing: Mutex::default(),
         });
         Ok(Self {
             ctx,
+            registrar,
             own,
             arrivals,
             inner_arrivals,
@@ -201,7 +210,8 @@ impl Session {
         let signals = ctx.signals.subscribe();
         let (home, home_inputs) = mpsc::channel(ARRIVALS);
         let (home_state_sender, home_state) = watch::channel(HomeState::default());
-        let people = Arc::new(People::new(Arc::clone(&ctx)));
+        let (records, records_inputs) = Records::new();
+        let people = Arc::new(People::new(Arc::clone(&ctx), records.clone()));
         let chat = Arc::new(Chat::start(Arc::clone(&ctx)).await?);
         let files = Arc::new(Files::start(Arc::clone(&ctx)));
         let (calls, calls_work) = Calls::start(Arc::clone(&ctx)).await?;
@@ -212,20 +222,41 @@ impl Session {
             chat,
             home,
             home_state,
+            records,
             beside: Beside::default(),
             _own: doors.own,
             tasks: Mutex::default(),
             ctx,
         });
-        session.run(
-            doors.arrivals,
-            doors.inner_arrivals,
-            signals,
+        session.run_registration(
+            doors.registrar,
             home_inputs,
             home_state_sender,
+            records_inputs,
         );
+        session.run(doors.arrivals, doors.inner_arrivals, signals);
         session.tasks().spawn(calls_work);
         Ok(session)
+    }
+
+    /// The two drivers that show who we are: at home, and in the index.
+    fn run_registration(
+        self: &Arc<Self>,
+        registrar: Arc<Registrar>,
+        home_inputs: mpsc::Receiver<HomeInput>,
+        home_state: watch::Sender<HomeState>,
+        records_inputs: mpsc::Receiver<RecordsInput>,
+    ) {
+        let desk = records::Desk {
+            ctx: Arc::clone(&self.ctx),
+            registrar: Arc::clone(&registrar),
+            home: self.home.clone(),
+            state: self.home_state.clone(),
+        };
+        let ctx = Arc::clone(&self.ctx);
+        let mut tasks = self.tasks();
+        tasks.spawn(home::run(ctx, registrar, home_inputs, home_state));
+        tasks.spawn(records::run(desk, records_inputs));
     }
 
     fn run(
@@ -233,11 +264,8 @@ impl Session {
         door: mpsc::Receiver<Arrival>,
         inner: mpsc::Receiver<InnerArrival>,
         signals: broadcast::Receiver<Signal>,
-        home_inputs: mpsc::Receiver<HomeInput>,
-        home_state: watch::Sender<HomeState>,
     ) {
         let mut tasks = self.tasks();
-        tasks.spawn(home::run(Arc::clone(&self.ctx), home_inputs, home_state));
         tasks.spawn(route_door(Arc::downgrade(self), door));
         tasks.spawn(route_inner(Arc::downgrade(self), inner));
         tasks.spawn(route_signals(Arc::downgrade(self), signals));
@@ -339,6 +367,14 @@ impl Session {
     }
 }
 
+/// Those that our record names come first: it stays as it is over a restart.
+fn prefer(homes: &mut Homes, named: &[SupernodeAddr]) {
+    let place = |one: &SupernodeAddr| named.iter().position(|other| other == one);
+    homes
+        .supernodes
+        .sort_by_key(|one| place(one).unwrap_or(usize::MAX));
+}
+
 fn supernode_keys(supernodes: &[SupernodeAddr]) -> BTreeSet<starling_wire::ids::EndpointKey> {
     supernodes.iter().map(|supernode| supernode.id).collect()
 }
@@ -431,9 +467,11 @@ async fn route_signals(
                 session.tell_home(HomeInput::Targets).await;
             }
             Signal::Home(_) => {
+                session.records.supernodes().await;
                 session.people.retry_post().await;
                 tell_contacts(&session).await;
             }
+            Signal::Candidates => session.records.supernodes().await,
             Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
         }
     }
@@ -454,6 +492,7 @@ async fn make_good(session: &Session) {
     for account in session.files.partners() {
         session.tell_files(account);
     }
+    session.records.supernodes().await;
     session.people.retry_post().await;
     if session.home_state().registered {
         tell_contacts(session).await;

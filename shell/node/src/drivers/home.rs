@@ -79,6 +79,7 @@ enum Done {
 /// Runs until the session ends.
 pub async fn run(
     ctx: Arc<Context>,
+    registrar: Arc<Registrar>,
     mut inputs: mpsc::Receiver<HomeInput>,
     state: watch::Sender<HomeState>,
 ) {
@@ -90,7 +91,7 @@ pub async fn run(
         tasks: JoinSet::new(),
         notices: Notices::default(),
         state,
-        registrar: Arc::default(),
+        registrar,
         dialled: None,
         searching: false,
         ctx,
@@ -366,7 +367,9 @@ impl Driver {
             return;
         }
         let mut homes = self.ctx.homes();
-        let valid = supernodes_of(told, homes.network, wall_s());
+        let mut valid = supernodes_of(told, homes.network, wall_s());
+        let now = self.ctx.clock.now();
+        valid.retain(|one| !self.ctx.standing().is_bad(one.id, now));
         if valid.is_empty() {
             return;
         }
@@ -378,7 +381,8 @@ impl Driver {
         }
         let (network, candidates) = (homes.network, homes.supernodes.clone());
         self.ctx.set_homes(homes);
-        self.home.set_candidates(candidates, self.ctx.clock.now());
+        self.home.set_candidates(candidates, now);
+        self.ctx.signal(Signal::Candidates);
         self.write_cache(move |tx| host_cache::told(tx, network, &valid, wall_s()));
     }
 

@@ -1,5 +1,5 @@
 //! One driver per protocol: it owns the machine, moves its frames, runs its timers, commits what must be durable before
-//! anything is sent. Drivers do not call each other, but for three small ones that others use (`meet`, `letters`, `registration`);
+//! anything is sent. Drivers do not call each other, but for a few that others use (`meet`, `letters`, `registration`, `records`);
 //! `session.rs` holds the table of who hears what.
 
 pub mod calls;
@@ -11,6 +11,7 @@ pub mod letters;
 pub mod meet;
 pub mod notices;
 pub mod people;
+pub mod records;
 pub mod registration;
 pub mod rounds;
 pub mod supernode;

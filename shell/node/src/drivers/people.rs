@@ -13,11 +13,12 @@ use starling_wire::ids::AccountId;
 use starling_wire::limits::{NAME_MAX, REQUEST_TEXT_MAX};
 use starling_wire::link::{Link, Target};
 use starling_wire::record::VerifiedRecord;
-use starling_wire::supernode::{Answer, Request, SupernodeAddr};
+use starling_wire::supernode::{Answer, Request};
 use tokio::sync::Notify;
 use tracing::debug;
 
 use super::letters::{contact_of, next_sequence, seal};
+use super::records::Records;
 use super::views;
 use crate::book::{Person, Relation};
 use crate::clock::{wall_ms, wall_s};
@@ -31,14 +32,16 @@ const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 #[derive(Debug)]
 pub struct People {
     ctx: Arc<Context>,
+    records: Records,
     post: Notify,
 }
 
 impl People {
     /// For a session.
-    pub fn new(ctx: Arc<Context>) -> Self {
+    pub fn new(ctx: Arc<Context>, records: Records) -> Self {
         Self {
             ctx,
+            records,
             post: Notify::new(),
         }
     }
@@ -82,7 +85,7 @@ impl People {
         if waiting.is_some() {
             return self.accept(&account.to_string()).await;
         }
-        let record = self.look_up(account, &link.supernodes).await?;
+        let record = self.look_up(account, &link).await?;
         let (record, text) = (record.record(), message.to_owned());
         let letter = Letter::Request { text };
         let sequence = next_sequence(&self.ctx).await.map_err(store_failure)?;
@@ -387,16 +390,15 @@ impl People {
         }
     }
 
-    async fn look_up(
-        &self,
-        account: AccountId,
-        supernodes: &[SupernodeAddr],
-    ) -> Result<VerifiedRecord, Failure> {
+    /// Our own supernodes find whoever is in our network's index; a link's own supernodes know the rest.
+    async fn look_up(&self, account: AccountId, link: &Link) -> Result<VerifiedRecord, Failure> {
+        let own = self.ctx.homes().network;
+        let same_network = own.is_some() && link.network == own;
+        if same_network && let Some(record) = self.records.look_up(account).await {
+            return Ok(record);
+        }
         let mut last = "no supernode is known".to_owned();
-        // Our home finds whoever is in our network's index; the link's own supernodes know the rest.
-        let home = self.ctx.door.home();
-        let others = supernodes.iter().filter(|one| home.as_ref() != Some(*one));
-        for supernode in home.iter().chain(others) {
+        for supernode in &link.supernodes {
             let question = Request::Lookup { account };
             match self.ctx.supernodes.ask(supernode, &question).await {
                 Ok(Answer::Record(Some(record))) => match record.verify(account, wall_s()) {
@@ -406,6 +408,9 @@ impl People {
                 Ok(_) => last = "the supernode in the link does not know this person".to_owned(),
                 Err(error) => last = error.to_string(),
             }
+        }
+        if !same_network && let Some(record) = self.records.look_up(account).await {
+            return Ok(record);
         }
         Err(Failure::new(
             ErrorKind::Unreachable,

@@ -3,55 +3,144 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use starling_store::profile;
-use starling_wire::limits::{DEPOSITS_PER_ACCOUNT_MAX, RECORD_TTL_S};
-use starling_wire::record::SignedRecord;
+use data_encoding::HEXLOWER;
+use starling_store::{StoreError, Tx, profile, settings};
+use starling_wire::frame;
+use starling_wire::ids::{AccountId, EndpointKey};
+use starling_wire::limits::{DEPOSITS_PER_ACCOUNT_MAX, RECORD_MAX, RECORD_TTL_S};
+use starling_wire::record::{SignedRecord, VerifiedRecord};
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr, envelope_id};
 use tracing::debug;
 
 use crate::clock::wall_s;
 use crate::context::Context;
+use crate::db::Db;
 use crate::transport::requests::RequestError;
+
+/// The record of ours that was signed last: it is the same one after a restart, since a new one tells everybody that its
+/// owner is there (`INDEX-18`).
+const OWN_RECORD: &str = "own record";
+/// A record is shown as long as so much of its time is left, in seconds.
+const LEFT_S: u64 = RECORD_TTL_S / 14;
 
 /// Registers and collects.
 #[derive(Debug, Default)]
 pub struct Registrar {
-    /// The record shown last.
+    /// The record signed last.
     record: Mutex<Option<SignedRecord>>,
+    /// Where it was shown last, and its number.
+    shown: Mutex<Option<(EndpointKey, u64)>>,
+    /// One record is signed at a time.
+    signing: tokio::sync::Mutex<()>,
     collecting: tokio::sync::Mutex<()>,
     /// Where letters are to be asked for next.
     wanted: Mutex<Option<SupernodeAddr>>,
 }
 
 impl Registrar {
-    /// Registers at a supernode, with a record that is valid for half its time at least.
+    /// With the record of the last run.
+    pub async fn load(db: &Db) -> Result<Self, StoreError> {
+        let stored = db.read(|tx| settings::get(tx, OWN_RECORD)).await?;
+        let bytes = stored.and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok());
+        let record = bytes.and_then(|bytes| frame::decode_body(&bytes, RECORD_MAX).ok());
+        Ok(Self {
+            record: Mutex::new(record),
+            ..Self::default()
+        })
+    }
+
+    /// Our record, if there is one that still counts.
+    pub fn record(&self, account: AccountId) -> Option<VerifiedRecord> {
+        self.kept().as_ref()?.verify(account, wall_s()).ok()
+    }
+
+    /// The homes that our record names.
+    pub fn homes(&self) -> Vec<SupernodeAddr> {
+        let kept = self.kept();
+        kept.as_ref()
+            .map(|signed| signed.record.home.clone())
+            .unwrap_or_default()
+    }
+
+    /// Whether our record names these homes.
+    pub fn says(&self, homes: &[SupernodeAddr]) -> bool {
+        self.homes() == homes
+    }
+
+    /// Whether the record of this number was the last shown, and there.
+    pub fn has_shown(&self, supernode: EndpointKey, number: u64) -> bool {
+        *self.shown() == Some((supernode, number))
+    }
+
+    /// Signs a new record.
+    pub async fn renew(&self, ctx: &Context) -> Result<(), RequestError> {
+        let _one = self.signing.lock().await;
+        self.sign(ctx).await.map(|_| ())
+    }
+
+    /// Registers at a supernode, with the record that was signed last unless it says something else by now.
     pub async fn register(
         &self,
         ctx: &Context,
         supernode: &SupernodeAddr,
     ) -> Result<(), RequestError> {
-        let homes = ctx.home_list();
-        let kept = self.kept().clone();
-        let mut record = match kept {
-            Some(record) if is_current(&record, &homes) => record,
-            _ => new_record(ctx, &homes).await?,
-        };
-        // It stays good, whether or not this supernode can be reached.
-        *self.kept() = Some(record.clone());
-        match show(ctx, supernode, record).await {
+        let record = self.current(ctx).await?;
+        match self.show(ctx, supernode, record).await {
             // A backup was restored, or a clock was set back: our own newer record says where to go on.
             Err(RequestError::Refused(Refusal::Older)) => {
                 learn_sequence(ctx, supernode).await?;
-                record = new_record(ctx, &homes).await?;
-                *self.kept() = Some(record.clone());
-                show(ctx, supernode, record).await
+                self.renew(ctx).await?;
+                let record = self.current(ctx).await?;
+                self.show(ctx, supernode, record).await
             }
             other => other,
         }
     }
 
+    async fn current(&self, ctx: &Context) -> Result<SignedRecord, RequestError> {
+        let _one = self.signing.lock().await;
+        let kept = self.kept().clone();
+        match kept.filter(|record| is_current(record, ctx)) {
+            Some(record) => Ok(record),
+            None => self.sign(ctx).await,
+        }
+    }
+
+    async fn sign(&self, ctx: &Context) -> Result<SignedRecord, RequestError> {
+        let sequence = |tx: &Tx<'_>| profile::next_sequence(tx, wall_s());
+        let sequence = ctx.db.write(sequence).await?;
+        let record = ctx.identity.record(sequence, &ctx.home_list());
+        let stored = HEXLOWER.encode(&frame::encode_body(&record));
+        let keep = move |tx: &Tx<'_>| settings::set(tx, OWN_RECORD, &stored);
+        ctx.db.write(keep).await?;
+        *self.kept() = Some(record.clone());
+        Ok(record)
+    }
+
+    async fn show(
+        &self,
+        ctx: &Context,
+        supernode: &SupernodeAddr,
+        record: SignedRecord,
+    ) -> Result<(), RequestError> {
+        let number = record.record.sequence;
+        let registration = ctx.identity.registration(record, supernode.id);
+        let request = Request::Register(Box::new(registration));
+        match ctx.supernodes.ask(supernode, &request).await? {
+            Answer::Ok => {
+                *self.shown() = Some((supernode.id, number));
+                Ok(())
+            }
+            _ => Err(RequestError::Unexpected),
+        }
+    }
+
     fn kept(&self) -> MutexGuard<'_, Option<SignedRecord>> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Option<(EndpointKey, u64)>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fetches everything that waits, hands it on, and tells the supernode to forget what was acted on durably. A wish
@@ -83,30 +172,11 @@ impl Registrar {
     }
 }
 
-/// Whether a record may be shown again: it says the same and has more than half of its time left.
-fn is_current(record: &SignedRecord, homes: &[SupernodeAddr]) -> bool {
-    record.record.home == homes && record.record.expires > wall_s() + RECORD_TTL_S / 2
-}
-
-async fn new_record(ctx: &Context, homes: &[SupernodeAddr]) -> Result<SignedRecord, RequestError> {
-    let sequence = ctx
-        .db
-        .write(|tx| profile::next_sequence(tx, wall_s()))
-        .await?;
-    Ok(ctx.identity.record(sequence, homes))
-}
-
-async fn show(
-    ctx: &Context,
-    supernode: &SupernodeAddr,
-    record: SignedRecord,
-) -> Result<(), RequestError> {
-    let registration = ctx.identity.registration(record, supernode.id);
-    let request = Request::Register(Box::new(registration));
-    match ctx.supernodes.ask(supernode, &request).await? {
-        Answer::Ok => Ok(()),
-        _ => Err(RequestError::Unexpected),
-    }
+/// Whether a record may be shown again: it says what is still so, for a while.
+fn is_current(record: &SignedRecord, ctx: &Context) -> bool {
+    let head = ctx.identity.chain.head();
+    let record = &record.record;
+    record.home == ctx.home_list() && record.head == head && record.expires > wall_s() + LEFT_S
 }
 
 /// Our own record as the supernode has it. It is signed by us, so nobody can make us jump further than we ever were.

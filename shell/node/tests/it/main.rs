@@ -9,6 +9,7 @@ mod home;
 mod hostile;
 mod network;
 mod overlay;
+mod records;
 mod roles;
 mod shim;
 mod status;

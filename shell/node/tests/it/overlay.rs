@@ -131,14 +131,14 @@ async fn join(town: &Town, network: NetworkId, listed: Vec<SupernodeAddr>) {
 }
 
 /// Somebody with an account, and with nothing else of a node.
-struct Person {
+pub struct Person {
     identity: Identity,
     door: Arc<FrontDoor>,
     supernodes: Supernodes,
 }
 
 impl Person {
-    async fn new(name: &str) -> Self {
+    pub async fn new(name: &str) -> Self {
         let identity = Identity::create(name, "laptop");
         let (arrivals, _) = mpsc::channel(1);
         let seed = &identity.front_door_seed;
@@ -178,7 +178,7 @@ impl Person {
         }
     }
 
-    async fn ask(&self, at: &SupernodeAddr, request: Request) -> Result<Answer, String> {
+    pub async fn ask(&self, at: &SupernodeAddr, request: Request) -> Result<Answer, String> {
         self.go_to(at).await;
         let answer = self.supernodes.ask(at, &request).await;
         answer.map_err(|error| error.to_string())

@@ -106,7 +106,7 @@ fn super_02_a_lower_sequence_never_replaces_a_higher_one() {
 fn index_24_a_record_that_comes_again_is_no_news_from_whichever_device() {
     let (_dir, mut store) = carol();
     let (_, first) = registration(1, 5);
-    let second = shown(1, chain(1), 101, EndpointKey([8; 32]), 5);
+    let second = shown(1, chain(1), 101, EndpointKey([10; 32]), 5);
     store
         .write(|tx| {
             assert_eq!(supernode::register(tx, &first)?, Registered::New);
