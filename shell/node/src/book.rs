@@ -59,6 +59,8 @@ pub struct Book(Arc<RwLock<Pages>>);
 struct Pages {
     people: BTreeMap<AccountId, Person>,
     own_supernodes: BTreeSet<EndpointKey>,
+    /// The supernode of the local network that stands in for all others.
+    nearby: Option<SupernodeAddr>,
 }
 
 impl Book {
@@ -72,9 +74,27 @@ impl Book {
         self.pages_mut().people.remove(&account);
     }
 
-    /// Somebody's entry.
+    /// Somebody's entry. While a supernode of the local network stands in for all others, contacts are looked for there
+    /// first.
     pub fn person(&self, account: AccountId) -> Option<Person> {
-        self.pages().people.get(&account).cloned()
+        let pages = self.pages();
+        let mut person = pages.people.get(&account).cloned()?;
+        if let (Some(nearby), Some(card)) = (&pages.nearby, &mut person.card) {
+            for door in &mut card.card.doors {
+                door.home.insert(0, nearby.clone());
+            }
+        }
+        Some(person)
+    }
+
+    /// The supernode of the local network that stands in for all others, from now on.
+    pub fn set_nearby(&self, nearby: Option<SupernodeAddr>) {
+        self.pages_mut().nearby = nearby;
+    }
+
+    /// The supernode of the local network that stands in for all others.
+    pub fn nearby(&self) -> Option<SupernodeAddr> {
+        self.pages().nearby.clone()
     }
 
     /// Everybody.
@@ -104,7 +124,10 @@ impl Book {
             .filter(|person| person.relation == Relation::Contact);
         contacts
             .flat_map(Person::doors)
-            .filter_map(|door| Some((door.endpoint, door.home.first()?.clone())))
+            .filter_map(|door| {
+                let at = pages.nearby.as_ref().or(door.home.first())?;
+                Some((door.endpoint, at.clone()))
+            })
             .collect()
     }
 
@@ -120,7 +143,8 @@ impl Book {
     /// a supernode is a contact's word alone, so it never takes a door away from another contact.
     pub fn visitor(&self, key: EndpointKey) -> Option<Visitor> {
         let pages = self.pages();
-        if pages.own_supernodes.contains(&key) {
+        let nearby = pages.nearby.as_ref().is_some_and(|one| one.id == key);
+        if nearby || pages.own_supernodes.contains(&key) {
             return Some(Visitor::Supernode);
         }
         let contacts = || {

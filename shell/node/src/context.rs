@@ -120,10 +120,12 @@ impl Context {
         *self.homes.write().unwrap_or_else(PoisonError::into_inner) = homes;
     }
 
-    /// The home supernodes to publish: the one in use first.
+    /// The home supernodes to publish: the one in use first. One that was only found on the local network is not for others.
     pub fn home_list(&self) -> Vec<SupernodeAddr> {
-        let mut list: Vec<SupernodeAddr> = self.door.home().into_iter().collect();
-        for candidate in self.homes().supernodes {
+        let candidates = self.homes().supernodes;
+        let home = self.door.home().into_iter();
+        let mut list: Vec<SupernodeAddr> = home.filter(|one| candidates.contains(one)).collect();
+        for candidate in candidates {
             if list.len() < starling_wire::limits::SUPERNODES_MAX && !list.contains(&candidate) {
                 list.push(candidate);
             }

@@ -98,7 +98,9 @@ fn supernode_status(
         .supernode()
         .is_some_and(|own| own.address().id == supernode.id);
     let seconds = app.clock.now().saturating_sub(home.since).as_secs();
-    let words = if home.registered {
+    let words = if home.registered && home.nearby {
+        "connected; found on the local network, since no other supernode answers".to_owned()
+    } else if home.registered {
         "connected".to_owned()
     } else {
         format!("not answering since {seconds} s")

@@ -5,10 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use starling_wire::discovery::{self, Token};
-use starling_wire::ids::AccountId;
+use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::supernode::{SupernodeAddr, is_private};
 
 const DAY_S: u64 = 24 * 3600;
+/// Supernodes of the local network that are remembered.
+const NEARBY_MAX: usize = 8;
 
 /// What is on the air about us. To everybody but contacts it says: somebody, a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +88,47 @@ pub fn homes_after(homes: &[SupernodeAddr], sighting: &Sighting) -> Option<Vec<S
     Some(std::iter::once(sighted).chain(of_card_and_others).collect())
 }
 
+/// What a supernode announces openly: itself, if it serves a network on a local address. One that serves its own profile only
+/// says nothing of this kind: its key would make the person's machine recognisable from day to day.
+pub fn offer(own: Option<&SupernodeAddr>, serves_network: bool) -> Option<SupernodeAddr> {
+    own.filter(|own| serves_network && is_local(own.tcp.ip()))
+        .cloned()
+}
+
+/// Supernodes that were seen on the local network, the latest last. They are used only while no other answers.
+#[derive(Debug, Clone, Default)]
+pub struct Nearby(Vec<SupernodeAddr>);
+
+impl Nearby {
+    /// One announced itself, at these addresses.
+    pub fn handle_seen(&mut self, id: EndpointKey, at: &[SocketAddr], discovery_port: u16) {
+        // DISCOVERY-03: only a local network's own addresses are believed.
+        let Some(tcp) = at.iter().find(|at| is_local(at.ip()) && at.port() != 0) else {
+            return;
+        };
+        self.handle_gone(id);
+        if self.0.len() == NEARBY_MAX {
+            self.0.remove(0);
+        }
+        self.0.push(SupernodeAddr {
+            id,
+            tcp: *tcp,
+            discovery_port,
+        });
+    }
+
+    /// One said goodbye.
+    pub fn handle_gone(&mut self, id: EndpointKey) {
+        self.0.retain(|one| one.id != id);
+    }
+
+    /// Those that may be used, besides these that are known anyway.
+    pub fn besides(&self, known: &[SupernodeAddr]) -> Vec<SupernodeAddr> {
+        let new = |one: &&SupernodeAddr| known.iter().all(|other| other.id != one.id);
+        self.0.iter().filter(new).cloned().collect()
+    }
+}
+
 fn is_local(ip: IpAddr) -> bool {
     is_private(ip) && !ip.is_loopback()
 }
@@ -93,7 +136,6 @@ fn is_local(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use starling_wire::ids::EndpointKey;
 
     const ALICE: AccountId = AccountId([1; 32]);
     const KEY: [u8; 32] = [2; 32];
@@ -190,5 +232,36 @@ mod tests {
             "one at home in a public network is found there"
         );
         assert_eq!(homes_after(&[], &sighting(&["192.168.1.9:1000"])), None);
+    }
+
+    #[test]
+    fn only_a_supernode_of_a_network_on_a_local_address_is_announced_openly() {
+        let (local, public) = (home(7, "192.168.1.4:27474"), home(7, "198.51.100.4:27474"));
+        assert_eq!(offer(Some(&local), true), Some(local.clone()));
+        assert_eq!(offer(Some(&local), false), None, "the profile's own");
+        assert_eq!(offer(Some(&public), true), None);
+        assert_eq!(offer(None, true), None);
+    }
+
+    #[test]
+    fn discovery_03_supernodes_seen_are_few_local_and_none_that_is_known_anyway() {
+        let mut nearby = Nearby::default();
+        let at = |text: &str| vec![text.parse().expect("an address")];
+        for bad in ["198.51.100.1:1", "127.0.0.1:1", "192.168.1.4:0"] {
+            nearby.handle_seen(EndpointKey([1; 32]), &at(bad), 0);
+        }
+        nearby.handle_seen(EndpointKey([1; 32]), &[], 0);
+        assert!(nearby.besides(&[]).is_empty());
+        for number in 0..20 {
+            nearby.handle_seen(EndpointKey([number; 32]), &at("192.168.1.4:27474"), 27476);
+        }
+        let seen = nearby.besides(&[]);
+        assert_eq!(seen.len(), NEARBY_MAX);
+        assert_eq!(seen[7], home(19, "192.168.1.4:27474"));
+        nearby.handle_seen(EndpointKey([19; 32]), &at("192.168.1.5:27474"), 27476);
+        assert_eq!(nearby.besides(&[]).len(), NEARBY_MAX, "it moved");
+        assert_eq!(nearby.besides(&seen[..7]), [home(19, "192.168.1.5:27474")]);
+        nearby.handle_gone(EndpointKey([19; 32]));
+        assert_eq!(nearby.besides(&[]).len(), NEARBY_MAX - 1);
     }
 }

@@ -22,6 +22,10 @@ pub const TESTS: &[LabTest] = &[
         find_each_other,
     ),
     ("lan_without_discovery_they_do_not", do_not),
+    (
+        "discovery_04_a_supernode_of_the_lan_stands_in_while_no_other_answers",
+        one_stands_in,
+    ),
 ];
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -170,6 +174,10 @@ fn until(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 fn befriend(alice: &Person<'_>, bob: &Person<'_>) {
+    make_contacts(alice, bob, ["Alice", "Bob"]);
+}
+
+fn make_contacts(alice: &Person<'_>, bob: &Person<'_>, names: [&str; 2]) {
     let registered = |person: &Person<'_>| {
         let status: view::Status = person.ask(Command::Status {});
         status.supernode.is_some_and(|at| at.connected)
@@ -179,10 +187,11 @@ fn befriend(alice: &Person<'_>, bob: &Person<'_>) {
     let (link, message) = (link.link, "It is Bob".to_owned());
     bob.ask::<view::Contact>(Command::ContactAdd { link, message });
     let requests = || alice.ask::<Vec<view::ContactRequest>>(Command::ContactRequests {});
-    until("Bob's request", || !requests().is_empty());
+    until("the request", || !requests().is_empty());
     let id = requests().remove(0).id;
     alice.ask::<view::Contact>(Command::ContactAccept { id });
-    until("each other", || alice.sees("Bob") && bob.sees("Alice"));
+    let [own, other] = names;
+    until("each other", || alice.sees(other) && bob.sees(own));
 }
 
 fn say(from: &Person<'_>, to: &Person<'_>, name: &str, sender: &str) {
@@ -293,4 +302,50 @@ fn do_not() {
     assert!(!contains(&heard(&ear), "_starling"), "nothing is announced");
     alice.stop();
     bob.stop();
+}
+
+/// Somebody whose machine is the supernode of a network, and the network's file.
+fn found<'a>(machine: &'a Machine, name: &str) -> (Person<'a>, String) {
+    let server = machine.start(true);
+    server.create(name);
+    let made: view::NetworkMade = server.ask(Command::NetworkInit {
+        name: name.into(),
+        advertise: None,
+    });
+    (server, made.file)
+}
+
+/// The network's only supernode is gone for good. Another one, of a network that nobody joined, is on the same LAN.
+fn one_stands_in() {
+    let lan = Lan::build();
+    let [a, b, c] = &lan.machines[..] else {
+        unreachable!("three machines were built");
+    };
+    let (gone, source) = found(a, "Gone");
+    let (bob, carol) = (b.start(true), c.start(true));
+    for (person, name) in [(&bob, "Bob"), (&carol, "Carol")] {
+        let source = source.clone();
+        person.ask::<view::Network>(Command::NetworkJoin { source });
+        person.create(name);
+    }
+    make_contacts(&bob, &carol, ["Bob", "Carol"]);
+    gone.stop();
+    std::fs::remove_dir_all(&a.home).unwrap();
+    a.move_to(203);
+    let (other, _) = found(a, "Other");
+    let stands_in = |person: &Person<'_>| {
+        let status: view::Status = person.ask(Command::Status {});
+        let at = status.supernode.filter(|at| at.connected);
+        at.is_some_and(|at| at.words.contains("found on the local network"))
+    };
+    until("both at the one that stands in", || {
+        stands_in(&bob) && stands_in(&carol)
+    });
+    until("each other there", || {
+        bob.sees("Carol") && carol.sees("Bob")
+    });
+    say(&bob, &carol, "Carol", "Bob");
+    for person in [bob, carol, other] {
+        person.stop();
+    }
 }

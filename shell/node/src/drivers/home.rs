@@ -1,13 +1,16 @@
 //! Home: keeps the front door behind a living supernode, registers there, watches contacts' presence, collects envelopes.
 //! Owns the machines `overlay::home` and `presence::watcher`.
 
+mod around;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use iroh::RelayUrl;
 use starling_control::view;
 use starling_protocol::overlay::home::{Home, HomeAction, SILENCE_IN_CALL};
-use starling_protocol::overlay::lan::{self, Sighting};
+use starling_protocol::overlay::lan::{Nearby, Sighting};
 use starling_protocol::presence::watcher::{Ask, Seen, Watcher};
 use starling_store::{StoreError, Tx, host_cache};
 use starling_wire::descriptor::SignedDescriptor;
@@ -45,6 +48,8 @@ pub enum HomeInput {
     Arrival(Box<Arrival>),
     /// Somebody was seen on the LAN.
     Sighting(Sighting),
+    /// A supernode announced itself on the LAN: its key, where it is, its port for address discovery.
+    Nearby(EndpointKey, Vec<SocketAddr>, u16),
 }
 
 /// What the outside may know of it.
@@ -56,6 +61,8 @@ pub struct HomeState {
     pub registered: bool,
     /// Since when (node time) it is so.
     pub since: Duration,
+    /// Whether it was only found on the local network.
+    pub nearby: bool,
     /// When we were registered for the first time.
     pub first_online: Option<Duration>,
 }
@@ -94,6 +101,8 @@ pub async fn run(
         registrar,
         dialled: None,
         searching: false,
+        nearby: Nearby::default(),
+        search_at: None,
         ctx,
     };
     driver
@@ -128,7 +137,10 @@ pub async fn run(
                 }
             }
             () = tokio::time::sleep_until(wake) => driver.home.handle_timeout(driver.ctx.clock.now()),
-            _ = housekeeping.tick() => driver.ctx.supernodes.close_silent().await,
+            _ = housekeeping.tick() => {
+                driver.ctx.supernodes.close_silent().await;
+                driver.look_further();
+            }
         }
     }
 }
@@ -146,6 +158,10 @@ struct Driver {
     /// Who was dialled and has not taken us in yet.
     dialled: Option<EndpointKey>,
     searching: bool,
+    /// Supernodes of the local network, for want of others.
+    nearby: Nearby,
+    /// At home at one of those: when to look for the others again.
+    search_at: Option<Duration>,
 }
 
 impl Driver {
@@ -203,13 +219,14 @@ impl Driver {
             HomeInput::Targets => self
                 .watcher
                 .set_targets(&self.ctx.book.watch_targets(), now),
-            HomeInput::Candidates(candidates) => self.home.set_candidates(candidates, now),
+            HomeInput::Candidates(candidates) => self.choose_from(candidates),
             HomeInput::InCall(in_call) => self.home.set_in_call(in_call, now),
             HomeInput::Arrival(arrival) => {
                 let home = self.home.current().map(|home| home.id);
                 self.notices.read(*arrival, home);
             }
             HomeInput::Sighting(sighting) => self.sighted(&sighting),
+            HomeInput::Nearby(id, at, port) => self.nearby.handle_seen(id, &at, port),
         }
     }
 
@@ -263,9 +280,7 @@ impl Driver {
             Done::Told(told) => self.told(&told),
             Done::Found(found) => {
                 self.searching = false;
-                if let Some(found) = found {
-                    self.home.handle_found(found, now);
-                }
+                self.found(found);
             }
             Done::Collected(answered) => self.home.handle_collected(answered, now),
             Done::Asked(supernode, number, Ok(state)) => {
@@ -306,6 +321,10 @@ impl Driver {
 
     fn registered(&mut self, supernode: &SupernodeAddr) {
         info!(supernode = %supernode.tcp, "registered at the home supernode");
+        let nearby = self.is_nearby(supernode).then(|| supernode.clone());
+        self.ctx.book.set_nearby(nearby);
+        let targets = self.ctx.book.watch_targets();
+        self.watcher.set_targets(&targets, self.ctx.clock.now());
         self.publish(supernode, true);
         self.watcher.ask_all(self.ctx.clock.now());
         self.ctx.signal(Signal::Home(supernode.clone()));
@@ -381,19 +400,21 @@ impl Driver {
         }
         let (network, candidates) = (homes.network, homes.supernodes.clone());
         self.ctx.set_homes(homes);
-        self.home.set_candidates(candidates, now);
+        self.choose_from(candidates);
         self.ctx.signal(Signal::Candidates);
         self.write_cache(move |tx| host_cache::told(tx, network, &valid, wall_s()));
     }
 
     fn publish(&self, supernode: &SupernodeAddr, registered: bool) {
         let now = self.ctx.clock.now();
+        let nearby = self.is_nearby(supernode);
         self.state.send_modify(|state| {
             if state.registered != registered || state.supernode.as_ref() != Some(supernode) {
                 state.since = now;
             }
             state.supernode = Some(supernode.clone());
             state.registered = registered;
+            state.nearby = nearby;
             if registered {
                 state.first_online.get_or_insert(now);
             }
@@ -468,30 +489,6 @@ impl Driver {
                 .book
                 .change(account, |person| person.presence = presence);
             self.ctx.signal(Signal::Presence(account, presence));
-        }
-    }
-
-    /// A contact's machine was seen on the LAN: its supernode may answer at another address now. Letters that waited
-    /// for it may go.
-    fn sighted(&mut self, sighting: &Sighting) {
-        for (account, person) in self.ctx.book.people() {
-            let Some(card) = &person.card else { continue };
-            let key = &card.card.discovery_key;
-            if !lan::is_contacts(sighting, account, key, wall_s()) {
-                continue;
-            }
-            // A token is the account's: of several devices nobody could say which was seen.
-            let [door] = person.doors() else { continue };
-            let Some(homes) = lan::homes_after(&door.home, sighting) else {
-                continue;
-            };
-            debug!("a contact was found on the local network at another address");
-            self.ctx.book.change(account, |person| {
-                for door in person.card.iter_mut().flat_map(|card| &mut card.card.doors) {
-                    door.home.clone_from(&homes);
-                }
-            });
-            self.ctx.signal(Signal::Found(account));
         }
     }
 }

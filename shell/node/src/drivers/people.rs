@@ -370,9 +370,11 @@ impl People {
         let doors = person.as_ref().map_or(&[][..], |person| person.doors());
         let seen = doors.iter().flat_map(|door| door.home.clone());
         let row = contact.map_err(store_failure)?;
+        // A supernode that was only found on the local network keeps no letters: nobody would look for them there.
+        let nearby = self.ctx.book.nearby();
         let mut homes = Vec::new();
         for home in seen.chain(row.into_iter().flat_map(|contact| contact.homes)) {
-            if !homes.contains(&home) {
+            if nearby.as_ref() != Some(&home) && !homes.contains(&home) {
                 homes.push(home);
             }
         }
