@@ -26,6 +26,9 @@ pub struct Status {
     pub policy: Vec<PolicySetting>,
     /// Ports and addresses listened on, in words.
     pub listening: Vec<String>,
+    /// What this machine's supernode holds of the global index, and what it refused, in words.
+    #[serde(default)]
+    pub index: Vec<String>,
     /// What a person should know ("no microphone was found").
     pub warnings: Vec<String>,
     /// Milliseconds from start of the node to registration at a home supernode.

@@ -43,7 +43,7 @@ impl App {
         let own = self
             .supernode()
             .map(|supernode| supernode.address().clone());
-        let listed_only = self.config.policy().network.supernodes == Trust::Listed;
+        let listed_only = self.trust() == Trust::Listed;
         Ok(match self.joined().await? {
             // A link is not the network's file: whoever wrote it named whom he liked.
             Some(joined) if listed_only && joined.file.is_none() => Homes {
@@ -72,6 +72,11 @@ impl App {
                 own,
             },
         })
+    }
+
+    /// Which supernodes are trusted: as the administrator decided.
+    fn trust(&self) -> Trust {
+        self.config.policy().network.supernodes
     }
 
     /// The network joined last.
@@ -166,7 +171,9 @@ impl App {
                 .await?;
         }
         if let Some(joined) = self.joined().await? {
-            supernode.join(joined.network, joined.supernodes).await?;
+            supernode
+                .join(joined.network, joined.supernodes, self.trust())
+                .await?;
         }
         self.set_supernode(supernode);
         Ok(())
@@ -270,7 +277,7 @@ impl App {
             .write(move |tx| networks::join(tx, &row))
             .await
             .map_err(store_failure)?;
-        among_others(&supernode, id, listed).await?;
+        among_others(&supernode, id, listed, self.trust()).await?;
         let network = self.network_view().await?.unwrap_or_default();
         Ok(view::NetworkMade {
             link: network.link.clone().unwrap_or_default(),
@@ -283,7 +290,7 @@ impl App {
     /// Joins a network by its file or a link.
     pub async fn join_network(&self, source: &str) -> Result<view::Network, Failure> {
         let joined = read_source(source)?;
-        let listed_only = self.config.policy().network.supernodes == Trust::Listed;
+        let listed_only = self.trust() == Trust::Listed;
         if listed_only && joined.file.is_none() {
             let sentence =
                 "set by your organisation: policy: supernodes = listed; join by the network's file";
@@ -297,7 +304,7 @@ impl App {
             .map_err(store_failure)?;
         self.apply_roles().await?;
         if let Some(supernode) = self.supernode() {
-            among_others(&supernode, id, listed).await?;
+            among_others(&supernode, id, listed, self.trust()).await?;
         }
         self.move_session().await?;
         Ok(self.network_view().await?.unwrap_or_default())
@@ -318,8 +325,9 @@ async fn among_others(
     supernode: &Supernode,
     network: Option<NetworkId>,
     listed: Vec<SupernodeAddr>,
+    trust: Trust,
 ) -> Result<(), Failure> {
-    let joined = supernode.join(network, listed).await;
+    let joined = supernode.join(network, listed, trust).await;
     joined.map_err(|error| Failure::new(ErrorKind::System, error.to_string()))
 }
 

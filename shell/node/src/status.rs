@@ -47,6 +47,10 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
             .map(|session| paths(&session.ctx))
             .unwrap_or_default(),
         traffic,
+        index: supernode
+            .as_ref()
+            .map(|supernode| supernode.index_words())
+            .unwrap_or_default(),
         listening: supernode
             .map(|supernode| supernode.listening())
             .unwrap_or_default(),

@@ -66,6 +66,9 @@ fn reached(status: &Status) {
     for listening in &status.listening {
         field("listens", listening);
     }
+    for words in &status.index {
+        field("index", words);
+    }
     for role in &status.roles {
         field("role", &format!("{}: {}", role.name, role.words));
     }

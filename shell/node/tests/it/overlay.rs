@@ -22,6 +22,7 @@ use starling_wire::frame::{decode_body, encode};
 use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
 use starling_wire::overlay::{COMPARED_MAX, IndexRefusal, Question, Reply, Word};
 use starling_wire::placement::IndexKey;
+use starling_wire::policy::Trust;
 use starling_wire::record::SignedRecord;
 use starling_wire::supernode::{Answer, Request, SUPERNODES_TOLD, SupernodeAddr};
 use tempfile::TempDir;
@@ -126,7 +127,7 @@ impl Town {
 }
 
 async fn join(town: &Town, network: NetworkId, listed: Vec<SupernodeAddr>) {
-    let joined = town.supernode.join(Some(network), listed).await;
+    let joined = town.supernode.join(Some(network), listed, Trust::Any).await;
     joined.expect("it joins");
 }
 
@@ -290,6 +291,10 @@ async fn over_02_who_is_no_member_brings_no_records() {
     say(&connection, &Word::Gossip(vec![7; 1_200])).await;
     assert_eq!(ask(&connection, Question::Record(key)).await, nothing);
     assert_eq!(land.towns[0].supernode.others(), 0);
+    let words = land.towns[0].supernode.index_words();
+    assert_eq!(words[0], "0 other supernodes known, 0 records held");
+    let counted = "times: only a supernode of this network may bring records";
+    assert!(words[1].ends_with(counted), "{words:?}");
     land.end().await;
 }
 

@@ -27,6 +27,10 @@ pub fn page(status: &Status) -> Markup {
                 @if let Some(ms) = status.online_after_ms { dt { "Online after" } dd { (ms) " ms" } }
                 dt { "Listening" }
                 dd { @if status.listening.is_empty() { "nowhere" } @for address in &status.listening { (words::plain(address)) br; } }
+                @if !status.index.is_empty() {
+                    dt { "Index" }
+                    dd { @for words in &status.index { (words::plain(words)) br; } }
+                }
             }
             h2 { "What this machine does for others" }
             dl.facts {

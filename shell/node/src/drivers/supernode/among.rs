@@ -6,6 +6,7 @@ use std::time::Duration;
 use starling_wire::alpn;
 use starling_wire::descriptor::{Roles, SignedDescriptor};
 use starling_wire::ids::NetworkId;
+use starling_wire::policy::Trust;
 use starling_wire::supernode::{SUPERNODES_TOLD, SupernodeAddr};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -30,11 +31,12 @@ pub(super) struct Among {
 }
 
 impl Supernode {
-    /// From now on it belongs to this network, whose file lists these supernodes.
+    /// From now on it belongs to this network, whose file lists these supernodes; whether others are trusted, too.
     pub async fn join(
         &self,
         network: Option<NetworkId>,
         listed: Vec<SupernodeAddr>,
+        trust: Trust,
     ) -> Result<(), SupernodeError> {
         self.part().await;
         let service = &self.service;
@@ -59,6 +61,7 @@ impl Supernode {
             },
             clients_max: u32::try_from(self.relay.links_max()).unwrap_or(u32::MAX),
             listed,
+            listed_only: trust == Trust::Listed,
         };
         let mut tasks = JoinSet::new();
         let kept = (service.db.clone(), self.clock);
@@ -92,6 +95,14 @@ impl Supernode {
     pub(super) fn udp_port(&self) -> Option<u16> {
         let among = self.service.among()?;
         Some(among.links.udp_port()).filter(|port| *port != 0)
+    }
+
+    /// How many others it knows, what it holds of the index and what it refused, in words.
+    pub fn index_words(&self) -> Vec<String> {
+        self.service
+            .among()
+            .map(|among| among.overlay.words())
+            .unwrap_or_default()
     }
 
     /// Other supernodes that it knows.

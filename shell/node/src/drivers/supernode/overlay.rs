@@ -302,6 +302,14 @@ impl Driver {
     /// `MEMBER-01` to `MEMBER-04`: a description whose bounds, dates and signature are right.
     fn verified(&self, signed: &SignedDescriptor) -> Option<VerifiedDescriptor> {
         match signed.verify(self.card.network, wall_s()) {
+            // MEMBER-20: where only the network file counts, others are no members, whoever vouches for them.
+            Ok(other) if !self.card.trusts(other.id()) => {
+                debug!(
+                    reason = "not in the network file",
+                    "refused a supernode's description"
+                );
+                None
+            }
             Ok(description) => Some(description),
             Err(error) => {
                 debug!(%error, "refused a supernode's description");
@@ -392,6 +400,7 @@ impl Driver {
             self.drain_index(None);
         }
         self.drain_index(None);
+        self.seen.hold(self.index.len());
     }
 
     fn member_changed(&mut self, event: MembershipEvent<VerifiedDescriptor>) {

@@ -90,6 +90,11 @@ impl Overlay {
         self.seen.members().len()
     }
 
+    /// How many others are known, what is held and what was refused, in words.
+    pub(in crate::drivers::supernode) fn words(&self) -> Vec<String> {
+        self.seen.words()
+    }
+
     /// How full this supernode is.
     pub(in crate::drivers::supernode) async fn load(&self, percent: u8) {
         let _ = self.inputs.send(OverlayInput::Load(percent)).await;
@@ -111,6 +116,7 @@ pub(super) struct Seen(Arc<RwLock<Lists>>);
 #[derive(Debug, Default)]
 struct Lists {
     members: BTreeMap<EndpointKey, VerifiedDescriptor>,
+    records: usize,
     refused: BTreeMap<IndexRefusal, u64>,
 }
 
@@ -136,6 +142,23 @@ impl Seen {
     /// One more record was refused for this reason.
     pub(super) fn count(&self, refusal: IndexRefusal) {
         *self.write().refused.entry(refusal).or_default() += 1;
+    }
+
+    /// So many records are held.
+    pub(super) fn hold(&self, records: usize) {
+        self.write().records = records;
+    }
+
+    fn words(&self) -> Vec<String> {
+        let lists = self.read();
+        let held = format!(
+            "{} other supernodes known, {} records held",
+            lists.members.len(),
+            lists.records
+        );
+        let refused = lists.refused.iter();
+        let refused = refused.map(|(why, count)| format!("refused {count} times: {why}"));
+        std::iter::once(held).chain(refused).collect()
     }
 
     /// Some, by chance.
