@@ -9,6 +9,7 @@ use starling_control::{Command, view};
 use starling_node::clock::wall_s;
 use starling_store::{Store, host_cache};
 use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
+use starling_wire::link::Link;
 use starling_wire::network::Network;
 use starling_wire::record::SignedRecord;
 use starling_wire::supernode::{Answer, Request, SupernodeAddr};
@@ -105,6 +106,35 @@ async fn home_20_letters_are_taken_at_the_other_home_too() {
     let record = record_of(&bob, &second, account).await;
     assert_eq!(record.record.home, [first, second]);
     for actor in [alice, sven, sue] {
+        actor.node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn index_14_a_home_that_denies_everybody_keeps_nobody_from_being_found() {
+    let homes = [folder(), folder(), folder(), folder()];
+    let (lee, liar) = supernode(&homes[0], "Lee").await;
+    let (sue, honest) = supernode(&homes[1], "Sue").await;
+    let bob = Actor::start(homes[2].path()).await;
+    join(&bob, file(&[&honest]).1).await;
+    create(&bob, "Bob").await;
+    bob.until_registered().await;
+    let mut link: Link = bob
+        .ask::<view::OwnLink>(Command::ContactLink {})
+        .await
+        .link
+        .parse()
+        .expect("a link");
+    let alice = Actor::start(homes[3].path()).await;
+    join(&alice, file(&[&liar, &honest]).1).await;
+    create(&alice, "Alice").await;
+    alice.until_registered().await;
+    // The link names the liar alone, as an old one might.
+    link.supernodes = vec![liar];
+    let (link, message) = (link.to_string(), String::new());
+    let added: view::Contact = alice.ask(Command::ContactAdd { link, message }).await;
+    assert_eq!(added.relation, view::Relation::Requested);
+    for actor in [alice, bob, sue, lee] {
         actor.node.stop().await;
     }
 }
