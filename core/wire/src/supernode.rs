@@ -12,6 +12,7 @@ use crate::ids::{AccountId, EndpointKey, EnvelopeId};
 use crate::limits::{DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, RECORD_MAX, WATCH_MAX};
 use crate::record::SignedRecord;
 use crate::registration::Registration;
+use crate::tunnel::may_serve_at;
 
 /// Where a supernode answers. Always an IP literal: no name is ever looked up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -163,6 +164,35 @@ pub enum Request {
     Supernodes,
     /// "Bring this record to its holders": its owner found it nowhere.
     Publish(Box<SignedRecord>),
+    /// "Can you reach me at these ports?" Asked under the key that answers there; the address is the one the asker comes from.
+    DialBack(Ports),
+    /// "Take this": the asker measures how fast it goes.
+    Upstream {
+        /// Anything; at most [`UPSTREAM_MAX`] bytes.
+        filler: Vec<u8>,
+    },
+    /// "I could serve others", or no more. Only after `Register` from the same front door.
+    Willing(bool),
+}
+
+/// Where the asker of a dial-back answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    /// Of its relay: TLS.
+    pub tcp: u16,
+    /// Of its endpoint for other supernodes: QUIC.
+    pub udp: u16,
+}
+
+/// What came of a dial-back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// Where the asker comes from.
+    pub ip: IpAddr,
+    /// Whether the asker's key was proved there over TCP.
+    pub tcp: bool,
+    /// And over UDP.
+    pub udp: bool,
 }
 
 /// The answer to a [`Request`].
@@ -180,6 +210,8 @@ pub enum Answer {
     Refused(Refusal),
     /// Some of the network's supernodes, by chance, at most [`SUPERNODES_TOLD`].
     Supernodes(Vec<SignedDescriptor>),
+    /// What came of a dial-back.
+    Reached(Reached),
 }
 
 /// Why a supernode refused.
@@ -206,6 +238,9 @@ pub enum Refusal {
     /// It keeps no letters.
     #[error("the supernode keeps no letters for anybody")]
     NoMailbox,
+    /// So often is too often.
+    #[error("the supernode was asked for this less than a minute ago")]
+    TooSoon,
 }
 
 /// What a supernode tells a client unasked.
@@ -217,12 +252,21 @@ pub enum Notice {
     EnvelopeWaiting,
     /// The supernode is about to stop.
     Leaving,
+    /// The network is nearly full, and whoever hears this could serve.
+    Load {
+        /// How full, in percent.
+        percent: u8,
+        /// How many of the supernode's clients hear it.
+        candidates: u32,
+    },
 }
 
 /// Supernodes told in one answer.
 pub const SUPERNODES_TOLD: usize = 8;
 /// Bound on one request or answer: the longest is the answer to the longest watch list.
 pub const REQUEST_MAX: usize = 33 * WATCH_MAX + 1024;
+/// Of one measurement of the way up.
+pub const UPSTREAM_MAX: usize = 48 * 1024;
 /// Bound on one notice.
 pub const NOTICE_MAX: usize = 256;
 
@@ -241,6 +285,11 @@ impl Request {
                 Err(Refusal::InvalidRecord)
             }
             Self::Collected { ids } if ids.len() > DEPOSITS_PER_ACCOUNT_MAX => {
+                Err(Refusal::Malformed)
+            }
+            Self::Upstream { filler } if filler.len() > UPSTREAM_MAX => Err(Refusal::Malformed),
+            // DIAL-02: never a port that belongs to other services.
+            Self::DialBack(ports) if ![ports.tcp, ports.udp].into_iter().all(may_serve_at) => {
                 Err(Refusal::Malformed)
             }
             _ => Ok(()),
@@ -386,5 +435,27 @@ mod tests {
         let envelope = Answer::Envelopes(vec![vec![0; ENVELOPE_MAX]]);
         assert!(encode_body(&envelope).len() <= REQUEST_MAX);
         const { assert!(REQUEST_MAX <= FRAME_MAX) };
+    }
+
+    #[test]
+    fn dial_02_a_supernode_answers_at_ports_of_its_own() {
+        let dial = |tcp, udp| Request::DialBack(Ports { tcp, udp }).check();
+        assert_eq!(dial(27474, 27474), Ok(()));
+        assert_eq!(dial(443, 1024), Ok(()));
+        for (tcp, udp) in [
+            (22, 27474),
+            (0, 27474),
+            (27474, 53),
+            (27474, 0),
+            (1023, 1023),
+        ] {
+            assert_eq!(dial(tcp, udp), Err(Refusal::Malformed), "{tcp} {udp}");
+        }
+        let upstream = |len| Request::Upstream {
+            filler: vec![0; len],
+        };
+        assert_eq!(upstream(UPSTREAM_MAX).check(), Ok(()));
+        assert_eq!(upstream(UPSTREAM_MAX + 1).check(), Err(Refusal::Malformed));
+        assert!(encode_body(&upstream(UPSTREAM_MAX)).len() <= REQUEST_MAX);
     }
 }

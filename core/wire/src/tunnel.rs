@@ -81,6 +81,11 @@ impl Tunnel {
     }
 }
 
+/// Whether a supernode may be at a port: below 1024 they belong to other services.
+pub fn may_serve_at(port: u16) -> bool {
+    port >= FIRST_FREE_PORT || WELL_KNOWN.contains(&port)
+}
+
 /// Reads what `CONNECT` asks for; a name is never looked up.
 pub fn target(text: &str) -> Result<SocketAddr, TargetError> {
     text.parse().map_err(|_| TargetError::NoAddress)
@@ -90,8 +95,7 @@ impl Standing {
     /// `TUNNEL-02`: public addresses; from a supernode on a private address private ones too, but this machine itself for
     /// its own users only, and never a link's own range: there are routers and other machines' secrets, but no relay.
     pub fn may_reach(&self, target: SocketAddr) -> Result<(), TargetError> {
-        let port = target.port();
-        if port < FIRST_FREE_PORT && !WELL_KNOWN.contains(&port) {
+        if !may_serve_at(target.port()) {
             return Err(TargetError::Port);
         }
         let ip = target.ip().to_canonical();

@@ -39,6 +39,13 @@ pub enum Signal {
     Home(SupernodeAddr),
     /// There are other supernodes to choose from.
     Candidates,
+    /// Our home says how full the network is, and how many of its clients could serve.
+    Load {
+        /// In percent.
+        percent: u8,
+        /// Clients.
+        candidates: u32,
+    },
     /// A call began (true) or the last one ended.
     InCall(bool),
 }

@@ -13,6 +13,7 @@
 //! | `Home` | people (letters, new cards), records (whom to ask and tell) |
 //! | `Candidates` | records |
 //! | how the home is (watched by `announce.rs`) | clients |
+//! | `Load`, `Home` | promotion, which belongs to the node |
 //! | `InCall` | home (probes for silence) |
 
 use std::collections::BTreeSet;
@@ -472,6 +473,8 @@ async fn route_signals(
                 tell_contacts(&session).await;
             }
             Signal::Candidates => session.records.supernodes().await,
+            // For the promotion driver, which is not the session's.
+            Signal::Load { .. } => {}
             Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
         }
     }

@@ -48,6 +48,7 @@ pub struct Promotion {
     load: Option<Load>,
     decide_at: Option<Time>,
     idle_since: Option<Time>,
+    decide_within: Duration,
     chance: Jitter,
     events: Outputs<PromotionEvent>,
 }
@@ -62,7 +63,13 @@ struct Load {
 impl Promotion {
     /// Serves nobody and may not yet.
     pub fn new(seed: u64) -> Self {
+        Self::deciding_within(DECIDE_EVERY, seed)
+    }
+
+    /// One that decides sooner, or later, after it was told.
+    pub fn deciding_within(decide_within: Duration, seed: u64) -> Self {
         Self {
+            decide_within,
             eligible: false,
             serving: false,
             load: None,
@@ -142,7 +149,7 @@ impl Promotion {
         let wanted = self.eligible && !self.serving && self.busy(now).is_some();
         self.decide_at = match self.decide_at {
             Some(at) if wanted => Some(at),
-            _ => wanted.then(|| now + self.chance.spread(DECIDE_EVERY)),
+            _ => wanted.then(|| now + self.chance.spread(self.decide_within)),
         };
     }
 

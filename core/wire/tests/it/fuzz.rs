@@ -22,7 +22,7 @@ use starling_wire::peer::{InnerAddr, LinkFrame};
 use starling_wire::placement::IndexKey;
 use starling_wire::record::{AccountRecord, SignedRecord};
 use starling_wire::registration::{Place, Registration};
-use starling_wire::supernode::{Answer, Notice, Refusal, Request, SupernodeAddr};
+use starling_wire::supernode::{Answer, Notice, Ports, Reached, Refusal, Request, SupernodeAddr};
 use starling_wire::tunnel::Tunnel;
 
 use crate::{corpus, mutator};
@@ -204,6 +204,41 @@ fn file_names() {
     mutator::run(3, &corpus::committed("file-names", &made), fuzz_name);
 }
 
+/// What is said about becoming a supernode.
+fn promotion() -> [(&'static str, Vec<u8>); 5] {
+    [
+        (
+            "dial-back",
+            encode_body(&Request::DialBack(Ports {
+                tcp: 27474,
+                udp: 27474,
+            })),
+        ),
+        (
+            "upstream",
+            encode_body(&Request::Upstream {
+                filler: vec![1; 40],
+            }),
+        ),
+        ("willing", encode_body(&Request::Willing(true))),
+        (
+            "reached",
+            encode_body(&Answer::Reached(Reached {
+                ip: supernode().tcp.ip(),
+                tcp: true,
+                udp: false,
+            })),
+        ),
+        (
+            "load",
+            encode_body(&Notice::Load {
+                percent: 80,
+                candidates: 300,
+            }),
+        ),
+    ]
+}
+
 #[test]
 fn supernodes_and_front_doors() {
     let account = AccountId([3; 32]);
@@ -243,6 +278,7 @@ fn supernodes_and_front_doors() {
         ),
         ("meet", encode_body(&LinkFrame::Meet { inner: inner() })),
     ];
+    let made: Vec<_> = made.into_iter().chain(promotion()).collect();
     mutator::run(4, &corpus::committed("supernodes", &made), |data| {
         fuzz::supernode(data);
         fuzz::link_frame(data);

@@ -305,6 +305,13 @@ impl Driver {
                 debug!(reason = "not our home", "ignored a notice");
             }
             Notice::EnvelopeWaiting => self.home.handle_letters(now),
+            Notice::Load {
+                percent,
+                candidates,
+            } => self.ctx.signal(Signal::Load {
+                percent,
+                candidates,
+            }),
             Notice::Leaving => self.home.handle_disconnected(now),
         }
     }

@@ -12,6 +12,7 @@ pub mod names;
 pub mod overlay;
 pub mod pins;
 pub mod proxy;
+pub mod reach;
 pub mod relay_server;
 pub mod requests;
 pub mod scout;

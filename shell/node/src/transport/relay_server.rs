@@ -240,6 +240,11 @@ impl RelayServer {
         self.links.block_of(client)
     }
 
+    /// The address of a client that is here.
+    pub fn address_of(&self, client: EndpointKey) -> Option<IpAddr> {
+        self.links.address_of(client)
+    }
+
     /// Closes both ports, so that whoever is started next can have them, and says goodbye to every client.
     pub async fn shutdown(&self) {
         let open = self.open.lock().await.take();

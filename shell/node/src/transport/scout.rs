@@ -36,6 +36,15 @@ pub async fn first_alive(pins: &Pins, supernodes: Vec<SupernodeAddr>) -> Option<
     alive.next().await
 }
 
+/// Whether the supernode of this key is there.
+pub async fn proves_key(pins: &Pins, place: &SupernodeAddr) -> bool {
+    pins.learn(place);
+    match connector(pins) {
+        Some(connector) => shake_hands(&connector, place).await.is_some(),
+        None => false,
+    }
+}
+
 fn connector(pins: &Pins) -> Option<TlsConnector> {
     let provider = crypto_provider();
     let verifier = pins.verifier(Arc::clone(&provider));

@@ -9,6 +9,7 @@ mod home;
 mod hostile;
 mod network;
 mod overlay;
+mod promotion;
 mod records;
 mod roles;
 mod shim;

@@ -32,13 +32,13 @@ use crate::cast::{PATIENCE, folder, listen_for_warnings};
 use crate::warnings::NoWarnings;
 
 /// Supernodes of one network, without people.
-struct Land {
+pub struct Land {
     network: NetworkId,
-    towns: Vec<Town>,
+    pub towns: Vec<Town>,
     _calm: NoWarnings,
 }
 
-struct Town {
+pub struct Town {
     supernode: Supernode,
     seed: [u8; 32],
     home: TempDir,
@@ -46,7 +46,7 @@ struct Town {
 
 impl Land {
     /// The first is in the network file; the others know of nobody else.
-    async fn of(count: u8) -> Self {
+    pub async fn of(count: u8) -> Self {
         listen_for_warnings();
         let network = NetworkId(SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes());
         let mut land = Self {
@@ -87,7 +87,7 @@ impl Land {
         began.elapsed()
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         let stops = self.towns.iter().map(|town| town.supernode.stop());
         futures_util::future::join_all(stops).await;
     }
@@ -121,7 +121,7 @@ impl Town {
         }
     }
 
-    fn at(&self) -> &SupernodeAddr {
+    pub fn at(&self) -> &SupernodeAddr {
         self.supernode.address()
     }
 }
@@ -133,7 +133,7 @@ async fn join(town: &Town, network: NetworkId, listed: Vec<SupernodeAddr>) {
 
 /// Somebody with an account, and with nothing else of a node.
 pub struct Person {
-    identity: Identity,
+    pub identity: Identity,
     door: Arc<FrontDoor>,
     supernodes: Supernodes,
 }

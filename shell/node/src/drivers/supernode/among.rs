@@ -16,7 +16,6 @@ use super::{LEAVING_TIME, Service, Supernode, SupernodeError};
 use crate::roles::Role;
 use crate::transport::endpoint;
 use crate::transport::overlay::OverlayLinks;
-use crate::transport::relay_server::RelayServer;
 
 /// How often it is looked how full it is.
 const LOAD_EVERY: Duration = Duration::from_secs(30);
@@ -67,7 +66,7 @@ impl Supernode {
         let kept = (service.db.clone(), self.clock);
         let overlay = overlay::start(card, Arc::clone(&links), heard, kept, &mut tasks).await?;
         tasks.spawn(Arc::clone(&links).accept_direct());
-        tasks.spawn(tell_load(overlay.clone(), Arc::clone(&self.relay)));
+        tasks.spawn(tell_load(overlay.clone(), Arc::clone(service)));
         *self.among.lock().await = tasks;
         *service
             .among
@@ -105,6 +104,18 @@ impl Supernode {
             .unwrap_or_default()
     }
 
+    /// How full it is, and how full some others say they are, in percent.
+    pub async fn loads(&self) -> (u8, Option<u8>) {
+        let others = match self.service.among() {
+            Some(among) => {
+                among.overlay.ask_load().await;
+                among.overlay.others_load().await
+            }
+            None => None,
+        };
+        (self.service.percent(), others)
+    }
+
     /// Other supernodes that it knows.
     pub fn others(&self) -> usize {
         self.service
@@ -129,10 +140,9 @@ impl Service {
 }
 
 /// How full this supernode is, for those who ask.
-async fn tell_load(overlay: Overlay, relay: Arc<RelayServer>) {
+async fn tell_load(overlay: Overlay, service: Arc<Service>) {
     loop {
-        let percent = relay.links() * 100 / relay.links_max().max(1);
-        overlay.load(u8::try_from(percent).unwrap_or(100)).await;
+        overlay.load(service.percent()).await;
         tokio::time::sleep(LOAD_EVERY).await;
     }
 }

@@ -2,6 +2,8 @@
 //! What it acknowledges is on disk; what it holds it cannot read.
 
 mod among;
+mod crowd;
+mod dial_back;
 mod notices;
 mod overlay;
 mod requests;
@@ -25,6 +27,8 @@ use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
 use self::among::Among;
+use self::crowd::Willing;
+use self::dial_back::DialBacks;
 use self::notices::DeskInput;
 use crate::clock::{Clock, wall_s};
 use crate::db::Db;
@@ -125,6 +129,8 @@ struct Service {
     relay: Arc<RelayServer>,
     /// The other supernodes of its network, once it belongs to one.
     among: RwLock<Option<Among>>,
+    willing: Willing,
+    dial_backs: DialBacks,
 }
 
 impl Supernode {
@@ -157,10 +163,13 @@ impl Supernode {
             carrier,
             relay: Arc::clone(&relay),
             among: RwLock::default(),
+            willing: Willing::default(),
+            dial_backs: DialBacks::new(clock),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(Arc::clone(&service)));
         tasks.spawn(expire(Arc::clone(&service)));
+        tasks.spawn(crowd::run(Arc::clone(&service), clock));
         tasks.spawn(notices::run(
             Arc::clone(&service),
             desk_inputs,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use starling_protocol::overlay::crowd::Call;
 use starling_protocol::presence::desk::{Desk, Tell};
 use starling_protocol::presence::letters::Letters;
 use starling_wire::alpn;
@@ -34,6 +35,8 @@ pub(super) enum DeskInput {
     },
     /// A letter waits for whoever has these doors.
     Envelope(Vec<EndpointKey>),
+    /// Tell these that the network is nearly full.
+    Load(Call),
     /// Tell those of these doors that are here that this supernode leaves, then answer.
     Leave(Vec<EndpointKey>, oneshot::Sender<()>),
 }
@@ -45,6 +48,7 @@ enum Told {
     /// A letter waits behind this door; whether that was heard.
     Envelope(EndpointKey, bool),
     Leaving,
+    Load,
 }
 
 struct Notices {
@@ -57,6 +61,8 @@ struct Notices {
     /// Presence to be told, in order; of two states of one door the newer.
     order: VecDeque<(EndpointKey, EndpointKey)>,
     presence: BTreeMap<(EndpointKey, EndpointKey), Tell>,
+    /// Doors to be told that the network is nearly full, and what they are told.
+    load: Vec<(EndpointKey, Notice)>,
     /// Doors to be told that we leave, how many were not told yet, and who asked for it.
     leaving: Vec<EndpointKey>,
     untold: usize,
@@ -78,6 +84,7 @@ pub(super) async fn run(
         telling: JoinSet::new(),
         order: VecDeque::new(),
         presence: BTreeMap::new(),
+        load: Vec::new(),
         leaving: Vec::new(),
         untold: 0,
         leave: None,
@@ -132,6 +139,14 @@ impl Notices {
                     self.letters.handle_letter(door, now);
                 }
             }
+            DeskInput::Load(call) => {
+                let notice = Notice::Load {
+                    percent: call.percent,
+                    candidates: u32::try_from(call.clients.len()).unwrap_or(u32::MAX),
+                };
+                let told = call.clients.into_iter();
+                self.load = told.map(|door| (door, notice.clone())).collect();
+            }
             DeskInput::Leave(mut doors, told) => {
                 doors.retain(|door| self.desk.is_here(*door));
                 self.leaving = doors;
@@ -144,7 +159,7 @@ impl Notices {
     fn told(&mut self, told: Told) {
         match told {
             Told::Presence(Some(lost)) => self.desk.unwatch(lost),
-            Told::Presence(None) => {}
+            Told::Presence(None) | Told::Load => {}
             Told::Leaving => self.untold -= 1,
             Told::Envelope(door, told) => {
                 self.letters.handle_told(door, told, self.clock.now());
@@ -200,6 +215,14 @@ impl Notices {
             self.telling.spawn(async move {
                 let told = tell_presence(&service, &tell).await;
                 Told::Presence(told.is_err().then_some(tell.watcher))
+            });
+            return true;
+        }
+        // Once a minute at most; whoever misses it hears the next.
+        if let Some((door, call)) = self.load.pop() {
+            self.telling.spawn(async move {
+                let _ = notify(&service, door, &service.own, &call).await;
+                Told::Load
             });
             return true;
         }

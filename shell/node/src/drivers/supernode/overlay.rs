@@ -242,6 +242,10 @@ impl Driver {
                 self.load = percent.min(100);
                 self.membership.handle_own_load(self.load);
             }
+            OverlayInput::LoadWanted => self.membership.handle_load_wanted(),
+            OverlayInput::OthersLoad(said) => {
+                let _ = said.send(self.membership.others_load(now));
+            }
             OverlayInput::Leave(left) => {
                 self.index.handle_leaving();
                 self.drain();

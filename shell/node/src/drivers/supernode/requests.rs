@@ -28,6 +28,9 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::Watch { doors, reply_to } => service.watch(asker, doors, reply_to).await,
         Request::Supernodes => Ok(Answer::Supernodes(service.some_others())),
         Request::Publish(record) => service.publish(asker, &record).await,
+        Request::DialBack(ports) => service.dial_back(asker, ports).await,
+        Request::Upstream { .. } => service.upstream(asker),
+        Request::Willing(willing) => service.note_willing(asker, willing).await,
     };
     result.unwrap_or_else(Answer::Refused)
 }
@@ -175,7 +178,7 @@ impl Service {
             .ok_or(Refusal::Full)
     }
 
-    async fn account_of(&self, door: EndpointKey) -> Result<AccountId, Refusal> {
+    pub(super) async fn account_of(&self, door: EndpointKey) -> Result<AccountId, Refusal> {
         self.stored(move |tx| rows::account_of(tx, door))
             .await?
             .ok_or(Refusal::NotRegistered)

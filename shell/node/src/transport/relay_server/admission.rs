@@ -52,6 +52,7 @@ struct Entry {
     key: EndpointKey,
     /// Whose place it takes; none of this process's own.
     block: Option<IpAddr>,
+    peer: IpAddr,
 }
 
 /// Why somebody is not let in. The client is told so in these words, and goes to another supernode.
@@ -101,6 +102,13 @@ impl Links {
         held.links.get(newest)?.block
     }
 
+    /// Where a client's packets come from.
+    pub fn address_of(&self, client: EndpointKey) -> Option<IpAddr> {
+        let held = self.held();
+        let newest = held.of_key.get(&client)?.last()?;
+        held.links.get(newest).map(|entry| entry.peer)
+    }
+
     /// Takes a place.
     fn add(&self, id: ConnectionId, key: EndpointKey, peer: IpAddr) -> Result<(), Full> {
         let own = self.carrier.is_own(key);
@@ -123,7 +131,13 @@ impl Links {
         held.last += 1;
         let number = held.last;
         held.of_key.entry(key).or_default().push(id);
-        held.links.insert(id, Entry { number, key, block });
+        let entry = Entry {
+            number,
+            key,
+            block,
+            peer,
+        };
+        held.links.insert(id, entry);
         drop(held);
         let _ = self.events.send(LinkEvent::Up(key, number));
         Ok(())

@@ -33,6 +33,10 @@ pub(super) enum OverlayInput {
     },
     /// Clients at home here, in percent of those that fit.
     Load(u8),
+    /// Ask some others how full they are.
+    LoadWanted,
+    /// What they said lately.
+    OthersLoad(oneshot::Sender<Option<u8>>),
     /// Hand everything over and say goodbye.
     Leave(oneshot::Sender<()>),
 }
@@ -98,6 +102,24 @@ impl Overlay {
     /// How full this supernode is.
     pub(in crate::drivers::supernode) async fn load(&self, percent: u8) {
         let _ = self.inputs.send(OverlayInput::Load(percent)).await;
+    }
+
+    /// Asks some others how full they are.
+    pub(in crate::drivers::supernode) async fn ask_load(&self) {
+        let _ = self.inputs.send(OverlayInput::LoadWanted).await;
+    }
+
+    /// How full others are, by what some of them said lately.
+    pub(in crate::drivers::supernode) async fn others_load(&self) -> Option<u8> {
+        let (said, answer) = oneshot::channel();
+        let input = OverlayInput::OthersLoad(said);
+        self.inputs.send(input).await.ok()?;
+        answer.await.ok()?
+    }
+
+    /// The other supernodes, by their keys.
+    pub(in crate::drivers::supernode) fn keys(&self) -> Vec<EndpointKey> {
+        self.seen.members()
     }
 
     /// Hands everything over and says goodbye.
