@@ -39,6 +39,8 @@ pub struct Descriptor {
     pub at: SupernodeAddr,
     /// The UDP port at the same address where other supernodes reach it directly; 0 where they do not.
     pub udp_port: u16,
+    /// The UDP port at the same address that takes short words as [packets](crate::packet); 0 where none does.
+    pub packet_port: u16,
     /// The network it belongs to.
     pub network: Option<NetworkId>,
     /// What it does.
@@ -183,6 +185,7 @@ mod tests {
                 discovery_port: u16::MAX,
             },
             udp_port: u16::MAX,
+            packet_port: u16::MAX,
             network: Some(NetworkId([9; 32])),
             roles: Roles {
                 supernode: true,

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod link;
 pub mod network;
 pub mod overlay;
+pub mod packet;
 pub mod peer;
 pub mod placement;
 pub mod policy;

@@ -98,9 +98,20 @@ pub enum Word {
     Want(Vec<IndexKey>),
     /// A record for one of its holders.
     Hand(Box<SignedRecord>),
+    /// "Send a packet to this UDP port of mine." The answer is a [`Word::Pong`].
+    Knock(u16),
 }
 
 impl Word {
+    /// Whether it is said in a packet of its own where that works: what everybody says all the time. Whether somebody is
+    /// really gone is asked over a link.
+    pub const fn is_chatter(&self) -> bool {
+        matches!(
+            self,
+            Self::Gossip(_) | Self::Digest(_) | Self::DigestBack(_)
+        )
+    }
+
     /// Bounds that postcard does not know (`OVER-01`).
     pub fn fits(&self) -> bool {
         match self {
@@ -112,7 +123,7 @@ impl Word {
             Self::Compare(list) => list.len() <= COMPARED_MAX,
             Self::Want(keys) => keys.len() <= COMPARED_MAX,
             Self::Hand(record) => record.encoded_len() <= RECORD_MAX,
-            Self::Ping | Self::Pong(_) => true,
+            Self::Ping | Self::Pong(_) | Self::Knock(_) => true,
         }
     }
 }

@@ -293,6 +293,7 @@ fn supernodes_among_themselves() {
             ..supernode()
         },
         udp_port: 27474,
+        packet_port: 27475,
         network: None,
         roles: Roles::default(),
         clients_max: 10_000,

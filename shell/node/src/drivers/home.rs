@@ -532,6 +532,7 @@ mod tests {
             let descriptor = Descriptor {
                 at,
                 udp_port: 0,
+                packet_port: 0,
                 network,
                 roles: Roles::default(),
                 clients_max: 1,

@@ -10,6 +10,7 @@ pub mod inner;
 pub mod ladder;
 pub mod names;
 pub mod overlay;
+pub mod packets;
 pub mod pins;
 pub mod proxy;
 pub mod reach;

@@ -22,6 +22,7 @@ use tracing::debug;
 use super::congestion;
 use super::dial::{self, DialError};
 use super::endpoint::{self, endpoint_id, endpoint_key};
+use super::packets::PacketPort;
 use super::pins::Pins;
 use super::requests::SILENCE;
 use super::stream::{self, StreamError};
@@ -43,6 +44,19 @@ pub struct Place {
     pub at: SupernodeAddr,
     /// Its UDP port; 0 if it has told of none.
     pub udp_port: u16,
+    /// The one for packets; 0 if none reaches it.
+    pub packet_port: u16,
+}
+
+impl Place {
+    /// One that has told of nothing but its relay.
+    pub const fn of(at: SupernodeAddr) -> Self {
+        Self {
+            at,
+            udp_port: 0,
+            packet_port: 0,
+        }
+    }
 }
 
 /// Whom something is for. Without a place it is said only while a link is open.
@@ -84,6 +98,8 @@ pub struct OverlayLinks {
     relayed: Endpoint,
     /// Over UDP; absent where no port could be opened.
     direct: Option<Endpoint>,
+    /// For short words; absent where UDP is not to be used.
+    packets: Option<PacketPort>,
     pins: Pins,
     links: Mutex<BTreeMap<EndpointKey, Arc<Slot>>>,
     readers: Mutex<JoinSet<()>>,
@@ -104,12 +120,14 @@ impl OverlayLinks {
     pub fn new(
         relayed: Endpoint,
         direct: Option<Endpoint>,
+        packets: Option<PacketPort>,
         pins: Pins,
         heard: mpsc::Sender<Heard>,
     ) -> Self {
         Self {
             relayed,
             direct,
+            packets,
             pins,
             links: Mutex::default(),
             readers: Mutex::default(),
@@ -121,6 +139,39 @@ impl OverlayLinks {
     pub fn udp_port(&self) -> u16 {
         let sockets = self.direct.iter().flat_map(Endpoint::bound_sockets);
         sockets.map(|at| at.port()).next().unwrap_or(0)
+    }
+
+    /// What others are told: the UDP port, and the one for packets once they reach it.
+    pub fn ports(&self) -> (u16, u16) {
+        let packets = self.packets.as_ref().filter(|port| port.is_reached());
+        (self.udp_port(), packets.map_or(0, PacketPort::port))
+    }
+
+    /// The port for packets, if nobody's packet has come in yet.
+    pub fn unproved(&self) -> Option<u16> {
+        let packets = self.packets.as_ref().filter(|port| !port.is_reached());
+        packets.map(PacketPort::port)
+    }
+
+    /// Somebody is a member, or is none any more.
+    pub fn know(&self, other: EndpointKey, member: bool) {
+        if let Some(packets) = &self.packets {
+            packets.know(other, member);
+        }
+    }
+
+    /// Sends a packet to somebody who wants to know whether it arrives.
+    pub async fn answer_knock(&self, to: EndpointKey, at: SocketAddr) {
+        if let Some(packets) = &self.packets {
+            packets.answer_knock(to, at).await;
+        }
+    }
+
+    /// Hears packets until nobody listens.
+    pub async fn hear_packets(self: Arc<Self>) {
+        if let Some(packets) = &self.packets {
+            packets.hear(&self.heard).await;
+        }
     }
 
     /// Serves direct connections until the endpoint is closed.
@@ -160,8 +211,11 @@ impl OverlayLinks {
         self.read(key, connection);
     }
 
-    /// Says something; `Ok` means that it arrived. A goodbye is followed by the end of the link, and would be lost with it.
+    /// Says something; `Ok` means that it arrived, or is on its way as a packet. A goodbye is followed by the end of the link, and would be lost with it.
     pub async fn say(self: &Arc<Self>, to: &Peer, word: &Word) -> Result<(), LinkError> {
+        if word.is_chatter() && self.say_in_packet(to, word).await {
+            return Ok(());
+        }
         let connection = self.link(to).await?;
         let say = async {
             let mut send = connection.open_uni().await.map_err(|_| StreamError::Lost)?;
@@ -173,6 +227,17 @@ impl OverlayLinks {
             Ok(said) => Ok(said.map(|_| ())?),
             Err(_) => Err(LinkError::TimedOut),
         }
+    }
+
+    /// Where packets reach both of us.
+    async fn say_in_packet(&self, to: &Peer, word: &Word) -> bool {
+        let packets = self.packets.as_ref().filter(|port| port.is_reached());
+        let place = to.place.as_ref().filter(|place| place.packet_port != 0);
+        let (Some(packets), Some(place)) = (packets, place) else {
+            return false;
+        };
+        let at = SocketAddr::new(place.at.tcp.ip(), place.packet_port);
+        packets.say(to.key, at, word).await
     }
 
     /// Asks.

@@ -299,6 +299,27 @@ async fn over_02_who_is_no_member_brings_no_records() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn over_07_supernodes_come_to_use_packets_once_these_have_been_seen_to_arrive() {
+    let land = Land::of(3).await;
+    land.whole().await;
+    let proved = |town: &Town| {
+        let words = town.supernode.listening().join("\n");
+        assert!(words.contains("packets of other supernodes"), "{words}");
+        !words.contains("nothing came in yet")
+    };
+    let began = Instant::now();
+    while !land.towns.iter().all(proved) {
+        assert!(began.elapsed() < PATIENCE, "packets do not arrive");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("packets arrive at all after {:?}", began.elapsed());
+    // They still know each other when what they say goes in packets.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(land.towns[2].supernode.others(), 2);
+    land.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn over_04_nobody_has_more_than_four_connections() {
     let land = Land::of(1).await;
     let mallory = Person::new("Mallory").await;

@@ -1,5 +1,6 @@
 //! The supernode joins the others of its network, and leaves them.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use starling_wire::policy::Trust;
 use starling_wire::supernode::{SUPERNODES_TOLD, SupernodeAddr};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use super::overlay::{self, Membercard, Overlay};
 use super::{LEAVING_TIME, Service, Supernode, SupernodeError};
 use crate::roles::Role;
 use crate::transport::endpoint;
 use crate::transport::overlay::OverlayLinks;
+use crate::transport::packets::PacketPort;
 
 /// How often it is looked how full it is.
 const LOAD_EVERY: Duration = Duration::from_secs(30);
@@ -46,9 +49,19 @@ impl Supernode {
             }
             None => None,
         };
+        let packets = match self.direct {
+            Some(at) => self.packet_port(at).await,
+            None => None,
+        };
         let (heard_sender, heard) = mpsc::channel(UNHEARD_MAX);
         let (relayed, pins) = (service.endpoint.clone(), service.pins.clone());
-        let links = Arc::new(OverlayLinks::new(relayed, direct, pins, heard_sender));
+        let links = Arc::new(OverlayLinks::new(
+            relayed,
+            direct,
+            packets,
+            pins,
+            heard_sender,
+        ));
         let card = Membercard {
             key: ed25519_dalek::SigningKey::from_bytes(&self.seed),
             at: self.address.clone(),
@@ -66,6 +79,7 @@ impl Supernode {
         let kept = (service.db.clone(), self.clock);
         let overlay = overlay::start(card, Arc::clone(&links), heard, kept, &mut tasks).await?;
         tasks.spawn(Arc::clone(&links).accept_direct());
+        tasks.spawn(Arc::clone(&links).hear_packets());
         tasks.spawn(tell_load(overlay.clone(), Arc::clone(service)));
         *self.among.lock().await = tasks;
         *service
@@ -73,6 +87,20 @@ impl Supernode {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(Among { overlay, links });
         Ok(())
+    }
+
+    /// The port after the one for links; without it everything is said over links.
+    async fn packet_port(&self, direct: SocketAddr) -> Option<PacketPort> {
+        let port = direct.port().checked_add(1).filter(|port| *port != 1);
+        let at = SocketAddr::new(direct.ip(), port.unwrap_or(0));
+        let key = ed25519_dalek::SigningKey::from_bytes(&self.seed);
+        match PacketPort::open(at, key).await {
+            Ok(port) => Some(port),
+            Err(error) => {
+                warn!(%error, "no port for packets of other supernodes could be opened");
+                None
+            }
+        }
     }
 
     /// Leaves the other supernodes, after handing over what it held for the index.
@@ -94,6 +122,16 @@ impl Supernode {
     pub(super) fn udp_port(&self) -> Option<u16> {
         let among = self.service.among()?;
         Some(among.links.udp_port()).filter(|port| *port != 0)
+    }
+
+    /// The port for packets, and whether others reach it.
+    pub(super) fn packets(&self) -> Option<(u16, bool)> {
+        let links = self.service.among()?.links;
+        let (_, reached) = links.ports();
+        links
+            .unproved()
+            .map(|port| (port, false))
+            .or((reached != 0).then_some((reached, true)))
     }
 
     /// How many others it knows, what it holds of the index and what it refused, in words.

@@ -228,6 +228,11 @@ impl Supernode {
             let direct = SocketAddr::new(ip, port);
             words.push(format!("{direct} UDP (other supernodes)"));
         }
+        if let Some((port, reached)) = self.packets() {
+            let packets = SocketAddr::new(ip, port);
+            let not = if reached { "" } else { ", nothing came in yet" };
+            words.push(format!("{packets} UDP (packets of other supernodes{not})"));
+        }
         words
     }
 

@@ -5,6 +5,7 @@
 
 mod description;
 mod handle;
+mod knocking;
 mod outgoing;
 
 use std::collections::BTreeMap;
@@ -92,7 +93,7 @@ impl Driver {
         seen: Seen,
     ) -> Result<Self, DescriptorError> {
         let now = clock.now();
-        let own = card.describe(links.udp_port(), 0)?;
+        let own = card.describe(links.ports(), 0)?;
         let generation = u32::try_from(wall_s()).unwrap_or(u32::MAX);
         let seed = u64::from_le_bytes(random());
         let mut index = FullIndex::new(own.id(), own.position(), seed, now);
@@ -165,9 +166,11 @@ impl Driver {
 
     fn keep_house(&mut self) {
         self.links.forget_closed();
-        if self.own.get().is_half_over(wall_s()) {
+        let (_, packet_port) = self.links.ports();
+        if self.own.get().is_half_over(wall_s()) || self.own.get().packet_port != packet_port {
             self.describe_anew();
         }
+        self.knock();
         if self.cache_at.is_some_and(|at| at <= self.clock.now()) {
             self.cache_at = None;
             let (network, members) = (self.card.network, self.seen.some(host_cache::CACHE_MAX));
@@ -179,7 +182,7 @@ impl Driver {
     }
 
     fn describe_anew(&mut self) {
-        match self.card.describe(self.links.udp_port(), self.load) {
+        match self.card.describe(self.links.ports(), self.load) {
             Ok(own) => {
                 self.own = own.clone();
                 self.membership.handle_own_description(own);
@@ -300,6 +303,7 @@ impl Driver {
             Word::Hand(record) => {
                 let _ = self.put(from, &record);
             }
+            Word::Knock(port) => self.answer_knock(from, port),
         }
     }
 
@@ -413,6 +417,7 @@ impl Driver {
         match event {
             MembershipEvent::Joined(member) | MembershipEvent::Changed(member) => {
                 self.note_place(&member);
+                self.links.know(member.id(), true);
                 if self.seen.insert(&member) {
                     info!(supernode = %member.get().at.tcp, "another supernode is known");
                 }
@@ -421,6 +426,7 @@ impl Driver {
             }
             MembershipEvent::Left(member) => {
                 self.seen.remove(member);
+                self.links.know(member, false);
                 self.index.handle_left(member, now);
             }
         }
@@ -430,6 +436,7 @@ impl Driver {
         let place = Place {
             at: description.get().at.clone(),
             udp_port: description.get().udp_port,
+            packet_port: description.get().packet_port,
         };
         if self.places.len() >= PLACES_MAX && !self.places.contains_key(&description.id()) {
             let seen = &self.seen;

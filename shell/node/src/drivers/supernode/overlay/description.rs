@@ -35,13 +35,14 @@ impl Membercard {
     /// Signed now, and checked as others will check it.
     pub(super) fn describe(
         &self,
-        udp_port: u16,
+        (udp_port, packet_port): (u16, u16),
         load: u8,
     ) -> Result<VerifiedDescriptor, DescriptorError> {
         let now = wall_s();
         let descriptor = Descriptor {
             at: self.at.clone(),
             udp_port,
+            packet_port,
             network: self.network,
             roles: self.roles,
             clients_max: self.clients_max,

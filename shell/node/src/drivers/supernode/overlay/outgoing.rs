@@ -1,6 +1,7 @@
 //! What is on its way to other supernodes and to the disk: bounded, with what comes of it as a [`Done`].
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use starling_protocol::index::Transmit;
@@ -128,6 +129,20 @@ impl Outgoing {
         });
     }
 
+    /// A packet to whoever asked for one.
+    pub(super) fn answer_knock(
+        &mut self,
+        links: &Arc<OverlayLinks>,
+        to: EndpointKey,
+        at: SocketAddr,
+    ) {
+        let links = Arc::clone(links);
+        self.running.spawn(async move {
+            links.answer_knock(to, at).await;
+            Done::Noted
+        });
+    }
+
     /// "Who are you?"
     pub(super) fn introduce(&mut self, links: &Arc<OverlayLinks>, supernode: SupernodeAddr) {
         let links = Arc::clone(links);
@@ -135,7 +150,7 @@ impl Outgoing {
             let at = supernode.clone();
             let one = Peer {
                 key: at.id,
-                place: Some(Place { at, udp_port: 0 }),
+                place: Some(Place::of(at)),
             };
             let described = match links.ask(&one, &Question::Describe).await {
                 Ok(Reply::Description(signed)) => Some(*signed),
