@@ -40,11 +40,11 @@ bench:
 	cargo build --locked --release --workspace --bin starling --bin bench
 	$(CARGO_TARGET_DIR)/release/bench --markdown docs/benchmarks.md
 
-# `standing` (100,000 nodes) has no committed report yet.
+# Release: `standing` has 100,000 nodes.
 sim:
 	@scripts/setup run
-	cargo build --locked --workspace --bin sim
-	$(CARGO_TARGET_DIR)/debug/sim $(filter-out %/standing.toml,$(wildcard lab/sim/scenarios/*.toml))
+	cargo build --locked --release --package starling-lab-sim --bin sim
+	$(CARGO_TARGET_DIR)/release/sim $(wildcard lab/sim/scenarios/*.toml)
 
 fmt:
 	cargo fmt --all

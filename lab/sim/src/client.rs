@@ -18,6 +18,8 @@ use crate::world::{Outbox, address_of, key_of, node_of};
 const REMEMBERED: usize = 16;
 /// So many supernodes are asked for a record, one after another.
 const ASKED: usize = 8;
+/// Handshakes with those that are sought have so long.
+const SOUGHT_FOR: Duration = Duration::from_millis(1_500);
 /// The number of a look at the own record.
 const OWN: u64 = u64::MAX;
 
@@ -51,6 +53,8 @@ pub struct Client {
     registered: Option<NodeId>,
     /// A supernode was found to be bad: those that may be used are others now.
     left_one: bool,
+    /// Until when the first of those that are sought counts.
+    seeks_until: Option<Duration>,
     /// Since when it has been without a home; `None` at home.
     seeking: Option<Duration>,
 }
@@ -86,6 +90,7 @@ impl Client {
             asked: BTreeMap::new(),
             registered: None,
             left_one: false,
+            seeks_until: None,
             seeking: Some(now),
         };
         client.drain(now, out);
@@ -166,6 +171,9 @@ impl Client {
                 }
             }
             Message::Alive if from_home => self.home.handle_heard(now),
+            Message::Here if self.seeks_until.take_if(|until| *until > now).is_some() => {
+                self.home.handle_found(key_of(from), now);
+            }
             Message::Answer {
                 number,
                 found,
@@ -360,7 +368,18 @@ impl Client {
                         out.send(node_of(home.id), Message::Probe);
                     }
                 }
+                HomeAction::Seek(sought) => self.seek(&sought, now, out),
                 HomeAction::Register(_) | HomeAction::Collect(_) => {}
+            }
+        }
+    }
+
+    /// A handshake with each, all at once: the first to answer counts.
+    fn seek(&mut self, sought: &[SupernodeAddr], now: Duration, out: &mut Outbox) {
+        if self.seeks_until.is_none_or(|until| until <= now) {
+            self.seeks_until = Some(now + SOUGHT_FOR);
+            for supernode in sought {
+                out.send(node_of(supernode.id), Message::Seek);
             }
         }
     }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use starling_protocol::backoff::Jitter;
-use starling_protocol::index::holder::{Holder, Persist, Source, Transmit as HolderTransmit};
-use starling_protocol::index::resolver::{
-    AT_ONCE, Reply, Resolver, ResolverEvent, Transmit as Question,
-};
+use starling_protocol::index::full::FullIndex;
+use starling_protocol::index::holder::Source;
+use starling_protocol::index::resolver::{AT_ONCE, Reply};
+use starling_protocol::index::{Index, IndexEvent, Transmit};
 use starling_protocol::overlay::membership::{Membership, MembershipEvent, Message as Member};
 use starling_protocol::overlay::promotion::BUSY;
-use starling_wire::placement::{self, Block, IndexKey, Position};
+use starling_wire::placement::{Block, IndexKey};
 
 use crate::message::{Card, Message, NodeId, Note};
 use crate::world::{Outbox, node_of};
@@ -24,6 +24,8 @@ const NEW_SHARE: usize = 4;
 const NEW_FOR: Duration = Duration::from_secs(120);
 /// Others say within this how full they are.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// A TLS handshake alone is so small a part of a registration.
+const HANDSHAKE: u32 = 3;
 /// How often a busy supernode says so.
 const SAY_LOAD_EVERY: Duration = Duration::from_secs(60);
 
@@ -32,12 +34,13 @@ const SAY_LOAD_EVERY: Duration = Duration::from_secs(60);
 pub struct Supernode {
     card: Card,
     membership: Membership<Card>,
-    holder: Holder<NodeId, Block, Note>,
-    resolver: Resolver<NodeId, Note>,
+    index: FullIndex<NodeId, Block, Note>,
     others: BTreeMap<NodeId, Card>,
     /// When others joined, the latest last.
     joins: VecDeque<Duration>,
     clients: BTreeMap<NodeId, bool>,
+    /// Records that clients registered here, by their number: kept when they go.
+    registered: BTreeMap<IndexKey, u64>,
     clients_max: u32,
     most_clients: u32,
     liar: bool,
@@ -84,11 +87,11 @@ impl Supernode {
         let generation = u32::try_from(now.as_secs()).unwrap_or(u32::MAX) + 1;
         let mut supernode = Self {
             membership: Membership::new(card.clone(), generation, bytes),
-            holder: Holder::new(card.node, card.position(), seed, now),
-            resolver: Resolver::new(AT_ONCE),
+            index: FullIndex::new(card.node, card.position(), seed, now),
             others: BTreeMap::new(),
             joins: VecDeque::new(),
             clients: BTreeMap::new(),
+            registered: BTreeMap::new(),
             clients_max: setting.clients_max,
             most_clients: 0,
             liar: setting.liar,
@@ -132,7 +135,7 @@ impl Supernode {
 
     /// It stops serving: records, the list and the clients are told.
     pub fn leave(&mut self, now: Duration, out: &mut Outbox) {
-        self.holder.handle_leaving();
+        self.index.handle_leaving();
         self.drain(now, out);
         self.membership.handle_leaving(now);
         self.drain(now, out);
@@ -145,8 +148,7 @@ impl Supernode {
     pub fn due(&self) -> Option<Duration> {
         let machines = [
             self.membership.poll_timeout().map(|due| due.at),
-            self.holder.poll_timeout().map(|due| due.at),
-            self.resolver.poll_timeout().map(|due| due.at),
+            self.index.poll_timeout().map(|due| due.at),
             self.say_load,
         ];
         machines.into_iter().flatten().min()
@@ -156,9 +158,7 @@ impl Supernode {
     pub fn wake(&mut self, now: Duration, out: &mut Outbox) {
         self.membership.handle_timeout(now);
         self.drain(now, out);
-        self.holder.handle_timeout(now);
-        self.drain(now, out);
-        self.resolver.handle_timeout(now);
+        self.index.handle_timeout(now);
         self.drain(now, out);
         if self.say_load.is_some_and(|at| at <= now) {
             self.say_load = None;
@@ -185,23 +185,22 @@ impl Supernode {
                     None => Reply::None,
                 };
                 out.verified += u64::from(note.is_some());
-                self.resolver.handle_reply(id, from, reply, now);
+                self.index.handle_reply(id, from, reply, now);
             }
-            Message::Put(note) => self.put(Source::Member(from), note, now, out),
-            // Brought anew: nobody had it, so its holders may all be liars, and those after them get it too.
-            Message::Publish(note) => {
-                let members = self.positions();
-                let holders = placement::ask_order(note.key, members);
-                self.publish(from, note, holders, Duration::ZERO, now, out);
-            }
-            Message::Hand(note) => self.put(Source::Member(from), note, now, out),
-            Message::Compare(theirs) => self.holder.handle_compare(from, &theirs, now),
-            Message::Want(keys) => self.holder.handle_want(from, &keys, now),
+            Message::Publish(note) => self.publish(from, note, Duration::ZERO, now, out),
+            Message::Put(note) | Message::Hand(note) => self.put(from, note, now, out),
+            Message::Compare(theirs) => self.index.handle_compare(from, &theirs, now),
+            Message::Want(keys) => self.index.handle_want(from, &keys, now),
             Message::Member(message) => self.hear_member(from, message, now, out),
             Message::Probe => out.send(from, Message::Alive),
+            Message::Seek => {
+                let turn = self.take_turn(self.registration / HANDSHAKE, now);
+                out.send_after(turn, from, Message::Here);
+            }
             Message::Registered { .. }
             | Message::Full { .. }
             | Message::Alive
+            | Message::Here
             | Message::Load { .. }
             | Message::Answer { .. } => {}
         }
@@ -250,18 +249,25 @@ impl Supernode {
             out.send(from, Message::Full { others });
             return;
         }
-        self.busy_until = self.busy_until.max(now) + self.registration;
-        let turn = self.busy_until - now;
+        let turn = self.take_turn(self.registration, now);
         out.verified += 3;
         self.clients.insert(from, eligible);
         self.most_clients = self.most_clients.max(self.client_count());
         self.membership.handle_own_load(self.percent());
         out.send_after(turn, from, Message::Registered { others });
-        let holders = placement::holders(record.key, self.positions());
-        self.publish(from, record, holders, turn, now, out);
+        // INDEX-24: holders hear nothing of a record that is known here.
+        if self.registered.insert(record.key, record.sequence) != Some(record.sequence) {
+            self.publish(from, record, turn, now, out);
+        }
         if self.say_load.is_none() && self.percent() >= BUSY {
             self.tell_load(now, out);
         }
+    }
+
+    /// Work for the processor: when it will be done.
+    fn take_turn(&mut self, work: Duration, now: Duration) -> Duration {
+        self.busy_until = self.busy_until.max(now) + work;
+        self.busy_until - now
     }
 
     /// Brings a client's record to its holders. A liar does not.
@@ -269,7 +275,6 @@ impl Supernode {
         &mut self,
         from: NodeId,
         record: Note,
-        holders: Vec<NodeId>,
         turn: Duration,
         now: Duration,
         out: &mut Outbox,
@@ -277,21 +282,22 @@ impl Supernode {
         if self.liar {
             return;
         }
-        for holder in holders {
-            if holder == self.card.node {
-                self.put(Source::Client(block(from)), record, now, out);
-                self.drain(now, out);
-            } else {
-                out.send_after(turn, holder, Message::Put(record));
+        let source = Source::Client(block(from));
+        // Whether it is kept here as well is looked at by its owner.
+        let _ = self.index.handle_publish(source, record, LIVES, now);
+        while self.index.poll_persist().is_some() {}
+        while let Some(transmit) = self.index.poll_transmit() {
+            if let Transmit::Put(holder, note) = transmit {
+                out.send_after(turn, holder, Message::Put(note));
             }
         }
     }
 
-    fn put(&mut self, source: Source<NodeId, Block>, note: Note, now: Duration, out: &mut Outbox) {
+    fn put(&mut self, from: NodeId, note: Note, now: Duration, out: &mut Outbox) {
         out.verified += 1;
         // A liar acknowledges and keeps nothing.
         if !note.forged && !self.liar {
-            let _ = self.holder.handle_put(source, note, LIVES, None, now);
+            let _ = self.index.handle_put(from, note, LIVES, now);
         }
     }
 
@@ -314,18 +320,6 @@ impl Supernode {
             );
             return;
         }
-        if let Some(note) = self.holder.get(key, now) {
-            let found = Some(*note);
-            out.send(
-                client,
-                Message::Answer {
-                    number,
-                    found,
-                    waves: 0,
-                },
-            );
-            return;
-        }
         self.next_lookup += 1;
         let asking = Asking {
             client,
@@ -333,16 +327,13 @@ impl Supernode {
             asked: 0,
         };
         self.lookups.insert(self.next_lookup, asking);
-        let others = self.others.values();
-        let holders = placement::ask_order(key, others.map(|card| (card.node, card.position())));
-        self.resolver
-            .handle_lookup(self.next_lookup, key, holders, None, now);
+        self.index.handle_lookup(self.next_lookup, key, now);
     }
 
     /// To another supernode that asks. Half of the liars deny, half forge.
     fn answer(&self, from: NodeId, id: u64, key: IndexKey, now: Duration, out: &mut Outbox) {
         let found = if !self.liar {
-            self.holder.get(key, now).copied()
+            self.index.get(key, now).copied()
         } else if self.card.node.is_multiple_of(2) {
             None
         } else {
@@ -366,73 +357,62 @@ impl Supernode {
                     if self.others.insert(node, card).is_none() {
                         self.joins.push_back(now);
                     }
-                    self.holder.handle_joined(node, position, now);
+                    self.index.handle_joined(node, position, now);
                 }
                 MembershipEvent::Left(key) => {
                     self.others.remove(&node_of(key));
-                    self.holder.handle_left(node_of(key), now);
+                    self.index.handle_left(node_of(key), now);
                 }
             }
-            self.drain_holder(out);
+            self.drain_index(out);
         }
-        self.drain_holder(out);
-        self.drain_resolver(out);
+        self.drain_index(out);
     }
 
-    fn drain_holder(&mut self, out: &mut Outbox) {
-        while let Some(Persist::Keep(_) | Persist::Forget(_)) = self.holder.poll_persist() {}
-        while let Some(transmit) = self.holder.poll_transmit() {
+    fn drain_index(&mut self, out: &mut Outbox) {
+        while self.index.poll_persist().is_some() {}
+        while let Some(transmit) = self.index.poll_transmit() {
             let (to, message) = match transmit {
-                HolderTransmit::Hand(to, note) => (to, Message::Hand(note)),
-                HolderTransmit::Compare(to, list) => (to, Message::Compare(list)),
-                HolderTransmit::Want(to, keys) => (to, Message::Want(keys)),
+                Transmit::Ask(id, to, key) => {
+                    if let Some(asking) = self.lookups.get_mut(&id) {
+                        asking.asked += 1;
+                    }
+                    (to, Message::Ask(id, key))
+                }
+                Transmit::Put(to, note) => (to, Message::Put(note)),
+                Transmit::Hand(to, note) => (to, Message::Hand(note)),
+                Transmit::Compare(to, list) => (to, Message::Compare(list)),
+                Transmit::Want(to, keys) => (to, Message::Want(keys)),
             };
             if !self.liar {
                 out.send(to, message);
             }
         }
-    }
-
-    fn drain_resolver(&mut self, out: &mut Outbox) {
-        while let Some(transmit) = self.resolver.poll_transmit() {
-            match transmit {
-                Question::Ask(id, holder, key) => {
-                    if let Some(asking) = self.lookups.get_mut(&id) {
-                        asking.asked += 1;
-                    }
-                    out.send(holder, Message::Ask(id, key));
-                }
-                Question::Repair(holder, note) => out.send(holder, Message::Hand(note)),
-            }
-        }
-        while let Some(event) = self.resolver.poll_event() {
-            let (id, found) = match event {
-                ResolverEvent::Found(id, _, note) => (id, Some(note)),
-                ResolverEvent::NotFound(id) => (id, None),
-                ResolverEvent::Ended(id) => {
+        while let Some(event) = self.index.poll_event() {
+            match event {
+                IndexEvent::Found(id, _, note) => self.tell_found(id, Some(note), out),
+                IndexEvent::NotFound(id) => self.tell_found(id, None, out),
+                IndexEvent::Ended(id) => {
                     self.lookups.remove(&id);
-                    continue;
                 }
-                ResolverEvent::Newer(..) | ResolverEvent::Blame(..) => continue,
-            };
-            if let Some(asking) = self.lookups.get(&id) {
-                let more = asking.asked.saturating_sub(AT_ONCE).div_ceil(2);
-                let answer = Message::Answer {
-                    number: asking.number,
-                    found,
-                    waves: 1 + u32::try_from(more).unwrap_or(u32::MAX),
-                };
-                out.send(asking.client, answer);
+                IndexEvent::Newer(..) | IndexEvent::Blame(..) => {}
             }
         }
     }
 
-    /// Where all supernodes stand, this one too.
-    fn positions(&self) -> Vec<(NodeId, Position)> {
-        let own = (self.card.node, self.card.position());
-        let others = self.others.values();
-        let others = others.map(|card| (card.node, card.position()));
-        others.chain([own]).collect()
+    fn tell_found(&self, id: u64, found: Option<Note>, out: &mut Outbox) {
+        let Some(asking) = self.lookups.get(&id) else {
+            return;
+        };
+        let asked = u32::try_from(asking.asked).unwrap_or(u32::MAX);
+        let at_once = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
+        let more = asked.saturating_sub(at_once).div_ceil(2);
+        let answer = Message::Answer {
+            number: asking.number,
+            found,
+            waves: u32::from(asked > 0) + more,
+        };
+        out.send(asking.client, answer);
     }
 
     /// Some of the others, by chance: clients spread.

@@ -306,6 +306,7 @@ impl World {
                 | Message::Full { .. }
                 | Message::Load { .. }
                 | Message::Alive
+                | Message::Here
                 | Message::Answer { .. }
         );
         let node = &mut self.nodes[to as usize];

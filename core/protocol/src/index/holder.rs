@@ -124,7 +124,9 @@ pub struct Holder<M, B, R> {
     /// By when they are to be looked at: expiry, or the end of a moved one.
     due: BTreeSet<(Time, IndexKey)>,
     brought: BTreeMap<Source<M, B>, Brought>,
+    /// With whom we compare soon, and the same by time.
     soon: BTreeMap<M, Time>,
+    soon_due: BTreeSet<(Time, M)>,
     next_compare: Time,
     compared_with: Option<M>,
     jitter: Jitter,
@@ -144,6 +146,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             due: BTreeSet::new(),
             brought: BTreeMap::new(),
             soon: BTreeMap::new(),
+            soon_due: BTreeSet::new(),
             next_compare: now + jitter.spread(COMPARE_FIRST),
             compared_with: None,
             jitter,
@@ -257,8 +260,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             self.transmits.push(Transmit::Hand(member, record));
         }
         if !changed.is_empty() {
-            self.soon
-                .insert(member, now + self.jitter.spread(COMPARE_SOON));
+            self.compare_soon(member, now);
         }
         if resettled {
             self.mark_moved(now);
@@ -307,10 +309,10 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         for (new, record) in handed {
             self.transmits.push(Transmit::Hand(new, record));
         }
-        self.soon.remove(&member);
-        for new in beside_us.into_iter().filter(|new| *new != self.own) {
-            self.soon
-                .insert(new, now + self.jitter.spread(COMPARE_SOON));
+        self.compare_no_more(member);
+        beside_us.remove(&self.own);
+        for new in beside_us {
+            self.compare_soon(new, now);
         }
         if everywhere_again {
             self.mark_moved(now);
@@ -395,9 +397,11 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
                 self.persists.push(Persist::Forget(key));
             }
         }
-        let due = |(member, at): (&M, &Time)| (*at <= now).then_some(*member);
-        for member in self.soon.iter().filter_map(due).collect::<Vec<M>>() {
-            self.soon.remove(&member);
+        while let Some((at, member)) = self.soon_due.first().copied() {
+            if at > now {
+                break;
+            }
+            self.compare_no_more(member);
             self.compare_with(member, now);
         }
         if self.next_compare <= now {
@@ -413,10 +417,9 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
                 .first()
                 .map(|(at, _)| Deadline::new(*at, Wake::Forget)),
             Some(Deadline::new(self.next_compare, Wake::Compare)),
-            self.soon
-                .values()
-                .min()
-                .map(|at| Deadline::new(*at, Wake::Compare)),
+            self.soon_due
+                .first()
+                .map(|(at, _)| Deadline::new(*at, Wake::Compare)),
         ])
     }
 
@@ -504,6 +507,19 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             self.due.remove(&(kept.ends(), key));
             kept.moved = moved;
             self.due.insert((kept.ends(), key));
+        }
+    }
+
+    fn compare_soon(&mut self, member: M, now: Time) {
+        let at = now + self.jitter.spread(COMPARE_SOON);
+        self.compare_no_more(member);
+        self.soon.insert(member, at);
+        self.soon_due.insert((at, member));
+    }
+
+    fn compare_no_more(&mut self, member: M) {
+        if let Some(at) = self.soon.remove(&member) {
+            self.soon_due.remove(&(at, member));
         }
     }
 

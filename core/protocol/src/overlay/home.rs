@@ -17,6 +17,8 @@ const CONNECT_TIME: Duration = Duration::from_secs(4);
 const CONNECT_IN_CALL: Duration = Duration::from_secs(1);
 /// Nothing is heard in a call any more: the relay has so long to show that it is not to blame.
 pub const SUSPECTED_FOR: Duration = Duration::from_secs(1);
+/// And so long at least, if another supernode, sought at the same time, has answered: then it is not our own line.
+const SUSPECTED_AT_LEAST: Duration = Duration::from_millis(600);
 /// We are registered as soon as the supernode was reached; the link that lasts comes after it, or never.
 const LINK_TIME: Duration = Duration::from_secs(10);
 /// A registration is renewed so often: it expires when its device is not heard of for a week.
@@ -51,6 +53,8 @@ pub enum HomeAction {
     Collect(SupernodeAddr),
     /// Ask the supernode something small and report the answer.
     Probe,
+    /// Ask these at once whether they are there, and report the first one that is.
+    Seek(Vec<SupernodeAddr>),
 }
 
 /// Why the machine wants to be woken.
@@ -84,6 +88,14 @@ enum State {
     Up,
 }
 
+/// The home may be dead, and somebody waits.
+#[derive(Debug)]
+struct Suspicion {
+    since: Duration,
+    /// One that has answered in the meantime.
+    found: Option<EndpointKey>,
+}
+
 /// The home supernode's state.
 #[derive(Debug)]
 pub struct Home {
@@ -95,6 +107,9 @@ pub struct Home {
     next_probe: Option<Duration>,
     /// When it will have been silent for too long.
     silent_at: Option<Duration>,
+    suspicion: Option<Suspicion>,
+    /// Who did not let us in since the last success or full round.
+    refused: Vec<EndpointKey>,
     /// Until when the lasting link has to come.
     link_by: Option<Duration>,
     next_renewal: Duration,
@@ -113,6 +128,8 @@ impl Home {
             in_call: false,
             next_probe: None,
             silent_at: None,
+            suspicion: None,
+            refused: Vec::new(),
             link_by: None,
             next_renewal: Duration::ZERO,
             next_collection: Duration::ZERO,
@@ -159,6 +176,7 @@ impl Home {
         }
         self.state = State::Up;
         self.failures = 0;
+        self.refused.clear();
         self.link_by = Some(now + LINK_TIME);
         self.expect_life(now);
         if let Some(current) = self.current().cloned() {
@@ -194,17 +212,36 @@ impl Home {
 
     /// The supernode takes no more clients: the next candidate is dialled (`HOME-11`).
     pub fn handle_refused(&mut self, now: Duration) {
-        if matches!(self.state, State::Dialling(_)) {
-            self.replace(now);
+        if !matches!(self.state, State::Dialling(_)) {
+            return;
+        }
+        let full = self.current().map(|current| current.id);
+        self.refused.extend(full);
+        self.replace(now);
+        // Outside calls nobody waits, and many that are full would be asked by many.
+        if self.in_call {
+            self.seek();
         }
     }
 
-    /// A candidate was found to answer while another one did not: it is dialled at once (`HOME-13`).
+    /// A candidate was found to answer while another one did not: it is dialled at once (`HOME-13`). One that answered while
+    /// the home did not say whether it is there is the next one (`HOME-17`).
     pub fn handle_found(&mut self, supernode: EndpointKey, now: Duration) {
         let at = self.candidates.iter().position(|one| one.id == supernode);
-        if let Some(at) = at.filter(|at| *at != self.current && self.state != State::Up) {
+        // HOME-18: a full one that answers faster than all others would be gone back to for ever.
+        let full = self.refused.contains(&supernode);
+        let Some(at) = at.filter(|at| *at != self.current && !full) else {
+            return;
+        };
+        if self.state != State::Up {
             self.current = at;
             self.dial(now);
+        } else if let Some(suspicion) = &mut self.suspicion
+            && suspicion.found.is_none()
+        {
+            suspicion.found = Some(supernode);
+            let verdict = now.max(suspicion.since + SUSPECTED_AT_LEAST);
+            self.silent_at = self.silent_at.map(|at| at.min(verdict));
         }
     }
 
@@ -226,14 +263,20 @@ impl Home {
     }
 
     /// `HOME-12`: no sound has come for half a second: the relay is probed at once, and replaced if it does not answer soon.
+    /// Who could replace it is sought at the same time: the others may have died with it (`HOME-17`).
     pub fn handle_suspicion(&mut self, now: Duration) {
-        if !self.in_call || !self.is_up() {
+        if !self.in_call || !self.is_up() || self.suspicion.is_some() {
             return;
         }
         let soon = now + SUSPECTED_FOR;
         self.silent_at = Some(self.silent_at.map_or(soon, |at| at.min(soon)));
         self.next_probe = None;
+        self.suspicion = Some(Suspicion {
+            since: now,
+            found: None,
+        });
         self.actions.push_back(HomeAction::Probe);
+        self.seek();
     }
 
     /// The supernode answered a probe, or anything else.
@@ -246,7 +289,10 @@ impl Home {
         match self.state {
             State::Waiting(at) if at <= now => self.dial(now),
             // HOME-02: a relay that does not come up is replaced.
-            State::Dialling(at) if at <= now => self.replace(now),
+            State::Dialling(at) if at <= now => {
+                self.replace(now);
+                self.seek();
+            }
             State::Up => {
                 self.watch_silence(now);
                 self.renew(now);
@@ -297,6 +343,7 @@ impl Home {
 
     fn expect_life(&mut self, now: Duration) {
         let watched = self.in_call && self.is_up();
+        self.suspicion = None;
         self.next_probe = watched.then_some(now + PROBE_EVERY);
         self.silent_at = watched.then_some(now + SILENCE_IN_CALL);
     }
@@ -325,18 +372,35 @@ impl Home {
 
     /// `HOME-04`: through the candidates in their order; after a full round, ever slower, never slower than 30 s.
     fn replace(&mut self, now: Duration) {
+        let found = self.suspicion.take().and_then(|suspicion| suspicion.found);
+        let found = self.candidates.iter().position(|one| Some(one.id) == found);
         self.next_probe = None;
         self.silent_at = None;
         self.link_by = None;
         let round = self.failures / self.candidates.len().max(1);
         self.failures += 1;
-        self.current = (self.current + 1) % self.candidates.len().max(1);
+        if self.failures.is_multiple_of(self.candidates.len().max(1)) {
+            self.refused.clear();
+        }
+        self.current = found.unwrap_or((self.current + 1) % self.candidates.len().max(1));
         if round == 0 && self.candidates.len() > 1 {
             self.dial(now);
             return;
         }
         let wait = RETRIES.get(round).copied().unwrap_or(RETRY_MAX);
         self.state = State::Waiting(now + wait);
+    }
+
+    /// `HOME-13`: where one did not answer, the others are not tried one by one only. A home that is up is probed already.
+    fn seek(&mut self) {
+        let up = self.current().filter(|_| self.is_up());
+        let probed = up.map(|home| home.id);
+        let sought =
+            |one: &&SupernodeAddr| Some(one.id) != probed && !self.refused.contains(&one.id);
+        let sought: Vec<SupernodeAddr> = self.candidates.iter().filter(sought).cloned().collect();
+        if !sought.is_empty() {
+            self.actions.push_back(HomeAction::Seek(sought));
+        }
     }
 
     fn dial(&mut self, now: Duration) {

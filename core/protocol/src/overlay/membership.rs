@@ -12,6 +12,7 @@ mod belief;
 pub mod digest;
 mod lists;
 mod load;
+mod merge;
 mod peer;
 mod unheard;
 
@@ -28,6 +29,7 @@ use starling_wire::overlay::{DESCRIBED_MAX, GOSSIP_MAX};
 
 use self::belief::News;
 use self::digest::Digest;
+use self::merge::Merge;
 use self::peer::{Peer, config};
 use crate::backoff::Jitter;
 use crate::machine::{Deadline, Outputs, Time};
@@ -50,9 +52,12 @@ const LISTED_LATEST: usize = 48;
 const LISTED_BY_CHANCE: usize = 16;
 /// Somebody who knows less than one in so many of ours is new, and told everything.
 const NEWCOMER: usize = 4;
-/// When so large a share of the members has come back since the last comparison, the next one follows within this.
+/// When so large a share of the members has come back since the last comparison, halves merge: the next ones follow within
+/// this, until so many in a row have found no difference, but not for ever.
 const MERGED: usize = 8;
-const COMPARE_MERGED: Duration = Duration::from_secs(20);
+const COMPARE_MERGED: Duration = Duration::from_secs(8);
+const EQUAL_ENOUGH: u8 = 2;
+const MERGE_COMPARISONS_MAX: u8 = 30;
 /// What others said of their load counts for so long.
 const LOAD_COUNTS: Duration = Duration::from_secs(90);
 /// And of so many, the latest.
@@ -146,8 +151,7 @@ pub struct Membership<D> {
     compare_at: Option<Time>,
     departed: BTreeSet<EndpointKey>,
     called: Option<(Time, EndpointKey)>,
-    /// How many have come back since the last comparison.
-    returned: usize,
+    merge: Merge,
     own_load: u8,
     loads: VecDeque<(Time, u8)>,
     chance: Jitter,
@@ -213,7 +217,7 @@ impl<D: Description> Membership<D> {
             compare_at: None,
             departed: BTreeSet::new(),
             called: None,
-            returned: 0,
+            merge: Merge::default(),
             own_load: 0,
             loads: VecDeque::new(),
             chance: Jitter::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])),

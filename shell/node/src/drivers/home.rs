@@ -189,7 +189,6 @@ impl Driver {
                     self.linked = false;
                     if let Some(before) = self.dialled.replace(supernode.id) {
                         self.note(before, false);
-                        self.search();
                     }
                     self.ctx.supernodes.forget(supernode.id).await;
                     self.ctx.door.set_home(&supernode).await;
@@ -201,6 +200,7 @@ impl Driver {
                 HomeAction::Renew(supernode) => self.register(supernode, Duration::ZERO),
                 HomeAction::Collect(supernode) => self.collect(supernode),
                 HomeAction::Probe => self.probe(),
+                HomeAction::Seek(candidates) => self.search(candidates),
             }
         }
         if self.home.is_up() {
@@ -366,15 +366,13 @@ impl Driver {
     }
 
     /// Where one did not answer, the others are not tried one by one only: the list may be old.
-    fn search(&mut self) {
+    fn search(&mut self, candidates: Vec<SupernodeAddr>) {
         if std::mem::replace(&mut self.searching, true) {
             return;
         }
         let ctx = Arc::clone(&self.ctx);
-        self.tasks.spawn(async move {
-            let candidates = ctx.homes().supernodes;
-            Done::Found(scout::first_alive(&ctx.pins, candidates).await)
-        });
+        self.tasks
+            .spawn(async move { Done::Found(scout::first_alive(&ctx.pins, candidates).await) });
     }
 
     fn ask_for_others(&mut self, home: SupernodeAddr) {

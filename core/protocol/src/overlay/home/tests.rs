@@ -24,6 +24,10 @@ fn up(candidates: Vec<SupernodeAddr>) -> Home {
     home
 }
 
+fn seek(ids: &[u8]) -> HomeAction {
+    HomeAction::Seek(ids.iter().copied().map(supernode).collect())
+}
+
 fn drain(home: &mut Home) -> Vec<HomeAction> {
     std::iter::from_fn(|| home.poll_action()).collect()
 }
@@ -83,18 +87,85 @@ fn home_12_a_relay_under_suspicion_is_replaced_within_a_second_unless_it_answers
     assert_eq!(home.poll_action(), None, "no call");
     home.set_in_call(true, ms(100));
     home.handle_suspicion(ms(600));
-    assert_eq!(home.poll_action(), Some(HomeAction::Probe));
+    assert_eq!(drain(&mut home), [HomeAction::Probe, seek(&[2, 3])]);
+    home.handle_suspicion(ms(650));
+    assert_eq!(drain(&mut home), [], "once");
     home.handle_heard(ms(700));
     home.handle_timeout(ms(1_600));
     assert!(home.is_up(), "it answered");
     drain(&mut home);
     home.handle_suspicion(ms(1_650));
-    assert_eq!(home.poll_action(), Some(HomeAction::Probe));
+    drain(&mut home);
     home.handle_timeout(ms(2_650));
-    assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(2))));
+    assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(2))]);
     // One that does not come up is not waited for long either.
     home.handle_timeout(ms(3_650));
-    assert_eq!(home.poll_action(), Some(HomeAction::Dial(supernode(3))));
+    let next = [HomeAction::Dial(supernode(3)), seek(&[1, 2, 3])];
+    assert_eq!(drain(&mut home), next);
+}
+
+/// In a call, under suspicion since the first second.
+fn suspicious() -> Home {
+    let mut home = up((1..=9).map(supernode).collect());
+    home.set_in_call(true, ms(0));
+    home.handle_suspicion(ms(1_000));
+    let others = seek(&[2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(drain(&mut home), [HomeAction::Probe, others]);
+    home
+}
+
+#[test]
+fn home_17_a_home_under_suspicion_is_left_for_one_that_answered_in_the_meantime() {
+    let mut home = suspicious();
+    home.handle_found(supernode(7).id, ms(1_200));
+    home.handle_found(supernode(8).id, ms(1_250));
+    home.handle_timeout(ms(1_599));
+    assert_eq!(drain(&mut home), [], "it has a little time");
+    assert_eq!(home.poll_timeout(), Some((ms(1_600), HomeReason::Silence)));
+    home.handle_timeout(ms(1_600));
+    assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(7))]);
+    let mut home = suspicious();
+    home.handle_found(supernode(7).id, ms(1_700));
+    home.handle_timeout(ms(1_700));
+    assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(7))]);
+}
+
+#[test]
+fn home_17_on_a_slow_line_nobody_answers_sooner_and_the_home_has_its_second() {
+    let mut home = suspicious();
+    home.handle_found(supernode(1).id, ms(1_100));
+    home.handle_timeout(ms(1_999));
+    assert_eq!(drain(&mut home), [], "nobody else was found");
+    home.handle_heard(ms(1_999));
+    home.handle_found(supernode(7).id, ms(2_000));
+    home.handle_timeout(ms(2_100));
+    assert!(home.is_up(), "it answered");
+    drain(&mut home);
+    home.handle_suspicion(ms(3_000));
+    assert_eq!(drain(&mut home).len(), 2, "a new suspicion");
+}
+
+#[test]
+fn home_18_a_full_one_that_answers_first_is_not_gone_back_to() {
+    let mut home = suspicious();
+    home.handle_found(supernode(2).id, ms(1_050));
+    home.handle_timeout(ms(1_600));
+    assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(2))]);
+    home.handle_refused(ms(1_700));
+    let next = [
+        HomeAction::Dial(supernode(3)),
+        seek(&[1, 3, 4, 5, 6, 7, 8, 9]),
+    ];
+    assert_eq!(drain(&mut home), next);
+    home.handle_found(supernode(2).id, ms(1_750));
+    assert_eq!(drain(&mut home), []);
+    home.handle_found(supernode(5).id, ms(1_800));
+    assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(5))]);
+    home.handle_connected(ms(1_900));
+    home.handle_disconnected(ms(5_000));
+    home.handle_found(supernode(2).id, ms(5_100));
+    let dialled = HomeAction::Dial(supernode(2));
+    assert!(drain(&mut home).contains(&dialled), "it may have room now");
 }
 
 #[test]

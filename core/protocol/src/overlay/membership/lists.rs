@@ -6,7 +6,7 @@ use super::digest::{Digest, bucket, digest};
 use super::peer::Peer;
 use super::{
     CALL_EVERY, CALLED, COMPARE_EVERY, COMPARE_MERGED, DESCRIBED_MAX, Description,
-    LISTED_BY_CHANCE, LISTED_LATEST, MERGED, Membership, Message, NEWCOMER,
+    LISTED_BY_CHANCE, LISTED_LATEST, Membership, Message, NEWCOMER,
 };
 use crate::machine::Time;
 
@@ -28,6 +28,7 @@ impl<D: Description> Membership<D> {
         if ours == *theirs {
             return;
         }
+        self.merge.note_difference();
         let differs = |key| {
             let at = usize::from(bucket(key));
             key != from && ours[at] != theirs[at]
@@ -101,9 +102,9 @@ impl<D: Description> Membership<D> {
 
     /// With a member by chance.
     pub(super) fn compare(&mut self, now: Time) {
-        self.compare_at = Some(now + self.chance.spread(COMPARE_EVERY));
-        self.returned /= 2;
-        self.compare_soon_if_merged(now);
+        let soon = self.merge.compare();
+        let wait = if soon { COMPARE_MERGED } else { COMPARE_EVERY };
+        self.compare_at = Some(now + self.chance.spread(wait));
         let joined: Vec<EndpointKey> = self.members().map(D::id).collect();
         let count = u32::try_from(joined.len()).unwrap_or(u32::MAX);
         let with = joined.get(self.chance.below(count) as usize).copied();
@@ -113,14 +114,9 @@ impl<D: Description> Membership<D> {
         }
     }
 
+    /// `MEMBER-12`: two halves of a network have found each other: what the news of that misses is found by comparing.
     pub(super) fn note_returned(&mut self, now: Time) {
-        self.returned += 1;
-        self.compare_soon_if_merged(now);
-    }
-
-    /// `MEMBER-12`: two halves of a network have found each other: what the news of that misses is compared a few times, soon.
-    fn compare_soon_if_merged(&mut self, now: Time) {
-        if self.returned > 0 && self.returned * MERGED >= self.known.len() {
+        if self.merge.note_returned(self.known.len()) {
             let soon = now + self.chance.spread(COMPARE_MERGED);
             self.compare_at = self.compare_at.map(|at| at.min(soon));
         }

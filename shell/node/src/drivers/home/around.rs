@@ -65,7 +65,8 @@ impl Driver {
         let now = self.ctx.clock.now();
         if self.search_at.is_some_and(|at| at <= now) && self.home.is_up() {
             self.search_at = Some(now + SEARCH_AGAIN);
-            self.search();
+            let candidates = self.ctx.homes().supernodes;
+            self.search(candidates);
         }
     }
 
