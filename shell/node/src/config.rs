@@ -8,6 +8,7 @@ use std::sync::Arc;
 use starling_control::{Failure, view};
 use starling_wire::policy::Policy;
 
+use crate::drivers::promotion::Pace;
 use crate::roles::machine_policy::{self, MACHINE_POLICY, PolicyFileError};
 
 use crate::transport::proxy::ProxySetting;
@@ -40,6 +41,8 @@ pub struct NodeConfig {
     pub echo_program: Option<PathBuf>,
     /// A policy file beside the machine's own: what it forbids is forbidden too.
     pub further_policy: Option<PathBuf>,
+    /// What is asked of this machine before it becomes a supernode by itself, and how fast that goes.
+    pub promotion: Pace,
     /// What the administrator decided, once the node has read it.
     pub(crate) policy: Arc<Policy>,
 }
@@ -63,6 +66,7 @@ impl NodeConfig {
             window: None,
             echo_program: None,
             further_policy: None,
+            promotion: Pace::default(),
             policy: Arc::default(),
         }
     }

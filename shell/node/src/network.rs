@@ -35,6 +35,8 @@ struct Serving {
     limits: Limits,
     /// What others are told in place of the address listened on.
     advertise: Option<Advertise>,
+    /// At another port nobody would reach it.
+    fixed: bool,
 }
 
 impl App {
@@ -107,13 +109,23 @@ impl App {
         let joined = self.joined().await?;
         let seed = self.supernode_seed().await?;
         let listed = joined.as_ref().and_then(|joined| listed(joined, &seed));
+        let promoted = self.candidacy.get().promoted;
         let serving = Serving {
             scope,
             limits,
-            advertise: listed.as_ref().map(|listed| Advertise {
-                ip: listed.tcp.ip(),
-                port: Some(listed.tcp.port()),
-            }),
+            advertise: listed
+                .as_ref()
+                .map(|listed| Advertise {
+                    ip: listed.tcp.ip(),
+                    port: Some(listed.tcp.port()),
+                })
+                .or(promoted
+                    .and_then(|promoted| promoted.at)
+                    .map(|at| Advertise {
+                        ip: at.ip(),
+                        port: Some(at.port()),
+                    })),
+            fixed: listed.is_none() && promoted.is_some(),
         };
         self.serve(serving, listed.as_ref()).await
     }
@@ -152,7 +164,7 @@ impl App {
             private_only: serving.scope != Scope::Everybody,
             advertise: serving.advertise,
             limits: serving.limits,
-            fixed: decided.tcp_port.is_some(),
+            fixed: serving.fixed || decided.tcp_port.is_some(),
             udp: decided.udp.unwrap_or(true),
         };
         let supernode = Supernode::start(
@@ -179,8 +191,20 @@ impl App {
         Ok(())
     }
 
+    /// Where its relay would listen, were it a supernode.
+    pub(crate) async fn would_listen(&self) -> Result<SocketAddr, StoreError> {
+        let mut listen = self.config.tcp();
+        if let Some((tcp, _)) = self.ports_before().await?
+            && matches!(self.config.listen.port(), 0 | PORT)
+        {
+            let decided = self.config.policy().network.tcp_port;
+            listen.set_port(decided.unwrap_or(tcp));
+        }
+        Ok(listen)
+    }
+
     /// The seed of this profile's supernode, made when it is first needed.
-    async fn supernode_seed(&self) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+    pub(crate) async fn supernode_seed(&self) -> Result<Zeroizing<[u8; 32]>, StoreError> {
         if let Some(seed) = self.db.read(networks::own_supernode).await? {
             return Ok(seed);
         }
@@ -193,7 +217,7 @@ impl App {
     }
 
     /// Ports that this profile's supernode listened on when it ran last.
-    async fn ports_before(&self) -> Result<Option<(u16, u16)>, StoreError> {
+    pub(crate) async fn ports_before(&self) -> Result<Option<(u16, u16)>, StoreError> {
         let text = self
             .db
             .read(|tx| settings::get(tx, SUPERNODE_PORTS))
@@ -231,6 +255,7 @@ impl App {
             scope: Scope::Everybody,
             limits: rules.limits(),
             advertise,
+            fixed: false,
         };
         let made = match self.serve(serving, None).await {
             Ok(()) => self.found(name).await,
@@ -283,8 +308,18 @@ impl App {
             link: network.link.clone().unwrap_or_default(),
             network,
             file,
-            notes: notes(&address, supernode.ports().0),
+            notes: notes(&address, supernode.ports().0, self.grant()),
         })
+    }
+
+    /// What lets this program listen on TCP 443, where that is missing. The package grants it; from source somebody has to.
+    fn grant(&self) -> Option<String> {
+        let at = SocketAddr::new(self.config.listen.ip(), 443);
+        let denied = |error: std::io::Error| error.kind() == std::io::ErrorKind::PermissionDenied;
+        let missing = std::net::TcpListener::bind(at).is_err_and(denied);
+        let program = std::env::current_exe().ok().filter(|_| missing)?;
+        let program = program.display();
+        Some(format!("sudo setcap cap_net_bind_service=+ep {program}"))
     }
 
     /// Joins a network by its file or a link.
@@ -420,7 +455,7 @@ fn listed(joined: &Joined, seed: &[u8; 32]) -> Option<SupernodeAddr> {
 }
 
 /// What is still to be done by hand for others to reach `address`; `port` is the one listened on.
-fn notes(address: &SupernodeAddr, port: u16) -> Vec<String> {
+fn notes(address: &SupernodeAddr, port: u16, grant: Option<String>) -> Vec<String> {
     let mut notes = Vec::new();
     if !address.is_public() {
         notes.push(format!(
@@ -434,6 +469,11 @@ fn notes(address: &SupernodeAddr, port: u16) -> Vec<String> {
              network with --advertise {}",
             SocketAddr::new(address.tcp.ip(), 443)
         ));
+        if let Some(grant) = grant {
+            notes.push(format!(
+                "or let this program listen there itself, and start it with --also-listen 443: {grant}"
+            ));
+        }
     }
     notes
 }

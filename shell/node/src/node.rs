@@ -16,10 +16,12 @@ use crate::context::store_failure;
 use crate::control::socket::{ControlSocket, SocketError};
 use crate::control::{ControlHandle, ControlInbox, commands, handle};
 use crate::db::Db;
+use crate::drivers::promotion;
 use crate::drivers::supernode::{Supernode, SupernodeError};
 use crate::echo::Echo;
 use crate::identity::Identity;
 use crate::lock::{LockError, ProfileLock};
+use crate::roles::candidacy::Candidacy;
 use crate::roles::carrier::Carrier;
 use crate::roles::machine_policy::PolicyFileError;
 use crate::roles::serve;
@@ -62,6 +64,8 @@ pub struct App {
     supernode: RwLock<Option<Arc<Supernode>>>,
     /// Whom that serves, and how many at most.
     serving: Mutex<(Scope, Limits)>,
+    /// Whether the network asked this machine to serve.
+    pub(crate) candidacy: Candidacy,
     /// What was carried for others this month.
     pub(crate) volume: Mutex<Volume>,
     /// Only one command changes account, network or roles at a time.
@@ -116,6 +120,7 @@ impl Node {
             session: RwLock::default(),
             supernode: RwLock::default(),
             serving: Mutex::default(),
+            candidacy: Candidacy::default(),
             volume: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             changed: Notify::new(),
@@ -123,6 +128,7 @@ impl Node {
             config,
         });
         app.load_volume().await?;
+        app.load_candidacy().await?;
         app.serve_as_before().await?;
         if let Some(profile) = app.db.read(profile::load).await? {
             app.start_session(Identity::from_profile(&profile)).await?;
@@ -132,6 +138,7 @@ impl Node {
         tasks.spawn(answer_all(Arc::clone(&app), inbox));
         tasks.spawn(announce::run(Arc::clone(&app)));
         tasks.spawn(serve::watch(Arc::clone(&app)));
+        tasks.spawn(promotion::run(Arc::clone(&app)));
         Ok(Self {
             app,
             control,

@@ -11,6 +11,7 @@ pub mod letters;
 pub mod meet;
 pub mod notices;
 pub mod people;
+pub mod promotion;
 pub mod records;
 pub mod registration;
 pub mod rounds;

@@ -1,5 +1,6 @@
 //! The three roles a node may have for others (DESIGN: supernode, relay, mailbox holder): switches, caps, what they carry.
 
+pub mod candidacy;
 pub mod carrier;
 pub mod machine_policy;
 pub mod meter;

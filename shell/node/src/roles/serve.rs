@@ -1,19 +1,22 @@
 //! The roles at run time: what user and administrator decided is put into effect, shown, changed, and looked at again when
 //! a volume is used up or a month turns.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use starling_control::{ErrorKind, Failure, view};
-use starling_store::{StoreError, settings};
+use starling_store::{StoreError, networks, settings};
 use tracing::{info, warn};
 
 use super::Role;
+use super::candidacy::{self, Promoted};
 use super::settings::{Rules, Scope, Standing, Wish, Wishes};
 use super::show;
 use super::volume::Volume;
 use crate::clock::wall_s;
 use crate::context::store_failure;
+use crate::drivers::supernode::key_of;
 use crate::node::App;
 
 const SETTING: &str = "roles";
@@ -43,6 +46,12 @@ impl App {
     pub(crate) async fn rules(&self) -> Result<Rules<'_>, StoreError> {
         let joined = self.joined().await?;
         let owner = joined.as_ref().is_some_and(|joined| joined.owner.is_some());
+        let seed = self.db.read(networks::own_supernode).await?;
+        let own = seed.map(|seed| key_of(&seed));
+        let listed = joined.as_ref().is_some_and(|joined| {
+            let supernodes = joined.supernodes.iter();
+            joined.file.is_some() && supernodes.map(|one| Some(one.id)).any(|id| id == own)
+        });
         Ok(Rules {
             policy: self.config.policy(),
             wishes: self.wishes().await?,
@@ -50,6 +59,8 @@ impl App {
                 answered: owner || self.config.supernode,
                 alone: joined.is_none(),
                 carried: self.carried_this_month(),
+                listed,
+                candidate: self.candidacy.get(),
             },
         })
     }
@@ -102,6 +113,39 @@ impl App {
             self.move_session().await?;
         }
         self.changed.notify_one();
+        self.candidacy.reconsider.notify_one();
+        Ok(())
+    }
+
+    /// The network needs this machine, and others reach it there: from now on it serves.
+    pub(crate) async fn promote(&self, at: Option<SocketAddr>) -> Result<(), Failure> {
+        info!("the network is nearly full: this machine begins to serve");
+        self.set_promoted(Some(Promoted { at })).await
+    }
+
+    /// It serves no more; its clients are told first.
+    pub(crate) async fn demote(&self) -> Result<(), Failure> {
+        if self.candidacy.get().promoted.is_none() {
+            return Ok(());
+        }
+        info!("this machine serves no more");
+        self.set_promoted(None).await
+    }
+
+    async fn set_promoted(&self, promoted: Option<Promoted>) -> Result<(), Failure> {
+        let _one = self.changing.lock().await;
+        let stored = self
+            .db
+            .write(move |tx| candidacy::store(tx, promoted))
+            .await;
+        stored.map_err(store_failure)?;
+        self.candidacy.set_promoted(promoted);
+        self.apply_roles().await
+    }
+
+    pub(crate) async fn load_candidacy(&self) -> Result<(), StoreError> {
+        let promoted = self.db.read(candidacy::load).await?;
+        self.candidacy.set_promoted(promoted);
         Ok(())
     }
 

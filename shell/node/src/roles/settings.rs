@@ -1,9 +1,11 @@
 //! What the user decided about the roles, and what comes of it together with the administrator's policy.
 
 use serde::{Deserialize, Serialize};
+use starling_protocol::overlay::qualification::Obstacle;
 use starling_wire::policy::{Caps, Permission, Policy};
 
 use super::Role;
+use super::candidacy::Candidate;
 use super::carrier::RoleRates;
 use crate::transport::relay_server::Limits;
 
@@ -40,6 +42,10 @@ pub struct Standing {
     pub alone: bool,
     /// Bytes carried for others this month.
     pub carried: u64,
+    /// The network's file names it.
+    pub listed: bool,
+    /// Whether the network asked it to serve, or what is in the way.
+    pub candidate: Candidate,
 }
 
 /// Whom a role serves, or why nobody.
@@ -57,6 +63,10 @@ pub enum Decision {
     UsedUp(u32),
     /// Nobody has answered the question yet.
     NotAsked,
+    /// The user allows it; the network has not asked, or something is in the way.
+    Waiting(Obstacle),
+    /// It has not run long enough to keep letters.
+    Young,
     /// It serves only beside the supernode role, and that is off.
     Beside,
 }
@@ -119,13 +129,42 @@ impl Rules<'_> {
         {
             return Decision::UsedUp(gb);
         }
-        if wish == Some(true) || self.standing.answered {
+        if wish == Some(true) && self.may_be_asked() {
+            self.decide_asked(role)
+        } else if wish == Some(true) || self.standing.answered {
             Decision::Everybody
         } else if self.standing.alone {
             Decision::LocalNetwork
         } else {
             Decision::NotAsked
         }
+    }
+
+    /// Whether the network decides when it serves: nobody else has.
+    const fn may_be_asked(&self) -> bool {
+        let standing = &self.standing;
+        !standing.answered && !standing.alone && !standing.listed
+    }
+
+    /// `PROMOTE-01`: what the user allows is done when the network needs it.
+    fn decide_asked(&self, role: Role) -> Decision {
+        let candidate = &self.standing.candidate;
+        match (role, candidate.promoted) {
+            (Role::Supernode, None) => {
+                Decision::Waiting(candidate.obstacle.unwrap_or(Obstacle::Unchecked))
+            }
+            // PROMOTE-10
+            (Role::Mailbox, Some(_)) if !candidate.keeps_letters => Decision::Young,
+            _ => Decision::Everybody,
+        }
+    }
+
+    /// Whether the user and the administrator let this machine be asked by the network.
+    pub fn is_candidate(&self) -> bool {
+        let wish = self.wishes.roles[Role::Supernode as usize].on;
+        let decision = self.decide(Role::Supernode);
+        let allowed = decision.on() || matches!(decision, Decision::Waiting(_));
+        allowed && wish == Some(true) && self.may_be_asked()
     }
 
     /// Whom the supernode serves.
@@ -189,6 +228,7 @@ impl Rules<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::roles::candidacy::Promoted;
 
     fn rules(policy: &Policy) -> Rules<'_> {
         Rules {
@@ -214,6 +254,7 @@ mod tests {
         assert!(Role::ALL.iter().all(|role| rules.decide(*role).on()));
         rules.standing = Standing::default();
         rules.wishes.roles[Role::Supernode as usize].on = Some(true);
+        rules.standing.listed = true;
         assert_eq!(rules.scope(), Scope::Everybody);
         assert_eq!(rules.decide(Role::Relay), Decision::NotAsked);
         rules.wishes.roles[Role::Relay as usize].on = Some(true);
@@ -222,6 +263,34 @@ mod tests {
         assert_eq!(rules.decide(Role::Relay), Decision::Beside);
         rules.standing.alone = true;
         assert_eq!(rules.scope(), Scope::ThisMachine, "still a home");
+    }
+
+    #[test]
+    fn promote_01_what_the_user_allows_is_done_when_the_network_asks() {
+        let free = Policy::default();
+        let mut rules = rules(&free);
+        assert!(!rules.is_candidate(), "nobody was asked");
+        for wish in &mut rules.wishes.roles {
+            wish.on = Some(true);
+        }
+        assert!(rules.is_candidate());
+        assert_eq!(rules.scope(), Scope::None);
+        assert_eq!(rules.decide(Role::Relay), Decision::Beside);
+        let tcp = Obstacle::Tcp(27474);
+        rules.standing.candidate.obstacle = Some(tcp);
+        assert_eq!(rules.decide(Role::Supernode), Decision::Waiting(tcp));
+        rules.standing.candidate.promoted = Some(Promoted { at: None });
+        assert_eq!(rules.scope(), Scope::Everybody);
+        assert!(rules.is_candidate(), "and stays one");
+        assert_eq!(rules.decide(Role::Mailbox), Decision::Young);
+        rules.standing.candidate.keeps_letters = true;
+        assert!(rules.decide(Role::Mailbox).on());
+        rules.standing.answered = true;
+        assert!(!rules.is_candidate(), "it serves anyway");
+        rules.standing.answered = false;
+        rules.wishes.roles[Role::Supernode as usize].on = Some(false);
+        assert!(!rules.is_candidate());
+        assert_eq!(rules.scope(), Scope::None, "the switch wins");
     }
 
     #[test]

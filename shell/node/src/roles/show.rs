@@ -67,6 +67,8 @@ fn off(rules: &Rules<'_>, role: Role, decision: Decision) -> String {
         Decision::UsedUp(gb) => {
             format!("off until the month turns: {gb} of {gb} GB for others are used up")
         }
+        Decision::Waiting(obstacle) => format!("off, though allowed: {obstacle}"),
+        Decision::Young => "off: letters are kept by machines that have run for days".to_owned(),
         Decision::Beside => "off: it serves beside the supernode role, which is off".to_owned(),
         _ if rules.standing.alone => "off".to_owned(),
         _ => format!("off: not asked yet; `starling role {name} on` is the answer \"yes\""),

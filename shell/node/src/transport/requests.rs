@@ -123,7 +123,8 @@ impl Supernodes {
     }
 }
 
-async fn exchange(connection: &Connection, request: &Request) -> Result<Answer, RequestError> {
+/// One request and its answer.
+pub async fn exchange(connection: &Connection, request: &Request) -> Result<Answer, RequestError> {
     let talk = async {
         let (mut send, mut receive) = connection.open_bi().await.map_err(|_| StreamError::Lost)?;
         stream::write(&mut send, request).await?;

@@ -52,7 +52,18 @@ async fn role_01_a_member_serves_nobody_until_it_is_answered_and_then_again_nobo
     let relay: view::Roles = alice.ask(set(Some("relay"), Some(true))).await;
     let words = &role(&relay.roles, "relay").words;
     assert!(words.contains("beside the supernode role"), "{words}");
+    // A member may be asked by its network; that it serves at once is said on the command line.
     let all: view::Roles = alice.ask(set(None, Some(true))).await;
+    let words = &role(&all.roles, "supernode").words;
+    assert!(words.contains("off, though allowed"), "{words}");
+    alice.node.stop().await;
+    let told = || {
+        let mut config = config(a.path());
+        config.supernode = true;
+        config
+    };
+    let alice = Actor::start_with(told()).await;
+    let all: view::Roles = alice.ask(Command::RolesShow {}).await;
     assert!(all.roles.iter().all(|role| role.on), "{all:?}");
     let status: view::Status = alice.ask(Command::Status {}).await;
     assert_eq!(status.listening.len(), 3, "{:?}", status.listening);
@@ -73,7 +84,7 @@ async fn role_01_a_member_serves_nobody_until_it_is_answered_and_then_again_nobo
     assert_eq!((all.total_kbit_s, all.monthly_gb), (Some(2_000), Some(20)));
     alice.node.stop().await;
     // It stays so over a restart.
-    let alice = Actor::start(a.path()).await;
+    let alice = Actor::start_with(told()).await;
     let again: view::Roles = alice.ask(Command::RolesShow {}).await;
     assert!(again.roles.iter().all(|role| role.on), "{again:?}");
     assert_eq!(again.clients, Some(9));

@@ -25,6 +25,11 @@ pub(super) struct Willing {
 }
 
 impl Willing {
+    /// Somebody came: look whether it is time to call for help.
+    pub(super) fn look(&self) {
+        self.changed.notify_one();
+    }
+
     fn crowd(&self) -> MutexGuard<'_, Crowd> {
         self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -41,7 +46,7 @@ impl Service {
         if !self.willing.crowd().handle_willing(asker, willing) {
             return Err(Refusal::Full);
         }
-        self.willing.changed.notify_one();
+        self.willing.look();
         Ok(Answer::Ok)
     }
 
@@ -83,7 +88,7 @@ impl Service {
     }
 }
 
-/// Looks once a minute, and whenever somebody new is willing.
+/// Looks once a minute, and whenever somebody registers or is willing.
 pub(super) async fn run(service: Arc<Service>, clock: Clock) {
     loop {
         service.call_for_help(clock).await;

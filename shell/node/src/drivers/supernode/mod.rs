@@ -201,6 +201,11 @@ impl Supernode {
         (self.relay.tcp().port(), self.relay.discovery_port())
     }
 
+    /// The ports others reach it at: TCP, and UDP for other supernodes (0: none).
+    pub fn reached_at(&self) -> (u16, u16) {
+        (self.relay.tcp().port(), self.udp_port().unwrap_or(0))
+    }
+
     /// Relay links that are up, those of this process not counted.
     pub fn clients(&self) -> usize {
         self.relay.links()
@@ -296,7 +301,8 @@ fn tunnels(config: &SupernodeConfig, db: &Db) -> TunnelConfig {
     }
 }
 
-fn key_of(seed: &[u8; 32]) -> EndpointKey {
+/// The key that belongs to a supernode's seed.
+pub fn key_of(seed: &[u8; 32]) -> EndpointKey {
     let key = ed25519_dalek::SigningKey::from_bytes(seed);
     EndpointKey(key.verifying_key().to_bytes())
 }

@@ -52,6 +52,7 @@ impl Service {
             Refusal::InvalidRecord
         })?;
         let record = verified.record().clone();
+        self.willing.look();
         match self.stored(move |tx| rows::register(tx, &verified)).await? {
             rows::Registered::New => {}
             // INDEX-24: holders hear nothing of a client who comes back: that would tell them when he is there.
