@@ -66,7 +66,7 @@ async fn role_01_a_member_serves_nobody_until_it_is_answered_and_then_again_nobo
     let all: view::Roles = alice.ask(Command::RolesShow {}).await;
     assert!(all.roles.iter().all(|role| role.on), "{all:?}");
     let status: view::Status = alice.ask(Command::Status {}).await;
-    assert_eq!(status.listening.len(), 3, "{:?}", status.listening);
+    assert_eq!(status.listening.len(), 4, "{:?}", status.listening);
     let capped = Command::RolesSet {
         role: Some("relay".to_owned()),
         on: None,
