@@ -48,6 +48,10 @@ pub enum Signal {
     },
     /// A call began (true) or the last one ended.
     InCall(bool),
+    /// Nothing has been heard in a call for half a second.
+    Silence,
+    /// This machine is in another network, or was asleep.
+    Network,
 }
 
 /// Shared by the drivers of one account.

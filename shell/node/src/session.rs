@@ -10,11 +10,12 @@
 //! | `Gone` | chat, calls, files, home (watch lists) |
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
-//! | `Home` | people (letters, new cards), records (whom to ask and tell) |
+//! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found) |
 //! | `Candidates` | records |
 //! | how the home is (watched by `announce.rs`) | clients |
 //! | `Load`, `Home` | promotion, which belongs to the node |
-//! | `InCall` | home (probes for silence) |
+//! | `InCall`, `Silence` | home (probes for silence) |
+//! | `Network` | home (dialled afresh), inner endpoint |
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -44,7 +45,7 @@ use crate::drivers::records::{self, Records, RecordsInput};
 use crate::drivers::registration::Registrar;
 use crate::drivers::rounds::Rounds;
 use crate::drivers::turns::Turns;
-use crate::drivers::{lan, meet, views};
+use crate::drivers::{lan, meet, surroundings, views};
 use crate::identity::Identity;
 use crate::relaying::Relaying;
 use crate::roles::carrier::{Carrier, OwnDoor};
@@ -273,6 +274,7 @@ impl Session {
         if self.ctx.config.looks_around() {
             tasks.spawn(lan::run(Arc::clone(&self.ctx), self.home.clone()));
         }
+        tasks.spawn(surroundings::run(Arc::clone(&self.ctx)));
         let people = Arc::clone(&self.people);
         tasks.spawn(async move { people.run_post().await });
     }
@@ -468,6 +470,7 @@ async fn route_signals(
                 session.tell_home(HomeInput::Targets).await;
             }
             Signal::Home(_) => {
+                session.calls.home_changed().await;
                 session.records.supernodes().await;
                 session.people.retry_post().await;
                 tell_contacts(&session).await;
@@ -476,6 +479,11 @@ async fn route_signals(
             // For the promotion driver, which is not the session's.
             Signal::Load { .. } => {}
             Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
+            Signal::Silence => session.tell_home(HomeInput::Suspicion).await,
+            Signal::Network => {
+                session.tell_home(HomeInput::Network).await;
+                session.ctx.inner.look_round().await;
+            }
         }
     }
 }
@@ -495,6 +503,7 @@ async fn make_good(session: &Session) {
     for account in session.files.partners() {
         session.tell_files(account);
     }
+    session.calls.home_changed().await;
     session.records.supernodes().await;
     session.people.retry_post().await;
     if session.home_state().registered {

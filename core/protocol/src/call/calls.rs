@@ -25,6 +25,8 @@ use crate::machine::{Deadline, Outputs, Time};
 
 /// An answered call without sound ends after this (`CALL-18`).
 pub const SOUND: Duration = Duration::from_secs(15);
+/// A call over which nothing has come for so long is sought anew, under the same id (`CALL-22`).
+pub const SILENT: Duration = Duration::from_millis(1_500);
 /// After "you called me too", their call is awaited for this long and answered by itself.
 pub const MERGE: Duration = Duration::from_secs(15);
 
@@ -91,6 +93,8 @@ pub enum CallEvent {
     Changed(CallView),
     /// Close this link once what was transmitted on it is flushed.
     CloseLink(LinkId),
+    /// Close this link at once: nobody is heard at its other end, and it stands in the way of a new one.
+    CutLink(LinkId),
 }
 
 /// A call as a person sees it.
@@ -150,6 +154,8 @@ pub enum SoundEnd {
     Lost,
     /// The other side closed it with the code for "ended on purpose".
     ClosedByPeer,
+    /// Nothing has come over it for [`SILENT`], and we closed it.
+    Silent,
 }
 
 /// All calls of a device.
@@ -221,6 +227,7 @@ impl Calls {
             self.events.push(CallEvent::CloseLink(old));
         }
         self.links.insert(link, call);
+        entry.linked_at = now;
         if entry.leg.state() == State::Reconnecting {
             let inner = entry.ours.clone();
             entry.waiting = vec![CallFrame::Resume { call, inner }];
@@ -297,6 +304,15 @@ impl Calls {
             entry.sound = Sound::Again(now + RECONNECT);
             let media = entry.media;
             self.events.push(CallEvent::StartMedia(call, media));
+        }
+        // CALL-22: signalling goes by the same relay and would notice half a minute later. One that was found meanwhile stays.
+        if end == SoundEnd::Silent
+            && entry.linked_at + SILENT <= now
+            && let Some(old) = entry.link.take()
+        {
+            self.links.remove(&old);
+            self.events.push(CallEvent::CutLink(old));
+            entry.leg.handle_lost(now);
         }
         self.settle(call, now);
     }
@@ -409,7 +425,9 @@ impl Calls {
         }
         let leg = Leg::incoming(call, peer, offer, theirs, None, now);
         self.links.insert(link, call);
-        self.entries.insert(call, Entry::new(leg, Some(link)));
+        let mut entry = Entry::new(leg, Some(link));
+        entry.linked_at = now;
+        self.entries.insert(call, entry);
         self.events.push(CallEvent::Bind(call));
         self.settle(call, now);
         if merging.is_some() || matches!(verdict, Verdict::Merge(_)) {
@@ -439,6 +457,7 @@ impl Calls {
             self.events.push(CallEvent::CloseLink(old));
         }
         self.links.insert(link, call);
+        entry.linked_at = now;
         let ours = entry.ours.clone();
         let _ = self.change(call, now, |leg| leg.handle_resume(theirs, ours));
     }

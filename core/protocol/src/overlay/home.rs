@@ -245,6 +245,16 @@ impl Home {
         }
     }
 
+    /// `HOME-15`: this machine is in another network, or was asleep: the same relay is dialled afresh. Whatever link there
+    /// was leads nowhere, and may say so late.
+    pub fn handle_network_change(&mut self, now: Duration) {
+        self.next_probe = None;
+        self.silent_at = None;
+        self.link_by = None;
+        self.failures = 0;
+        self.dial(now);
+    }
+
     /// `HOME-01`: the relay link ended: the next candidate is dialled at once, an only one after 200 ms.
     pub fn handle_disconnected(&mut self, now: Duration) {
         if self.state == State::Up {

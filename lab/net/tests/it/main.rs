@@ -11,6 +11,7 @@
 )]
 
 mod demo;
+mod heal;
 mod lan;
 mod link;
 mod nat;
@@ -37,7 +38,8 @@ fn main() -> ExitCode {
     let no_nat = no_lab
         .clone()
         .or_else(|| nat_lab::probe().err().map(|e| e.to_string()));
-    trials.extend(group(link::TESTS, no_lab));
+    trials.extend(group(link::TESTS, no_lab.clone()));
+    trials.extend(group(heal::TESTS, no_lab));
     trials.extend(group(nat::TESTS, no_nat.clone()));
     trials.extend(group(lan::TESTS, no_nat.clone()));
     trials.extend(group(privacy::TESTS, no_nat.clone()));

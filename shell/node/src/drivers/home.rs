@@ -44,6 +44,10 @@ pub enum HomeInput {
     Candidates(Vec<SupernodeAddr>),
     /// A call began or the last one ended.
     InCall(bool),
+    /// Nothing is heard in a call.
+    Suspicion,
+    /// This machine is in another network, or was asleep.
+    Network,
     /// A connection from a supernode.
     Arrival(Box<Arrival>),
     /// Somebody was seen on the LAN.
@@ -221,6 +225,11 @@ impl Driver {
                 .set_targets(&self.ctx.book.watch_targets(), now),
             HomeInput::Candidates(candidates) => self.choose_from(candidates),
             HomeInput::InCall(in_call) => self.home.set_in_call(in_call, now),
+            HomeInput::Suspicion => self.home.handle_suspicion(now),
+            HomeInput::Network => {
+                self.home.handle_network_change(now);
+                self.ctx.door.shim().hang_up();
+            }
             HomeInput::Arrival(arrival) => {
                 let home = self.home.current().map(|home| home.id);
                 self.notices.read(*arrival, home);

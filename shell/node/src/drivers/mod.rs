@@ -16,5 +16,6 @@ pub mod records;
 pub mod registration;
 pub mod rounds;
 pub mod supernode;
+pub mod surroundings;
 pub mod turns;
 pub mod views;

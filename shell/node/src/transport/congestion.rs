@@ -17,6 +17,9 @@ const VOICE_WINDOW: u64 = 64 * 1024;
 const VOICE_QUEUE: usize = 16 * 1024;
 /// DESIGN 3.1: more than 2,048 packets queued behind one loss abort the connection.
 const STREAM_WINDOW: u32 = 1_250_000;
+/// A direct path on which nothing comes for so long is left for the relay's: both sides speak at least every 100 ms. iroh
+/// gives the relay's path its own, longer time.
+const DIRECT_SILENCE: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Signalling and chat.
@@ -29,6 +32,7 @@ pub fn voice() -> QuicTransportConfig {
     base()
         .congestion_controller_factory(Arc::new(ConstantWindowConfig))
         .datagram_send_buffer_size(VOICE_QUEUE)
+        .default_path_max_idle_timeout(DIRECT_SILENCE)
         .build()
 }
 

@@ -14,12 +14,13 @@ use starling_wire::supernode::SupernodeAddr;
 
 use tracing::debug;
 
-use super::endpoint;
+use super::{congestion, endpoint};
 
 /// One attempt through one supernode. iroh never gives up on a relay that refuses it, so the limit is ours.
 pub const DIAL_TIME: Duration = Duration::from_secs(5);
 /// How long the next supernode is held back while one has not answered.
 const NEXT_AFTER: Duration = Duration::from_millis(700);
+const AGAIN_AFTER: Duration = Duration::from_millis(400);
 /// TLS alert `no_application_protocol` (RFC 7301), which QUIC carries in its own error code (RFC 9001 section 4.8).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
@@ -53,6 +54,19 @@ pub async fn staggered<C, T, E, F>(
 where
     F: Future<Output = Result<T, E>>,
 {
+    competing(candidates, NEXT_AFTER, attempt, nobody).await
+}
+
+/// The same, with another time until the next one competes.
+async fn competing<C, T, E, F>(
+    candidates: impl IntoIterator<Item = C>,
+    next_after: Duration,
+    attempt: impl Fn(C) -> F,
+    nobody: E,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
     let mut candidates = candidates.into_iter().peekable();
     let mut running = FuturesUnordered::new();
     let mut last = nobody;
@@ -63,7 +77,7 @@ where
                 Ok(value) => return Ok(value),
                 Err(error) => last = error,
             },
-            () = tokio::time::sleep(NEXT_AFTER), if candidates.peek().is_some() => {}
+            () = tokio::time::sleep(next_after), if candidates.peek().is_some() => {}
         }
     }
     Err(last)
@@ -90,6 +104,36 @@ pub async fn through_homes(
         }
     };
     staggered(homes, attempt, DialError::NoAddress).await?
+}
+
+/// Dials `key` through all these relays at once, so many times.
+pub async fn by_all_homes(
+    from: &Endpoint,
+    key: EndpointKey,
+    homes: &[SupernodeAddr],
+    alpn: &[u8],
+    attempts: usize,
+) -> Result<Connection, DialError> {
+    let id = endpoint::endpoint_id(key).ok_or(DialError::NoAddress)?;
+    let relays = homes.iter().filter_map(endpoint::relay_url);
+    let address = relays.fold(EndpointAddr::new(id), EndpointAddr::with_relay_url);
+    if address.is_empty() {
+        return Err(DialError::NoAddress);
+    }
+    persistently(from, &address, alpn, &congestion::signalling(), attempts).await
+}
+
+/// Dials one address so many times, [`AGAIN_AFTER`] apart: a first packet that nobody took is repeated by QUIC after a whole
+/// second.
+pub async fn persistently(
+    from: &Endpoint,
+    address: &EndpointAddr,
+    alpn: &[u8],
+    transport: &QuicTransportConfig,
+    attempts: usize,
+) -> Result<Connection, DialError> {
+    let attempt = |_| connect(from, address.clone(), alpn, transport.clone());
+    competing(0..attempts, AGAIN_AFTER, attempt, DialError::NoAddress).await
 }
 
 /// Dials one address.

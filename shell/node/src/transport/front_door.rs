@@ -1,11 +1,12 @@
 //! The front door: relay only, always there. It admits contacts and the supernodes we know, and nobody else: a relayed
 //! packet names its sender's key, so a stranger is dropped before any handshake.
 
+use std::collections::VecDeque;
 use std::future::IntoFuture;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use iroh::endpoint::{Connection, Incoming, IncomingAddr};
+use iroh::endpoint::{Connection, Incoming, IncomingAddr, WeakConnectionHandle};
 use iroh::{Endpoint, RelayUrl, Watcher};
 use starling_wire::alpn;
 use starling_wire::card::Door;
@@ -24,6 +25,12 @@ use super::proxy::ProxySetting;
 use super::shim::{Shim, Side};
 
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// To reach a supernode.
+const ATTEMPTS: usize = 2;
+/// To reach somebody who is perhaps moving at this moment.
+const SEEKS: usize = 8;
+/// Connections of contacts that can be closed when one is sought.
+const CONTACTS_MAX: usize = 1024;
 
 /// Somebody who may knock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +66,7 @@ pub struct FrontDoor {
     relay: Mutex<Option<RelayUrl>>,
     connected: watch::Receiver<Vec<RelayUrl>>,
     refused: watch::Receiver<Option<String>>,
+    contacts: Arc<Contacts>,
     _tasks: JoinSet<()>,
 }
 
@@ -88,7 +96,9 @@ impl FrontDoor {
         let endpoint = endpoint::front_door(secret, &pins, place.as_ref(), alpns, &way).await?;
         let (connected_sender, connected) = watch::channel(Vec::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(endpoint.clone(), keeper, arrivals));
+        let contacts = Arc::new(Contacts::default());
+        let reception = (keeper, Arc::clone(&contacts), arrivals);
+        tasks.spawn(accept(endpoint.clone(), reception));
         let (refused_sender, refused) = watch::channel(None);
         let told = (connected_sender, refused_sender);
         tasks.spawn(watch_relay(endpoint.clone(), told));
@@ -100,6 +110,7 @@ impl FrontDoor {
             relay: Mutex::new(place.as_ref().and_then(relay_url)),
             connected,
             refused,
+            contacts,
             _tasks: tasks,
         })
     }
@@ -178,7 +189,21 @@ impl FrontDoor {
 
     /// Dials a contact's device.
     pub async fn dial(&self, door: &Door, alpn: &[u8]) -> Result<Connection, DialError> {
-        self.dial_key(door.endpoint, &door.home, alpn).await
+        let connection = self.dial_key(door.endpoint, &door.home, alpn).await?;
+        self.contacts.note(door.endpoint, &connection);
+        Ok(connection)
+    }
+
+    /// Dials a contact's device that was heard a moment ago and is not any more, by all its homes at once, again
+    /// and again. Its open connections are closed first: iroh sends the first packets of a new one where they went.
+    pub async fn seek(&self, door: &Door, alpn: &[u8]) -> Result<Connection, DialError> {
+        self.contacts.leave(door.endpoint);
+        let places = door.home.iter().filter_map(|home| self.place(home).ok());
+        let places: Vec<SupernodeAddr> = places.collect();
+        let (from, key) = (&self.endpoint, door.endpoint);
+        let connection = dial::by_all_homes(from, key, &places, alpn, SEEKS).await?;
+        self.contacts.note(key, &connection);
+        Ok(connection)
     }
 
     /// Dials a supernode itself, through its own relay.
@@ -187,8 +212,8 @@ impl FrontDoor {
         supernode: &SupernodeAddr,
         alpn: &[u8],
     ) -> Result<Connection, DialError> {
-        self.dial_key(supernode.id, std::slice::from_ref(supernode), alpn)
-            .await
+        let (from, place) = (&self.endpoint, [self.place(supernode)?]);
+        dial::by_all_homes(from, supernode.id, &place, alpn, ATTEMPTS).await
     }
 
     async fn dial_key(
@@ -239,7 +264,33 @@ async fn watch_relay(endpoint: Endpoint, (connected, refused): Told) {
     }
 }
 
-async fn accept(endpoint: Endpoint, keeper: Doorkeeper, arrivals: mpsc::Sender<Arrival>) {
+/// Open connections with contacts' front doors.
+#[derive(Debug, Default)]
+struct Contacts(Mutex<VecDeque<(EndpointKey, WeakConnectionHandle)>>);
+
+impl Contacts {
+    fn note(&self, key: EndpointKey, connection: &Connection) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|(_, connection)| connection.upgrade().is_some());
+        if open.len() >= CONTACTS_MAX {
+            open.pop_front();
+        }
+        open.push_back((key, connection.weak_handle()));
+    }
+
+    fn leave(&self, key: EndpointKey) {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let theirs = open.iter().filter(|(contact, _)| *contact == key);
+        for connection in theirs.filter_map(|(_, connection)| connection.upgrade()) {
+            connection.close(1u32.into(), b"silent");
+        }
+    }
+}
+
+type Reception = (Doorkeeper, Arc<Contacts>, mpsc::Sender<Arrival>);
+
+async fn accept(endpoint: Endpoint, reception: Reception) {
+    let (keeper, contacts, arrivals) = reception;
     let mut handshakes = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
         while handshakes.try_join_next().is_some() {}
@@ -256,11 +307,12 @@ async fn accept(endpoint: Endpoint, keeper: Doorkeeper, arrivals: mpsc::Sender<A
             incoming.refuse();
             continue;
         }
-        handshakes.spawn(admit(incoming, Arc::clone(&keeper), arrivals.clone()));
+        let reception = (Arc::clone(&keeper), Arc::clone(&contacts), arrivals.clone());
+        handshakes.spawn(admit(incoming, reception));
     }
 }
 
-async fn admit(incoming: Incoming, keeper: Doorkeeper, arrivals: mpsc::Sender<Arrival>) {
+async fn admit(incoming: Incoming, (keeper, contacts, arrivals): Reception) {
     let Ok(Ok(connection)) = tokio::time::timeout(HANDSHAKE_TIME, incoming.into_future()).await
     else {
         return;
@@ -269,6 +321,9 @@ async fn admit(incoming: Incoming, keeper: Doorkeeper, arrivals: mpsc::Sender<Ar
     // PEER-05: somebody may have been removed during the handshake.
     match keeper(key) {
         Some(visitor) => {
+            if let Visitor::Contact(..) = visitor {
+                contacts.note(key, &connection);
+            }
             let _ = arrivals
                 .send(Arrival {
                     visitor,

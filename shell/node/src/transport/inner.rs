@@ -223,6 +223,19 @@ impl InnerEndpoints {
         endpoint::inner(&key, pins, home, self.0.listen, alpns, way.as_ref()).await
     }
 
+    /// This machine is in another network: what is bound looks round at once.
+    pub async fn look_round(&self) {
+        let endpoints: Vec<Endpoint> = {
+            let bindings = self.0.bindings.lock().await;
+            let current = bindings.current.iter().flatten();
+            let all = current.chain(&bindings.draining);
+            all.map(|bound| bound.endpoint.clone()).collect()
+        };
+        for endpoint in endpoints {
+            endpoint.network_change().await;
+        }
+    }
+
     /// Closes the endpoint for good.
     pub async fn close(&self) {
         let mut bindings = self.0.bindings.lock().await;
@@ -351,6 +364,11 @@ impl InnerLease {
     /// To dial from.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// The home whose relay reaches it.
+    pub const fn home(&self) -> Option<&SupernodeAddr> {
+        self.home.as_ref()
     }
 
     /// What to tell a contact.

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::http_head;
@@ -26,6 +27,9 @@ const LINKS_MAX: usize = 1_024;
 /// For a request to come and for its way to be opened.
 const OPEN_TIME: Duration = Duration::from_secs(10);
 const HEAD_TIME: Duration = Duration::from_secs(5);
+/// How long a relay that does not answer is tried, and how often.
+const PATIENCE: Duration = Duration::from_secs(4);
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Which endpoint a link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +85,8 @@ struct Shared {
     home: Mutex<Option<Home>>,
     /// Counts the homes: links through an earlier one end.
     moves: watch::Sender<u64>,
+    /// Counts the networks this machine was in: links from an earlier one end.
+    networks: watch::Sender<u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +109,7 @@ impl Shim {
             passwords: [password(), password()],
             home: Mutex::default(),
             moves: watch::Sender::new(0),
+            networks: watch::Sender::new(0),
         });
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, Arc::clone(&shared)));
@@ -139,6 +146,11 @@ impl Shim {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(home);
         self.shared.moves.send_modify(|moves| *moves += 1);
+    }
+
+    /// Ends every link: this machine is in another network, where they lead nowhere.
+    pub fn hang_up(&self) {
+        self.shared.networks.send_modify(|networks| *networks += 1);
     }
 
     /// `SHIM-02`: whether the front door may have a link to the relay at this address.
@@ -218,15 +230,19 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(mut tcp: TcpStream, shared: Arc<Shared>) {
     let _ = tcp.set_nodelay(true);
     let mut moved = shared.moves.subscribe();
+    let mut networks = shared.networks.subscribe();
     let opening = async {
         let (side, relay) = asked(&mut tcp, &shared).await?;
-        open(side, relay, &shared).await
+        open_soon(side, relay, &shared).await
     };
     let opened = tokio::time::timeout(OPEN_TIME, opening).await;
     match opened.unwrap_or(Err(ShimError::TimedOut)) {
         Ok(way) => {
             if tcp.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.is_ok() {
-                way.carry(tcp, &mut moved).await;
+                tokio::select! {
+                    () = way.carry(tcp, &mut moved) => {}
+                    _ = networks.changed() => debug!(reason = "network changed", "ended a link"),
+                }
             }
         }
         Err(error) => {
@@ -262,6 +278,23 @@ enum Way {
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A relay that does not answer is tried for a while before that is said. While iroh waits between two attempts of
+/// its own, packets to that relay pile up, and those to every other relay behind them.
+async fn open_soon(side: Side, relay: SocketAddr, shared: &Shared) -> Result<Way, ShimError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let opened = open(side, relay, shared).await;
+        let silent = matches!(
+            opened,
+            Err(ShimError::Reach(_) | ShimError::Refused(502) | ShimError::Lost(_))
+        );
+        if !silent || Instant::now() >= until {
+            return opened;
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
 
 async fn open(side: Side, relay: SocketAddr, shared: &Shared) -> Result<Way, ShimError> {
     let detour = match side {

@@ -26,6 +26,8 @@ pub enum Sound {
 pub struct Entry {
     pub leg: Leg,
     pub link: Option<LinkId>,
+    /// Since when it has been this link.
+    pub linked_at: Time,
     /// What waits for the link.
     pub waiting: Vec<CallFrame>,
     pub ours: Option<InnerAddr>,
@@ -41,6 +43,7 @@ impl Entry {
         Self {
             leg,
             link,
+            linked_at: Time::ZERO,
             waiting: Vec::new(),
             ours: None,
             media: Media::OPUS,

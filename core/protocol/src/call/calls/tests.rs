@@ -322,6 +322,40 @@ fn call_16_signalling_may_be_lost_while_sound_flows() {
 }
 
 #[test]
+fn call_22_a_silent_call_is_sought_at_once_although_signalling_seems_to_be_there() {
+    let (mut alice, mut bob) = (talking_alice(), talking_bob());
+    alice.happened();
+    bob.happened();
+    alice.sound_lost(LOW, SoundEnd::Silent, seconds(10));
+    let wanted = alice.happened();
+    for event in [
+        CallEvent::StartMedia(LOW, Media::OPUS),
+        CallEvent::CutLink(1),
+        CallEvent::Dial(LOW, BOB),
+    ] {
+        assert!(wanted.contains(&event), "{event:?} is not in {wanted:?}");
+    }
+    alice.opened(LOW, 2, seconds(10));
+    let resume = alice.frames().pop().expect("a frame");
+    assert!(matches!(resume, CallFrame::Resume { call: LOW, .. }));
+    bob.frame(ALICE, 2, resume, seconds(10));
+    bob.happened();
+    // He notices later, and keeps the stream that is new.
+    bob.sound_lost(LOW, SoundEnd::Silent, seconds(11));
+    assert!(!bob.happened().contains(&CallEvent::CutLink(2)));
+    alice.frame(BOB, 2, RINGING, seconds(11));
+    alice.sound(LOW, seconds(11));
+    bob.sound(LOW, seconds(11));
+    let both = [alice.phase(), bob.phase()];
+    assert_eq!(both, [Some(Phase::Established); 2]);
+    // Who is called waits to be found.
+    bob.sound_lost(LOW, SoundEnd::Silent, seconds(20));
+    let wanted = bob.happened();
+    assert!(wanted.contains(&CallEvent::CutLink(2)), "{wanted:?}");
+    assert!(!wanted.contains(&CallEvent::Dial(LOW, ALICE)));
+}
+
+#[test]
 fn call_17_a_hang_up_is_heard_through_the_sound_when_signalling_is_gone() {
     let mut bob = talking_bob();
     bob.sound_lost(LOW, SoundEnd::ClosedByPeer, seconds(5));

@@ -59,6 +59,29 @@ fn home_01_a_dead_process_is_replaced_at_once_and_an_only_one_redialled_within_a
 }
 
 #[test]
+fn home_15_in_another_network_the_same_relay_is_dialled_afresh_whatever_was_going_on() {
+    let mut home = up(vec![supernode(1), supernode(2)]);
+    home.set_in_call(true, ms(5));
+    home.handle_network_change(ms(10));
+    assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(1))]);
+    // The old link's end, whenever it is noticed, sends nobody elsewhere.
+    home.handle_disconnected(ms(20));
+    assert_eq!(drain(&mut home), []);
+    assert_eq!(home.current(), Some(&supernode(1)));
+    // It does not answer from there: the next one.
+    home.handle_timeout(ms(1_010));
+    assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(2))]);
+    let mut waiting = Home::new(vec![supernode(1)], ms(0));
+    waiting.handle_timeout(ms(4_000));
+    drain(&mut waiting);
+    waiting.handle_network_change(ms(4_010));
+    assert_eq!(drain(&mut waiting), [HomeAction::Dial(supernode(1))]);
+    let mut nowhere = Home::new(vec![], ms(0));
+    nowhere.handle_network_change(ms(10));
+    assert_eq!(drain(&mut nowhere), []);
+}
+
+#[test]
 fn home_02_a_relay_that_does_not_come_up_is_left() {
     let mut home = Home::new(vec![supernode(1), supernode(2)], ms(0));
     home.poll_action();

@@ -49,6 +49,7 @@ pub struct Links {
 
 struct Link {
     owner: AccountId,
+    connection: Connection,
     /// Dropping it ends the writer, which flushes and closes.
     outbox: mpsc::Sender<Vec<u8>>,
 }
@@ -75,12 +76,17 @@ impl Links {
             receive,
             turn,
         } = opened;
+        let link = Link {
+            owner,
+            connection: connection.clone(),
+            outbox,
+        };
         self.writers.spawn(async move {
             write(connection, send, frames).await;
             drop(turn);
         });
         tokio::spawn(read(self.next, receive, self.inputs.clone()));
-        self.open.insert(self.next, Link { owner, outbox });
+        self.open.insert(self.next, link);
         self.next
     }
 
@@ -102,6 +108,13 @@ impl Links {
     /// Closes it once what was sent is flushed.
     pub fn close(&mut self, link: LinkId) {
         self.open.remove(&link);
+    }
+
+    /// Closes it at once: nobody is heard.
+    pub fn cut(&mut self, link: LinkId) {
+        if let Some(link) = self.open.remove(&link) {
+            link.connection.close(1u32.into(), b"silent");
+        }
     }
 
     /// Closes all and waits until what was said has arrived, for [`FLUSH_TIME`] at most.
@@ -173,13 +186,20 @@ pub async fn accept(turn: Turn<AccountId>, connection: Connection, inputs: mpsc:
     }
 }
 
-/// Opens a stream to the first of a contact's front doors that answers.
+/// Opens a stream to the first of a contact's front doors that answers. One that we were talking to is sought everywhere at
+/// once.
 pub fn dial(task: &mut Task, call: CallId, peer: AccountId) {
     let (ctx, inputs) = (Arc::clone(&task.ctx), task.inputs.clone());
+    let was_heard = task.voice(call).is_some();
     task.tasks.spawn(async move {
         let doors = ctx.book.person(peer);
         for door in doors.iter().flat_map(|person| person.doors()) {
-            let connection = match ctx.door.dial(door, alpn::CALL).await {
+            let dialled = if was_heard {
+                ctx.door.seek(door, alpn::CALL).await
+            } else {
+                ctx.door.dial(door, alpn::CALL).await
+            };
+            let connection = match dialled {
                 Ok(connection) => connection,
                 Err(error) => {
                     debug!(%error, "a front door does not answer a call");

@@ -14,11 +14,13 @@ use tracing::debug;
 
 use super::running::{SoundLink, StartVoice};
 use super::{Input, Task};
-use crate::media_path::{ENDED, NOT_EXPECTED, Notice, REPLACED, Voice, receive};
+use crate::media_path::{ENDED, NOT_EXPECTED, Notice, REPLACED, Voice, live, receive};
 use crate::transport::{congestion, dial, endpoint, stream};
 
 /// Whoever opened a connection says within this which call it is for.
 const HELLO_TIME: Duration = Duration::from_secs(5);
+/// Dials before the first pause; the other side may be moving at this moment.
+const ATTEMPTS: usize = 4;
 const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -45,8 +47,8 @@ impl Task {
         let attempt = async move {
             let mut wait = RETRY_FIRST;
             loop {
-                let dialled =
-                    dial::connect(&from, address.clone(), alpn::MEDIA, congestion::voice()).await;
+                let (alpn, transport) = (alpn::MEDIA, congestion::voice());
+                let dialled = dial::persistently(&from, &address, alpn, &transport, ATTEMPTS).await;
                 match dialled {
                     Ok(connection) if say_hello(&connection, call).await.is_some() => {
                         let _ = inputs.send(Input::Sound(call, peer, connection)).await;
@@ -75,6 +77,7 @@ impl Task {
             return;
         }
         let path = self.ctx.paths.enter(account, "call", &connection);
+        let living = self.tasks.spawn(live(connection.clone()));
         let Some(running) = self.running_or_new(call) else {
             return;
         };
@@ -82,6 +85,7 @@ impl Task {
         let link = SoundLink {
             number,
             peer: endpoint::endpoint_key(connection.remote_id()),
+            _living: living.into(),
             connection,
             receiving: None,
             _path: path,
@@ -188,7 +192,10 @@ impl Task {
         {
             return false;
         }
-        running.sound = None;
+        if let Some(sound) = running.sound.take() {
+            // If it is there after all, the other side seeks as we do.
+            sound.connection.close(REPLACED.into(), b"lost");
+        }
         if let Some(voice) = &running.voice {
             voice.connect(None);
         } else {

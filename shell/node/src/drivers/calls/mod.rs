@@ -78,6 +78,8 @@ enum Input {
     SoundLost(CallId, u64, SoundEnd),
     /// The voice has something to say.
     Voice(CallId, Notice),
+    /// We are at home, perhaps elsewhere than before.
+    Home,
     /// Somebody may be a contact no more.
     Prune,
     /// The node stops: every call is ended, and that is said.
@@ -191,6 +193,11 @@ impl Calls {
         let _ = self.inputs.send(Input::Prune).await;
     }
 
+    /// We are at home, perhaps elsewhere than before.
+    pub async fn home_changed(&self) {
+        let _ = self.inputs.send(Input::Home).await;
+    }
+
     /// Whether there is a call.
     pub fn in_call(&self) -> bool {
         !self.shown.now().is_empty()
@@ -295,7 +302,9 @@ impl Task {
                     return;
                 }
                 self.machine.handle_sound_lost(call, end, now);
+                self.follow_home();
             }
+            Input::Home => self.follow_home(),
             Input::Voice(call, notice) => match notice {
                 Notice::LimitReached => {
                     let _ = self.machine.handle_command(CallCommand::HangUp(call), now);
@@ -433,6 +442,7 @@ impl Task {
                 CallEvent::StopMedia(call) => self.stop_voice(call).await,
                 CallEvent::Changed(view) => self.changed(view).await,
                 CallEvent::CloseLink(link) => self.links.close(link),
+                CallEvent::CutLink(link) => self.links.cut(link),
             }
         }
         if connected.is_empty() {
@@ -462,6 +472,19 @@ impl Task {
                 }
             }
         });
+    }
+
+    /// Whoever is found behind another home than before says so in its calls.
+    fn follow_home(&mut self) {
+        let home = self.ctx.door.home();
+        let running = self.running.values();
+        let behind: Vec<CallId> = running
+            .filter(|running| running.is_left_behind(home.as_ref()))
+            .map(|running| running.call)
+            .collect();
+        for call in behind {
+            self.bind(call);
+        }
     }
 
     fn peer_inner(&mut self, call: CallId, inner: InnerAddr) {

@@ -10,6 +10,7 @@ use starling_protocol::machine::Time;
 use starling_store::calls as log;
 use starling_wire::ids::{AccountId, CallId, EndpointKey};
 use starling_wire::peer::InnerAddr;
+use starling_wire::supernode::SupernodeAddr;
 use tokio::task::AbortHandle;
 
 use crate::clock::{Clock, random, wall_ms};
@@ -50,6 +51,7 @@ pub struct SoundLink {
     pub peer: EndpointKey,
     pub connection: Connection,
     pub receiving: Option<Aborting>,
+    pub _living: Aborting,
     pub _path: PathGuard,
 }
 
@@ -159,6 +161,16 @@ impl Running {
     /// Keeps what the sound was like when it is over.
     pub fn remember_voice(&mut self, voice: &Voice) {
         self.quality = Some(self.measure(voice));
+    }
+
+    /// Whether our inner endpoint stands behind a home that was left, and something depends on it: we are called, so we are
+    /// sought there, or heard from there. The caller's sound goes by the other side's home.
+    pub fn is_left_behind(&self, home: Option<&SupernodeAddr>) -> bool {
+        let moved = |lease: &InnerLease| lease.home() != home;
+        let travel = self.sound.as_ref();
+        let travel = travel.and_then(|sound| paths::travel(&sound.connection));
+        let depends = !self.outgoing && travel.is_none_or(|travel| !travel.direct);
+        self.lease.as_ref().is_some_and(moved) && depends
     }
 
     /// Looks how packets travel, while the connection is up.

@@ -74,7 +74,7 @@ impl World {
                     self.wants_sound[who] = None;
                     self.sound[who] = None;
                 }
-                CallEvent::CloseLink(link) => self.close(who, link),
+                CallEvent::CloseLink(link) | CallEvent::CutLink(link) => self.close(who, link),
                 CallEvent::Bind(call) => {
                     self.devices[who].calls.handle_bound(call, inner(who as u8));
                     self.carry_out(who);
@@ -148,6 +148,7 @@ impl World {
                 continue;
             };
             let end = match self.network {
+                false if self.random.below(2) == 0 => SoundEnd::Silent,
                 false => SoundEnd::Lost,
                 true if self.sound[1 - who] != Some(call) => SoundEnd::ClosedByPeer,
                 true => continue,
