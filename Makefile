@@ -5,13 +5,14 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starling/targe
 # Debian keeps nft out of an ordinary user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run test demo bench sim fmt clean-target
+.PHONY: help run test demo bench lab sim fmt clean-target
 
 help:
 	@echo "make run           build Starling and open it"
 	@echo "make test          house rules, formatting, lints and every test"
 	@echo "make demo          a supernode, Alice and Bob meet, chat, call and send a file"
 	@echo "make bench         the benchmarks (release build); writes docs/benchmarks.md"
+	@echo "make lab           calls between all kinds of NATs; writes docs/benchmarks.md"
 	@echo "make sim           thousands of simulated nodes, compared with the committed reports"
 	@echo "make fmt           format the code"
 	@echo "make clean-target  remove what was built: $(CARGO_TARGET_DIR)"
@@ -39,6 +40,11 @@ bench:
 	@scripts/setup bench
 	cargo build --locked --release --workspace --bin starling --bin bench
 	$(CARGO_TARGET_DIR)/release/bench --markdown docs/benchmarks.md
+
+lab:
+	@scripts/setup bench
+	cargo build --locked --workspace --bin starling --bin lab
+	$(CARGO_TARGET_DIR)/debug/lab --markdown docs/benchmarks.md
 
 # Release: `standing` has 100,000 nodes.
 sim:

@@ -47,6 +47,10 @@ impl Host {
         }
     }
 
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

@@ -13,6 +13,7 @@ pub mod error;
 pub mod host;
 pub mod link_model;
 pub mod link_tun;
+pub mod matrix;
 pub mod namespace;
 pub mod nat;
 pub mod net;

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command};
 use std::thread;
 
@@ -79,6 +80,26 @@ impl Namespace {
     /// Gives `ip -batch` (iproute2) a few lines to carry out inside the namespace.
     pub fn ip_commands(&self, lines: &str) -> Result<(), LabError> {
         self.run(|| feed("ip", &["-batch", "-"], lines))?
+    }
+
+    /// Gives nft(8) a set of rules to carry out inside the namespace.
+    pub fn nft(&self, rules: &str) -> Result<(), LabError> {
+        self.run(|| feed("nft", &["-f", "-"], rules))?
+    }
+
+    /// Holds the same namespace once more.
+    pub(crate) fn share(&self) -> Result<Self, LabError> {
+        let descriptor = self.descriptor.try_clone().map_err(|source| LabError::Os {
+            what: "cannot hold a namespace twice",
+            source,
+        })?;
+        Ok(Self { descriptor })
+    }
+
+    /// Where programs that we start find it, as long as we hold it.
+    pub(crate) fn path(&self) -> String {
+        let (process, descriptor) = (std::process::id(), self.descriptor.as_raw_fd());
+        format!("/proc/{process}/fd/{descriptor}")
     }
 
     /// Writes a kernel setting below `/proc/sys/net` as this namespace sees it.

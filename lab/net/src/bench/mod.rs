@@ -8,6 +8,7 @@ mod files;
 mod idle;
 pub mod machine;
 mod online;
+pub mod page;
 pub mod report;
 pub mod rows;
 mod stage;

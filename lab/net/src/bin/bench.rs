@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use starling_lab_net::bench::machine::Machine;
+use starling_lab_net::bench::page;
 use starling_lab_net::bench::report::Report;
 use starling_lab_net::bench::{self, SCENARIOS};
 use starling_lab_net::namespace;
@@ -90,7 +91,11 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
     write(&beside, &json)?;
     eprintln!("as JSON: {}", beside.display());
     match &arguments.markdown {
-        Some(page) => write(page, &report.markdown()),
+        Some(path) => {
+            // Where there is no page yet, it begins with this.
+            let before = std::fs::read_to_string(path).unwrap_or_default();
+            write(path, &page::with_head(&before, &report.markdown()))
+        }
         None => Ok(()),
     }
 }

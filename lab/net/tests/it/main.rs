@@ -14,6 +14,7 @@ mod demo;
 mod heal;
 mod lan;
 mod link;
+mod matrix;
 mod nat;
 mod node;
 mod privacy;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     trials.extend(group(privacy::TESTS, no_nat.clone()));
     let no_call = no_nat.clone().or_else(speech::missing);
     trials.extend(group(privacy::SPOKEN, no_call.clone()));
+    trials.extend(group(matrix::TESTS, no_call.clone()));
     trials.extend(group(proxy::TESTS, no_call));
     trials.extend(group(node::TESTS, no_nat.or_else(speech::missing)));
     trials.extend(group(demo::TESTS, speech::missing()));
