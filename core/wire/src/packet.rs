@@ -16,11 +16,12 @@ use crate::overlay::Word;
 pub const PACKET_MAX: usize = 1_232;
 /// Supernodes whose keys are kept.
 const KNOWN_MAX: usize = 10_000;
+/// Of these, supernodes that are no members.
+const MET_MAX: usize = 256;
 /// Supernodes that nobody has heard of may speak: so many a minute, for each costs a key agreement.
 const STRANGERS_A_MINUTE: u32 = 300;
 /// A packet's number is its sender's Unix time in milliseconds; it may be old or ahead by so much.
-const OLD_MS: u64 = 24 * 3600 * 1000;
-const AHEAD_MS: u64 = 600 * 1000;
+const OFF_MS: u64 = 600 * 1000;
 
 const CONTEXT: &str = "starling 1 overlay packet";
 /// The speaker's whole key follows.
@@ -47,6 +48,8 @@ struct Known {
     from: [u8; 32],
     /// The highest number heard; 0 before anything was.
     heard: u64,
+    /// Whether it is a member; others are forgotten first.
+    member: bool,
 }
 
 impl Packets {
@@ -63,11 +66,23 @@ impl Packets {
 
     /// Somebody may be named in short by those who speak to us.
     pub fn know(&mut self, other: EndpointKey) {
-        if !self.known.contains_key(&other)
-            && self.known.len() < KNOWN_MAX
-            && let Some(known) = Known::agree(&self.own, other)
+        if let Some(known) = self.known.get_mut(&other) {
+            known.member = true;
+        } else if self.known.len() < KNOWN_MAX
+            && let Some(known) = Known::agree(&self.own, other, true)
         {
             self.known.insert(other, known);
+        }
+    }
+
+    /// Makes room for one more that is no member.
+    fn forget_one_met(&mut self) {
+        let met = || self.known.iter().filter(|(_, known)| !known.member);
+        if met().count() >= MET_MAX
+            && let Some(oldest) = met().min_by_key(|(_, known)| known.heard)
+        {
+            let oldest = *oldest.0;
+            self.known.remove(&oldest);
         }
     }
 
@@ -123,7 +138,7 @@ impl Packets {
         let number = u64::from_be_bytes(*number);
         let known = self.known.get_mut(&speaker)?;
         // OVER-06: each number counts once.
-        let dated = number > now.saturating_sub(OLD_MS) && number < now.saturating_add(AHEAD_MS);
+        let dated = now.abs_diff(number) < OFF_MS;
         if !dated || number <= known.heard {
             return None;
         }
@@ -154,10 +169,11 @@ impl Packets {
         if self.strangers > STRANGERS_A_MINUTE || self.known.len() >= KNOWN_MAX {
             return None;
         }
-        let known = Known::agree(&self.own, speaker)?;
+        let known = Known::agree(&self.own, speaker, false)?;
         if !known.made(signed, seal) {
             return None;
         }
+        self.forget_one_met();
         self.known.insert(speaker, known);
         Some(speaker)
     }
@@ -175,7 +191,7 @@ impl Packets {
 
 impl Known {
     /// The keys that only these two have, one for each direction.
-    fn agree(own: &SigningKey, other: EndpointKey) -> Option<Self> {
+    fn agree(own: &SigningKey, other: EndpointKey, member: bool) -> Option<Self> {
         let theirs = VerifyingKey::from_bytes(&other.0).ok()?;
         if theirs.is_weak() {
             return None;
@@ -191,6 +207,7 @@ impl Known {
             to: key(&own, &other.0),
             from: key(&other.0, &own),
             heard: 0,
+            member,
         })
     }
 
@@ -266,15 +283,15 @@ mod tests {
     }
 
     #[test]
-    fn over_06_a_packet_counts_once_and_for_a_day() {
+    fn over_06_a_packet_counts_once_and_not_for_long() {
         let ((mut a, _), (mut b, b_id)) = (supernode(1), supernode(2));
         let [first, second] = [(); 2].map(|()| a.seal(b_id, &Word::Ping, NOW).expect("it fits"));
         assert!(b.open(&second, NOW).is_some());
         assert_eq!(b.open(&second, NOW), None, "again");
         assert_eq!(b.open(&first, NOW), None, "overtaken");
         let later = a.seal(b_id, &Word::Ping, NOW).expect("it fits");
-        assert_eq!(b.open(&later, NOW + OLD_MS + 10), None);
-        assert_eq!(b.open(&later, NOW - AHEAD_MS), None);
+        assert_eq!(b.open(&later, NOW + OFF_MS + 10), None);
+        assert_eq!(b.open(&later, NOW - OFF_MS), None);
         assert!(b.open(&later, NOW).is_some());
     }
 
@@ -289,6 +306,7 @@ mod tests {
             b.open(&packet, NOW).is_some()
         });
         assert_eq!(heard.count(), STRANGERS_A_MINUTE as usize);
+        assert_eq!(b.known.len(), MET_MAX, "members keep their places");
         let (mut a, _) = supernode(1);
         let long = Word::Want(vec![IndexKey([7; 32]); 100]);
         assert_eq!(a.seal(b_id, &long, NOW), None);

@@ -95,7 +95,7 @@ pub fn offer(own: Option<&SupernodeAddr>, serves_network: bool) -> Option<Supern
         .cloned()
 }
 
-/// Supernodes that were seen on the local network, the latest last. They are used only while no other answers.
+/// Supernodes that were seen on the local network, the first first. They are used only while no other answers.
 #[derive(Debug, Clone, Default)]
 pub struct Nearby(Vec<SupernodeAddr>);
 
@@ -106,20 +106,22 @@ impl Nearby {
         let Some(tcp) = at.iter().find(|at| is_local(at.ip()) && at.port() != 0) else {
             return;
         };
-        self.handle_gone(id);
-        if self.0.len() == NEARBY_MAX {
-            self.0.remove(0);
-        }
-        self.0.push(SupernodeAddr {
+        let seen = SupernodeAddr {
             id,
             tcp: *tcp,
             discovery_port,
-        });
+        };
+        // Whoever came later pushes nobody out.
+        if let Some(known) = self.0.iter_mut().find(|one| one.id == id) {
+            *known = seen;
+        } else if self.0.len() < NEARBY_MAX {
+            self.0.push(seen);
+        }
     }
 
-    /// One said goodbye.
-    pub fn handle_gone(&mut self, id: EndpointKey) {
-        self.0.retain(|one| one.id != id);
+    /// One said goodbye, by the half of its key that is its name.
+    pub fn handle_gone(&mut self, name: &[u8]) {
+        self.0.retain(|one| !one.id.0.starts_with(name));
     }
 
     /// Those that may be used, besides these that are known anyway.
@@ -257,11 +259,11 @@ mod tests {
         }
         let seen = nearby.besides(&[]);
         assert_eq!(seen.len(), NEARBY_MAX);
-        assert_eq!(seen[7], home(19, "192.168.1.4:27474"));
-        nearby.handle_seen(EndpointKey([19; 32]), &at("192.168.1.5:27474"), 27476);
+        assert_eq!(seen[7], home(7, "192.168.1.4:27474"));
+        nearby.handle_seen(EndpointKey([7; 32]), &at("192.168.1.5:27474"), 27476);
         assert_eq!(nearby.besides(&[]).len(), NEARBY_MAX, "it moved");
-        assert_eq!(nearby.besides(&seen[..7]), [home(19, "192.168.1.5:27474")]);
-        nearby.handle_gone(EndpointKey([19; 32]));
+        assert_eq!(nearby.besides(&seen[..7]), [home(7, "192.168.1.5:27474")]);
+        nearby.handle_gone(&[7; 16]);
         assert_eq!(nearby.besides(&[]).len(), NEARBY_MAX - 1);
     }
 }

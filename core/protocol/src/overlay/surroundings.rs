@@ -19,7 +19,7 @@ pub struct Look {
     pub now: Time,
     /// The wall clock, in milliseconds.
     pub wall_ms: u64,
-    /// The address that packets to our home would come from; none without a network.
+    /// The address that packets to the rest of the world would come from; none without a network.
     pub source: Option<IpAddr>,
 }
 

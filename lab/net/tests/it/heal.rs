@@ -140,6 +140,7 @@ impl Scene {
             let length = heard.samples.len() as f64 / f64::from(heard.rate);
             let lack = sweep::lack(&heard);
             eprintln!("{name}: {length:.2} s, {lack:?}");
+            assert!(length > CALL.as_secs_f64() - 1.0, "it ended early");
             lack
         })
     }

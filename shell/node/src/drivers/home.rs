@@ -54,6 +54,8 @@ pub enum HomeInput {
     Sighting(Sighting),
     /// A supernode announced itself on the LAN: its key, where it is, its port for address discovery.
     Nearby(EndpointKey, Vec<SocketAddr>, u16),
+    /// One said goodbye: half of its key.
+    NearbyGone([u8; 16]),
 }
 
 /// What the outside may know of it.
@@ -236,6 +238,7 @@ impl Driver {
             }
             HomeInput::Sighting(sighting) => self.sighted(&sighting),
             HomeInput::Nearby(id, at, port) => self.nearby.handle_seen(id, &at, port),
+            HomeInput::NearbyGone(name) => self.nearby.handle_gone(&name),
         }
     }
 

@@ -219,8 +219,12 @@ fn offer_name(id: EndpointKey) -> String {
 
 /// What a supernode's announcement says, unless it is our own.
 fn offer_seen(event: &ServiceEvent, own: Option<&SupernodeAddr>) -> Option<HomeInput> {
-    let ServiceEvent::ServiceResolved(service) = event else {
-        return None;
+    let service = match event {
+        ServiceEvent::ServiceResolved(service) => service,
+        ServiceEvent::ServiceRemoved(_, name) => {
+            return discovery::from_service_name(name).map(HomeInput::NearbyGone);
+        }
+        _ => return None,
     };
     let key = service.get_property_val_str(KEY_PROPERTY)?;
     // Two digits a byte: nothing longer is decoded.

@@ -28,12 +28,15 @@ use super::home::{HomeInput, HomeState};
 use super::registration::Registrar;
 use crate::clock::{random, sleep_until, wall_s};
 use crate::context::{Context, Homes, Signal};
+use crate::transport::requests::RequestError;
 
 /// Supernodes that are asked for a record or told of one, the homes among them.
 const ASKED: usize = 8;
 /// Supernodes asked at once, so that their answers are compared.
 const COMPARED: usize = 2;
 const INPUTS: usize = 16;
+/// Others answer through our home if one of them did within this time.
+const HEARD_LATELY: Duration = Duration::from_secs(600);
 /// When the next record of ours is due, Unix seconds.
 const DUE: &str = "record_due_s";
 
@@ -118,6 +121,8 @@ struct Driver {
     signed: bool,
     /// The number of the record that the machines know.
     known: Option<u64>,
+    /// When another supernode than the home answered last.
+    heard_at: Option<Time>,
     tasks: JoinSet<Done>,
 }
 
@@ -150,6 +155,7 @@ impl Driver {
             lookups: BTreeMap::new(),
             last_lookup: 0,
             signed: false,
+            heard_at: None,
             tasks: JoinSet::new(),
             desk,
         }
@@ -190,6 +196,17 @@ impl Driver {
 
     fn done(&mut self, done: Done) {
         let now = self.now();
+        if let Done::Own(from, reply) | Done::Others(_, from, reply) = &done
+            && !matches!(reply, Reply::Unreachable)
+            && self
+                .desk
+                .ctx
+                .door
+                .home()
+                .is_some_and(|home| home.id != *from)
+        {
+            self.heard_at = Some(now);
+        }
         match done {
             Done::Own(from, reply) => self.publisher.handle_reply(from, reply, now),
             Done::Others(number, from, reply) => {
@@ -402,10 +419,10 @@ impl Driver {
     /// `INDEX-23`: who has done too much is no candidate any more, as long as two others are left.
     async fn blame(&mut self, whom: EndpointKey, fault: Fault) {
         let ctx = &self.desk.ctx;
-        let offline = !self.desk.state.borrow().registered;
         let mut homes = ctx.homes();
-        // Without a home it may be our own network that is silent. This process's own supernode does not lie to us.
-        let excused = offline && matches!(fault, Fault::Silent | Fault::Unreachable);
+        // All are reached through our home: where none of the others answers, it is the home, or our own network, that is
+        // silent. This process's own supernode does not lie to us.
+        let excused = !self.reaches_others() && matches!(fault, Fault::Silent | Fault::Unreachable);
         if excused || homes.own.as_ref().is_some_and(|own| own.id == whom) {
             return;
         }
@@ -417,6 +434,12 @@ impl Driver {
             homes.supernodes.retain(|one| one.id != whom);
             self.choose(homes).await;
         }
+    }
+
+    /// Whether anybody but the home has answered of late.
+    fn reaches_others(&self) -> bool {
+        let now = self.now();
+        self.heard_at.is_some_and(|at| at + HEARD_LATELY > now)
     }
 
     /// Other candidates than before, or in another order.
@@ -467,8 +490,9 @@ async fn ask(
             Err(RecordError::Expired) => Reply::None,
             Err(_) => Reply::Forged,
         },
-        Ok(Answer::Record(None)) => Reply::None,
-        _ => Reply::Unreachable,
+        // Whoever refuses is there.
+        Ok(_) | Err(RequestError::Refused(_)) => Reply::None,
+        Err(_) => Reply::Unreachable,
     }
 }
 

@@ -12,11 +12,13 @@ use iroh::{
 };
 use iroh_relay::RelayQuicConfig;
 use iroh_relay::tls::CaTlsConfig;
+use starling_wire::alpn;
 use starling_wire::ids::EndpointKey;
 use starling_wire::peer::InnerAddr;
 use starling_wire::supernode::SupernodeAddr;
 
 use super::congestion;
+use super::dial;
 use super::names::resolver;
 use super::pins::{Pins, crypto_provider};
 
@@ -188,6 +190,27 @@ pub fn relay_url(supernode: &SupernodeAddr) -> Option<RelayUrl> {
 /// An endpoint reached through a supernode's relay only.
 pub fn through(key: EndpointKey, supernode: &SupernodeAddr) -> Option<EndpointAddr> {
     Some(EndpointAddr::new(endpoint_id(key)?).with_relay_url(relay_url(supernode)?))
+}
+
+/// Waits until an endpoint can be reached behind its home's relay. iroh goes there once it has looked at the network, which takes
+/// three seconds where UDP is blocked; something to say to the supernode takes it there at once.
+pub async fn arrive(endpoint: &Endpoint, home: &SupernodeAddr, patience: Duration) {
+    let say = async {
+        let address = through(home.id, home)?;
+        let (alpn, transport) = (alpn::SUPER, congestion::signalling());
+        let met = dial::connect(endpoint, address, alpn, transport)
+            .await
+            .ok()?;
+        met.close(0u32.into(), b"met");
+        Some(())
+    };
+    let there = async {
+        tokio::select! {
+            () = endpoint.online() => {}
+            Some(()) = say => {}
+        }
+    };
+    let _ = tokio::time::timeout(patience, there).await;
 }
 
 /// An inner endpoint, by relay and by every direct address its owner told.

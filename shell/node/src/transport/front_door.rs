@@ -67,6 +67,8 @@ pub struct FrontDoor {
     connected: watch::Receiver<Vec<RelayUrl>>,
     refused: watch::Receiver<Option<String>>,
     contacts: Arc<Contacts>,
+    /// The home before this one.
+    left: Mutex<Option<EndpointKey>>,
     _tasks: JoinSet<()>,
 }
 
@@ -111,6 +113,7 @@ impl FrontDoor {
             connected,
             refused,
             contacts,
+            left: Mutex::default(),
             _tasks: tasks,
         })
     }
@@ -137,7 +140,10 @@ impl FrontDoor {
 
     /// Moves to another home relay, or dials the same one afresh.
     pub async fn set_home(&self, home: &SupernodeAddr) {
-        self.home.send_replace(Some(home.clone()));
+        let before = self.home.send_replace(Some(home.clone()));
+        if let Some(before) = before.filter(|before| before.id != home.id) {
+            *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(before.id);
+        }
         let place = self.pins.place(home);
         self.pins.set_home(&place);
         self.shim.set_home(home, &place);
@@ -199,7 +205,12 @@ impl FrontDoor {
     pub async fn seek(&self, door: &Door, alpn: &[u8]) -> Result<Connection, DialError> {
         self.contacts.leave(door.endpoint);
         let places = door.home.iter().filter_map(|home| self.place(home).ok());
-        let places: Vec<SupernodeAddr> = places.collect();
+        let mut places: Vec<SupernodeAddr> = places.collect();
+        // The one we left ourselves is dead: packets to it would wait before those to all others.
+        let left = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if places.iter().any(|place| Some(place.id) != left) {
+            places.retain(|place| Some(place.id) != left);
+        }
         let (from, key) = (&self.endpoint, door.endpoint);
         let connection = dial::by_all_homes(from, key, &places, alpn, SEEKS).await?;
         self.contacts.note(key, &connection);

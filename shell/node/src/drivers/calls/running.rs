@@ -163,13 +163,13 @@ impl Running {
         self.quality = Some(self.measure(voice));
     }
 
-    /// Whether our inner endpoint stands behind a home that was left, and something depends on it: we are called, so we are
-    /// sought there, or heard from there. The caller's sound goes by the other side's home.
+    /// Whether our inner endpoint stands behind a home that was left, and something depends on it. Who is called is sought there;
+    /// the caller's packets to the dead relay would wait there before all others.
     pub fn is_left_behind(&self, home: Option<&SupernodeAddr>) -> bool {
         let moved = |lease: &InnerLease| lease.home() != home;
         let travel = self.sound.as_ref();
         let travel = travel.and_then(|sound| paths::travel(&sound.connection));
-        let depends = !self.outgoing && travel.is_none_or(|travel| !travel.direct);
+        let depends = travel.is_none_or(|travel| !travel.direct);
         self.lease.as_ref().is_some_and(moved) && depends
     }
 

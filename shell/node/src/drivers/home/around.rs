@@ -38,7 +38,8 @@ impl Driver {
         }
         let candidates = self.ctx.homes().supernodes;
         let nearby = self.nearby.besides(&candidates);
-        let Some(latest) = nearby.last().map(|one| one.id) else {
+        // Not the latest: whoever announces most often is not preferred.
+        let Some(first) = nearby.first().map(|one| one.id) else {
             return;
         };
         info!("no supernode answers: one of the local network stands in");
@@ -48,7 +49,7 @@ impl Driver {
         }
         self.search_at = Some(now + SEARCH_AGAIN);
         self.choose_from(candidates);
-        self.home.handle_found(latest, now);
+        self.home.handle_found(first, now);
     }
 
     /// Other supernodes to choose from; those of the local network stay among them while one of them stands in.

@@ -31,6 +31,9 @@ use crate::transport::proxy::ProxySetting;
 /// Whether it is of use is asked of others: not too often.
 const WEIGH_EVERY: Duration = Duration::from_secs(600);
 
+/// A home that did not take the word is told again after this.
+const TELL_RETRY: Duration = Duration::from_secs(60);
+
 /// What the home was told, and where that was.
 type Told = Option<(EndpointKey, bool)>;
 
@@ -66,6 +69,10 @@ struct Driver {
     signals: Option<broadcast::Receiver<Signal>>,
     told: Told,
     telling: bool,
+    /// We registered anew while the home was being told.
+    forgotten: bool,
+    /// Not before this is the home told again.
+    tell_at: Duration,
     checking: bool,
     /// When it is looked again whether this machine is of use.
     weigh_at: Duration,
@@ -82,6 +89,8 @@ impl Driver {
             signals: None,
             told: None,
             telling: false,
+            forgotten: false,
+            tell_at: Duration::ZERO,
             checking: false,
             weigh_at: Duration::ZERO,
             tasks: JoinSet::new(),
@@ -192,7 +201,10 @@ impl Driver {
             }
             Done::Told(told) => {
                 self.telling = false;
-                self.told = told;
+                self.told = told.filter(|_| !std::mem::take(&mut self.forgotten));
+                if told.is_none() {
+                    self.tell_at = self.app.clock.now() + TELL_RETRY;
+                }
             }
         }
     }
@@ -271,7 +283,8 @@ impl Driver {
             return;
         };
         let news = self.told != Some((supernode.id, willing));
-        if self.telling || !news || (self.told.is_none() && !willing) {
+        let waits = self.telling || self.tell_at > self.app.clock.now();
+        if waits || !news || (self.told.is_none() && !willing) {
             return;
         }
         self.telling = true;
@@ -288,7 +301,11 @@ impl Driver {
                 self.promotion.handle_home_load(percent, candidates, now);
             }
             // A home forgets who was willing when his link ends.
-            Some(Signal::Home(_)) => self.told = None,
+            Some(Signal::Home(_) | Signal::Candidates) => {
+                self.told = None;
+                self.forgotten = self.telling;
+                self.tell_at = Duration::ZERO;
+            }
             Some(_) => {}
             None => self.signals = None,
         }
@@ -309,8 +326,9 @@ async fn hear(signals: &mut Option<broadcast::Receiver<Signal>>) -> Option<Signa
     loop {
         match signals.recv().await {
             Ok(signal @ (Signal::Load { .. } | Signal::Home(_))) => return Some(signal),
-            // A missed word is repeated within a minute; whether the home still knows is asked anew.
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Ok(_) => {}
+            // A missed word is repeated within a minute; the home may be another one, and is told anew.
+            Err(broadcast::error::RecvError::Lagged(_)) => return Some(Signal::Candidates),
             Err(broadcast::error::RecvError::Closed) => return None,
         }
     }

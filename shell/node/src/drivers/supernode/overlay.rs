@@ -32,6 +32,7 @@ use tracing::{debug, info, warn};
 pub use self::description::Membercard;
 pub(super) use self::handle::Overlay;
 use self::handle::{OverlayInput, Seen};
+use self::knocking::Knocks;
 use self::outgoing::{Done, Outgoing};
 use crate::clock::{Clock, random, sleep_until, wall_s};
 use crate::db::Db;
@@ -75,6 +76,7 @@ struct Driver {
     seen: Seen,
     /// Where the others are, those who left among them.
     places: BTreeMap<EndpointKey, Place>,
+    knocks: Knocks,
     /// Those met in earlier runs.
     cached: Vec<SupernodeAddr>,
     cache_at: Option<Duration>,
@@ -107,6 +109,7 @@ impl Driver {
             index,
             seen,
             places: BTreeMap::new(),
+            knocks: Knocks::default(),
             cached: cached.unwrap_or_default(),
             cache_at: None,
             lookups: BTreeMap::new(),
