@@ -41,8 +41,9 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const CALL: Duration = Duration::from_secs(10);
 const DOWN: Duration = Duration::from_secs(1);
 const ASLEEP: Duration = Duration::from_secs(8);
-/// A call heals within 3 s (DESIGN); tests allow five times that, and say what it took.
-const HEALED: f64 = 5.0 * 3.0;
+/// A call heals within 3 s; tests allow twice that, and say what it took. One that never heals lacks the seven seconds after the
+/// trouble.
+const HEALED: f64 = 2.0 * 3.0;
 
 /// Alice and Bob at two supernodes, Bob at the first; 25 ms between each two machines.
 struct Scene {

@@ -40,7 +40,7 @@ pub fn sound(seconds: u32) -> Recording {
     }
 }
 
-/// What a recording of [`sound`] lacks between its first and its last moment.
+/// What a recording of [`sound`] lacks from its first moment on.
 pub fn lack(heard: &Recording) -> Lack {
     assert_eq!(heard.rate, RATE);
     let [step, width] = [STEP, WINDOW].map(|samples| samples as f64 / f64::from(RATE));
@@ -70,6 +70,10 @@ pub fn lack(heard: &Recording) -> Lack {
         }
         last = Some((at, moment));
     }
+    // Nothing may have come any more.
+    let end = heard.samples.len() as f64 / f64::from(RATE);
+    let before = last.map_or(0.0, |(before, _)| before + width);
+    lack.interrupted = lack.interrupted.max(end - before);
     lack
 }
 
@@ -131,4 +135,7 @@ pub fn measures_what_is_missing() {
     let long = lack(&cut(100_000, 220_000, 120_000));
     assert!((long.lost - 2.5).abs() < 0.03, "{long:?}");
     assert!((long.interrupted - 2.5).abs() < 0.04, "{long:?}");
+    // It never came back.
+    let silent = lack(&cut(100_000, samples.len(), 144_000));
+    assert!((silent.interrupted - 3.0).abs() < 0.04, "{silent:?}");
 }
