@@ -439,7 +439,7 @@ impl Supernode {
         self.say_load = Some(now + SAY_LOAD_EVERY);
         // What the others answered to the last question; the next one is asked now.
         let heard = self.membership.others_load(now);
-        self.membership.handle_load_wanted();
+        self.membership.handle_load_wanted(now);
         self.drain(now, out);
         if heard.is_none() && !self.others.is_empty() {
             self.say_load = Some(now + ANSWERED_WITHIN);

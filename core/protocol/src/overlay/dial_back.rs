@@ -15,6 +15,8 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 pub const DIAL_BACKS: usize = 1;
 /// Measurements of the way up, likewise.
 pub const MEASUREMENTS: usize = 4;
+/// Of one address block, so many times as many: whoever has a block for himself cannot take every place.
+const OF_BLOCK: usize = 4;
 /// Keys and addresses that are remembered; whoever comes beyond them waits.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -24,6 +26,7 @@ pub struct Gate {
     times: usize,
     of_key: BTreeMap<EndpointKey, Vec<Time>>,
     of_address: BTreeMap<IpAddr, Vec<Time>>,
+    of_block: BTreeMap<IpAddr, Vec<Time>>,
 }
 
 impl Gate {
@@ -33,20 +36,25 @@ impl Gate {
             times,
             of_key: BTreeMap::new(),
             of_address: BTreeMap::new(),
+            of_block: BTreeMap::new(),
         }
     }
 
-    /// `DIAL-03`: whether this one may now; if so, it is counted.
-    pub fn admit(&mut self, key: EndpointKey, address: IpAddr, now: Time) -> bool {
+    /// `DIAL-03`: whether this one may now; if so, it is counted. `block` is where its address belongs.
+    pub fn admit(&mut self, key: EndpointKey, address: IpAddr, block: IpAddr, now: Time) -> bool {
         forget_old(&mut self.of_key, now);
         forget_old(&mut self.of_address, now);
+        forget_old(&mut self.of_block, now);
         let address = address.to_canonical();
         let room = self.of_key.len().max(self.of_address.len()) < REMEMBERED_MAX;
-        let free = |counted: Option<&Vec<Time>>| counted.map_or(0, Vec::len) < self.times;
-        let may = free(self.of_key.get(&key)) && free(self.of_address.get(&address));
+        let count = |counted: Option<&Vec<Time>>| counted.map_or(0, Vec::len);
+        let may = count(self.of_key.get(&key)) < self.times
+            && count(self.of_address.get(&address)) < self.times
+            && count(self.of_block.get(&block)) < self.times * OF_BLOCK;
         if room && may {
             self.of_key.entry(key).or_default().push(now);
             self.of_address.entry(address).or_default().push(now);
+            self.of_block.entry(block).or_default().push(now);
         }
         room && may
     }
@@ -73,18 +81,32 @@ mod tests {
         IpAddr::from([192, 0, 2, n])
     }
 
+    /// A block of its own for each.
+    fn block(n: u8) -> IpAddr {
+        IpAddr::from([198, 51, n, 0])
+    }
+
     #[test]
     fn dial_03_once_a_minute_for_a_key_and_once_for_an_address() {
         let mut gate = Gate::new(DIAL_BACKS);
         let at = Duration::from_secs;
-        assert!(gate.admit(key(1), address(1), at(0)));
-        assert!(!gate.admit(key(1), address(2), at(1)), "the same key");
-        assert!(!gate.admit(key(2), address(1), at(1)), "the same address");
+        let mut admit = |k, ip, seconds| gate.admit(key(k), ip, block(k), at(seconds));
+        assert!(admit(1, address(1), 0));
+        assert!(!admit(1, address(2), 1), "the same key");
+        assert!(!admit(2, address(1), 1), "the same address");
         let mapped = "::ffff:192.0.2.1".parse().unwrap();
-        assert!(!gate.admit(key(3), mapped, at(1)), "in another dress");
-        assert!(gate.admit(key(2), address(2), at(1)));
-        assert!(!gate.admit(key(1), address(1), at(59)));
-        assert!(gate.admit(key(1), address(1), at(60)));
+        assert!(!admit(3, mapped, 1), "in another dress");
+        assert!(admit(2, address(2), 1));
+        assert!(!admit(1, address(1), 59));
+        assert!(admit(1, address(1), 60));
+    }
+
+    #[test]
+    fn dial_03_four_times_for_all_of_a_block() {
+        let mut gate = Gate::new(DIAL_BACKS);
+        let mut admit = |n, of| gate.admit(key(n), address(n), block(of), Duration::ZERO);
+        assert_eq!((1..9).filter(|n| admit(*n, 1)).count(), OF_BLOCK);
+        assert!(admit(9, 2), "another block");
     }
 
     proptest! {
@@ -96,7 +118,7 @@ mod tests {
             let mut let_in: Vec<(u8, u8, Time)> = Vec::new();
             for (k, a, wait) in asks {
                 now += Duration::from_secs(wait);
-                if gate.admit(key(k), address(a), now) {
+                if gate.admit(key(k), address(a), block(a), now) {
                     let_in.push((k, a, now));
                 }
             }

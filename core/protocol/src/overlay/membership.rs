@@ -16,7 +16,7 @@ mod merge;
 mod peer;
 mod unheard;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use starling_wire::overlay::{DESCRIBED_MAX, GOSSIP_MAX};
 
 use self::belief::News;
 use self::digest::Digest;
+use self::load::Loads;
 use self::merge::Merge;
 use self::peer::{Peer, config};
 use crate::backoff::Jitter;
@@ -58,12 +59,6 @@ const MERGED: usize = 8;
 const COMPARE_MERGED: Duration = Duration::from_secs(8);
 const EQUAL_ENOUGH: u8 = 2;
 const MERGE_COMPARISONS_MAX: u8 = 30;
-/// What others said of their load counts for so long.
-const LOAD_COUNTS: Duration = Duration::from_secs(90);
-/// And of so many, the latest.
-const LOADS: usize = 16;
-/// So many are asked at once.
-const ASKED_FOR_LOAD: u32 = 8;
 /// When one who was gone is back, others who are gone may be: so many are called, so often at most (`MEMBER-10`).
 const CALLED: usize = 64;
 const CALL_EVERY: Duration = Duration::from_secs(5);
@@ -153,7 +148,7 @@ pub struct Membership<D> {
     called: Option<(Time, EndpointKey)>,
     merge: Merge,
     own_load: u8,
-    loads: VecDeque<(Time, u8)>,
+    loads: Loads,
     chance: Jitter,
     transmits: Outputs<(EndpointKey, Message<D>)>,
     events: Outputs<MembershipEvent<D>>,
@@ -219,7 +214,7 @@ impl<D: Description> Membership<D> {
             called: None,
             merge: Merge::default(),
             own_load: 0,
-            loads: VecDeque::new(),
+            loads: Loads::default(),
             chance: Jitter::new(u64::from_le_bytes([a, b, c, d, e, f, g, h])),
             transmits: Outputs::default(),
             events: Outputs::default(),
@@ -306,8 +301,7 @@ impl<D: Description> Membership<D> {
     pub fn handle_pong(&mut self, from: EndpointKey, load: u8, now: Time) {
         self.assert_drained();
         if self.known.get(&from).is_some_and(|known| known.joined) {
-            self.loads.truncate(LOADS - 1);
-            self.loads.push_front((now, load.min(100)));
+            self.loads.hear(from, load, now);
         }
         let asked = |known: &&mut Known<D>| matches!(known.task, Some((_, Task::Await { .. })));
         if self.known.get_mut(&from).filter(asked).is_some() {

@@ -368,13 +368,16 @@ fn how_full_others_are_is_known_from_some_of_them() {
         member.handle_own_load(if number % 2 == 0 { 100 } else { 60 });
     }
     let member = country.members.get_mut(&key(1)).unwrap();
-    member.handle_load_wanted();
+    member.handle_load_wanted(country.now);
     country.drain(key(1));
     country.run(Duration::from_secs(1));
     let member = &country.members[&key(1)];
     let load = member.others_load(country.now).unwrap();
     assert!((60..=100).contains(&load), "{load}");
-    assert_eq!(member.others_load(country.now + LOAD_COUNTS), None);
+    assert_eq!(
+        member.others_load(country.now + super::load::COUNTS_FOR),
+        None
+    );
 }
 
 #[test]

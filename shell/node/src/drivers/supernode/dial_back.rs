@@ -70,8 +70,10 @@ impl Service {
     ) -> Result<std::net::IpAddr, Refusal> {
         let ip = self.relay.address_of(asker);
         let ip = ip.ok_or(Refusal::NotRegistered)?;
+        // Of this process itself there is no block.
+        let block = self.relay.block_of(asker).unwrap_or(ip);
         let mut gate = gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = gate.admit(asker, ip, self.dial_backs.clock.now());
+        let may = gate.admit(asker, ip, block, self.dial_backs.clock.now());
         may.then_some(ip).ok_or(Refusal::TooSoon)
     }
 }

@@ -248,7 +248,7 @@ impl Driver {
                 self.load = percent.min(100);
                 self.membership.handle_own_load(self.load);
             }
-            OverlayInput::LoadWanted => self.membership.handle_load_wanted(),
+            OverlayInput::LoadWanted => self.membership.handle_load_wanted(now),
             OverlayInput::OthersLoad(said) => {
                 let _ = said.send(self.membership.others_load(now));
             }
