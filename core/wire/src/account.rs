@@ -1,9 +1,12 @@
 //! Accounts: an inception record and a numbered, signed chain of changes (DESIGN 1).
 //!
 //! The account id is the BLAKE3 hash of the inception record, which names a signing key and a recovery key. Each entry
-//! of the chain carries the hash of the one before it and a signature; the id never changes. What came from outside is a
-//! [`Chain`]; only [`Chain::verify`] makes a [`VerifiedAccount`] of it.
+//! of the chain carries the hash of the one before it and a signature; the id never changes. The signing key signs what
+//! happens every day; the recovery key makes another signing key, and no history without its word stands against one that
+//! has it ([`VerifiedAccount::supersedes`]). What came from outside is a [`Chain`]; only [`Chain::verify`] makes a
+//! [`VerifiedAccount`] of it.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -19,7 +22,7 @@ const ENTRY_CONTEXT: &[u8] = b"starling 1 account entry";
 /// The first record of an account. Its hash is the account's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inception {
-    /// Signs the chain, cards and records.
+    /// Signs the chain, cards and records, until the recovery key names another.
     pub signing_key: [u8; 32],
     /// Comes from the 24 words; overrules the signing key.
     pub recovery_key: [u8; 32],
@@ -30,7 +33,7 @@ pub struct Inception {
 /// One change to an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
-    /// A device joins. The first entry of every chain is one of these.
+    /// A device joins; one that is listed already gets another name or mark. The first entry of every chain is one of these.
     AddDevice {
         /// The new device's key.
         device: DeviceId,
@@ -44,6 +47,17 @@ pub enum Change {
         /// Which.
         device: DeviceId,
     },
+    /// By the recovery key: from here on another key signs, and all devices but this one are revoked.
+    Recover {
+        /// The new signing key.
+        signing_key: [u8; 32],
+        /// The device on which the 24 words were entered.
+        device: DeviceId,
+        /// Its name.
+        name: String,
+    },
+    /// The account is no more.
+    Delete,
 }
 
 /// A change, its place in the chain and its signature.
@@ -92,7 +106,9 @@ pub struct VerifiedAccount {
     id: AccountId,
     signing_key: VerifyingKey,
     devices: BTreeMap<DeviceId, Device>,
-    length: u32,
+    recoveries: u32,
+    deleted: bool,
+    head: ChainHead,
 }
 
 /// Why an account was refused.
@@ -110,9 +126,12 @@ pub enum AccountError {
     /// A signature that does not hold.
     #[error("the account's history was not signed by its owner")]
     Signature,
-    /// No device left.
-    #[error("the account has no device")]
+    /// No device left that could sign.
+    #[error("the account has no device that may sign for it")]
     NoDevice,
+    /// Something after the end.
+    #[error("the account was deleted, and its history goes on")]
+    Deleted,
 }
 
 impl Inception {
@@ -123,8 +142,8 @@ impl Inception {
 
     /// The signing key, if both keys are points of the curve.
     pub fn signing_key(&self) -> Result<VerifyingKey, AccountError> {
-        VerifyingKey::from_bytes(&self.recovery_key).map_err(|_| AccountError::Key)?;
-        VerifyingKey::from_bytes(&self.signing_key).map_err(|_| AccountError::Key)
+        point(&self.recovery_key)?;
+        point(&self.signing_key)
     }
 }
 
@@ -157,7 +176,7 @@ impl Chain {
         chain
     }
 
-    /// Signs a change and puts it at the end.
+    /// Signs a change and puts it at the end; a recovery with the recovery key.
     pub fn append(&mut self, signing: &SigningKey, change: Change) {
         let id = self.inception.id();
         let number = self.entries.len() as u32 + 1;
@@ -187,45 +206,112 @@ impl Chain {
         }
     }
 
-    /// Checks every entry (`ACCOUNT-01` to `ACCOUNT-04`).
+    /// The history up to an entry: what the recovery key builds on when it drops what came after.
+    pub fn truncate(&mut self, length: u32) {
+        self.entries.truncate(length as usize);
+    }
+
+    /// Checks every entry (`ACCOUNT-01` to `ACCOUNT-06`).
     pub fn verify(&self) -> Result<VerifiedAccount, AccountError> {
         // ACCOUNT-01: bounds before work.
         if self.entries.len() > CHAIN_ENTRIES_MAX {
             return Err(AccountError::TooLarge);
         }
-        let id = self.inception.id();
-        let signing_key = self.inception.signing_key()?;
-        let mut devices = BTreeMap::new();
-        let mut previous = id.0;
-        for (index, entry) in self.entries.iter().enumerate() {
-            // ACCOUNT-02: numbered without a gap, each naming the one before.
-            if entry.number as usize != index + 1 || entry.previous != previous {
-                return Err(AccountError::Gap);
-            }
-            // ACCOUNT-03: signed by the account's key.
-            signing_key
-                .verify_strict(
-                    &signed_bytes(&id, entry.number, &entry.previous, &entry.change),
-                    &join(entry.signature),
-                )
-                .map_err(|_| AccountError::Signature)?;
-            apply(&mut devices, &entry.change)?;
-            previous = entry_hash(entry);
+        let mut account = VerifiedAccount::begin(&self.inception)?;
+        for entry in &self.entries {
+            account.follow(entry, &self.inception)?;
         }
         // ACCOUNT-04: somebody must be able to speak for it.
-        if devices.is_empty() {
+        let speaks = account.devices.values().any(|device| device.owner);
+        if !account.deleted && !speaks {
             return Err(AccountError::NoDevice);
         }
-        Ok(VerifiedAccount {
-            id,
-            signing_key,
-            devices,
-            length: self.entries.len() as u32,
-        })
+        Ok(account)
     }
 }
 
 impl VerifiedAccount {
+    /// Without any entry.
+    fn begin(inception: &Inception) -> Result<Self, AccountError> {
+        let id = inception.id();
+        Ok(Self {
+            id,
+            signing_key: inception.signing_key()?,
+            devices: BTreeMap::new(),
+            recoveries: 0,
+            deleted: false,
+            head: ChainHead {
+                length: 0,
+                hash: id.0,
+            },
+        })
+    }
+
+    /// With one entry more.
+    fn follow(&mut self, entry: &Entry, inception: &Inception) -> Result<(), AccountError> {
+        // ACCOUNT-02: numbered without a gap, each naming the one before.
+        if entry.number != self.head.length + 1 || entry.previous != self.head.hash {
+            return Err(AccountError::Gap);
+        }
+        // ACCOUNT-03: signed by the account's key; ACCOUNT-05: a recovery by the recovery key.
+        let key = match entry.change {
+            Change::Recover { .. } => point(&inception.recovery_key)?,
+            _ => self.signing_key,
+        };
+        let signed = signed_bytes(&self.id, entry.number, &entry.previous, &entry.change);
+        key.verify_strict(&signed, &join(entry.signature))
+            .map_err(|_| AccountError::Signature)?;
+        self.apply(&entry.change)?;
+        self.head = ChainHead {
+            length: entry.number,
+            hash: entry_hash(entry),
+        };
+        Ok(())
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<(), AccountError> {
+        // ACCOUNT-06: what was deleted comes back by the recovery key only.
+        if self.deleted && !matches!(change, Change::Recover { .. }) {
+            return Err(AccountError::Deleted);
+        }
+        match change {
+            Change::AddDevice {
+                device,
+                name,
+                owner,
+            } => self.add(*device, name, *owner)?,
+            Change::RemoveDevice { device } => {
+                self.devices.remove(device);
+            }
+            Change::Recover {
+                signing_key,
+                device,
+                name,
+            } => {
+                self.signing_key = point(signing_key)?;
+                self.recoveries += 1;
+                self.deleted = false;
+                self.devices.clear();
+                self.add(*device, name, true)?;
+            }
+            Change::Delete => {
+                self.deleted = true;
+                self.devices.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, device: DeviceId, name: &str, owner: bool) -> Result<(), AccountError> {
+        let full = self.devices.len() >= DEVICES_MAX && !self.devices.contains_key(&device);
+        if name.len() > NAME_MAX || full {
+            return Err(AccountError::TooLarge);
+        }
+        let name = name.to_owned();
+        self.devices.insert(device, Device { name, owner });
+        Ok(())
+    }
+
     /// The account's id.
     pub const fn id(&self) -> AccountId {
         self.id
@@ -236,9 +322,29 @@ impl VerifiedAccount {
         &self.devices
     }
 
-    /// Number of chain entries: the longer of two valid chains is the newer.
-    pub const fn length(&self) -> u32 {
-        self.length
+    /// Whether its owner ended it.
+    pub const fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
+    /// How often the recovery key spoke.
+    pub const fn recoveries(&self) -> u32 {
+        self.recoveries
+    }
+
+    /// Where its history ends.
+    pub const fn head(&self) -> ChainHead {
+        self.head
+    }
+
+    /// `ACCOUNT-07`: whether this history of an account counts, and not that one: the recovery key's word first, then an end,
+    /// then the longer one. Two devices that signed at the same time agree by the hash.
+    pub fn supersedes(&self, other: &Self) -> bool {
+        let rank = |of: &Self| {
+            let head = of.head;
+            (of.recoveries, of.deleted, head.length, Reverse(head.hash))
+        };
+        self.id == other.id && rank(self) > rank(other)
     }
 
     /// Checks a signature of the account's signing key.
@@ -247,6 +353,10 @@ impl VerifiedAccount {
             .verify_strict(message, &join(signature))
             .is_ok()
     }
+}
+
+fn point(key: &[u8; 32]) -> Result<VerifyingKey, AccountError> {
+    VerifyingKey::from_bytes(key).map_err(|_| AccountError::Key)
 }
 
 /// Checks a signature of a device or an endpoint, whose id is its key.
@@ -259,33 +369,6 @@ pub fn signed_by(key: &[u8; 32], message: &[u8], signature: ([u8; 32], [u8; 32])
 /// Signs with an account's, a device's or an endpoint's key, in the shape the frames carry.
 pub fn sign(key: &SigningKey, message: &[u8]) -> ([u8; 32], [u8; 32]) {
     split(key.sign(message))
-}
-
-fn apply(devices: &mut BTreeMap<DeviceId, Device>, change: &Change) -> Result<(), AccountError> {
-    match change {
-        Change::AddDevice {
-            device,
-            name,
-            owner,
-        } => {
-            // A device that is listed already only changes its name.
-            let full = devices.len() >= DEVICES_MAX && !devices.contains_key(device);
-            if name.len() > NAME_MAX || full {
-                return Err(AccountError::TooLarge);
-            }
-            devices.insert(
-                *device,
-                Device {
-                    name: name.clone(),
-                    owner: *owner,
-                },
-            );
-        }
-        Change::RemoveDevice { device } => {
-            devices.remove(device);
-        }
-    }
-    Ok(())
 }
 
 fn signed_bytes(id: &AccountId, number: u32, previous: &[u8; 32], change: &Change) -> Vec<u8> {
@@ -348,7 +431,7 @@ mod tests {
                 device: DeviceId([5; 32]),
             },
         );
-        assert_eq!(chain.verify().unwrap().length(), 3);
+        assert_eq!(chain.verify().unwrap().head(), chain.head());
         chain.entries.remove(1);
         assert_eq!(chain.verify(), Err(AccountError::Gap));
     }
@@ -368,16 +451,119 @@ mod tests {
         assert_eq!(chain.verify(), Err(AccountError::Signature));
     }
 
+    const THIEF: DeviceId = DeviceId([7; 32]);
+
+    fn recovery() -> SigningKey {
+        SigningKey::from_bytes(&[2; 32])
+    }
+
+    fn add(device: u8, owner: bool) -> Change {
+        Change::AddDevice {
+            device: DeviceId([device; 32]),
+            name: "phone".into(),
+            owner,
+        }
+    }
+
+    fn recover(key: u8) -> Change {
+        Change::Recover {
+            signing_key: SigningKey::from_bytes(&[key; 32])
+                .verifying_key()
+                .to_bytes(),
+            device: DeviceId([5; 32]),
+            name: "new laptop".into(),
+        }
+    }
+
     #[test]
-    fn account_04_an_account_needs_a_device() {
+    fn account_04_an_account_needs_a_device_that_signs() {
         let (signing, mut chain) = alice();
-        chain.append(
-            &signing,
-            Change::RemoveDevice {
-                device: DeviceId([4; 32]),
-            },
-        );
+        chain.append(&signing, add(5, false));
+        let device = DeviceId([4; 32]);
+        chain.append(&signing, Change::RemoveDevice { device });
         assert_eq!(chain.verify(), Err(AccountError::NoDevice));
+        chain.append(&signing, add(5, true));
+        assert_eq!(chain.verify().unwrap().devices().len(), 1);
+    }
+
+    #[test]
+    fn account_05_only_the_recovery_key_names_another_signing_key() {
+        let (signing, mut chain) = alice();
+        chain.append(&signing, add(6, false));
+        let mut forged = chain.clone();
+        forged.append(&signing, recover(9));
+        assert_eq!(forged.verify(), Err(AccountError::Signature));
+        chain.append(&recovery(), recover(9));
+        let account = chain.verify().unwrap();
+        assert_eq!(account.recoveries(), 1);
+        let [device] = account.devices().keys().collect::<Vec<_>>()[..] else {
+            panic!("all others are revoked");
+        };
+        assert_eq!(*device, DeviceId([5; 32]));
+        // The old key has nothing to say any more, the new one has.
+        let mut after = chain.clone();
+        after.append(&signing, add(6, true));
+        assert_eq!(after.verify(), Err(AccountError::Signature));
+        chain.append(&SigningKey::from_bytes(&[9; 32]), add(6, true));
+        assert_eq!(chain.verify().unwrap().devices().len(), 2);
+    }
+
+    #[test]
+    fn account_06_what_was_deleted_comes_back_by_the_recovery_key_only() {
+        let (signing, mut chain) = alice();
+        chain.append(&signing, Change::Delete);
+        assert!(chain.verify().unwrap().is_deleted());
+        let mut goes_on = chain.clone();
+        goes_on.append(&signing, add(6, true));
+        assert_eq!(goes_on.verify(), Err(AccountError::Deleted));
+        chain.append(&recovery(), recover(9));
+        assert!(!chain.verify().unwrap().is_deleted());
+    }
+
+    #[test]
+    fn account_07_a_thief_with_the_signing_key_loses_to_the_24_words() {
+        let (signing, honest) = alice();
+        let mut stolen = honest.clone();
+        let (device, name) = (DeviceId([4; 32]), "mine now".into());
+        let thief = Change::AddDevice {
+            device: THIEF,
+            name,
+            owner: true,
+        };
+        stolen.append(&signing, thief);
+        stolen.append(&signing, Change::RemoveDevice { device });
+        while stolen.entries.len() < CHAIN_ENTRIES_MAX {
+            stolen.append(&signing, add(8, false));
+        }
+        let stolen_for_now = stolen.verify().unwrap();
+        assert!(stolen_for_now.supersedes(&honest.verify().unwrap()));
+        // The history is full: the recovery key drops what the thief wrote.
+        stolen.truncate(1);
+        stolen.append(&recovery(), recover(9));
+        let back = stolen.verify().unwrap();
+        assert!(back.supersedes(&stolen_for_now) && !stolen_for_now.supersedes(&back));
+        // Nor does deleting help him.
+        let mut deleted = honest.clone();
+        deleted.append(&signing, Change::Delete);
+        assert!(back.supersedes(&deleted.verify().unwrap()));
+    }
+
+    #[test]
+    fn account_07_two_devices_that_sign_at_once_agree_and_an_end_is_one() {
+        let (signing, chain) = alice();
+        let with = |change: Change| {
+            let mut chain = chain.clone();
+            chain.append(&signing, change);
+            chain
+        };
+        let [one, other] = [with(add(6, false)), with(add(7, false))].map(|c| c.verify().unwrap());
+        assert_ne!(one.supersedes(&other), other.supersedes(&one));
+        assert!(!one.supersedes(&one));
+        let mut longer = with(add(6, false));
+        longer.append(&signing, add(7, false));
+        let ended = with(Change::Delete).verify().unwrap();
+        assert!(ended.supersedes(&longer.verify().unwrap()));
+        assert!(longer.verify().unwrap().supersedes(&one));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::limits::{DEVICES_MAX, NAME_MAX, SUPERNODES_MAX};
 use crate::supernode::SupernodeAddr;
 
 const CONTEXT: &[u8] = b"starling 1 contact card";
+/// Unix seconds fit for some million years; what is above them in [`VerifiedCard::order`] counts recoveries.
+const SEQUENCE_BITS: u32 = 48;
 const DOOR_CONTEXT: &[u8] = b"starling 1 front door";
 
 /// One device of a contact.
@@ -67,7 +69,7 @@ pub struct Card {
     pub request_key: [u8; 32],
     /// Recognises the account's daily token on a LAN.
     pub discovery_key: [u8; 32],
-    /// Higher replaces lower.
+    /// Higher replaces lower; less than 2^48.
     pub sequence: u64,
 }
 
@@ -136,7 +138,8 @@ impl SignedCard {
             .doors
             .iter()
             .all(|door| door.home.len() <= SUPERNODES_MAX);
-        if card.name.len() > NAME_MAX || card.doors.len() > DEVICES_MAX || !homes_fit {
+        let fits = card.name.len() <= NAME_MAX && card.sequence < 1 << SEQUENCE_BITS;
+        if !fits || card.doors.len() > DEVICES_MAX || !homes_fit {
             return Err(CardError::TooLarge);
         }
         // CARD-05: supernodes where somebody can answer.
@@ -186,11 +189,26 @@ impl VerifiedCard {
     pub const fn signed(&self) -> &SignedCard {
         &self.signed
     }
+
+    /// `CARD-07`: higher for every later letter of the account, also for the first one after a recovery, whatever number a
+    /// thief has used before.
+    pub fn order(&self) -> u64 {
+        (u64::from(self.account.recoveries()) << SEQUENCE_BITS) | self.card().sequence
+    }
+
+    /// `CARD-06`: whether this card of an account takes the place of that one: by the account's history where the two have
+    /// different ones (`ACCOUNT-07`), else by its number.
+    pub fn supersedes(&self, other: &Self) -> bool {
+        let number = self.card().sequence > other.card().sequence;
+        let newer = self.account.supersedes(&other.account);
+        newer || (number && self.account.head() == other.account.head())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::Change;
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_bytes(&[seed; 32])
@@ -271,5 +289,55 @@ mod tests {
             card.doors[0].home[0].tcp = tcp.parse().unwrap();
             assert_eq!(card.sign(&key).verify(), Err(CardError::Address), "{tcp}");
         }
+    }
+
+    #[test]
+    fn card_06_a_higher_number_counts_and_an_older_history_does_not() {
+        let (signing, card) = bob();
+        let made = |sequence, chain: &Chain, key: &SigningKey| {
+            let (chain, card) = (chain.clone(), card.clone());
+            let card = Card {
+                sequence,
+                chain,
+                ..card
+            };
+            card.sign(key).verify().unwrap()
+        };
+        let mut longer = card.chain.clone();
+        let phone = Change::AddDevice {
+            device: DeviceId([8; 32]),
+            name: "phone".into(),
+            owner: false,
+        };
+        longer.append(&signing, phone);
+        let [first, second] = [1, 2].map(|number| made(number, &card.chain, &signing));
+        assert!(second.supersedes(&first) && !first.supersedes(&second));
+        assert!(!first.supersedes(&first));
+        let third = made(1, &longer, &signing);
+        assert!(third.supersedes(&second) && !second.supersedes(&third));
+    }
+
+    #[test]
+    fn card_07_no_number_of_a_thief_stands_against_a_recovery() {
+        let (thief, card) = bob();
+        let last = Card {
+            sequence: (1 << SEQUENCE_BITS) - 1,
+            ..card.clone()
+        };
+        let last = last.sign(&thief).verify().unwrap();
+        let beyond = Card {
+            sequence: 1 << SEQUENCE_BITS,
+            ..card.clone()
+        };
+        assert_eq!(beyond.sign(&thief).verify(), Err(CardError::TooLarge));
+        let mut chain = card.chain.clone();
+        let recover = Change::Recover {
+            signing_key: key(7).verifying_key().to_bytes(),
+            device: card.doors[0].device,
+            name: "desk".into(),
+        };
+        chain.append(&key(2), recover);
+        let back = Card { chain, ..card }.sign(&key(7)).verify().unwrap();
+        assert!(back.supersedes(&last) && back.order() > last.order());
     }
 }

@@ -261,18 +261,23 @@ mod tests {
         let name = "n".repeat(NAME_MAX);
         card.name.clone_from(&name);
         card.network = Some(NetworkId([1; 32]));
-        card.sequence = u64::MAX;
+        card.sequence = (1 << 48) - 1;
         let add = |number: u8| Change::AddDevice {
             device: DeviceId([100 + number; 32]),
             name: name.clone(),
             owner: true,
         };
+        // The largest entry is a recovery, here back to the same key.
+        let recover = Change::Recover {
+            signing_key: key(1).verifying_key().to_bytes(),
+            device: DeviceId([100; 32]),
+            name: name.clone(),
+        };
+        while card.chain.entries.len() < CHAIN_ENTRIES_MAX - DEVICES_MAX + 1 {
+            card.chain.append(&key(2), recover.clone());
+        }
         for number in 1..DEVICES_MAX as u8 {
             card.chain.append(&key(1), add(number));
-        }
-        while card.chain.entries.len() < CHAIN_ENTRIES_MAX {
-            // The same device again, under a new name.
-            card.chain.append(&key(1), add(1));
         }
         let home = SupernodeAddr {
             id: EndpointKey([5; 32]),

@@ -226,7 +226,7 @@ mod tests {
             Change::AddDevice {
                 device: device(5),
                 name: "phone".into(),
-                owner: false,
+                owner: true,
             },
             Change::RemoveDevice { device: device(3) },
         ] {

@@ -82,19 +82,19 @@ pub fn remove(tx: &Tx<'_>, account: AccountId) -> Result<bool, StoreError> {
     )? > 0)
 }
 
-/// Whether a letter of `account` is newer than all that were read; if so it is the newest from now on. `sequence` is its
+/// Whether a letter of `account` is newer than all that were read; if so it is the newest from now on. `order` is its
 /// card's: every card that an account makes has a higher one.
 pub fn first_read(
     tx: &Tx<'_>,
     account: AccountId,
-    sequence: u64,
+    order: u64,
     now: u64,
 ) -> Result<bool, StoreError> {
     let rows = tx.execute(
         "INSERT INTO letters_read (account, sequence, read_at) VALUES (?1, ?2, ?3)
          ON CONFLICT (account) DO UPDATE SET sequence = excluded.sequence, read_at = excluded.read_at
          WHERE excluded.sequence > letters_read.sequence",
-        params![account.0, int(sequence), int(now)],
+        params![account.0, int(order), int(now)],
     )?;
     if tx.count("SELECT count(*) FROM letters_read", ())? > READ_MAX {
         tx.execute(

@@ -1,7 +1,7 @@
 //! Each fuzz body over mutated inputs of its committed corpus.
 
 use ed25519_dalek::SigningKey;
-use starling_wire::account::{Chain, sign};
+use starling_wire::account::{Change, Chain, sign};
 use starling_wire::call::fuzz::fuzz_call;
 use starling_wire::call::{CallFrame, EndReason, Media, MediaHello};
 use starling_wire::card::{Card, Door, SignedCard};
@@ -85,6 +85,28 @@ fn card() -> SignedCard {
         sequence: 1_800_000_000,
     }
     .sign(&key(1))
+}
+
+/// A card of somebody who has entered the 24 words, then another device.
+fn recovered_card() -> SignedCard {
+    let mut chain = chain();
+    let recover = Change::Recover {
+        signing_key: key(5).verifying_key().to_bytes(),
+        device: device(),
+        name: "found again".into(),
+    };
+    chain.append(&key(2), recover);
+    let add = Change::AddDevice {
+        device: DeviceId([4; 32]),
+        name: "phone".into(),
+        owner: false,
+    };
+    chain.append(&key(5), add);
+    let card = Card {
+        chain,
+        ..card().card
+    };
+    card.sign(&key(5))
 }
 
 /// An envelope, and what lies inside it (card, letter, time, signature), in the order of their fields.
@@ -324,11 +346,12 @@ fn records_cards_and_envelopes() {
     // A seed that is not valid would leave everything behind its first check untried.
     assert!(envelope::open(&sealed, AccountId([7; 32]), &[8; 32]).is_ok());
     assert!(record().verify(chain().id(), 1_800_000_000).is_ok());
-    assert!(card().verify().is_ok());
+    assert!(card().verify().is_ok() && recovered_card().verify().is_ok());
     assert!(sealed.len() > inside.len() && sealed.len() - inside.len() == 1 + 32 + 16);
     let made = [
         ("record", encode_body(&record())),
         ("card", encode_body(&card())),
+        ("recovered-card", encode_body(&recovered_card())),
         ("envelope", sealed),
         ("inside", inside),
     ];

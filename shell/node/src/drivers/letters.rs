@@ -91,9 +91,9 @@ async fn ask(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReason
         text,
         at: wall_ms(),
     };
-    let row = request.clone();
+    let (row, order) = (request.clone(), opened.sender.order());
     let stored = ctx.db.write(move |tx| {
-        if !requests::first_read(tx, account, row.card.card.sequence, wall_ms())? {
+        if !requests::first_read(tx, account, order, wall_ms())? {
             return Ok(Err(DropReason::Replayed));
         }
         match requests::put(tx, &row)? {
@@ -124,15 +124,15 @@ async fn befriend(
     } else {
         None
     };
+    let sender = opened.sender.clone();
     let stored = ctx.db.write(move |tx| {
-        let sequence = fresh.card.as_ref().map_or(0, |card| card.card.sequence);
         let known = contacts::get(tx, account)?;
-        let older = known
-            .as_ref()
-            .and_then(|contact| contact.card.as_ref())
-            .is_some_and(|card| card.card.sequence >= sequence);
+        let card = known.as_ref().and_then(|contact| contact.card.as_ref());
+        let older = card
+            .and_then(|card| card.verify().ok())
+            .is_some_and(|card| !sender.supersedes(&card));
         // PEOPLE-06: also when the note of what was read has been forgotten.
-        if older || !requests::first_read(tx, account, sequence, wall_ms())? {
+        if older || !requests::first_read(tx, account, sender.order(), wall_ms())? {
             return Ok(Err(DropReason::Replayed));
         }
         // Removed or blocked since the letter was judged.
