@@ -1,7 +1,7 @@
 //! Each fuzz body over mutated inputs of its committed corpus.
 
 use ed25519_dalek::SigningKey;
-use starling_wire::account::{Change, Chain, sign};
+use starling_wire::account::{Chain, Change, sign};
 use starling_wire::call::fuzz::fuzz_call;
 use starling_wire::call::{CallFrame, EndReason, Media, MediaHello};
 use starling_wire::card::{Card, Door, SignedCard};
