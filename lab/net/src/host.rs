@@ -47,7 +47,8 @@ impl Host {
         }
     }
 
-    pub(crate) fn namespace(&self) -> &Namespace {
+    /// Where it is.
+    pub fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 

@@ -87,6 +87,24 @@ impl Namespace {
         self.run(|| feed("nft", &["-f", "-"], rules))?
     }
 
+    /// Makes a namespace behind this one, which is its router, joined by a cable of its own. `net` is the first three bytes of
+    /// their addresses: .1 is the router's, .2 at `interface` the other's.
+    pub fn behind(&self, net: [u8; 3], interface: &str) -> Result<Self, LabError> {
+        let inner = Self::create()?;
+        let [a, b, c] = net;
+        self.ip_commands(&format!(
+            "link add lan0 type veth peer name {interface} netns {}\n\
+             address add {a}.{b}.{c}.1/24 dev lan0\nlink set lan0 up\n",
+            inner.path()
+        ))?;
+        self.set_sysctl("ipv4/ip_forward", "1")?;
+        inner.ip_commands(&format!(
+            "address add {a}.{b}.{c}.2/24 dev {interface}\nlink set {interface} up\n\
+             route add default via {a}.{b}.{c}.1\n"
+        ))?;
+        Ok(inner)
+    }
+
     /// Holds the same namespace once more.
     pub(crate) fn share(&self) -> Result<Self, LabError> {
         let descriptor = self.descriptor.try_clone().map_err(|source| LabError::Os {
@@ -97,7 +115,7 @@ impl Namespace {
     }
 
     /// Where programs that we start find it, as long as we hold it.
-    pub(crate) fn path(&self) -> String {
+    fn path(&self) -> String {
         let (process, descriptor) = (std::process::id(), self.descriptor.as_raw_fd());
         format!("/proc/{process}/fd/{descriptor}")
     }

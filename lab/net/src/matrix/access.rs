@@ -76,9 +76,9 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A router that lets in only answers. `out` says what gets out; whatever it does not accept is dropped without a word.
+/// A router that lets in only answers. `source` says how it masquerades, `out` what gets out; whatever it does not accept is dropped without a word.
 /// What comes unasked to the router itself is dropped as well: an entry in its table would take the port of a mapping.
-fn masquerading(outer: &str, source: &str, out: &str) -> String {
+pub fn masquerading(outer: &str, source: &str, out: &str) -> String {
     format!(
         "table ip lab {{\n\
          chain source {{ type nat hook postrouting priority srcnat\n oifname \"{outer}\" {source}\n }}\n\

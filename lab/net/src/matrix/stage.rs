@@ -133,15 +133,15 @@ impl Site {
         self.last += 1;
         let inner = if kind == Kind::Cgnat {
             // The carrier's own range (RFC 6598).
-            let customer = behind(router.namespace(), [100, 64, self.last], "wan0")?;
+            let customer = router.namespace().behind([100, 64, self.last], "wan0")?;
             if let Some(rules) = kind.rules("wan0", router.ip(), witness.ip()) {
                 customer.nft(&rules)?;
             }
-            let inner = behind(&customer, [10, 0, self.last], "eth0")?;
+            let inner = customer.behind([10, 0, self.last], "eth0")?;
             self.between.push(customer);
             inner
         } else {
-            behind(router.namespace(), [10, 0, self.last], "eth0")?
+            router.namespace().behind([10, 0, self.last], "eth0")?
         };
         let address = Ipv4Addr::new(10, 0, self.last, 2);
         let host = Host::new(part, address, "eth0", inner);
@@ -158,23 +158,6 @@ impl Machine {
             behaviour,
         })
     }
-}
-
-/// A namespace behind a router's, joined by a cable of its own.
-fn behind(router: &Namespace, net: [u8; 3], interface: &str) -> Result<Namespace, LabError> {
-    let inner = Namespace::create()?;
-    let [a, b, c] = net;
-    router.ip_commands(&format!(
-        "link add lan0 type veth peer name {interface} netns {}\n\
-         address add {a}.{b}.{c}.1/24 dev lan0\nlink set lan0 up\n",
-        inner.path()
-    ))?;
-    router.set_sysctl("ipv4/ip_forward", "1")?;
-    inner.ip_commands(&format!(
-        "address add {a}.{b}.{c}.2/24 dev {interface}\nlink set {interface} up\n\
-         route add default via {a}.{b}.{c}.1\n"
-    ))?;
-    Ok(inner)
 }
 
 impl Cast {

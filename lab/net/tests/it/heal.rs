@@ -1,6 +1,7 @@
 //! What breaks in a call and heals by itself: a relay that dies, the direct path that is cut and comes back, another
-//! network, a machine that was asleep.
+//! network, a router that forgets, a machine that was asleep.
 
+mod routers;
 mod sweep;
 
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use starling_control::command::Sound;
 use starling_control::{Command, Event, view};
 use starling_lab_net::score::Recording;
 use starling_lab_net::story;
-use starling_lab_net::{Actor, Line, Net, Seat};
+use starling_lab_net::{Actor, Line, Namespace, Net, Place, Seat};
 use starling_wire::ids::NetworkId;
 use starling_wire::link::Link;
 use starling_wire::network::Network;
@@ -35,6 +36,19 @@ pub const TESTS: &[LabTest] = &[
     ),
     ("heal_an_interface_that_was_down_in_a_call", interface_down),
     ("heal_a_machine_that_slept_is_at_home_again", slept),
+    (
+        "heal_a_call_that_begins_relayed_and_becomes_direct",
+        routers::relayed_to_direct,
+    ),
+    (
+        "heal_a_router_that_drops_its_mappings_in_a_direct_call",
+        routers::dropped_direct_mapping,
+    ),
+    (
+        "heal_a_router_that_drops_its_mappings_in_a_relayed_call",
+        routers::dropped_relay_mapping,
+    ),
+    ("heal_a_new_address_in_a_call", routers::new_address),
 ];
 
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -52,6 +66,8 @@ struct Scene {
     alice: Actor,
     bob: Actor,
     folder: TempDir,
+    /// The machines behind the routers that stand on the hosts `alice` and `bob`, where there are any.
+    inner: [Option<Namespace>; 2],
 }
 
 fn supernode(net: &Net, folder: &TempDir, name: &str) -> (Actor, SupernodeAddr) {
@@ -74,6 +90,11 @@ fn supernode(net: &Net, folder: &TempDir, name: &str) -> (Actor, SupernodeAddr) 
 
 impl Scene {
     fn set() -> Self {
+        Self::behind([None, None])
+    }
+
+    /// Alice and Bob behind routers with these rules.
+    fn behind(rules: [Option<String>; 2]) -> Self {
         let net = ["first", "second", "alice", "bob"]
             .into_iter()
             .fold(Net::builder(Line::reference()), |net, name| net.host(name));
@@ -88,11 +109,16 @@ impl Scene {
             supernodes: vec![at_first, at_second],
         };
         let network = network.to_file(&owner);
-        let join = |name: &str| {
-            let seat = Seat::on(net.host(&name.to_lowercase()));
+        let inner = routers::plug_in(&net, rules);
+        let join = |name: &str, inner: Option<&Namespace>| {
+            let mut seat = Seat::on(net.host(&name.to_lowercase()));
+            if let Some(inner) = inner {
+                seat.place = Place::Inside(inner);
+            }
             story::join_network(name, folder.path(), seat, &network, PATIENCE).unwrap()
         };
-        let (alice, bob) = (join("Alice"), join("Bob"));
+        let alice = join("Alice", inner[0].as_ref());
+        let bob = join("Bob", inner[1].as_ref());
         story::befriend(&alice, &bob).unwrap();
         Self {
             supernodes: [first, second],
@@ -100,11 +126,20 @@ impl Scene {
             bob,
             folder,
             net,
+            inner,
         }
     }
 
-    /// Alice calls Bob; `trouble` comes when both hear each other. What each lacks of what the other said.
+    /// Alice calls Bob; `trouble` comes when both have heard each other for a while. What each lacks of what the other said.
     fn call(&self, trouble: impl FnOnce(&Self)) -> [Lack; 2] {
+        self.call_from_the_start(|scene| {
+            std::thread::sleep(Duration::from_secs(3));
+            trouble(scene);
+        })
+    }
+
+    /// The same; `meanwhile` begins when Alice is connected.
+    fn call_from_the_start(&self, meanwhile: impl FnOnce(&Self)) -> [Lack; 2] {
         let file = |name: &str| self.folder.path().join(name).display().to_string();
         let seconds = u32::try_from(CALL.as_secs()).unwrap();
         sweep::sound(seconds)
@@ -130,8 +165,7 @@ impl Scene {
             })
             .unwrap();
         let call = wait(&self.alice, view::CallState::Established);
-        std::thread::sleep(Duration::from_secs(3));
-        trouble(self);
+        meanwhile(self);
         for person in [&self.alice, &self.bob] {
             let over = wait(person, view::CallState::Ended);
             assert_eq!((over.id, over.words.as_str()), (call.id.clone(), "ended"));
