@@ -53,8 +53,9 @@ pub struct Client {
     registered: Option<NodeId>,
     /// A supernode was found to be bad: those that may be used are others now.
     left_one: bool,
-    /// Until when the first of those that are sought counts.
-    seeks_until: Option<Duration>,
+    /// The last search, and until when the first answer to it counts.
+    search: u32,
+    seeks_until: Duration,
     /// Since when it has been without a home; `None` at home.
     seeking: Option<Duration>,
 }
@@ -90,7 +91,8 @@ impl Client {
             asked: BTreeMap::new(),
             registered: None,
             left_one: false,
-            seeks_until: None,
+            search: 0,
+            seeks_until: Duration::ZERO,
             seeking: Some(now),
         };
         client.drain(now, out);
@@ -171,7 +173,8 @@ impl Client {
                 }
             }
             Message::Alive if from_home => self.home.handle_heard(now),
-            Message::Here if self.seeks_until.take_if(|until| *until > now).is_some() => {
+            Message::Here(search) if search == self.search && self.seeks_until > now => {
+                self.seeks_until = Duration::ZERO;
                 self.home.handle_found(key_of(from), now);
             }
             Message::Answer {
@@ -376,10 +379,11 @@ impl Client {
 
     /// A handshake with each, all at once: the first to answer counts.
     fn seek(&mut self, sought: &[SupernodeAddr], now: Duration, out: &mut Outbox) {
-        if self.seeks_until.is_none_or(|until| until <= now) {
-            self.seeks_until = Some(now + SOUGHT_FOR);
+        if self.seeks_until <= now {
+            self.search += 1;
+            self.seeks_until = now + SOUGHT_FOR;
             for supernode in sought {
-                out.send(node_of(supernode.id), Message::Seek);
+                out.send(node_of(supernode.id), Message::Seek(self.search));
             }
         }
     }

@@ -113,10 +113,10 @@ pub enum Message {
     Probe,
     /// It is there.
     Alive,
-    /// A TLS handshake with a supernode that may be dead.
-    Seek,
+    /// A TLS handshake with a supernode that may be dead; the client's number of the search.
+    Seek(u32),
     /// It was answered.
-    Here,
+    Here(u32),
     /// A supernode asks a holder.
     Ask(u64, IndexKey),
     /// A holder's answer.
@@ -145,8 +145,8 @@ impl Message {
             Self::Registered { others } | Self::Full { others } => CARD * others.len() as u64,
             Self::Load { .. } | Self::Closed | Self::Probe | Self::Alive => 8,
             // What a TLS 1.3 handshake sends to a server and back.
-            Self::Seek => 600,
-            Self::Here => 1_100,
+            Self::Seek(_) => 600,
+            Self::Here(_) => 1_100,
             Self::Lookup { .. } | Self::Ask(..) => 40,
             Self::Answer { found, .. } | Self::Reply(_, found) => found.map_or(2, |_| RECORD),
             Self::Publish(_) | Self::Put(_) | Self::Hand(_) => RECORD,

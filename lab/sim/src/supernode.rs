@@ -193,14 +193,14 @@ impl Supernode {
             Message::Want(keys) => self.index.handle_want(from, &keys, now),
             Message::Member(message) => self.hear_member(from, message, now, out),
             Message::Probe => out.send(from, Message::Alive),
-            Message::Seek => {
+            Message::Seek(number) => {
                 let turn = self.take_turn(self.registration / HANDSHAKE, now);
-                out.send_after(turn, from, Message::Here);
+                out.send_after(turn, from, Message::Here(number));
             }
             Message::Registered { .. }
             | Message::Full { .. }
             | Message::Alive
-            | Message::Here
+            | Message::Here(_)
             | Message::Load { .. }
             | Message::Answer { .. } => {}
         }

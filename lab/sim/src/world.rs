@@ -306,7 +306,7 @@ impl World {
                 | Message::Full { .. }
                 | Message::Load { .. }
                 | Message::Alive
-                | Message::Here
+                | Message::Here(_)
                 | Message::Answer { .. }
         );
         let node = &mut self.nodes[to as usize];

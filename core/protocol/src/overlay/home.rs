@@ -218,10 +218,7 @@ impl Home {
         let full = self.current().map(|current| current.id);
         self.refused.extend(full);
         self.replace(now);
-        // Outside calls nobody waits, and many that are full would be asked by many.
-        if self.in_call {
-            self.seek();
-        }
+        self.seek_on();
     }
 
     /// A candidate was found to answer while another one did not: it is dialled at once (`HOME-13`). One that answered while
@@ -229,10 +226,12 @@ impl Home {
     pub fn handle_found(&mut self, supernode: EndpointKey, now: Duration) {
         let at = self.candidates.iter().position(|one| one.id == supernode);
         // HOME-18: a full one that answers faster than all others would be gone back to for ever.
-        let full = self.refused.contains(&supernode);
-        let Some(at) = at.filter(|at| *at != self.current && !full) else {
-            return;
+        let Some(at) = at.filter(|_| !self.refused.contains(&supernode)) else {
+            return self.seek_on();
         };
+        if at == self.current {
+            return;
+        }
         if self.state != State::Up {
             self.current = at;
             self.dial(now);
@@ -410,6 +409,14 @@ impl Home {
         let sought: Vec<SupernodeAddr> = self.candidates.iter().filter(sought).cloned().collect();
         if !sought.is_empty() {
             self.actions.push_back(HomeAction::Seek(sought));
+        }
+    }
+
+    /// `HOME-19`: whoever answered is of no use, so another one is sought: the next in their order may be dead and cost a second.
+    /// Outside calls nobody waits, and many that are full would be asked by many.
+    fn seek_on(&mut self) {
+        if self.in_call && !self.is_up() {
+            self.seek();
         }
     }
 

@@ -184,7 +184,7 @@ fn home_18_a_full_one_that_answers_first_is_not_gone_back_to() {
     ];
     assert_eq!(drain(&mut home), next);
     home.handle_found(supernode(2).id, ms(1_750));
-    assert_eq!(drain(&mut home), []);
+    assert_eq!(drain(&mut home), [seek(&[1, 3, 4, 5, 6, 7, 8, 9])]);
     home.handle_found(supernode(5).id, ms(1_800));
     assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(5))]);
     home.handle_connected(ms(1_900));
@@ -192,6 +192,31 @@ fn home_18_a_full_one_that_answers_first_is_not_gone_back_to() {
     home.handle_found(supernode(2).id, ms(5_100));
     let dialled = HomeAction::Dial(supernode(2));
     assert!(drain(&mut home).contains(&dialled), "it may have room now");
+}
+
+#[test]
+fn home_19_a_search_that_found_nobody_of_use_goes_on() {
+    let mut home = suspicious();
+    home.handle_timeout(ms(2_000));
+    assert_eq!(drain(&mut home), [HomeAction::Dial(supernode(2))]);
+    home.handle_refused(ms(2_050));
+    home.handle_refused(ms(2_100));
+    let sought = seek(&[1, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(drain(&mut home).last(), Some(&sought));
+    // The search that the first refusal began: it was under way when the second one came.
+    home.handle_found(supernode(3).id, ms(2_150));
+    assert_eq!(
+        drain(&mut home),
+        std::slice::from_ref(&sought),
+        "full by now"
+    );
+    home.handle_found(supernode(100).id, ms(2_200));
+    assert_eq!(drain(&mut home), [sought], "no candidate any more");
+    home.handle_found(supernode(4).id, ms(2_250));
+    assert_eq!(drain(&mut home), [], "it is being dialled");
+    home.set_in_call(false, ms(2_300));
+    home.handle_found(supernode(3).id, ms(2_350));
+    assert_eq!(drain(&mut home), [], "nobody waits");
 }
 
 #[test]
