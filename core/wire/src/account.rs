@@ -112,7 +112,7 @@ pub struct VerifiedAccount {
 }
 
 /// Why an account was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum AccountError {
     /// A key that is no Ed25519 point.
     #[error("the account names a key that is not valid")]

@@ -48,6 +48,11 @@ pub fn decode_body<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, F
     }
 }
 
+/// Reads one value from the start of `bytes`, which are bounded already, and gives back what follows it.
+pub fn decode_start<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), FrameError> {
+    postcard::take_from_bytes(bytes).map_err(|_| FrameError::Malformed)
+}
+
 /// A whole frame: length and body.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     let body = encode_body(value);

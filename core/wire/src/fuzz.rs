@@ -7,13 +7,13 @@ use crate::discovery;
 use crate::envelope;
 use crate::frame;
 use crate::http_head::{HEAD_MAX, Head};
-use crate::ids::{AccountId, EndpointKey};
+use crate::ids::{AccountId, EndpointKey, NetworkId};
 use crate::link::Link;
 use crate::network::Network;
 use crate::overlay::{QUESTION_MAX, Question, Reply, WORD_MAX, Word};
 use crate::packet::Packets;
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
-use crate::record::SignedRecord;
+use crate::record::{self, DeviceRecord, Signed, SignedRecord};
 use crate::registration::Place;
 use crate::supernode::{Answer, Notice, REQUEST_MAX, Request, relay_address};
 use crate::tunnel::{self, Standing, Tunnel};
@@ -47,11 +47,21 @@ pub fn overlay(data: &[u8]) {
     let _ = Packets::new(own).open(data, 1_800_000_000_000);
 }
 
-/// A record, through all of its checks.
-pub fn record(data: &[u8]) {
+/// Records of every kind, through all of their checks, in the network whose owner's key has this seed; and what is sealed in
+/// a device's.
+pub fn records(data: &[u8]) {
+    let owner = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let network = NetworkId(owner.verifying_key().to_bytes());
     if let Ok(record) = frame::decode_body::<SignedRecord>(data, crate::limits::RECORD_MAX) {
-        let _ = record.verify(record.account(), 1_800_000_000);
+        let verified = record.verify(Some(network), 1_800_000_000);
+        assert!(verified.is_err() || record.encoded_len() <= crate::limits::RECORD_MAX);
     }
+    if let Ok(device) = frame::decode_body::<Signed<DeviceRecord>>(data, crate::limits::RECORD_MAX)
+        && let Ok(verified) = device.verify_in(None, 1_800_000_000)
+    {
+        let _ = verified.open(&[8; 32]);
+    }
+    record::device::fuzz_inside(data);
 }
 
 /// Frames between two front doors.

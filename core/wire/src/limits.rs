@@ -2,7 +2,7 @@
 
 /// One frame on any stream, its four length bytes not counted. Protocols may ask for less.
 pub const FRAME_MAX: usize = 64 * 1024;
-/// A record of the global index (BEP 44 allows 1,000; we keep one UDP packet). The largest today has 385.
+/// A record of the global index (BEP 44 allows 1,000; we keep one UDP packet). The largest has 573.
 pub const RECORD_MAX: usize = 600;
 /// A sealed envelope that waits at a home supernode. The largest card (16 devices, 64 changes, every name as long as
 /// allowed) with the longest text fits.

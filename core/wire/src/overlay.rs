@@ -31,7 +31,7 @@ pub enum Question {
     Describe,
     /// "Which record do you hold?"
     Record(IndexKey),
-    /// "Its owner is at home with me: keep it."
+    /// "It was brought to me for its holders: keep it."
     Put(Box<SignedRecord>),
 }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccountId, EndpointKey};
+use crate::ids::{AccountId, EndpointKey, NetworkId};
 use crate::supernode::{embedded, is_private};
 
 /// Copies of a record in a large network.
@@ -29,8 +29,41 @@ pub struct IndexKey(pub [u8; 32]);
 impl IndexKey {
     /// The key of an account's record.
     pub fn account(account: AccountId) -> Self {
+        Self::of(b"account", &[account.as_bytes()])
+    }
+
+    /// The key of a device's record, by the key that publishes it.
+    pub fn device(publisher: &[u8; 32]) -> Self {
+        Self::of(b"device", &[publisher])
+    }
+
+    /// The key of a name's certificate.
+    pub fn name(network: NetworkId, name: &str) -> Self {
+        Self::of(b"name", &[network.as_bytes(), name.as_bytes()])
+    }
+
+    /// The key of the head of a registrar's log.
+    pub fn log_head(network: NetworkId) -> Self {
+        Self::of(b"log head", &[network.as_bytes()])
+    }
+
+    /// The key of the gateways that a network's owner names.
+    pub fn gateways_of_network(network: NetworkId) -> Self {
+        Self::of(b"network gateways", &[network.as_bytes()])
+    }
+
+    /// The key of what a gateway says about itself.
+    pub fn gateway(account: AccountId) -> Self {
+        Self::of(b"gateway", &[account.as_bytes()])
+    }
+
+    /// No kind is the beginning of another one, and all parts but the last have one length.
+    fn of(kind: &[u8], subject: &[&[u8]]) -> Self {
         let mut hash = blake3::Hasher::new_derive_key(KEY_CONTEXT);
-        hash.update(b"account").update(account.as_bytes());
+        hash.update(kind);
+        for part in subject {
+            hash.update(part);
+        }
         Self(*hash.finalize().as_bytes())
     }
 

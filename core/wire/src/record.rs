@@ -1,66 +1,130 @@
-//! Public records of the global index, after BEP 44: a value, a sequence number, an expiry and a signature.
+//! Public records of the global index, after BEP 44: a value, a sequence number, an expiry and a signature. Five kinds, one
+//! file each: [`account`], [`device`], [`name`], [`log_head`], [`gateways`]; who speaks for a network's owner, in [`registrar`].
 //!
-//! Part of the index today: the account record. It holds what a stranger needs to send a sealed request, and nothing
-//! that leads to a machine of the account: no device, no endpoint id, no address but its home supernodes'. The account's
-//! chain is named by its head only, so the record stays small however long the history is.
+//! What came from outside is a [`Signed`] value of one kind, or a [`SignedRecord`] of any; only verifying makes a [`Verified`]
+//! or a [`VerifiedRecord`] of it. What a record is found by follows from what it says, so none can be given out for another.
 
+pub mod account;
+pub mod device;
+pub mod gateways;
+pub mod log_head;
+pub mod name;
+pub mod registrar;
+
+use std::fmt;
+
+use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 
-use crate::account::{AccountError, ChainHead, Inception, sign, signed_by};
+pub use self::account::AccountRecord;
+pub use self::device::DeviceRecord;
+pub use self::gateways::GatewaysRecord;
+pub use self::log_head::LogHead;
+pub use self::name::NameRecord;
+use crate::account::{AccountError, sign, signed_by};
 use crate::frame;
-use crate::ids::AccountId;
-use crate::limits::{RECORD_MAX, RECORD_TTL_S, SUPERNODES_MAX};
-use crate::supernode::SupernodeAddr;
+use crate::ids::NetworkId;
+use crate::limits::{RECORD_MAX, RECORD_TTL_S};
+use crate::placement::IndexKey;
 
-const CONTEXT: &[u8] = b"starling 1 account record";
+/// In front of a record that may be of any kind.
+const KIND_BYTES: usize = 1;
 
-/// What an account publishes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountRecord {
-    /// The account's first record: its hash is the account's id.
-    pub inception: Inception,
-    /// Where the account's history stands.
-    pub head: ChainHead,
-    /// X25519 key for sealed requests (RFC 9180).
-    pub request_key: [u8; 32],
-    /// Home supernodes, the hot one first.
-    pub home: Vec<SupernodeAddr>,
+/// What the records of one kind have in common with all others.
+pub trait Content: Clone + PartialEq + Serialize {
+    /// In front of what is signed: a signature counts for one kind only.
+    const CONTEXT: &'static [u8];
+    /// Seconds that one may expire ahead. One from further ahead would never be replaced by an honest one.
+    const AHEAD_MAX_S: u64 = 2 * RECORD_TTL_S;
+
+    /// What it is found by.
+    fn key(&self) -> IndexKey;
     /// Higher replaces lower.
-    pub sequence: u64,
+    fn sequence(&self) -> u64;
     /// Unix seconds after which it counts no more.
-    pub expires: u64,
+    fn expires(&self) -> u64;
+    /// Whose signature counts: an Ed25519 key.
+    fn signer(&self) -> &[u8; 32];
+    /// Everything else it claims, for a member of `network`.
+    fn check(&self, network: Option<NetworkId>) -> Result<(), RecordError>;
+
+    /// Signs it with the key of whoever may.
+    fn sign(self, key: &SigningKey) -> Signed<Self> {
+        let signature = sign(key, &signed_bytes(&self));
+        Signed {
+            record: self,
+            signature,
+        }
+    }
 }
 
-/// An account record as it travels: not verified.
+/// A record of one kind as it travels: not verified.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignedRecord {
+pub struct Signed<T> {
     /// The record.
-    pub record: AccountRecord,
-    /// By the account's signing key.
+    pub record: T,
+    /// By the key of [`Content::signer`].
     pub signature: ([u8; 32], [u8; 32]),
 }
 
-/// A record whose keys, signature and dates were checked.
+/// A record of one kind whose bounds, dates, claims and signature were checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified<T> {
+    key: IndexKey,
+    signed: Signed<T>,
+}
+
+/// A record of any kind as it travels: not verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignedRecord {
+    /// What a stranger needs to send a sealed request.
+    Account(Signed<AccountRecord>),
+    /// Where one device is at home, for those who hold its secret.
+    Device(Signed<DeviceRecord>),
+    /// Whose a name is.
+    Name(Signed<NameRecord>),
+    /// Where the registrar's log stands.
+    LogHead(Signed<LogHead>),
+    /// Who takes calls to which telephone numbers.
+    Gateways(Signed<GatewaysRecord>),
+}
+
+/// A record of any kind that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedRecord {
-    account: AccountId,
+    key: IndexKey,
     signed: SignedRecord,
 }
 
+/// The kinds of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// [`AccountRecord`].
+    Account,
+    /// [`DeviceRecord`].
+    Device,
+    /// [`NameRecord`].
+    Name,
+    /// [`LogHead`].
+    LogHead,
+    /// [`GatewaysRecord`].
+    Gateways,
+}
+
 /// Why a record was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum RecordError {
     /// Its keys are not valid.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// Larger than a record may be, or too many supernodes.
+    /// Larger than a record may be, or a list in it is.
     #[error("the record is larger than Starling allows")]
     TooLarge,
     /// A supernode where nobody can answer.
     #[error("the record names a supernode at an address that cannot be one")]
     Address,
-    /// Not signed by its account.
-    #[error("the record was not signed by its account")]
+    /// Not signed by whoever may sign it.
+    #[error("the record was not signed by its owner")]
     Signature,
     /// Too old, or dated further ahead than a record may live.
     #[error("the record has expired; its owner was not online for a week, or a clock is wrong")]
@@ -68,29 +132,92 @@ pub enum RecordError {
     /// It belongs to somebody else.
     #[error("the record belongs to another account")]
     WrongAccount,
+    /// What is sealed in it has another length than all others have.
+    #[error("the record's sealed part has a length that none has")]
+    Sealed,
+    /// Another network's, or one without an owner.
+    #[error("the record is another network's")]
+    OtherNetwork,
+    /// Signed by somebody whom the network's owner did not make its registrar, or not for so long.
+    #[error("the network's owner gave nobody the right to sign this")]
+    Registrar,
+    /// No name.
+    #[error(
+        "a name has 2 to 32 characters: letters a to z, digits, and single dots, hyphens or underscores between them"
+    )]
+    Name,
+    /// Not a list of gateways.
+    #[error(
+        "the list of gateways is empty, names a number's beginning that is none, or speaks for others"
+    )]
+    Gateways,
 }
 
-impl AccountRecord {
-    /// Signs the record with the account's key.
-    pub fn sign(self, key: &ed25519_dalek::SigningKey) -> SignedRecord {
-        let signature = sign(key, &self.signed_bytes());
-        SignedRecord {
-            record: self,
-            signature,
-        }
+impl<T: Content> Signed<T> {
+    /// Size on the wire.
+    pub fn encoded_len(&self) -> usize {
+        frame::encode_body(self).len()
     }
 
-    fn signed_bytes(&self) -> Vec<u8> {
-        let mut bytes = CONTEXT.to_vec();
-        bytes.extend_from_slice(&frame::encode_body(self));
-        bytes
+    /// Checks everything a record claims, for a member of `network`. `now` is Unix seconds.
+    pub fn verify_in(
+        &self,
+        network: Option<NetworkId>,
+        now: u64,
+    ) -> Result<Verified<T>, RecordError> {
+        // RECORD-01: bounds, before any other work.
+        if self.encoded_len() > RECORD_MAX - KIND_BYTES {
+            return Err(RecordError::TooLarge);
+        }
+        // RECORD-03: dates.
+        let expires = self.record.expires();
+        if expires <= now || expires > now.saturating_add(T::AHEAD_MAX_S) {
+            return Err(RecordError::Expired);
+        }
+        self.record.check(network)?;
+        // RECORD-05: the signature over all of it.
+        let message = signed_bytes(&self.record);
+        if !signed_by(self.record.signer(), &message, self.signature) {
+            return Err(RecordError::Signature);
+        }
+        Ok(Verified {
+            key: self.record.key(),
+            signed: self.clone(),
+        })
+    }
+}
+
+impl<T: Content> Verified<T> {
+    /// What it is found by.
+    pub const fn key(&self) -> IndexKey {
+        self.key
+    }
+
+    /// The record's fields.
+    pub const fn record(&self) -> &T {
+        &self.signed.record
+    }
+
+    /// The record with its signature, to keep or to pass on.
+    pub const fn signed(&self) -> &Signed<T> {
+        &self.signed
     }
 }
 
 impl SignedRecord {
-    /// Whose it says it is.
-    pub fn account(&self) -> AccountId {
-        self.record.inception.id()
+    /// Checks everything it claims, for a member of `network`. `now` is Unix seconds.
+    pub fn verify(
+        &self,
+        network: Option<NetworkId>,
+        now: u64,
+    ) -> Result<VerifiedRecord, RecordError> {
+        match self {
+            Self::Account(signed) => signed.verify_in(network, now).map(VerifiedRecord::from),
+            Self::Device(signed) => signed.verify_in(network, now).map(VerifiedRecord::from),
+            Self::Name(signed) => signed.verify_in(network, now).map(VerifiedRecord::from),
+            Self::LogHead(signed) => signed.verify_in(network, now).map(VerifiedRecord::from),
+            Self::Gateways(signed) => signed.verify_in(network, now).map(VerifiedRecord::from),
+        }
     }
 
     /// Size on the wire.
@@ -98,162 +225,125 @@ impl SignedRecord {
         frame::encode_body(self).len()
     }
 
-    /// Checks everything a record claims (`RECORD-01` to `RECORD-06`). `now` is Unix seconds.
-    pub fn verify(&self, expected: AccountId, now: u64) -> Result<VerifiedRecord, RecordError> {
-        // RECORD-01: bounds.
-        if self.encoded_len() > RECORD_MAX || self.record.home.len() > SUPERNODES_MAX {
-            return Err(RecordError::TooLarge);
+    /// Of which kind it is.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Account(_) => Kind::Account,
+            Self::Device(_) => Kind::Device,
+            Self::Name(_) => Kind::Name,
+            Self::LogHead(_) => Kind::LogHead,
+            Self::Gateways(_) => Kind::Gateways,
         }
-        // RECORD-06: supernodes where somebody can answer.
-        if !self.record.home.iter().all(SupernodeAddr::is_usable) {
-            return Err(RecordError::Address);
+    }
+
+    /// Higher replaces lower.
+    pub fn sequence(&self) -> u64 {
+        match self {
+            Self::Account(signed) => signed.record.sequence(),
+            Self::Device(signed) => signed.record.sequence(),
+            Self::Name(signed) => signed.record.sequence(),
+            Self::LogHead(signed) => signed.record.sequence(),
+            Self::Gateways(signed) => signed.record.sequence(),
         }
-        // RECORD-02: it answers the question asked.
-        if self.account() != expected {
-            return Err(RecordError::WrongAccount);
+    }
+
+    /// Unix seconds after which it counts no more.
+    pub fn expires(&self) -> u64 {
+        match self {
+            Self::Account(signed) => signed.record.expires(),
+            Self::Device(signed) => signed.record.expires(),
+            Self::Name(signed) => signed.record.expires(),
+            Self::LogHead(signed) => signed.record.expires(),
+            Self::Gateways(signed) => signed.record.expires(),
         }
-        // RECORD-03: dates. A record from far ahead would never be replaced by an honest one.
-        if self.record.expires <= now || self.record.expires > now.saturating_add(2 * RECORD_TTL_S)
-        {
-            return Err(RecordError::Expired);
+    }
+
+    /// Whether the network's owner stands behind it, himself or through his registrar. All others anybody can make.
+    const fn is_vouched_for(&self) -> bool {
+        match self {
+            Self::Account(_) | Self::Device(_) => false,
+            Self::Name(_) | Self::LogHead(_) => true,
+            Self::Gateways(signed) => signed.record.is_the_owners(),
         }
-        // RECORD-04: the keys.
-        self.record.inception.signing_key()?;
-        // RECORD-05: the signature over all of it.
-        let key = &self.record.inception.signing_key;
-        if !signed_by(key, &self.record.signed_bytes(), self.signature) {
-            return Err(RecordError::Signature);
-        }
-        Ok(VerifiedRecord {
-            account: expected,
-            signed: self.clone(),
-        })
     }
 }
 
 impl VerifiedRecord {
-    /// The account.
-    pub const fn account(&self) -> AccountId {
-        self.account
-    }
-
-    /// The record's fields.
-    pub const fn record(&self) -> &AccountRecord {
-        &self.signed.record
+    /// What it is found by.
+    pub const fn key(&self) -> IndexKey {
+        self.key
     }
 
     /// The record with its signature, to keep or to pass on.
     pub const fn signed(&self) -> &SignedRecord {
         &self.signed
     }
+
+    /// Whether the network's owner stands behind it, himself or through his registrar. All others anybody can make.
+    pub const fn is_vouched_for(&self) -> bool {
+        self.signed.is_vouched_for()
+    }
+}
+
+impl<T> From<Verified<T>> for VerifiedRecord
+where
+    SignedRecord: From<Signed<T>>,
+{
+    fn from(verified: Verified<T>) -> Self {
+        Self {
+            key: verified.key,
+            signed: verified.signed.into(),
+        }
+    }
+}
+
+impl From<Signed<AccountRecord>> for SignedRecord {
+    fn from(signed: Signed<AccountRecord>) -> Self {
+        Self::Account(signed)
+    }
+}
+
+impl From<Signed<DeviceRecord>> for SignedRecord {
+    fn from(signed: Signed<DeviceRecord>) -> Self {
+        Self::Device(signed)
+    }
+}
+
+impl From<Signed<NameRecord>> for SignedRecord {
+    fn from(signed: Signed<NameRecord>) -> Self {
+        Self::Name(signed)
+    }
+}
+
+impl From<Signed<LogHead>> for SignedRecord {
+    fn from(signed: Signed<LogHead>) -> Self {
+        Self::LogHead(signed)
+    }
+}
+
+impl From<Signed<GatewaysRecord>> for SignedRecord {
+    fn from(signed: Signed<GatewaysRecord>) -> Self {
+        Self::Gateways(signed)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Account => "account record",
+            Self::Device => "device record",
+            Self::Name => "name certificate",
+            Self::LogHead => "log head",
+            Self::Gateways => "list of gateways",
+        })
+    }
+}
+
+fn signed_bytes<T: Content>(record: &T) -> Vec<u8> {
+    let mut bytes = T::CONTEXT.to_vec();
+    bytes.extend_from_slice(&frame::encode_body(record));
+    bytes
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::account::Chain;
-    use crate::ids::{DeviceId, EndpointKey};
-    use ed25519_dalek::SigningKey;
-
-    const NOW: u64 = 1_800_000_000;
-
-    fn alice(expires: u64) -> SignedRecord {
-        let key = SigningKey::from_bytes(&[1; 32]);
-        let recovery = SigningKey::from_bytes(&[2; 32]).verifying_key();
-        let chain = Chain::create(
-            &key,
-            &recovery,
-            [0; 16],
-            DeviceId([4; 32]),
-            "Alice's laptop",
-        );
-        let home = vec![
-            SupernodeAddr {
-                id: EndpointKey([5; 32]),
-                tcp: "[2001:db8::1]:27474".parse().unwrap(),
-                discovery_port: 27476
-            };
-            SUPERNODES_MAX
-        ];
-        AccountRecord {
-            head: chain.head(),
-            inception: chain.inception,
-            request_key: [6; 32],
-            home,
-            sequence: NOW,
-            expires,
-        }
-        .sign(&key)
-    }
-
-    #[test]
-    fn record_01_the_largest_record_fits_and_a_larger_one_is_refused() {
-        let record = alice(NOW + 100);
-        assert_eq!(
-            record.encoded_len(),
-            385,
-            "three supernodes on IPv6, whatever the history"
-        );
-        assert!(record.encoded_len() <= RECORD_MAX);
-        let mut large = record.clone();
-        large.record.home.push(large.record.home[0].clone());
-        assert_eq!(
-            large.verify(record.account(), NOW),
-            Err(RecordError::TooLarge)
-        );
-    }
-
-    #[test]
-    fn record_02_another_accounts_record_is_no_answer() {
-        assert_eq!(
-            alice(NOW + 100).verify(AccountId([9; 32]), NOW),
-            Err(RecordError::WrongAccount)
-        );
-    }
-
-    #[test]
-    fn record_03_expired_or_far_ahead_is_refused() {
-        let id = alice(NOW).account();
-        assert_eq!(alice(NOW).verify(id, NOW), Err(RecordError::Expired));
-        assert_eq!(
-            alice(NOW + 3 * RECORD_TTL_S).verify(id, NOW),
-            Err(RecordError::Expired)
-        );
-        assert_eq!(
-            alice(NOW + RECORD_TTL_S).verify(id, NOW).unwrap().account(),
-            id
-        );
-    }
-
-    #[test]
-    fn record_04_a_key_that_is_none_is_refused() {
-        let mut record = alice(NOW + 100);
-        let no_point = |bytes: &[u8; 32]| ed25519_dalek::VerifyingKey::from_bytes(bytes).is_err();
-        record.record.inception.recovery_key = (0..=u8::MAX)
-            .map(|byte| [byte; 32])
-            .find(no_point)
-            .expect("half of all are none");
-        assert_eq!(
-            record.verify(record.account(), NOW),
-            Err(RecordError::Account(AccountError::Key))
-        );
-    }
-
-    #[test]
-    fn record_05_a_changed_supernode_breaks_the_signature() {
-        let mut record = alice(NOW + 100);
-        record.record.home[0].tcp.set_port(1);
-        let id = record.account();
-        assert_eq!(record.verify(id, NOW), Err(RecordError::Signature));
-    }
-
-    #[test]
-    fn record_06_a_supernode_nowhere_is_refused() {
-        let mut record = alice(NOW + 100);
-        record.record.home[0].tcp.set_ip("0.0.0.0".parse().unwrap());
-        assert_eq!(
-            record.verify(record.account(), NOW),
-            Err(RecordError::Address)
-        );
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{AccountError, Chain, VerifiedAccount, sign, signed_by};
 use crate::frame;
 use crate::ids::{AccountId, DeviceId, EndpointKey};
-use crate::record::{RecordError, SignedRecord, VerifiedRecord};
+use crate::record::{AccountRecord, RecordError, Signed, Verified};
 
 const CONTEXT: &[u8] = b"starling 1 registration";
 
@@ -16,7 +16,7 @@ const CONTEXT: &[u8] = b"starling 1 registration";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// The account's public record.
-    pub record: SignedRecord,
+    pub record: Signed<AccountRecord>,
     /// The account's history up to the record's head.
     pub chain: Chain,
     /// Which of its devices asks.
@@ -37,7 +37,7 @@ pub struct Place {
 /// A registration whose record, chain and proof were checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedRegistration {
-    record: VerifiedRecord,
+    record: Verified<AccountRecord>,
     account: VerifiedAccount,
     device: DeviceId,
     door: EndpointKey,
@@ -62,7 +62,12 @@ pub enum RegistrationError {
 
 impl Registration {
     /// Signed by the device.
-    pub fn new(record: SignedRecord, chain: Chain, key: &SigningKey, place: Place) -> Self {
+    pub fn new(
+        record: Signed<AccountRecord>,
+        chain: Chain,
+        key: &SigningKey,
+        place: Place,
+    ) -> Self {
         let proof = sign(key, &signed_bytes(&record, place));
         Self {
             record,
@@ -103,7 +108,7 @@ impl Registration {
 
 impl VerifiedRegistration {
     /// The account's record.
-    pub const fn record(&self) -> &VerifiedRecord {
+    pub const fn record(&self) -> &Verified<AccountRecord> {
         &self.record
     }
 
@@ -128,7 +133,7 @@ impl VerifiedRegistration {
     }
 }
 
-fn signed_bytes(record: &SignedRecord, place: Place) -> Vec<u8> {
+fn signed_bytes(record: &Signed<AccountRecord>, place: Place) -> Vec<u8> {
     let mut bytes = CONTEXT.to_vec();
     let fields = (
         record.account(),
@@ -145,7 +150,7 @@ mod tests {
     use super::*;
     use crate::account::Change;
     use crate::limits::{CHAIN_ENTRIES_MAX, NAME_MAX};
-    use crate::record::AccountRecord;
+    use crate::record::Content;
     use crate::supernode::{REQUEST_MAX, Request};
 
     const NOW: u64 = 1_800_000_000;
@@ -166,7 +171,7 @@ mod tests {
         Chain::create(&key(1), &key(2).verifying_key(), [0; 16], device(3), "desk")
     }
 
-    fn record(chain: &Chain, sequence: u64) -> SignedRecord {
+    fn record(chain: &Chain, sequence: u64) -> Signed<AccountRecord> {
         AccountRecord {
             inception: chain.inception.clone(),
             head: chain.head(),

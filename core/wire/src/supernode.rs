@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::descriptor::SignedDescriptor;
 use crate::ids::{AccountId, EndpointKey, EnvelopeId};
 use crate::limits::{DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, RECORD_MAX, WATCH_MAX};
-use crate::record::SignedRecord;
+use crate::placement::IndexKey;
+use crate::record::{AccountRecord, Signed, SignedRecord};
 use crate::registration::Registration;
 use crate::tunnel::may_serve_at;
 
@@ -162,7 +163,7 @@ pub enum Request {
     },
     /// "Which other supernodes do you know?"
     Supernodes,
-    /// "Bring this record to its holders": its owner found it nowhere.
+    /// "Bring this record to its holders": its owner found it nowhere, or it is new. Of whatever kind.
     Publish(Box<SignedRecord>),
     /// "Can you reach me at these ports?" Asked under the key that answers there; the address is the one the asker comes from.
     DialBack(Ports),
@@ -173,6 +174,8 @@ pub enum Request {
     },
     /// "I could serve others", or no more. Only after `Register` from the same front door.
     Willing(bool),
+    /// "Which record does the index have under this key?" Of whatever kind.
+    Find(IndexKey),
 }
 
 /// Where the asker of a dial-back answers.
@@ -200,8 +203,8 @@ pub struct Reached {
 pub enum Answer {
     /// Done.
     Ok,
-    /// The record asked for.
-    Record(Option<SignedRecord>),
+    /// The account's record.
+    Record(Option<Signed<AccountRecord>>),
     /// Envelopes that wait.
     Envelopes(Vec<Vec<u8>>),
     /// Which of the watched doors are here.
@@ -212,6 +215,8 @@ pub enum Answer {
     Supernodes(Vec<SignedDescriptor>),
     /// What came of a dial-back.
     Reached(Reached),
+    /// The record found.
+    Found(Option<Box<SignedRecord>>),
 }
 
 /// Why a supernode refused.
@@ -279,9 +284,6 @@ impl Request {
             }
             Self::Watch { doors, .. } if doors.len() > WATCH_MAX => Err(Refusal::Malformed),
             Self::Register(registration) if registration.record.encoded_len() > RECORD_MAX => {
-                Err(Refusal::InvalidRecord)
-            }
-            Self::Publish(record) if record.encoded_len() > RECORD_MAX => {
                 Err(Refusal::InvalidRecord)
             }
             Self::Collected { ids } if ids.len() > DEPOSITS_PER_ACCOUNT_MAX => {

@@ -7,7 +7,7 @@ use starling_wire::card::{Card, Door, SignedCard};
 use starling_wire::envelope;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use starling_wire::limits::RECORD_TTL_S;
-use starling_wire::record::{AccountRecord, SignedRecord};
+use starling_wire::record::{AccountRecord, Content, Signed};
 use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::SupernodeAddr;
 use zeroize::Zeroizing;
@@ -145,7 +145,7 @@ impl Identity {
     }
 
     /// What everybody may see, for a week from now.
-    pub fn record(&self, sequence: u64, home: &[SupernodeAddr]) -> SignedRecord {
+    pub fn record(&self, sequence: u64, home: &[SupernodeAddr]) -> Signed<AccountRecord> {
         AccountRecord {
             inception: self.chain.inception.clone(),
             head: self.chain.head(),
@@ -158,7 +158,11 @@ impl Identity {
     }
 
     /// What the front door shows `supernode`.
-    pub fn registration(&self, record: SignedRecord, supernode: EndpointKey) -> Registration {
+    pub fn registration(
+        &self,
+        record: Signed<AccountRecord>,
+        supernode: EndpointKey,
+    ) -> Registration {
         let place = Place {
             door: self.front_door(),
             supernode,

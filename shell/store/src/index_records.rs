@@ -12,7 +12,7 @@ pub fn keep(tx: &Tx<'_>, key: IndexKey, record: &SignedRecord) -> Result<(), Sto
     tx.execute(
         "INSERT INTO index_records (key, record, expires_s) VALUES (?1, ?2, ?3)
          ON CONFLICT (key) DO UPDATE SET record = excluded.record, expires_s = excluded.expires_s",
-        params![key.0, pack(record), int(record.record.expires)],
+        params![key.0, pack(record), int(record.expires())],
     )?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::error::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_index.sql"),
+    include_str!("migrations/0003_kinds_of_records.sql"),
 ];
 
 /// The format this version writes.

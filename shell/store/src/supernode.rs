@@ -8,7 +8,7 @@ use starling_wire::ids::{AccountId, DeviceId, EndpointKey, EnvelopeId};
 use starling_wire::limits::{
     ACCOUNTS_MAX, DEPOSIT_BYTES_PER_ACCOUNT_MAX, DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX,
 };
-use starling_wire::record::SignedRecord;
+use starling_wire::record::{AccountRecord, Signed};
 use starling_wire::registration::VerifiedRegistration;
 use starling_wire::supernode::{REQUEST_MAX, envelope_id};
 
@@ -131,7 +131,10 @@ fn devices(tx: &Tx<'_>, account: AccountId) -> Result<Vec<DeviceId>, StoreError>
 }
 
 /// The newest record of an account, expired or not: its own dates say that.
-pub fn record(tx: &Tx<'_>, account: AccountId) -> Result<Option<SignedRecord>, StoreError> {
+pub fn record(
+    tx: &Tx<'_>,
+    account: AccountId,
+) -> Result<Option<Signed<AccountRecord>>, StoreError> {
     tx.one(
         "SELECT record FROM registered_accounts WHERE account = ?1",
         params![account.0],

@@ -20,6 +20,8 @@ use crate::machine::{Deadline, Outputs, Time};
 
 /// Records a supernode keeps.
 pub const RECORDS_MAX: usize = 50_000;
+/// Of these, records that anybody can make: nobody fills the places of those that the network's owner vouches for.
+pub const ANYBODYS_MAX: usize = 45_000;
 /// New ones that one address block may bring within [`WINDOW`]; changes of what is kept are not counted.
 pub const NEW_PER_BLOCK_MAX: u32 = 200;
 /// New ones that one other holder may hand over within [`WINDOW`].
@@ -121,6 +123,8 @@ pub struct Holder<M, B, R> {
     members: BTreeMap<M, Position>,
     few_copies: bool,
     records: BTreeMap<IndexKey, Kept<M, R>>,
+    /// How many of them anybody could have made.
+    anybodys: usize,
     /// By when they are to be looked at: expiry, or the end of a moved one.
     due: BTreeSet<(Time, IndexKey)>,
     brought: BTreeMap<Source<M, B>, Brought>,
@@ -143,6 +147,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             members: BTreeMap::from([(own, position)]),
             few_copies: false,
             records: BTreeMap::new(),
+            anybodys: 0,
             due: BTreeSet::new(),
             brought: BTreeMap::new(),
             soon: BTreeMap::new(),
@@ -200,7 +205,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             return Err(PutRefusal::NotHolder);
         }
         if !self.records.contains_key(&key) {
-            self.admit(source, now)?;
+            self.admit(source, record.is_vouched_for(), now)?;
         }
         self.persists.push(Persist::Keep(record.clone()));
         self.keep(Kept {
@@ -393,8 +398,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
                 .is_some_and(|kept| kept.ends() <= now)
             {
                 // INDEX-08: what has expired, or has moved on for long enough.
-                self.records.remove(&key);
-                self.persists.push(Persist::Forget(key));
+                self.forget(key);
             }
         }
         while let Some((at, member)) = self.soon_due.first().copied() {
@@ -448,16 +452,34 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
 
     fn keep(&mut self, kept: Kept<M, R>) {
         let (key, ends) = (kept.record.key(), kept.ends());
+        self.anybodys += usize::from(!kept.record.is_vouched_for());
         if let Some(old) = self.records.insert(key, kept) {
+            self.anybodys -= usize::from(!old.record.is_vouched_for());
             self.due.remove(&(old.ends(), key));
         }
         self.due.insert((ends, key));
     }
 
-    /// INDEX-10: bounds on what is new.
-    fn admit(&mut self, source: Source<M, B>, now: Time) -> Result<(), PutRefusal> {
-        if self.records.len() >= RECORDS_MAX {
+    fn forget(&mut self, key: IndexKey) {
+        if let Some(old) = self.records.remove(&key) {
+            self.anybodys -= usize::from(!old.record.is_vouched_for());
+            self.persists.push(Persist::Forget(key));
+        }
+    }
+
+    /// INDEX-10: bounds on what is new; INDEX-26: what the network's owner vouches for has places of its own.
+    fn admit(
+        &mut self,
+        source: Source<M, B>,
+        vouched_for: bool,
+        now: Time,
+    ) -> Result<(), PutRefusal> {
+        let anybodys = !vouched_for && self.anybodys >= ANYBODYS_MAX;
+        if anybodys || self.records.len() >= RECORDS_MAX {
             return Err(PutRefusal::Full);
+        }
+        if vouched_for {
+            return Ok(());
         }
         self.brought
             .retain(|_, brought| brought.since + WINDOW > now);

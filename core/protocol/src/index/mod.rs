@@ -16,7 +16,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use starling_wire::placement::{IndexKey, Position};
-use starling_wire::record::VerifiedRecord;
+use starling_wire::record::{Content, Verified, VerifiedRecord};
 
 use self::holder::{Persist, PutRefusal, Source};
 use self::resolver::{Fault, LookupId, Reply};
@@ -28,15 +28,35 @@ pub trait Record: Clone + PartialEq + Debug {
     fn key(&self) -> IndexKey;
     /// Higher replaces lower.
     fn sequence(&self) -> u64;
+    /// Whether the network's owner stands behind it: all others anybody can make, as many as he likes.
+    fn is_vouched_for(&self) -> bool {
+        false
+    }
 }
 
+/// Of any kind: what supernodes hold.
 impl Record for VerifiedRecord {
     fn key(&self) -> IndexKey {
-        IndexKey::account(self.account())
+        self.key()
     }
 
     fn sequence(&self) -> u64 {
-        self.record().sequence
+        self.signed().sequence()
+    }
+
+    fn is_vouched_for(&self) -> bool {
+        self.is_vouched_for()
+    }
+}
+
+/// Of one kind: what its owner publishes, and what is looked up for its sake.
+impl<T: Content + Debug> Record for Verified<T> {
+    fn key(&self) -> IndexKey {
+        self.key()
+    }
+
+    fn sequence(&self) -> u64 {
+        self.record().sequence()
     }
 }
 

@@ -20,7 +20,12 @@ use starling_wire::network::Network;
 use starling_wire::overlay::{Question, Reply, Word};
 use starling_wire::peer::{InnerAddr, LinkFrame};
 use starling_wire::placement::IndexKey;
-use starling_wire::record::{AccountRecord, SignedRecord};
+use starling_wire::record::device::DeviceHome;
+use starling_wire::record::gateways::{Gateway, Publisher};
+use starling_wire::record::registrar::Registrar;
+use starling_wire::record::{
+    AccountRecord, Content, DeviceRecord, GatewaysRecord, LogHead, NameRecord, Signed, SignedRecord,
+};
 use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::{Answer, Notice, Ports, Reached, Refusal, Request, SupernodeAddr};
 use starling_wire::tunnel::Tunnel;
@@ -53,7 +58,7 @@ fn chain() -> Chain {
     )
 }
 
-fn record() -> SignedRecord {
+fn record() -> Signed<AccountRecord> {
     AccountRecord {
         inception: chain().inception,
         head: chain().head(),
@@ -63,6 +68,81 @@ fn record() -> SignedRecord {
         expires: 1_800_000_100,
     }
     .sign(&key(1))
+}
+
+const SEQUENCE: u64 = 1_800_000_000;
+const EXPIRES: u64 = SEQUENCE + 100;
+
+fn device_record() -> Signed<DeviceRecord> {
+    let publisher = key(11).verifying_key().to_bytes();
+    let sealed = home().seal(&publisher, &[8; 32], [9; 32]);
+    let record = DeviceRecord {
+        publisher,
+        sealed: sealed.expect("it is short"),
+        sequence: SEQUENCE,
+        expires: EXPIRES,
+    };
+    record.sign(&key(11))
+}
+
+fn home() -> DeviceHome {
+    DeviceHome {
+        home: vec![supernode(); 2],
+        request_key: [6; 32],
+    }
+}
+
+/// One record of every other kind, in the network of `key(1)`.
+fn vouched_for() -> [(&'static str, SignedRecord); 4] {
+    let network = NetworkId(key(1).verifying_key().to_bytes());
+    let registrar = Registrar::appoint(&key(1), key(12).verifying_key().to_bytes(), EXPIRES);
+    let name = NameRecord {
+        registrar: registrar.clone(),
+        name: "alice".into(),
+        account: Some(chain().id()),
+        sequence: SEQUENCE,
+        expires: EXPIRES,
+    };
+    let head = LogHead {
+        registrar,
+        height: 7,
+        hash: [5; 32],
+        sequence: SEQUENCE,
+        expires: EXPIRES,
+    };
+    let gateways = |by| GatewaysRecord {
+        by,
+        gateways: vec![Gateway {
+            account: chain().id(),
+            prefixes: vec!["49".into(), "4930".into()],
+        }],
+        sequence: SEQUENCE,
+        expires: EXPIRES,
+    };
+    let own = gateways(Publisher::Gateway(chain().inception));
+    let owners = gateways(Publisher::Owner(network));
+    [
+        ("name", name.sign(&key(12)).into()),
+        ("log-head", head.sign(&key(12)).into()),
+        ("gateways", owners.sign(&key(1)).into()),
+        ("gateway", own.sign(&key(1)).into()),
+    ]
+}
+
+/// Of all five kinds, each valid: a seed that is not would leave everything behind its first check untried.
+fn records() -> Vec<(&'static str, Vec<u8>)> {
+    let network = NetworkId(key(1).verifying_key().to_bytes());
+    let own: [(_, SignedRecord); 2] = [
+        ("account", record().into()),
+        ("device", device_record().into()),
+    ];
+    let all = own.into_iter().chain(vouched_for());
+    all.map(|(name, record)| {
+        let verified = record.verify(Some(network), SEQUENCE);
+        assert!(verified.is_ok(), "{name}: {verified:?}");
+        (name, encode_body(&record))
+    })
+    .collect()
 }
 
 fn registration() -> Registration {
@@ -273,7 +353,12 @@ fn supernodes_and_front_doors() {
         ("lookup", encode_body(&Request::Lookup { account })),
         (
             "publish",
-            encode_body(&Request::Publish(Box::new(record()))),
+            encode_body(&Request::Publish(Box::new(record().into()))),
+        ),
+        ("find", encode_body(&Request::Find(IndexKey([5; 32])))),
+        (
+            "found",
+            encode_body(&Answer::Found(Some(Box::new(device_record().into())))),
         ),
         (
             "deposit",
@@ -327,7 +412,10 @@ fn supernodes_among_themselves() {
     let index_key = IndexKey([5; 32]);
     let made = [
         ("ask", encode_body(&Question::Record(index_key))),
-        ("put", encode_body(&Question::Put(Box::new(record())))),
+        (
+            "put",
+            encode_body(&Question::Put(Box::new(record().into()))),
+        ),
         (
             "description",
             encode_body(&Reply::Description(Box::new(described.clone()))),
@@ -345,18 +433,19 @@ fn records_cards_and_envelopes() {
     let [sealed, inside] = letter();
     // A seed that is not valid would leave everything behind its first check untried.
     assert!(envelope::open(&sealed, AccountId([7; 32]), &[8; 32]).is_ok());
-    assert!(record().verify(chain().id(), 1_800_000_000).is_ok());
     assert!(card().verify().is_ok() && recovered_card().verify().is_ok());
     assert!(sealed.len() > inside.len() && sealed.len() - inside.len() == 1 + 32 + 16);
     let made = [
-        ("record", encode_body(&record())),
+        ("device-alone", encode_body(&device_record())),
+        ("device-home", encode_body(&home())),
         ("card", encode_body(&card())),
         ("recovered-card", encode_body(&recovered_card())),
         ("envelope", sealed),
         ("inside", inside),
     ];
+    let made: Vec<_> = made.into_iter().chain(records()).collect();
     mutator::run(7, &corpus::committed("records", &made), |data| {
-        fuzz::record(data);
+        fuzz::records(data);
         fuzz::card(data);
         fuzz::envelope(data);
     });

@@ -12,7 +12,7 @@ use starling_wire::envelope::Letter;
 use starling_wire::ids::AccountId;
 use starling_wire::limits::{NAME_MAX, REQUEST_TEXT_MAX};
 use starling_wire::link::{Link, Target};
-use starling_wire::record::VerifiedRecord;
+use starling_wire::record::{AccountRecord, Verified};
 use starling_wire::supernode::{Answer, Request};
 use tokio::sync::Notify;
 use tracing::debug;
@@ -393,7 +393,11 @@ impl People {
     }
 
     /// Our own supernodes find whoever is in our network's index; a link's own supernodes know the rest.
-    async fn look_up(&self, account: AccountId, link: &Link) -> Result<VerifiedRecord, Failure> {
+    async fn look_up(
+        &self,
+        account: AccountId,
+        link: &Link,
+    ) -> Result<Verified<AccountRecord>, Failure> {
         let own = self.ctx.homes().network;
         let same_network = own.is_some() && link.network == own;
         if same_network && let Some(record) = self.records.look_up(account).await {

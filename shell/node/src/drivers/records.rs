@@ -18,7 +18,7 @@ use starling_protocol::overlay::standby::{Standby, StandbyEvent};
 use starling_store::{Tx, profile, settings};
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::placement::IndexKey;
-use starling_wire::record::{RecordError, VerifiedRecord};
+use starling_wire::record::{AccountRecord, RecordError, Verified};
 use starling_wire::supernode::{Answer, Request, SupernodeAddr};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -40,6 +40,9 @@ const HEARD_LATELY: Duration = Duration::from_secs(600);
 /// When the next record of ours is due, Unix seconds.
 const DUE: &str = "record_due_s";
 
+/// What came of a look-up.
+type Found = Option<Verified<AccountRecord>>;
+
 /// The way to this driver. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Records(mpsc::Sender<RecordsInput>);
@@ -50,7 +53,7 @@ pub enum RecordsInput {
     /// We are at home, perhaps elsewhere than before, or there are others to choose from.
     Supernodes,
     /// Somebody's record is wanted.
-    Lookup(AccountId, oneshot::Sender<Option<VerifiedRecord>>),
+    Lookup(AccountId, oneshot::Sender<Found>),
 }
 
 impl Records {
@@ -66,7 +69,7 @@ impl Records {
     }
 
     /// What the supernodes of our network know of an account.
-    pub async fn look_up(&self, account: AccountId) -> Option<VerifiedRecord> {
+    pub async fn look_up(&self, account: AccountId) -> Option<Verified<AccountRecord>> {
         let (found, answer) = oneshot::channel();
         self.0
             .send(RecordsInput::Lookup(account, found))
@@ -112,10 +115,10 @@ pub async fn run(desk: Desk, mut inputs: mpsc::Receiver<RecordsInput>) {
 
 struct Driver {
     desk: Desk,
-    publisher: Publisher<EndpointKey, VerifiedRecord>,
-    resolver: Resolver<EndpointKey, VerifiedRecord>,
+    publisher: Publisher<EndpointKey, Verified<AccountRecord>>,
+    resolver: Resolver<EndpointKey, Verified<AccountRecord>>,
     standby: Standby<EndpointKey>,
-    lookups: BTreeMap<LookupId, (AccountId, oneshot::Sender<Option<VerifiedRecord>>)>,
+    lookups: BTreeMap<LookupId, (AccountId, oneshot::Sender<Found>)>,
     last_lookup: LookupId,
     /// There may be another record of ours than the machines know.
     signed: bool,
@@ -128,9 +131,9 @@ struct Driver {
 
 enum Done {
     /// What a supernode has of our own record.
-    Own(EndpointKey, Reply<VerifiedRecord>),
+    Own(EndpointKey, Reply<Verified<AccountRecord>>),
     /// What one has of somebody else's.
-    Others(LookupId, EndpointKey, Reply<VerifiedRecord>),
+    Others(LookupId, EndpointKey, Reply<Verified<AccountRecord>>),
     Visited(EndpointKey, bool),
     Nothing,
 }
@@ -338,7 +341,7 @@ impl Driver {
         }
     }
 
-    fn answer(&mut self, number: LookupId, record: Option<VerifiedRecord>) {
+    fn answer(&mut self, number: LookupId, record: Option<Verified<AccountRecord>>) {
         if let Some((_, found)) = self.lookups.remove(&number) {
             let _ = found.send(record);
         }
@@ -392,7 +395,7 @@ impl Driver {
     }
 
     /// At the home it is registered, elsewhere only brought.
-    fn publish(&mut self, by: EndpointKey, record: VerifiedRecord) {
+    fn publish(&mut self, by: EndpointKey, record: Verified<AccountRecord>) {
         let (ctx, registrar) = self.shared();
         let Some(at) = self.place(by) else {
             return;
@@ -405,7 +408,7 @@ impl Driver {
             let published = if is_home {
                 registrar.register(&ctx, &at).await
             } else {
-                let record = Box::new(record.signed().clone());
+                let record = Box::new(record.signed().clone().into());
                 let asked = ctx.supernodes.ask(&at, &Request::Publish(record)).await;
                 asked.map(|_| ())
             };
@@ -478,7 +481,7 @@ async fn ask(
     ctx: &Context,
     at: Option<SupernodeAddr>,
     account: AccountId,
-) -> Reply<VerifiedRecord> {
+) -> Reply<Verified<AccountRecord>> {
     let Some(at) = at else {
         return Reply::Unreachable;
     };

@@ -8,7 +8,7 @@ use starling_store::{StoreError, Tx, profile, settings};
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::limits::{DEPOSITS_PER_ACCOUNT_MAX, RECORD_MAX, RECORD_TTL_S};
-use starling_wire::record::{SignedRecord, VerifiedRecord};
+use starling_wire::record::{AccountRecord, Signed, Verified};
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr, envelope_id};
 use tracing::debug;
 
@@ -27,7 +27,7 @@ const LEFT_S: u64 = RECORD_TTL_S / 14;
 #[derive(Debug, Default)]
 pub struct Registrar {
     /// The record signed last.
-    record: Mutex<Option<SignedRecord>>,
+    record: Mutex<Option<Signed<AccountRecord>>>,
     /// Where it was shown last, and its number.
     shown: Mutex<Option<(EndpointKey, u64)>>,
     /// One record is signed at a time.
@@ -50,7 +50,7 @@ impl Registrar {
     }
 
     /// Our record, if there is one that still counts.
-    pub fn record(&self, account: AccountId) -> Option<VerifiedRecord> {
+    pub fn record(&self, account: AccountId) -> Option<Verified<AccountRecord>> {
         self.kept().as_ref()?.verify(account, wall_s()).ok()
     }
 
@@ -97,7 +97,7 @@ impl Registrar {
         }
     }
 
-    async fn current(&self, ctx: &Context) -> Result<SignedRecord, RequestError> {
+    async fn current(&self, ctx: &Context) -> Result<Signed<AccountRecord>, RequestError> {
         let _one = self.signing.lock().await;
         let kept = self.kept().clone();
         match kept.filter(|record| is_current(record, ctx)) {
@@ -106,7 +106,7 @@ impl Registrar {
         }
     }
 
-    async fn sign(&self, ctx: &Context) -> Result<SignedRecord, RequestError> {
+    async fn sign(&self, ctx: &Context) -> Result<Signed<AccountRecord>, RequestError> {
         let sequence = |tx: &Tx<'_>| profile::next_sequence(tx, wall_s());
         let sequence = ctx.db.write(sequence).await?;
         let record = ctx.identity.record(sequence, &ctx.home_list());
@@ -121,7 +121,7 @@ impl Registrar {
         &self,
         ctx: &Context,
         supernode: &SupernodeAddr,
-        record: SignedRecord,
+        record: Signed<AccountRecord>,
     ) -> Result<(), RequestError> {
         let number = record.record.sequence;
         let registration = ctx.identity.registration(record, supernode.id);
@@ -135,7 +135,7 @@ impl Registrar {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<SignedRecord>> {
+    fn kept(&self) -> MutexGuard<'_, Option<Signed<AccountRecord>>> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -173,7 +173,7 @@ impl Registrar {
 }
 
 /// Whether a record may be shown again: it says what is still so, for a while.
-fn is_current(record: &SignedRecord, ctx: &Context) -> bool {
+fn is_current(record: &Signed<AccountRecord>, ctx: &Context) -> bool {
     let head = ctx.identity.chain.head();
     let record = &record.record;
     record.home == ctx.home_list() && record.head == head && record.expires > wall_s() + LEFT_S

@@ -23,7 +23,7 @@ use starling_wire::envelope::{Letter, Sender, seal};
 use starling_wire::frame::{decode_body, encode};
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::link::{Link, Target};
-use starling_wire::record::SignedRecord;
+use starling_wire::record::{AccountRecord, Signed};
 use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::{Answer, Notice, Refusal, Request, SupernodeAddr};
 use tokio::sync::mpsc;
@@ -159,7 +159,7 @@ impl Mallory {
 /// What a link leads to.
 struct Known {
     account: AccountId,
-    record: SignedRecord,
+    record: Signed<AccountRecord>,
     home: SupernodeAddr,
 }
 

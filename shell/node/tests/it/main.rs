@@ -7,6 +7,7 @@ mod chat;
 mod files;
 mod home;
 mod hostile;
+mod kinds;
 mod network;
 mod overlay;
 mod promotion;

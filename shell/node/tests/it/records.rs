@@ -11,7 +11,7 @@ use starling_store::{Store, host_cache};
 use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
 use starling_wire::link::Link;
 use starling_wire::network::Network;
-use starling_wire::record::SignedRecord;
+use starling_wire::record::{AccountRecord, Signed};
 use starling_wire::supernode::{Answer, Request, SupernodeAddr};
 
 use crate::cast::{Actor, PATIENCE, folder};
@@ -57,7 +57,7 @@ async fn until<T>(
     }
 }
 
-async fn record_of(bob: &Person, at: &SupernodeAddr, account: AccountId) -> SignedRecord {
+async fn record_of(bob: &Person, at: &SupernodeAddr, account: AccountId) -> Signed<AccountRecord> {
     let record = |answer: &Answer| match answer {
         Answer::Record(record) => record.clone(),
         _ => None,

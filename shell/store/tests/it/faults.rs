@@ -15,7 +15,7 @@ use starling_store::{DATABASE_FILE, Store, StoreError, StoreHandle, messages, ou
 use crate::{ALICE, NOW, carol_with_friends, contact, message};
 
 /// The database opened behind the store's back, with its key.
-fn behind(profile: &Path) -> Connection {
+pub fn behind(profile: &Path) -> Connection {
     let key: String = fs::read(profile.join(KEY_FILE))
         .unwrap()
         .iter()
@@ -135,7 +135,7 @@ fn a_database_from_a_newer_version_is_left_alone() {
         error,
         StoreError::Newer {
             found: 99,
-            known: 2
+            known: 3
         }
     );
     assert!(error.to_string().contains("update Starling"));

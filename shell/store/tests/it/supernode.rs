@@ -1,20 +1,20 @@
 //! What a supernode keeps for others.
 
 use ed25519_dalek::SigningKey;
-use starling_store::Tx;
 use starling_store::error::StoreError;
 use starling_store::supernode::{self, Deposit, Expired, Kept, Registered};
+use starling_store::{Store, Tx, index_records};
 use starling_wire::account::{Chain, Change};
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
 use starling_wire::limits::{
     DEPOSIT_BYTES_PER_ACCOUNT_MAX, DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX,
 };
-use starling_wire::record::AccountRecord;
+use starling_wire::record::{AccountRecord, Content, SignedRecord};
 use starling_wire::registration::{Place, Registration, VerifiedRegistration};
 use starling_wire::supernode::{Answer, REQUEST_MAX, envelope_id};
 
-use crate::carol;
+use crate::{carol, faults};
 
 const NOW_S: u64 = 1_795_500_000;
 const DOOR: EndpointKey = EndpointKey([8; 32]);
@@ -74,6 +74,27 @@ fn put(tx: &Tx<'_>, seed: u8, own: u8, door: u8) -> Result<Registered, StoreErro
         tx,
         &shown(seed, chain(seed), own, EndpointKey([door; 32]), 1),
     )
+}
+
+#[test]
+fn a_record_that_was_held_before_there_were_kinds_is_an_account_record() {
+    let (dir, mut store) = carol();
+    let (_, shown) = registration(5, 1);
+    let record = SignedRecord::from(shown.record().signed().clone());
+    let (key, kept) = (shown.record().key(), record.clone());
+    store
+        .write(|tx| index_records::keep(tx, key, &kept))
+        .unwrap();
+    drop(store);
+    faults::behind(&dir.path().join("profile"))
+        .execute_batch(
+            "UPDATE index_records SET record = CAST(substr(record, 2) AS BLOB);
+             PRAGMA user_version = 2;",
+        )
+        .unwrap();
+    let mut store = Store::open(&dir.path().join("profile")).unwrap();
+    let held = store.write(|tx| index_records::load(tx, NOW_S)).unwrap();
+    assert_eq!(held, [record]);
 }
 
 #[test]

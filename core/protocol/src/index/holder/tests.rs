@@ -13,6 +13,9 @@ use super::*;
 const START: Time = Duration::from_secs(1_000);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The network's owner stands behind notes of this text.
+const OWNERS: u8 = 77;
+
 #[derive(Debug, Clone, PartialEq)]
 struct Note {
     key: IndexKey,
@@ -27,6 +30,10 @@ impl Record for Note {
 
     fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    fn is_vouched_for(&self) -> bool {
+        self.text == OWNERS
     }
 }
 
@@ -340,6 +347,35 @@ fn index_10_a_flood_from_one_place_stops_and_others_go_on() {
     assert_eq!(put(2, 9_999, START), Ok(()));
     assert_eq!(put(1, 0, START), Ok(()), "no new one");
     assert_eq!(put(1, 10_000, START + WINDOW), Ok(()));
+}
+
+#[test]
+fn index_26_what_anybody_can_make_leaves_places_for_what_the_networks_owner_vouches_for() {
+    let mut keeper = Keeper::new(0, position(0), 1, START);
+    let put = |keeper: &mut Keeper, record: Note, now| {
+        let put = keeper.handle_put(Source::Client(1), record, WEEK, None, now);
+        while keeper.poll_persist().is_some() {}
+        put
+    };
+    let owners = |number| Note {
+        text: OWNERS,
+        ..note(number, 1)
+    };
+    for number in 0..ANYBODYS_MAX as u32 {
+        keeper.restore(note(number, 1), WEEK, START);
+    }
+    let full = Err(PutRefusal::Full);
+    assert_eq!(put(&mut keeper, note(90_000, 1), START), full);
+    assert_eq!(put(&mut keeper, note(0, 2), START), Ok(()), "no new one");
+    // Nor are they counted to the place they came from.
+    for number in 0..(RECORDS_MAX - ANYBODYS_MAX) as u32 {
+        assert_eq!(put(&mut keeper, owners(100_000 + number), START), Ok(()));
+    }
+    assert_eq!(put(&mut keeper, owners(200_000), START), full);
+    keeper.handle_timeout(START + WEEK);
+    while keeper.poll_persist().is_some() || keeper.poll_transmit().is_some() {}
+    assert!(keeper.is_empty());
+    assert_eq!(put(&mut keeper, note(90_000, 1), START + WEEK), Ok(()));
 }
 
 #[test]

@@ -30,6 +30,8 @@ const UNHEARD_MAX: usize = 1_024;
 pub(super) struct Among {
     pub(super) overlay: Overlay,
     pub(super) links: Arc<OverlayLinks>,
+    /// The network they all belong to.
+    pub(super) network: Option<NetworkId>,
 }
 
 impl Supernode {
@@ -85,7 +87,11 @@ impl Supernode {
         *service
             .among
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Among { overlay, links });
+            .unwrap_or_else(PoisonError::into_inner) = Some(Among {
+            overlay,
+            links,
+            network,
+        });
         Ok(())
     }
 

@@ -20,9 +20,8 @@ use starling_protocol::index::{Index, IndexEvent, Transmit};
 use starling_protocol::overlay::membership::{Membership, MembershipEvent, Message};
 use starling_store::{host_cache, index_records};
 use starling_wire::descriptor::{DescriptorError, SignedDescriptor, VerifiedDescriptor};
-use starling_wire::ids::EndpointKey;
+use starling_wire::ids::{EndpointKey, NetworkId};
 use starling_wire::overlay::{IndexRefusal, Question, Reply, Word};
-use starling_wire::placement::IndexKey;
 use starling_wire::record::{SignedRecord, VerifiedRecord};
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::{mpsc, oneshot};
@@ -31,7 +30,7 @@ use tracing::{debug, info, warn};
 
 pub use self::description::Membercard;
 pub(super) use self::handle::Overlay;
-use self::handle::{OverlayInput, Seen};
+use self::handle::{OverlayInput, Refused, Seen};
 use self::knocking::Knocks;
 use self::outgoing::{Done, Outgoing};
 use crate::clock::{Clock, random, sleep_until, wall_s};
@@ -99,8 +98,8 @@ impl Driver {
         let generation = u32::try_from(wall_s()).unwrap_or(u32::MAX);
         let seed = u64::from_le_bytes(random());
         let mut index = FullIndex::new(own.id(), own.position(), seed, now);
-        restore(&db, &mut index, now).await;
         let network = card.network;
+        restore(&db, network, &mut index, now).await;
         let cached = db.read(move |tx| host_cache::list(tx, network)).await;
         Ok(Self {
             membership: Membership::new(own.clone(), generation, random()),
@@ -237,11 +236,10 @@ impl Driver {
                     });
                 })));
             }
-            OverlayInput::Lookup { account, found } => {
+            OverlayInput::Lookup { key, found } => {
                 self.last_lookup += 1;
                 self.lookups.retain(|_, waiting| !waiting.is_closed());
                 self.lookups.insert(self.last_lookup, found);
-                let key = IndexKey::account(account);
                 self.index.handle_lookup(self.last_lookup, key, now);
             }
             OverlayInput::Load(percent) => {
@@ -338,7 +336,7 @@ impl Driver {
             }
             Question::Put(record) => match self.put(from, &record) {
                 Ok(()) => Reply::Kept,
-                Err(refusal) => Reply::Refused(refusal),
+                Err(refused) => Reply::Refused(refused.told()),
             },
         };
         self.drain_index(Some(Box::new(move |stored| {
@@ -348,25 +346,24 @@ impl Driver {
     }
 
     /// `OVER-02`: a record that another supernode brings counts only if it is a member, and the record is valid.
-    fn put(&mut self, from: EndpointKey, record: &SignedRecord) -> Result<(), IndexRefusal> {
+    fn put(&mut self, from: EndpointKey, record: &SignedRecord) -> Result<(), Refused> {
         let kept = self.try_put(from, record);
-        if let Err(refusal) = kept {
-            debug!(%refusal, "refused a record of another supernode");
-            self.seen.count(refusal);
+        if let Err(reason) = kept {
+            let kind = record.kind();
+            debug!(%reason, %kind, "refused a record of another supernode");
+            self.seen.count(kind, reason);
         }
         kept
     }
 
-    fn try_put(&mut self, from: EndpointKey, record: &SignedRecord) -> Result<(), IndexRefusal> {
+    fn try_put(&mut self, from: EndpointKey, record: &SignedRecord) -> Result<(), Refused> {
         if !self.seen.contains(from) {
-            return Err(IndexRefusal::NotMember);
+            return Err(IndexRefusal::NotMember.into());
         }
-        let verified = record
-            .verify(record.account(), wall_s())
-            .map_err(|_| IndexRefusal::Invalid)?;
+        let verified = record.verify(self.card.network, wall_s())?;
         let (lives_for, now) = (lives_for(&verified), self.clock.now());
-        let kept = self.index.handle_put(from, verified, lives_for, now);
-        kept.map_err(handle::refusal)
+        self.index.handle_put(from, verified, lives_for, now)?;
+        Ok(())
     }
 
     fn done(&mut self, done: Done) {
@@ -375,7 +372,7 @@ impl Driver {
             Done::Said(_, true) | Done::Noted => {}
             Done::Said(member, false) => self.membership.handle_unreachable(member, now),
             Done::Asked(id, holder, reply) => {
-                let found = found(reply);
+                let found = found(reply, self.card.network);
                 self.index.handle_reply(id, holder, found, now);
             }
             Done::Introduced(supernode, described) => self.introduced(&supernode, described),
@@ -530,9 +527,9 @@ fn word(message: Message<VerifiedDescriptor>) -> Word {
 }
 
 /// `OVER-03`: what a holder answers is verified before it counts.
-fn found(reply: Option<Reply>) -> Found<VerifiedRecord> {
+fn found(reply: Option<Reply>, network: Option<NetworkId>) -> Found<VerifiedRecord> {
     match reply {
-        Some(Reply::Record(Some(record))) => match record.verify(record.account(), wall_s()) {
+        Some(Reply::Record(Some(record))) => match record.verify(network, wall_s()) {
             Ok(record) => Found::Record(record),
             Err(error) => {
                 debug!(%error, "a holder answered with a record that is none");
@@ -545,12 +542,13 @@ fn found(reply: Option<Reply>) -> Found<VerifiedRecord> {
 }
 
 fn lives_for(record: &VerifiedRecord) -> Duration {
-    Duration::from_secs(record.record().expires.saturating_sub(wall_s()))
+    Duration::from_secs(record.signed().expires().saturating_sub(wall_s()))
 }
 
 /// What was held before a restart.
 async fn restore(
     db: &Db,
+    network: Option<NetworkId>,
     index: &mut FullIndex<EndpointKey, Option<IpAddr>, VerifiedRecord>,
     now: Duration,
 ) {
@@ -563,7 +561,7 @@ async fn restore(
         }
     };
     for record in records {
-        if let Ok(record) = record.verify(record.account(), wall) {
+        if let Ok(record) = record.verify(network, wall) {
             let lives_for = lives_for(&record);
             index.restore(record, lives_for, now);
         }
@@ -572,6 +570,8 @@ async fn restore(
 
 #[cfg(test)]
 mod tests {
+    use starling_wire::record::{AccountRecord, Signed};
+
     use super::*;
     use crate::identity::Identity;
 
@@ -580,10 +580,12 @@ mod tests {
         let record = Identity::create("Alice", "laptop").record(5, &[]);
         let mut forged = record.clone();
         forged.record.sequence = 6;
-        let answer = |record| found(Some(Reply::Record(Some(Box::new(record)))));
+        let answer = |record: Signed<AccountRecord>| {
+            found(Some(Reply::Record(Some(Box::new(record.into())))), None)
+        };
         assert!(matches!(answer(record), Found::Record(_)));
         assert_eq!(answer(forged), Found::Forged);
-        assert_eq!(found(Some(Reply::Kept)), Found::Unreachable);
-        assert_eq!(found(None), Found::Unreachable);
+        assert_eq!(found(Some(Reply::Kept), None), Found::Unreachable);
+        assert_eq!(found(None, None), Found::Unreachable);
     }
 }

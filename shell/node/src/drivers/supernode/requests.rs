@@ -3,13 +3,15 @@
 use starling_protocol::index::holder::PutRefusal;
 use starling_store::{StoreError, supernode as rows};
 use starling_wire::ids::{AccountId, EndpointKey};
-use starling_wire::record::{SignedRecord, VerifiedRecord};
-use starling_wire::registration::{Place, Registration};
+use starling_wire::placement::IndexKey;
+use starling_wire::record::{AccountRecord, Kind, Signed, SignedRecord, VerifiedRecord};
+use starling_wire::registration::{Place, Registration, RegistrationError};
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::Service;
+use super::among::Among;
 use super::notices::DeskInput;
 use crate::clock::wall_s;
 use crate::roles::Role;
@@ -31,6 +33,7 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::DialBack(ports) => service.dial_back(asker, ports).await,
         Request::Upstream { .. } => service.upstream(asker),
         Request::Willing(willing) => service.note_willing(asker, willing).await,
+        Request::Find(key) => Ok(Answer::Found(service.find(key).await.map(Box::new))),
     };
     result.unwrap_or_else(Answer::Refused)
 }
@@ -49,6 +52,9 @@ impl Service {
         };
         let verified = registration.verify(place, wall_s()).map_err(|error| {
             debug!(%error, "refused a registration");
+            if let (RegistrationError::Record(reason), Some(among)) = (error, self.among()) {
+                among.overlay.count(Kind::Account, reason.into());
+            }
             Refusal::InvalidRecord
         })?;
         let record = verified.record().clone();
@@ -64,27 +70,41 @@ impl Service {
             rows::Registered::Full => return Err(Refusal::Full),
         }
         self.carrier.registered([asker]);
-        self.spread(asker, record).await
+        match self.among() {
+            Some(among) => self.spread(asker, record.into(), &among).await,
+            None => Ok(Answer::Ok),
+        }
     }
 
-    /// `INDEX-25`: a client's record goes to its holders.
+    /// `INDEX-25`: a client's record of whatever kind goes to its holders, if it is one.
     async fn publish(&self, asker: EndpointKey, record: &SignedRecord) -> Result<Answer, Refusal> {
-        let record = record.verify(record.account(), wall_s()).map_err(|error| {
-            debug!(%error, "refused a record");
-            Refusal::InvalidRecord
-        })?;
-        self.spread(asker, record).await
+        let among = self.among().ok_or(Refusal::Full)?;
+        match record.verify(among.network, wall_s()) {
+            Ok(record) => self.spread(asker, record, &among).await,
+            Err(reason) => {
+                let kind = record.kind();
+                debug!(%reason, %kind, "refused a client's record");
+                among.overlay.count(kind, reason.into());
+                Err(Refusal::InvalidRecord)
+            }
+        }
     }
 
-    async fn spread(&self, asker: EndpointKey, record: VerifiedRecord) -> Result<Answer, Refusal> {
-        let Some(among) = self.among() else {
-            return Ok(Answer::Ok);
-        };
-        match among
-            .overlay
-            .publish(record, self.relay.block_of(asker))
-            .await
+    async fn spread(
+        &self,
+        asker: EndpointKey,
+        record: VerifiedRecord,
+        among: &Among,
+    ) -> Result<Answer, Refusal> {
+        let kind = record.signed().kind();
+        let block = self.relay.block_of(asker);
+        let kept = among.overlay.publish(record, block).await;
+        if let Err(reason) = kept
+            && reason != PutRefusal::NotHolder
         {
+            among.overlay.count(kind, reason.into());
+        }
+        match kept {
             Ok(()) | Err(PutRefusal::NotHolder) => Ok(Answer::Ok),
             Err(PutRefusal::Older | PutRefusal::Conflict | PutRefusal::Changed) => {
                 Err(Refusal::Older)
@@ -98,15 +118,20 @@ impl Service {
         let now = wall_s();
         let here = self.stored(move |tx| rows::record(tx, account)).await?;
         let here = here.filter(|record| record.record.expires > now);
-        let spread = match self.among() {
-            Some(among) => among.overlay.look_up(account).await,
-            None => None,
+        let spread = match self.find(IndexKey::account(account)).await {
+            Some(SignedRecord::Account(record)) => Some(record),
+            _ => None,
         };
         let newest = here
             .into_iter()
             .chain(spread)
-            .max_by_key(|record: &SignedRecord| record.record.sequence);
+            .max_by_key(|record: &Signed<AccountRecord>| record.record.sequence);
         Ok(Answer::Record(newest))
+    }
+
+    /// What the index has, of whatever kind.
+    async fn find(&self, key: IndexKey) -> Option<SignedRecord> {
+        self.among()?.overlay.look_up(key).await
     }
 
     /// `SUPER-03`: envelopes only for accounts registered here, within the bound, on disk before the answer.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use starling_protocol::index::holder::PutRefusal;
 use starling_protocol::index::resolver::LONGEST;
 use starling_wire::descriptor::{Descriptor, SignedDescriptor, VerifiedDescriptor};
-use starling_wire::ids::{AccountId, EndpointKey};
+use starling_wire::ids::EndpointKey;
 use starling_wire::overlay::IndexRefusal;
-use starling_wire::record::{SignedRecord, VerifiedRecord};
+use starling_wire::placement::IndexKey;
+use starling_wire::record::{Kind, RecordError, SignedRecord, VerifiedRecord};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::random;
@@ -28,7 +29,7 @@ pub(super) enum OverlayInput {
     },
     /// A client wants a record.
     Lookup {
-        account: AccountId,
+        key: IndexKey,
         found: oneshot::Sender<Option<SignedRecord>>,
     },
     /// Clients at home here, in percent of those that fit.
@@ -73,13 +74,18 @@ impl Overlay {
         answer.await.unwrap_or(Err(PutRefusal::Full))
     }
 
+    /// A client's record was refused.
+    pub(in crate::drivers::supernode) fn count(&self, kind: Kind, why: Refused) {
+        self.seen.count(kind, why);
+    }
+
     /// Looks a record up, here and at its holders.
     pub(in crate::drivers::supernode) async fn look_up(
         &self,
-        account: AccountId,
+        key: IndexKey,
     ) -> Option<SignedRecord> {
         let (found, answer) = oneshot::channel();
-        let input = OverlayInput::Lookup { account, found };
+        let input = OverlayInput::Lookup { key, found };
         self.inputs.send(input).await.ok()?;
         tokio::time::timeout(LOOKUP_TIME, answer).await.ok()?.ok()?
     }
@@ -139,7 +145,21 @@ pub(super) struct Seen(Arc<RwLock<Lists>>);
 struct Lists {
     members: BTreeMap<EndpointKey, VerifiedDescriptor>,
     records: usize,
-    refused: BTreeMap<IndexRefusal, u64>,
+    refused: BTreeMap<(Kind, Refused), u64>,
+}
+
+/// Why a record was not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub(in crate::drivers::supernode) enum Refused {
+    /// It does not verify.
+    #[error(transparent)]
+    Invalid(#[from] RecordError),
+    /// The index has no use for it.
+    #[error(transparent)]
+    ByIndex(#[from] PutRefusal),
+    /// Who brought it is no member.
+    #[error(transparent)]
+    ByRule(#[from] IndexRefusal),
 }
 
 impl Seen {
@@ -161,9 +181,9 @@ impl Seen {
         self.read().members.is_empty()
     }
 
-    /// One more record was refused for this reason.
-    pub(super) fn count(&self, refusal: IndexRefusal) {
-        *self.write().refused.entry(refusal).or_default() += 1;
+    /// `INDEX-27`: one more record of this kind was refused for this reason.
+    pub(super) fn count(&self, kind: Kind, why: Refused) {
+        *self.write().refused.entry((kind, why)).or_default() += 1;
     }
 
     /// So many records are held.
@@ -179,7 +199,8 @@ impl Seen {
             lists.records
         );
         let refused = lists.refused.iter();
-        let refused = refused.map(|(why, count)| format!("refused {count} times: {why}"));
+        let refused =
+            refused.map(|((kind, why), count)| format!("{kind} refused {count} times: {why}"));
         std::iter::once(held).chain(refused).collect()
     }
 
@@ -212,11 +233,17 @@ impl Seen {
     }
 }
 
-/// As the other supernode is told.
-pub(super) const fn refusal(refusal: PutRefusal) -> IndexRefusal {
-    match refusal {
-        PutRefusal::Older | PutRefusal::Conflict | PutRefusal::Changed => IndexRefusal::Older,
-        PutRefusal::NotHolder => IndexRefusal::NotHolder,
-        PutRefusal::Full | PutRefusal::TooMany => IndexRefusal::Full,
+impl Refused {
+    /// As the other supernode is told.
+    pub(super) const fn told(self) -> IndexRefusal {
+        match self {
+            Self::Invalid(_) => IndexRefusal::Invalid,
+            Self::ByRule(refusal) => refusal,
+            Self::ByIndex(PutRefusal::Older | PutRefusal::Conflict | PutRefusal::Changed) => {
+                IndexRefusal::Older
+            }
+            Self::ByIndex(PutRefusal::NotHolder) => IndexRefusal::NotHolder,
+            Self::ByIndex(PutRefusal::Full | PutRefusal::TooMany) => IndexRefusal::Full,
+        }
     }
 }
