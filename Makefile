@@ -38,7 +38,7 @@ demo:
 
 bench:
 	@scripts/setup bench
-	cargo build --locked --release --workspace --bin starling --bin bench
+	cargo build --locked --release --workspace --bin starling --bin bench --bin starling-swarm
 	$(CARGO_TARGET_DIR)/release/bench --markdown docs/benchmarks.md
 
 lab:

@@ -40,6 +40,7 @@ pub struct NetBuilder {
     line: Line,
     names: Vec<String>,
     multicast: bool,
+    apart: bool,
     seed: u64,
 }
 
@@ -55,6 +56,13 @@ impl NetBuilder {
     #[must_use]
     pub fn lan(mut self) -> Self {
         self.multicast = true;
+        self
+    }
+
+    /// Gives each host a block of addresses of its own (198.18.N.1), as supernodes of different operators have.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
         self
     }
 
@@ -79,7 +87,11 @@ impl NetBuilder {
             if hosts.iter().any(|host: &Host| host.name() == name) {
                 return Err(LabError::Usage(format!("two hosts are called {name}")));
             }
-            let address = Ipv4Addr::new(198, 18, 0, number);
+            let address = if self.apart {
+                Ipv4Addr::new(198, 18, number, 1)
+            } else {
+                Ipv4Addr::new(198, 18, 0, number)
+            };
             let namespace = Namespace::create()?;
             ports.push(Port {
                 address,
@@ -99,6 +111,7 @@ impl Net {
             line,
             names: Vec::new(),
             multicast: false,
+            apart: false,
             seed: 1,
         }
     }

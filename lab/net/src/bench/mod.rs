@@ -7,11 +7,14 @@ mod chat;
 mod files;
 mod idle;
 pub mod machine;
+mod network;
 mod online;
 pub mod page;
 pub mod report;
 pub mod rows;
 mod stage;
+mod supernode;
+pub mod swarm;
 
 use std::collections::BTreeMap;
 
@@ -63,6 +66,16 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "idle",
         about: "Alice with ten contacts online, nobody does anything; 3 windows of 60 s",
         run: idle::run,
+    },
+    Scenario {
+        name: "supernode",
+        about: "10,000 idle devices register at one supernode on loopback; a window of 60 s",
+        run: supernode::run,
+    },
+    Scenario {
+        name: "network",
+        about: "200 supernodes on the link: a window of 60 s, then 300 look-ups",
+        run: network::run,
     },
 ];
 

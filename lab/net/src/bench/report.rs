@@ -91,13 +91,27 @@ impl Report {
         }
     }
 
-    /// As a page in Markdown.
+    /// With the lines of these scenarios only.
+    #[must_use]
+    pub fn only(mut self, names: &[String]) -> Self {
+        let ran = |key: &str| {
+            let source = ROWS.iter().find(|row| row.key == key).map(|row| row.source);
+            matches!(source, Some(Source::Scenario(name)) if names.iter().any(|n| n == name))
+        };
+        self.lines.retain(|line| ran(line.key));
+        self
+    }
+
+    /// As the head of the page, in Markdown.
     pub fn markdown(&self) -> String {
-        let mut page = String::from(
-            "# Benchmarks\n\nWritten by `make bench`; only its latest run stands here. Every figure is the median of \
-             its samples, with the least and the greatest. A missed budget is written as missed.\n\n",
-        );
-        page.push_str(&self.circumstances());
+        let head = "# Benchmarks\n\nWritten by `make bench`; only its latest run stands here. Every figure is the median of \
+             its samples, with the least and the greatest. A missed budget is written as missed.\n\n";
+        head.to_owned() + &self.section()
+    }
+
+    /// Its part of the page, without a heading.
+    pub fn section(&self) -> String {
+        let mut page = self.circumstances();
         page.push_str(
             "\n| what | link | must | aim | measured | least - greatest (samples) | | peers |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- |\n",
@@ -289,6 +303,17 @@ mod tests {
         );
         assert!(page.contains("not run") && page.contains("comes with part"));
         assert!(page.ends_with("- One sentence.\n"));
+    }
+
+    #[test]
+    fn some_scenarios_have_their_own_rows_only() {
+        let report = Report::new(Machine::here(), &Findings::default());
+        let section = report.only(&["online".to_owned()]).section();
+        let tabled = section
+            .lines()
+            .filter(|line| line.starts_with("| "))
+            .count();
+        assert_eq!(tabled, 2 + 2, "{section}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! bench [--list] [--markdown FILE] [NAME...]
 //! ```
 //!
-//! Writes `bench.json` into the folder where everything is built. Needs network namespaces, hence
+//! All scenarios make the table at the head of the page; some make a section of their own. Writes `bench.json` into the folder where everything is built. Needs network namespaces, hence
 //! root or unprivileged user namespaces. Exit code 1 if nothing could be measured, 2 if it is called
 //! wrongly; a missed budget is no error.
 
@@ -79,7 +79,11 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
         .map_err(|e| e.to_string())?;
     let machine = Machine::here();
     let findings = bench::run(&arguments.names, &mut |line| eprintln!("{line}"));
-    let report = Report::new(machine, &findings);
+    let mut report = Report::new(machine, &findings);
+    let some = !arguments.names.is_empty();
+    if some {
+        report = report.only(&arguments.names);
+    }
     print!("{}", report.text());
     let json = serde_json::to_string_pretty(&report).map_err(|e| e.to_string())?;
     let beside = std::env::current_exe()
@@ -94,7 +98,13 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
         Some(path) => {
             // Where there is no page yet, it begins with this.
             let before = std::fs::read_to_string(path).unwrap_or_default();
-            write(path, &page::with_head(&before, &report.markdown()))
+            let after = if some {
+                let title = format!("Run of {}", arguments.names.join(", "));
+                page::with_section(&before, &title, &report.section())
+            } else {
+                page::with_head(&before, &report.markdown())
+            };
+            write(path, &after)
         }
         None => Ok(()),
     }

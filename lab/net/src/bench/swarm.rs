@@ -1,0 +1,129 @@
+//! A crowd of devices that do nothing but be registered: each is a front door as a node has it, with an account of its own,
+//! and nothing else of a node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use starling_node::identity::Identity;
+use starling_node::transport::front_door::FrontDoor;
+use starling_node::transport::pins::Pins;
+use starling_node::transport::proxy::ProxySetting;
+use starling_node::transport::requests::{RequestError, Supernodes};
+use starling_wire::ids::AccountId;
+use starling_wire::supernode::{Answer, Request, SupernodeAddr};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// So many come at once.
+const AT_ONCE: usize = 16;
+/// A device that is not registered by then counts as failed.
+const REGISTERED_WITHIN: Duration = Duration::from_secs(20);
+
+/// One device.
+#[derive(Debug)]
+pub struct Device {
+    identity: Identity,
+    door: Arc<FrontDoor>,
+    supernodes: Supernodes,
+}
+
+/// Why a device is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// Its front door.
+    #[error("a front door could not be opened: {0}")]
+    Door(String),
+    /// The supernode.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Too slow.
+    #[error("not registered within {REGISTERED_WITHIN:?}")]
+    Late,
+}
+
+impl Device {
+    /// A new account's device behind that supernode, not registered yet.
+    pub async fn new(home: &SupernodeAddr) -> Result<Self, DeviceError> {
+        let identity = Identity::create("Device", "lab");
+        let (arrivals, _) = mpsc::channel(1);
+        let open = FrontDoor::open(
+            &identity.front_door_seed,
+            Pins::default(),
+            ProxySetting::None,
+            Some(home.clone()),
+            Arc::new(|_| None),
+            arrivals,
+        );
+        let door = open.await.map_err(|e| DeviceError::Door(e.to_string()))?;
+        let door = Arc::new(door);
+        Ok(Self {
+            identity,
+            supernodes: Supernodes::new(Arc::clone(&door)),
+            door,
+        })
+    }
+
+    /// Its account.
+    pub fn account(&self) -> AccountId {
+        self.identity.account()
+    }
+
+    /// Registers.
+    pub async fn register(&self, home: &SupernodeAddr) -> Result<(), DeviceError> {
+        let record = self.identity.record(1, std::slice::from_ref(home));
+        let registration = self.identity.registration(record, home.id);
+        self.ask(home, &Request::Register(Box::new(registration)))
+            .await
+            .map(|_| ())
+    }
+
+    /// Asks a supernode.
+    pub async fn ask(&self, at: &SupernodeAddr, request: &Request) -> Result<Answer, DeviceError> {
+        Ok(self.supernodes.ask(at, request).await?)
+    }
+
+    /// Ends the connection to the supernode, as silence would; the relay link stays.
+    pub async fn fall_silent(&self, at: &SupernodeAddr) {
+        self.supernodes.forget(at.id).await;
+    }
+
+    /// Leaves.
+    pub async fn close(&self) {
+        self.door.close().await;
+    }
+}
+
+/// Lets so many devices register at a supernode and fall silent. Those that are there, and why the first that is not is not.
+pub async fn gather(home: &SupernodeAddr, count: usize) -> (Vec<Device>, Option<DeviceError>) {
+    let (mut coming, mut devices, mut trouble) = (JoinSet::new(), Vec::new(), None);
+    let mut begun = 0;
+    while begun < count || !coming.is_empty() {
+        while begun < count && coming.len() < AT_ONCE && trouble.is_none() {
+            let home = home.clone();
+            coming.spawn(async move {
+                let registered = tokio::time::timeout(REGISTERED_WITHIN, arrive(&home)).await;
+                registered.unwrap_or(Err(DeviceError::Late))
+            });
+            begun += 1;
+        }
+        match coming.join_next().await {
+            Some(Ok(Ok(device))) => devices.push(device),
+            Some(Ok(Err(error))) => {
+                trouble.get_or_insert(error);
+            }
+            // A device's task ended by a panic, which was told.
+            Some(Err(_)) | None => {}
+        }
+        if trouble.is_some() {
+            begun = count;
+        }
+    }
+    (devices, trouble)
+}
+
+async fn arrive(home: &SupernodeAddr) -> Result<Device, DeviceError> {
+    let device = Device::new(home).await?;
+    device.register(home).await?;
+    device.fall_silent(home).await;
+    Ok(device)
+}
