@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 const AT_ONCE: usize = 16;
 /// A device that is not registered by then counts as failed.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(20);
+/// After so many failures no more devices are tried.
+const FAILURES_MAX: usize = 20;
 
 /// One device.
 #[derive(Debug)]
@@ -93,29 +95,33 @@ impl Device {
     }
 }
 
-/// Lets so many devices register at a supernode and fall silent. Those that are there, and why the first that is not is not.
-pub async fn gather(home: &SupernodeAddr, count: usize) -> (Vec<Device>, Option<DeviceError>) {
+/// Lets so many devices register at a supernode, which each knows at the next of the addresses, and fall silent. Those that are
+/// there, and why the last that is not is not.
+pub async fn gather(homes: &[SupernodeAddr], count: usize) -> (Vec<Device>, Option<DeviceError>) {
     let (mut coming, mut devices, mut trouble) = (JoinSet::new(), Vec::new(), None);
-    let mut begun = 0;
-    while begun < count || !coming.is_empty() {
-        while begun < count && coming.len() < AT_ONCE && trouble.is_none() {
-            let home = home.clone();
+    let mut failures = 0;
+    let mut next = homes.iter().cycle();
+    loop {
+        let wanted = devices.len() + coming.len() < count && failures < FAILURES_MAX;
+        if wanted && coming.len() < AT_ONCE {
+            let Some(home) = next.next().cloned() else {
+                break;
+            };
             coming.spawn(async move {
                 let registered = tokio::time::timeout(REGISTERED_WITHIN, arrive(&home)).await;
                 registered.unwrap_or(Err(DeviceError::Late))
             });
-            begun += 1;
+            continue;
         }
         match coming.join_next().await {
             Some(Ok(Ok(device))) => devices.push(device),
             Some(Ok(Err(error))) => {
-                trouble.get_or_insert(error);
+                failures += 1;
+                trouble = Some(error);
             }
             // A device's task ended by a panic, which was told.
-            Some(Err(_)) | None => {}
-        }
-        if trouble.is_some() {
-            begun = count;
+            Some(Err(_)) => failures += 1,
+            None => break,
         }
     }
     (devices, trouble)

@@ -4,9 +4,10 @@
 //! bench [--list] [--markdown FILE] [NAME...]
 //! ```
 //!
-//! All scenarios make the table at the head of the page; some make a section of their own. Writes `bench.json` into the folder where everything is built. Needs network namespaces, hence
-//! root or unprivileged user namespaces. Exit code 1 if nothing could be measured, 2 if it is called
-//! wrongly; a missed budget is no error.
+//! All scenarios together write the head of the page, with the table of budgets; some of them write a section of their own, named
+//! after them, and leave the head as it is. Writes `bench.json` into the folder where everything is built. Needs network
+//! namespaces, hence root or unprivileged user namespaces. Exit code 1 if nothing could be measured, 2 if it is called wrongly;
+//! a missed budget is no error.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
