@@ -18,6 +18,8 @@ use crate::world::{Outbox, address_of, key_of, node_of};
 const REMEMBERED: usize = 16;
 /// So many supernodes are asked for a record, one after another.
 const ASKED: usize = 8;
+/// So many at once, its home among them: their answers are compared.
+const COMPARED: u32 = 2;
 /// Handshakes with those that are sought have so long.
 const SOUGHT_FOR: Duration = Duration::from_millis(1_500);
 /// The number of a look at the own record.
@@ -83,7 +85,7 @@ impl Client {
         let mut client = Self {
             home: Home::new(addresses(&known), now),
             promotion,
-            resolver: Resolver::new(1),
+            resolver: Resolver::new(COMPARED as usize),
             publisher: Publisher::new(Some(record), Last::DueIn(PUBLISHED), seed, now),
             standing: Standing::default(),
             known,
@@ -239,7 +241,7 @@ impl Client {
         self.drain_resolver(now, out)
     }
 
-    /// Looks a record up: at home, and where that denies it, at others that it knows.
+    /// Looks a record up: at home and at another one at once, and where these deny it, at others that it knows.
     pub fn look_up(&mut self, number: u64, key: IndexKey, now: Duration, out: &mut Outbox) {
         let Some(home) = self.home() else {
             return;
@@ -250,10 +252,10 @@ impl Client {
         self.drain_resolver(now, out);
     }
 
-    /// One to the home, one for each two more, and those behind whoever answered.
+    /// One to the first two, one for each two more, and those behind whoever answered.
     fn waves(&self, number: u64) -> u32 {
         let (asked, behind) = self.asked.get(&number).copied().unwrap_or_default();
-        1 + asked.saturating_sub(1).div_ceil(2) + behind
+        1 + asked.saturating_sub(COMPARED).div_ceil(2) + behind
     }
 
     /// A call began or ended.

@@ -1,6 +1,6 @@
 //! One simulated supernode: the machines of `overlay` and `index`, and the driver's part between them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use starling_protocol::backoff::Jitter;
@@ -8,6 +8,7 @@ use starling_protocol::index::full::FullIndex;
 use starling_protocol::index::holder::Source;
 use starling_protocol::index::resolver::{AT_ONCE, Reply};
 use starling_protocol::index::{Index, IndexEvent, Transmit};
+use starling_protocol::overlay::crowd::{Crowd, SAY_EVERY};
 use starling_protocol::overlay::membership::{Membership, MembershipEvent, Message as Member};
 use starling_protocol::overlay::promotion::BUSY;
 use starling_wire::placement::{Block, IndexKey};
@@ -19,15 +20,10 @@ use crate::world::{Outbox, node_of};
 const LIVES: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Supernodes named to a client.
 const NAMED: usize = 8;
-/// While so large a share of the supernodes is as new as this, nobody asks for more.
-const NEW_SHARE: usize = 4;
-const NEW_FOR: Duration = Duration::from_secs(120);
 /// Others say within this how full they are.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 /// A TLS handshake alone is so small a part of a registration.
 const HANDSHAKE: u32 = 3;
-/// How often a busy supernode says so.
-const SAY_LOAD_EVERY: Duration = Duration::from_secs(60);
 
 /// A supernode.
 #[derive(Debug)]
@@ -36,9 +32,9 @@ pub struct Supernode {
     membership: Membership<Card>,
     index: FullIndex<NodeId, Block, Note>,
     others: BTreeMap<NodeId, Card>,
-    /// When others joined, the latest last.
-    joins: VecDeque<Duration>,
-    clients: BTreeMap<NodeId, bool>,
+    clients: BTreeSet<NodeId>,
+    /// Who of them could serve.
+    crowd: Crowd,
     /// Records that clients registered here, by their number: kept when they go.
     registered: BTreeMap<IndexKey, u64>,
     clients_max: u32,
@@ -48,7 +44,9 @@ pub struct Supernode {
     busy_until: Duration,
     lookups: BTreeMap<u64, Asking>,
     next_lookup: u64,
-    say_load: Option<Duration>,
+    /// When it is looked whether to call for help, or, once the others were asked how full they are, what they said.
+    look_at_load: Option<Duration>,
+    others_asked: bool,
     chance: Jitter,
 }
 
@@ -89,8 +87,8 @@ impl Supernode {
             membership: Membership::new(card.clone(), generation, bytes),
             index: FullIndex::new(card.node, card.position(), seed, now),
             others: BTreeMap::new(),
-            joins: VecDeque::new(),
-            clients: BTreeMap::new(),
+            clients: BTreeSet::new(),
+            crowd: Crowd::default(),
             registered: BTreeMap::new(),
             clients_max: setting.clients_max,
             most_clients: 0,
@@ -99,7 +97,8 @@ impl Supernode {
             busy_until: now,
             lookups: BTreeMap::new(),
             next_lookup: 0,
-            say_load: None,
+            look_at_load: None,
+            others_asked: false,
             chance: Jitter::new(seed),
             card,
         };
@@ -125,7 +124,7 @@ impl Supernode {
 
     /// Who is at home here.
     pub fn client_list(&self) -> Vec<NodeId> {
-        self.clients.keys().copied().collect()
+        self.clients.iter().copied().collect()
     }
 
     /// Other supernodes it knows.
@@ -139,7 +138,7 @@ impl Supernode {
         self.drain(now, out);
         self.membership.handle_leaving(now);
         self.drain(now, out);
-        for client in self.clients.keys() {
+        for client in &self.clients {
             out.send(*client, Message::Closed);
         }
     }
@@ -149,7 +148,7 @@ impl Supernode {
         let machines = [
             self.membership.poll_timeout().map(|due| due.at),
             self.index.poll_timeout().map(|due| due.at),
-            self.say_load,
+            self.look_at_load,
         ];
         machines.into_iter().flatten().min()
     }
@@ -160,9 +159,8 @@ impl Supernode {
         self.drain(now, out);
         self.index.handle_timeout(now);
         self.drain(now, out);
-        if self.say_load.is_some_and(|at| at <= now) {
-            self.say_load = None;
-            self.tell_load(now, out);
+        if self.look_at_load.is_some_and(|at| at <= now) {
+            self.look_at_load(now, out);
         }
     }
 
@@ -243,7 +241,7 @@ impl Supernode {
         out: &mut Outbox,
     ) {
         let others = self.some_others();
-        let known = self.clients.contains_key(&from);
+        let known = self.clients.contains(&from);
         if !known && self.client_count() >= self.clients_max {
             // Refusing costs no signature.
             out.send(from, Message::Full { others });
@@ -251,7 +249,9 @@ impl Supernode {
         }
         let turn = self.take_turn(self.registration, now);
         out.verified += 3;
-        self.clients.insert(from, eligible);
+        self.clients.insert(from);
+        self.crowd
+            .handle_willing(crate::world::key_of(from), eligible);
         self.most_clients = self.most_clients.max(self.client_count());
         self.membership.handle_own_load(self.percent());
         out.send_after(turn, from, Message::Registered { others });
@@ -259,8 +259,8 @@ impl Supernode {
         if self.registered.insert(record.key, record.sequence) != Some(record.sequence) {
             self.publish(from, record, turn, now, out);
         }
-        if self.say_load.is_none() && self.percent() >= BUSY {
-            self.tell_load(now, out);
+        if self.percent() >= BUSY && !self.others_asked {
+            self.look_at_load(now, out);
         }
     }
 
@@ -354,9 +354,7 @@ impl Supernode {
             match event {
                 MembershipEvent::Joined(card) | MembershipEvent::Changed(card) => {
                     let (node, position) = (card.node, card.position());
-                    if self.others.insert(node, card).is_none() {
-                        self.joins.push_back(now);
-                    }
+                    self.others.insert(node, card);
                     self.index.handle_joined(node, position, now);
                 }
                 MembershipEvent::Left(key) => {
@@ -430,44 +428,42 @@ impl Supernode {
         named
     }
 
-    /// Says to those who could serve how full the network is: this supernode, and those it has heard of.
-    fn tell_load(&mut self, now: Duration, out: &mut Outbox) {
+    /// Asks the others how full they are if it is time to call for help, and calls when they have had time to answer.
+    fn look_at_load(&mut self, now: Duration, out: &mut Outbox) {
         let own = self.percent();
-        if own < BUSY {
+        self.look_at_load = (own >= BUSY).then_some(now + SAY_EVERY);
+        if std::mem::take(&mut self.others_asked) {
+            return self.call_for_help(now, out);
+        }
+        let clients = &self.clients;
+        self.crowd
+            .retain(|client| clients.contains(&node_of(client)));
+        if !self.crowd.is_due(own, now) {
             return;
         }
-        self.say_load = Some(now + SAY_LOAD_EVERY);
-        // What the others answered to the last question; the next one is asked now.
-        let heard = self.membership.others_load(now);
+        if self.others.is_empty() {
+            return self.call_for_help(now, out);
+        }
         self.membership.handle_load_wanted(now);
         self.drain(now, out);
-        if heard.is_none() && !self.others.is_empty() {
-            self.say_load = Some(now + ANSWERED_WITHIN);
+        self.others_asked = true;
+        self.look_at_load = Some(now + ANSWERED_WITHIN);
+    }
+
+    fn call_for_help(&mut self, now: Duration, out: &mut Outbox) {
+        let others = self.membership.others_load(now);
+        let keys = self.others.keys().map(|other| crate::world::key_of(*other));
+        self.crowd.handle_others(keys, now);
+        let Some(call) = self.crowd.call(self.percent(), others, now) else {
             return;
-        }
-        let percent = heard.unwrap_or(own).min(own);
-        while self.joins.front().is_some_and(|at| *at + NEW_FOR <= now) {
-            self.joins.pop_front();
-        }
-        let enough_new = self.joins.len() * NEW_SHARE > self.others.len() + NEW_SHARE;
-        if percent < BUSY || enough_new {
-            return;
-        }
-        let eligible: Vec<NodeId> = self
-            .clients
-            .iter()
-            .filter(|(_, eligible)| **eligible)
-            .map(|(client, _)| *client)
-            .collect();
-        let candidates = u32::try_from(eligible.len()).unwrap_or(u32::MAX);
-        for client in eligible {
-            out.send(
-                client,
-                Message::Load {
-                    percent,
-                    candidates,
-                },
-            );
+        };
+        let candidates = u32::try_from(call.clients.len()).unwrap_or(u32::MAX);
+        for client in call.clients {
+            let load = Message::Load {
+                percent: call.percent,
+                candidates,
+            };
+            out.send(node_of(client), load);
         }
     }
 

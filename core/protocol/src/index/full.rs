@@ -8,6 +8,7 @@ use starling_wire::placement::{self, IndexKey, Position};
 
 use super::holder::{Holder, Persist, PutRefusal, Source, Transmit as HolderTransmit};
 use super::resolver::{AT_ONCE, LookupId, Reply, Resolver, ResolverEvent, Transmit as Asking};
+use super::scores::Scores;
 use super::{Index, IndexEvent, Record, Transmit, Wake};
 use crate::machine::{Deadline, Outputs, Time};
 
@@ -18,6 +19,7 @@ pub struct FullIndex<M, B, R> {
     members: BTreeMap<M, Position>,
     holder: Holder<M, B, R>,
     resolver: Resolver<M, R>,
+    scores: Scores<M>,
     persists: Outputs<Persist<R>>,
     transmits: Outputs<Transmit<M, R>>,
     events: Outputs<IndexEvent<M, R>>,
@@ -31,6 +33,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> FullIndex<M, B, R> {
             members: BTreeMap::from([(own, position)]),
             holder: Holder::new(own, position, seed, now),
             resolver: Resolver::new(AT_ONCE),
+            scores: Scores::new(),
             persists: Outputs::default(),
             transmits: Outputs::default(),
             events: Outputs::default(),
@@ -62,7 +65,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> FullIndex<M, B, R> {
         self.members.iter().map(|(member, at)| (*member, *at))
     }
 
-    /// Moves what the two inner machines want into the outer queues.
+    /// Moves what the holder wants into the outer queues.
     fn gather(&mut self) {
         while let Some(persist) = self.holder.poll_persist() {
             self.persists.push(persist);
@@ -74,10 +77,18 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> FullIndex<M, B, R> {
                 HolderTransmit::Want(to, keys) => Transmit::Want(to, keys),
             });
         }
+    }
+
+    /// And what the resolver wants; what it noticed of others is weighed.
+    fn gather_answers(&mut self, now: Time) {
         while let Some(transmit) = self.resolver.poll_transmit() {
             self.transmits.push(match transmit {
                 Asking::Ask(id, holder, key) => Transmit::Ask(id, holder, key),
-                Asking::Repair(holder, record) => Transmit::Hand(holder, record),
+                Asking::Repair(holder, record) => {
+                    let (key, sequence) = (record.key(), record.sequence());
+                    self.scores.handle_told(holder, key, sequence, now);
+                    Transmit::Hand(holder, record)
+                }
             });
         }
         while let Some(event) = self.resolver.poll_event() {
@@ -85,7 +96,10 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> FullIndex<M, B, R> {
                 ResolverEvent::Found(id, at, record) => IndexEvent::Found(id, Some(at), record),
                 ResolverEvent::Newer(id, at, record) => IndexEvent::Newer(id, at, record),
                 ResolverEvent::NotFound(id) => IndexEvent::NotFound(id),
-                ResolverEvent::Blame(holder, fault) => IndexEvent::Blame(holder, fault),
+                ResolverEvent::Blame(holder, fault) => {
+                    self.scores.handle_fault(holder, fault, now);
+                    IndexEvent::Blame(holder, fault)
+                }
                 ResolverEvent::Ended(id) => IndexEvent::Ended(id),
             });
         }
@@ -105,6 +119,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Index<M, B, R> for FullIndex<M, B,
         if member != self.own {
             self.members.remove(&member);
         }
+        self.scores.handle_left(member);
         self.holder.handle_left(member, now);
         self.gather();
     }
@@ -158,15 +173,25 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Index<M, B, R> for FullIndex<M, B,
             return;
         }
         let others = self.members().filter(|(member, _)| *member != self.own);
-        let holders = placement::ask_order(key, others);
+        let holders = self.scores.order(placement::ask_order(key, others), now);
         self.resolver.handle_lookup(id, key, holders, None, now);
-        self.gather();
+        self.gather_answers(now);
     }
 
     fn handle_reply(&mut self, id: LookupId, from: M, reply: Reply<R>, now: Time) {
         self.assert_drained();
+        if Scores::<M>::is_own(id) {
+            let fault = self.scores.handle_answer(id, from, &reply, now);
+            if let Some(fault) = fault {
+                self.events.push(IndexEvent::Blame(from, fault));
+            }
+            return;
+        }
+        if matches!(reply, Reply::Record(_) | Reply::None) {
+            self.scores.handle_heard(from, now);
+        }
         self.resolver.handle_reply(id, from, reply, now);
-        self.gather();
+        self.gather_answers(now);
     }
 
     fn handle_compare(&mut self, from: M, theirs: &[(IndexKey, u64)], now: Time) {
@@ -192,7 +217,10 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Index<M, B, R> for FullIndex<M, B,
         self.holder.handle_timeout(now);
         self.gather();
         self.resolver.handle_timeout(now);
-        self.gather();
+        self.gather_answers(now);
+        for question in self.scores.handle_timeout(now) {
+            self.transmits.push(question);
+        }
     }
 
     fn poll_timeout(&self) -> Option<Deadline<Wake>> {
@@ -201,6 +229,9 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Index<M, B, R> for FullIndex<M, B,
         Deadline::earliest([
             holder.map(|due| Deadline::new(due.at, Wake::Holder(due.reason))),
             resolver.map(|due| Deadline::new(due.at, Wake::Resolver(due.reason))),
+            self.scores
+                .poll_timeout()
+                .map(|at| Deadline::new(at, Wake::Told)),
         ])
     }
 

@@ -10,6 +10,7 @@ pub mod full;
 pub mod holder;
 pub mod publisher;
 pub mod resolver;
+mod scores;
 pub mod standing;
 
 use std::fmt::Debug;
@@ -85,7 +86,7 @@ pub trait Index<M, B, R> {
     ) -> Result<(), PutRefusal>;
     /// What is held here.
     fn get(&self, key: IndexKey, now: Time) -> Option<&R>;
-    /// Somebody wants a record; the answer is an event.
+    /// Somebody wants a record; the answer is an event. Numbers from 2^63 on are the machine's own.
     fn handle_lookup(&mut self, id: LookupId, key: IndexKey, now: Time);
     /// Another supernode answered.
     fn handle_reply(&mut self, id: LookupId, from: M, reply: Reply<R>, now: Time);
@@ -144,4 +145,6 @@ pub enum Wake {
     Holder(holder::Wake),
     /// For a look-up.
     Resolver(resolver::Wake),
+    /// To ask somebody again who was told a record.
+    Told,
 }
