@@ -18,8 +18,12 @@ impl Db {
         self.0.key().describe()
     }
 
-    /// Runs `work` in a transaction; `Ok` means it is on disk. Writes asked for at once share one commit.
-    pub async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    /// Runs `work` in a transaction; `Ok` means it is on disk. Writes asked for at once share one commit. They are done in the
+    /// order of these calls, whoever waits for them and when.
+    pub fn write<T, F>(
+        &self,
+        work: F,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T, StoreError> + Send + 'static,
@@ -28,7 +32,7 @@ impl Db {
         self.0.run(work, move |result| {
             let _ = sender.send(result);
         });
-        receiver.await.unwrap_or(Err(StoreError::Closed))
+        async move { receiver.await.unwrap_or(Err(StoreError::Closed)) }
     }
 
     /// The same; `then` sees the outcome on the store's own thread, after this commit and before any later one. It must

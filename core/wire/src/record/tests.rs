@@ -245,11 +245,26 @@ fn record_05_a_changed_supernode_breaks_the_signature() {
 
 #[test]
 fn record_05_a_signature_counts_for_one_kind_only() {
-    let name = name(1, NOW + 1).sign(&key(21));
+    let contexts = [
+        AccountRecord::CONTEXT,
+        DeviceRecord::CONTEXT,
+        NameRecord::CONTEXT,
+        LogHead::CONTEXT,
+        GatewaysRecord::CONTEXT,
+    ];
     let mut head = head(1, NOW + 1).sign(&key(21));
-    assert!(verify(&head).is_ok());
-    head.signature = name.signature;
-    assert_eq!(verify(&head), Err(RecordError::Signature));
+    for context in contexts {
+        // The same bytes and key; only what they are signed as differs.
+        let bytes = [context, &encode_body(&head.record)].concat();
+        head.signature = sign(&key(21), &bytes);
+        assert_eq!(verify(&head).is_ok(), context == LogHead::CONTEXT);
+        let begins = |other: &&&[u8]| other.starts_with(context);
+        assert_eq!(
+            contexts.iter().filter(begins).count(),
+            1,
+            "none begins as another"
+        );
+    }
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub struct Scenario {
     run: fn(&mut Findings) -> Result<(), ActorError>,
 }
 
+/// Runs by its name only: half an hour for one table would keep people from measuring at all.
+const BY_NAME: &str = "network";
+
 /// All scenarios, in the order they run.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -74,7 +77,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "network",
-        about: "200 supernodes on the link: 300 look-ups, then windows of 60 s; takes half an hour",
+        about: "200 supernodes on the link: 300 look-ups, then windows of 60 s; takes half an hour, and runs by its name only",
         run: network::run,
     },
 ];
@@ -108,12 +111,13 @@ impl Findings {
     }
 }
 
-/// Runs the scenarios of these names, or all; each line of progress goes to `tell`. A scenario that
+/// Runs the scenarios of these names, or all but the one that runs by its name only; each line of progress goes to `tell`. A scenario that
 /// fails is told and remarked, and the next one runs.
 pub fn run(names: &[String], tell: &mut dyn FnMut(&str)) -> Findings {
     let mut findings = Findings::default();
     for scenario in SCENARIOS {
-        if !names.is_empty() && !names.iter().any(|name| name == scenario.name) {
+        let named = names.iter().any(|name| name == scenario.name);
+        if !named && (!names.is_empty() || scenario.name == BY_NAME) {
             continue;
         }
         tell(&format!("{}: {}", scenario.name, scenario.about));

@@ -22,7 +22,7 @@ use starling_store::{host_cache, index_records};
 use starling_wire::descriptor::{DescriptorError, SignedDescriptor, VerifiedDescriptor};
 use starling_wire::ids::{EndpointKey, NetworkId};
 use starling_wire::overlay::{IndexRefusal, Question, Reply, Word};
-use starling_wire::record::{SignedRecord, VerifiedRecord};
+use starling_wire::record::{Kind, RecordError, SignedRecord, VerifiedRecord};
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -372,7 +372,8 @@ impl Driver {
             Done::Said(_, true) | Done::Noted => {}
             Done::Said(member, false) => self.membership.handle_unreachable(member, now),
             Done::Asked(id, holder, reply) => {
-                let found = found(reply, self.card.network);
+                let refused = |kind, why: RecordError| self.seen.count(kind, why.into());
+                let found = found(reply, self.card.network, refused);
                 self.index.handle_reply(id, holder, found, now);
             }
             Done::Introduced(supernode, described) => self.introduced(&supernode, described),
@@ -527,12 +528,17 @@ fn word(message: Message<VerifiedDescriptor>) -> Word {
 }
 
 /// `OVER-03`: what a holder answers is verified before it counts.
-fn found(reply: Option<Reply>, network: Option<NetworkId>) -> Found<VerifiedRecord> {
+fn found(
+    reply: Option<Reply>,
+    network: Option<NetworkId>,
+    refused: impl FnOnce(Kind, RecordError),
+) -> Found<VerifiedRecord> {
     match reply {
         Some(Reply::Record(Some(record))) => match record.verify(network, wall_s()) {
-            Ok(record) => Found::Record(record),
+            Ok(verified) => Found::Record(verified),
             Err(error) => {
                 debug!(%error, "a holder answered with a record that is none");
+                refused(record.kind(), error);
                 Found::Forged
             }
         },
@@ -580,12 +586,13 @@ mod tests {
         let record = Identity::create("Alice", "laptop").record(5, &[]);
         let mut forged = record.clone();
         forged.record.sequence = 6;
-        let answer = |record: Signed<AccountRecord>| {
-            found(Some(Reply::Record(Some(Box::new(record.into())))), None)
-        };
-        assert!(matches!(answer(record), Found::Record(_)));
-        assert_eq!(answer(forged), Found::Forged);
-        assert_eq!(found(Some(Reply::Kept), None), Found::Unreachable);
-        assert_eq!(found(None, None), Found::Unreachable);
+        let mut counted = Vec::new();
+        let mut hear = |reply| found(reply, None, |kind, why| counted.push((kind, why)));
+        let answer = |record: Signed<AccountRecord>| Reply::Record(Some(Box::new(record.into())));
+        assert!(matches!(hear(Some(answer(record))), Found::Record(_)));
+        assert_eq!(hear(Some(answer(forged))), Found::Forged);
+        assert_eq!(hear(Some(Reply::Kept)), Found::Unreachable);
+        assert_eq!(hear(None), Found::Unreachable);
+        assert_eq!(counted, [(Kind::Account, RecordError::Signature)]);
     }
 }

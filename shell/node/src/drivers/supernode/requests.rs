@@ -66,7 +66,12 @@ impl Service {
                 self.carrier.registered([asker]);
                 return Ok(Answer::Ok);
             }
-            rows::Registered::Older => return Err(Refusal::Older),
+            rows::Registered::Older => {
+                if let Some(among) = self.among() {
+                    among.overlay.count(Kind::Account, PutRefusal::Older.into());
+                }
+                return Err(Refusal::Older);
+            }
             rows::Registered::Full => return Err(Refusal::Full),
         }
         self.carrier.registered([asker]);

@@ -172,9 +172,10 @@ impl Outgoing {
         transmits: Vec<Transmit<EndpointKey, VerifiedRecord>>,
         after: Option<After>,
     ) {
-        let db = db.clone();
+        // Asked for here and not in the task: two changes of one record reach the disk in their order.
+        let written = db.write(move |tx| persist(tx, &persists));
         self.running.spawn(async move {
-            let written = db.write(move |tx| persist(tx, &persists)).await;
+            let written = written.await;
             if let Err(error) = &written {
                 warn!(%error, "the index could not be written");
             }
@@ -193,9 +194,9 @@ impl Outgoing {
     where
         F: FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     {
-        let db = db.clone();
+        let written = db.write(work);
         self.running.spawn(async move {
-            if let Err(error) = db.write(work).await {
+            if let Err(error) = written.await {
                 warn!(%error, "the host cache could not be written");
             }
             Done::Noted
