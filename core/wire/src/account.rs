@@ -206,11 +206,6 @@ impl Chain {
         }
     }
 
-    /// The history up to an entry: what the recovery key builds on when it drops what came after.
-    pub fn truncate(&mut self, length: u32) {
-        self.entries.truncate(length as usize);
-    }
-
     /// Checks every entry (`ACCOUNT-01` to `ACCOUNT-06`).
     pub fn verify(&self) -> Result<VerifiedAccount, AccountError> {
         // ACCOUNT-01: bounds before work.
@@ -538,7 +533,7 @@ mod tests {
         let stolen_for_now = stolen.verify().unwrap();
         assert!(stolen_for_now.supersedes(&honest.verify().unwrap()));
         // The history is full: the recovery key drops what the thief wrote.
-        stolen.truncate(1);
+        stolen.entries.truncate(1);
         stolen.append(&recovery(), recover(9));
         let back = stolen.verify().unwrap();
         assert!(back.supersedes(&stolen_for_now) && !stolen_for_now.supersedes(&back));
