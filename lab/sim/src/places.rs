@@ -2,7 +2,8 @@
 //!
 //! Three continents with the one-way delays between them that public looking glasses show (about 45, 75 and 110 ms), up to
 //! 20 ms within one, and an access line of 3 to 25 ms at each end: median round trip about 100 ms, nineteen of twenty below
-//! 300 ms. A simplification, the same for every scenario; no jitter, no loss (that is what the network lab is for).
+//! 300 ms. A simplification, the same for every scenario that names no delay of its own; no jitter, no loss (that is what the
+//! network lab is for).
 
 use std::time::Duration;
 

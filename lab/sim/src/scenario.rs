@@ -28,6 +28,9 @@ pub struct Scenario {
     pub away: f64,
     /// A client's supernode does this with one registration: handshake, signatures, disk.
     pub registration_ms: f64,
+    /// One way between each two nodes, in milliseconds; else as their places are.
+    #[serde(default)]
+    pub delay_ms: Option<u64>,
     /// Nodes come and go, with the online times that were measured of Skype.
     #[serde(default)]
     pub churn: bool,

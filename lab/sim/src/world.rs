@@ -388,9 +388,7 @@ impl World {
             if message.is_membership() {
                 self.figures.membership_bytes += bytes;
             }
-            let delay = self.nodes[from as usize]
-                .place
-                .delay(&self.nodes[to as usize].place);
+            let delay = self.delay(from, to);
             self.queue
                 .add(self.now + wait + delay, Event::Deliver(from, to, message));
         }
@@ -408,6 +406,14 @@ impl World {
             node.wakes_at = Some(due);
             self.queue.add(due, Event::Wake(from));
         }
+    }
+
+    /// One way.
+    fn delay(&self, from: NodeId, to: NodeId) -> Duration {
+        let place = |node: NodeId| &self.nodes[node as usize].place;
+        self.scenario
+            .delay_ms
+            .map_or_else(|| place(from).delay(place(to)), Duration::from_millis)
     }
 
     fn half(&self, node: NodeId) -> bool {

@@ -187,8 +187,13 @@ impl World {
         let [Some(ours), Some(theirs)] = homes else {
             return None;
         };
-        let stations = [caller, ours, theirs, callee].map(|node| self.nodes[node as usize].place);
-        Some(stations.windows(2).map(|two| two[0].delay(&two[1])).sum())
+        let stations = [caller, ours, theirs, callee];
+        Some(
+            stations
+                .windows(2)
+                .map(|two| self.delay(two[0], two[1]))
+                .sum(),
+        )
     }
 
     fn with_client(

@@ -50,3 +50,18 @@ fn people_come_and_go_and_come_back_elsewhere() {
     assert!(report.lookups.right > 0.98, "{report:#?}");
     assert_eq!(report.clients.above_cap, 0, "{report:#?}");
 }
+
+#[test]
+fn with_one_delay_a_look_up_is_two_round_trips() {
+    let bench = include_str!("../../scenarios/two-hundred.toml")
+        .replace("nodes = 1200", "nodes = 200")
+        .replace("founders = 200", "founders = 70")
+        .replace("lookups = 2000", "lookups = 100")
+        .replace("end_s = 3600", "end_s = 1400")
+        .replace("measure_from_s = 1800", "measure_from_s = 900");
+    let report = run(&bench);
+    assert_eq!(report.lookups.right, 1.0, "{report:#?}");
+    // Nearer, where the home or the other one that is asked at the same time holds the record itself.
+    let times = report.lookups.ms;
+    assert!(times.p50 == 100 && times.most == 100, "{report:#?}");
+}
