@@ -16,8 +16,8 @@ const WATCH: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(10);
 /// What a call plays lasts longer than the watch.
 const SPEECH: Duration = Duration::from_secs(9);
-/// A direct call goes on for a moment, so that the one called sees it as well.
-const AFTERWARDS: Duration = Duration::from_millis(700);
+/// A direct call goes on for so long: the one called looks once a second how its packets travel.
+const AFTERWARDS: Duration = Duration::from_millis(1_500);
 
 /// What was measured of a call, from calling.
 #[derive(Debug, Clone)]
