@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::frame;
 use crate::ids::{AccountId, DeviceId};
-use crate::limits::{CHAIN_ENTRIES_MAX, DEVICES_MAX, NAME_MAX};
+use crate::limits::{CHAIN_ENTRIES_MAX, DEVICE_NAME_MAX, DEVICES_MAX};
 
 const ID_CONTEXT: &str = "starling 1 account id";
 const ENTRY_CONTEXT: &[u8] = b"starling 1 account entry";
@@ -37,7 +37,7 @@ pub enum Change {
     AddDevice {
         /// The new device's key.
         device: DeviceId,
-        /// What its owner calls it, at most [`NAME_MAX`] bytes.
+        /// What its owner calls it, at most [`DEVICE_NAME_MAX`] bytes.
         name: String,
         /// Whether it may hold the signing key.
         owner: bool,
@@ -299,7 +299,7 @@ impl VerifiedAccount {
 
     fn add(&mut self, device: DeviceId, name: &str, owner: bool) -> Result<(), AccountError> {
         let full = self.devices.len() >= DEVICES_MAX && !self.devices.contains_key(&device);
-        if name.len() > NAME_MAX || full {
+        if name.len() > DEVICE_NAME_MAX || full {
             return Err(AccountError::TooLarge);
         }
         let name = name.to_owned();

@@ -1,7 +1,7 @@
 //! Sealed envelopes (HPKE base mode, RFC 9180: X25519, HKDF-SHA256, AES-256-GCM): first contact without a connection.
 //!
 //! Layout on the wire: one version byte (1), 32 bytes of encapsulated key, ciphertext with its 16-byte tag. The sender is
-//! inside, signed together with the recipient's id, so an envelope cannot be passed on to somebody else.
+//! inside: one of an account's devices, which signed letter and recipient, so an envelope cannot be passed on to somebody else.
 
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
@@ -11,10 +11,10 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use crate::account::sign;
+use crate::account::{sign, signed_by};
 use crate::card::{CardError, SignedCard, VerifiedCard};
 use crate::frame::{self, FrameError};
-use crate::ids::AccountId;
+use crate::ids::{AccountId, DeviceId};
 use crate::limits::{ENVELOPE_MAX, REQUEST_TEXT_MAX};
 
 const VERSION: u8 = 1;
@@ -40,9 +40,20 @@ pub enum Letter {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Inside {
     card: SignedCard,
+    stamp: Stamp,
     letter: Letter,
-    sent_at: u64,
     signature: ([u8; 32], [u8; 32]),
+}
+
+/// Which letter of which device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The device that wrote it.
+    pub device: DeviceId,
+    /// Higher than in every letter of this device before.
+    pub number: u64,
+    /// Unix seconds, the sender's clock.
+    pub sent_at: u64,
 }
 
 /// A letter whose sender was checked.
@@ -50,10 +61,10 @@ struct Inside {
 pub struct Opened {
     /// Who sent it.
     pub sender: VerifiedCard,
+    /// Which of whose.
+    pub stamp: Stamp,
     /// What it says.
     pub letter: Letter,
-    /// Unix seconds, the sender's clock.
-    pub sent_at: u64,
 }
 
 /// Why an envelope was refused.
@@ -74,8 +85,11 @@ pub enum EnvelopeError {
     /// Its card is not valid.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// Written by a device that its account does not list.
+    #[error("a sealed request was written by a device that is not its account's")]
+    ForeignDevice,
     /// Not signed by the sender for this recipient.
-    #[error("a sealed request was not signed by the account it names")]
+    #[error("a sealed request was not signed by the device it names")]
     Signature,
 }
 
@@ -88,10 +102,12 @@ pub fn request_key(secret: &[u8; 32]) -> [u8; 32] {
 /// Who writes.
 #[derive(Debug)]
 pub struct Sender<'a> {
-    /// The account's signing key.
+    /// The device's key.
     pub key: &'a ed25519_dalek::SigningKey,
     /// The sender's card.
     pub card: SignedCard,
+    /// The letter's number.
+    pub number: u64,
 }
 
 /// Seals a letter for `recipient`. `seed` is fresh randomness; `now` is Unix seconds.
@@ -104,12 +120,16 @@ pub fn seal(
     seed: [u8; 32],
 ) -> Result<Vec<u8>, EnvelopeError> {
     check_text(&letter)?;
-    let signature = sign(sender.key, &signed_bytes(&recipient, &letter, now));
+    let stamp = Stamp {
+        device: DeviceId(sender.key.verifying_key().to_bytes()),
+        number: sender.number,
+        sent_at: now,
+    };
     let inside = Inside {
         card: sender.card,
+        stamp,
+        signature: sign(sender.key, &signed_bytes(&recipient, stamp, &letter)),
         letter,
-        sent_at: now,
-        signature,
     };
     let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(request_key)
         .map_err(|_| EnvelopeError::Unreadable)?;
@@ -167,18 +187,20 @@ pub fn open(envelope: &[u8], own: AccountId, secret: &[u8; 32]) -> Result<Opened
 pub(crate) fn read_inside(plain: &[u8], own: AccountId) -> Result<Opened, EnvelopeError> {
     let inside: Inside = frame::decode_body(plain, ENVELOPE_MAX)?;
     check_text(&inside.letter)?;
-    // ENVELOPE-04.
+    // ENVELOPE-04: a valid card, and a device that it lists signed.
     let sender = inside.card.verify()?;
-    if !sender.account().verifies(
-        &signed_bytes(&own, &inside.letter, inside.sent_at),
-        inside.signature,
-    ) {
+    let (device, stamp) = (inside.stamp.device, inside.stamp);
+    if !sender.account().devices().contains_key(&device) {
+        return Err(EnvelopeError::ForeignDevice);
+    }
+    let signed = signed_bytes(&own, stamp, &inside.letter);
+    if !signed_by(device.as_bytes(), &signed, inside.signature) {
         return Err(EnvelopeError::Signature);
     }
     Ok(Opened {
         sender,
+        stamp,
         letter: inside.letter,
-        sent_at: inside.sent_at,
     })
 }
 
@@ -191,9 +213,9 @@ fn check_text(letter: &Letter) -> Result<(), EnvelopeError> {
     }
 }
 
-fn signed_bytes(recipient: &AccountId, letter: &Letter, sent_at: u64) -> Vec<u8> {
+fn signed_bytes(recipient: &AccountId, stamp: Stamp, letter: &Letter) -> Vec<u8> {
     let mut bytes = SIGN_CONTEXT.to_vec();
-    bytes.extend_from_slice(&frame::encode_body(&(recipient, letter, sent_at)));
+    bytes.extend_from_slice(&frame::encode_body(&(recipient, stamp, letter)));
     bytes
 }
 
@@ -201,9 +223,11 @@ fn signed_bytes(recipient: &AccountId, letter: &Letter, sent_at: u64) -> Vec<u8>
 mod tests {
     use super::*;
     use crate::account::{Chain, Change};
-    use crate::card::{Card, Door};
-    use crate::ids::{DeviceId, EndpointKey, NetworkId};
-    use crate::limits::{CHAIN_ENTRIES_MAX, DEVICES_MAX, NAME_MAX, SUPERNODES_MAX};
+    use crate::card::{Card, Door, DoorKeys};
+    use crate::ids::{EndpointKey, NetworkId};
+    use crate::limits::{
+        CHAIN_ENTRIES_MAX, DEVICE_NAME_MAX, DEVICES_MAX, NAME_MAX, SUPERNODES_MAX,
+    };
     use crate::supernode::SupernodeAddr;
     use ed25519_dalek::SigningKey;
 
@@ -214,24 +238,27 @@ mod tests {
         SigningKey::from_bytes(&[seed; 32])
     }
 
+    fn device(seed: u8) -> DeviceId {
+        DeviceId(key(seed).verifying_key().to_bytes())
+    }
+
+    /// Bob's only device is 4.
     fn bob() -> Card {
-        let device = DeviceId([4; 32]);
         Card {
-            chain: Chain::create(&key(1), &key(2).verifying_key(), [0; 16], device, "desk"),
+            chain: Chain::create(&key(1), &key(2).verifying_key(), [0; 16], device(4), "desk"),
             network: None,
             name: "Bob".into(),
-            doors: vec![],
             request_key: [0; 32],
             discovery_key: [0; 32],
             sequence: 1,
         }
     }
 
-    fn write(card: Card, text: &str) -> Result<Vec<u8>, EnvelopeError> {
-        let key = key(1);
+    fn write(by: u8, card: SignedCard, text: &str) -> Result<Vec<u8>, EnvelopeError> {
         let sender = Sender {
-            key: &key,
-            card: card.sign(&key),
+            key: &key(by),
+            card,
+            number: u64::MAX,
         };
         let letter = Letter::Request { text: text.into() };
         let now = u64::MAX;
@@ -239,7 +266,7 @@ mod tests {
     }
 
     fn bob_writes(text: &str) -> Result<Vec<u8>, EnvelopeError> {
-        write(bob(), text)
+        write(4, bob().sign(&key(1), Vec::new()), text)
     }
 
     #[test]
@@ -258,19 +285,19 @@ mod tests {
     #[test]
     fn envelope_01_the_largest_card_fits_with_the_longest_text() {
         let mut card = bob();
-        let name = "n".repeat(NAME_MAX);
-        card.name.clone_from(&name);
+        let name = "n".repeat(DEVICE_NAME_MAX);
+        card.name = "n".repeat(NAME_MAX);
         card.network = Some(NetworkId([1; 32]));
-        card.sequence = (1 << 48) - 1;
+        card.sequence = u64::MAX;
         let add = |number: u8| Change::AddDevice {
-            device: DeviceId([100 + number; 32]),
+            device: device(100 + number),
             name: name.clone(),
             owner: true,
         };
         // The largest entry is a recovery, here back to the same key.
         let recover = Change::Recover {
             signing_key: key(1).verifying_key().to_bytes(),
-            device: DeviceId([100; 32]),
+            device: device(100),
             name: name.clone(),
         };
         while card.chain.entries.len() < CHAIN_ENTRIES_MAX - DEVICES_MAX + 1 {
@@ -285,11 +312,17 @@ mod tests {
             discovery_port: u16::MAX,
         };
         let account = card.chain.id();
-        let devices = card.chain.verify().unwrap().devices().clone();
-        assert_eq!(devices.len(), DEVICES_MAX);
-        let door = |device| Door::new(account, device, &key(6), vec![home.clone(); SUPERNODES_MAX]);
-        card.doors = devices.into_keys().map(door).collect();
-        let envelope = write(card, &"x".repeat(REQUEST_TEXT_MAX)).unwrap();
+        let door = |number: u8| {
+            let keeper = DoorKeys {
+                account,
+                device: &key(100 + number),
+                door: &key(6),
+            };
+            Door::new(&keeper, vec![home.clone(); SUPERNODES_MAX], u64::MAX)
+        };
+        let doors: Vec<Door> = (0..DEVICES_MAX as u8).map(door).collect();
+        let card = card.sign(&key(1), doors);
+        let envelope = write(100, card, &"x".repeat(REQUEST_TEXT_MAX)).unwrap();
         assert!(open(&envelope, ALICE, &SECRET).is_ok());
         assert!(envelope.len() <= ENVELOPE_MAX, "{}", envelope.len());
     }
@@ -338,5 +371,26 @@ mod tests {
             damaged[index] ^= 1;
             assert!(open(&damaged, ALICE, &SECRET).is_err());
         }
+    }
+
+    #[test]
+    fn envelope_04_only_a_device_of_the_account_writes_for_it() {
+        let card = bob().sign(&key(1), Vec::new());
+        let foreign = write(5, card.clone(), "hello").unwrap();
+        assert_eq!(
+            open(&foreign, ALICE, &SECRET),
+            Err(EnvelopeError::ForeignDevice)
+        );
+        // Not the account's own key either: it says which devices there are, and no more.
+        let account = write(1, card, "hello").unwrap();
+        assert_eq!(
+            open(&account, ALICE, &SECRET),
+            Err(EnvelopeError::ForeignDevice)
+        );
+        let opened = open(&bob_writes("hello").unwrap(), ALICE, &SECRET).unwrap();
+        assert_eq!(
+            (opened.stamp.device, opened.stamp.number),
+            (device(4), u64::MAX)
+        );
     }
 }

@@ -13,6 +13,8 @@ pub const CHAIN_ENTRIES_MAX: usize = 64;
 pub const DEVICES_MAX: usize = 16;
 /// Supernodes named in a link, a record or a card.
 pub const SUPERNODES_MAX: usize = 3;
+/// A device's name, in bytes of UTF-8.
+pub const DEVICE_NAME_MAX: usize = 64;
 /// A display name, in bytes of UTF-8.
 pub const NAME_MAX: usize = 128;
 /// The message that goes with a contact request.

@@ -29,14 +29,14 @@ pub enum PhraseError {
     Checksum,
 }
 
-/// The words of a recovery key, with a space between each two.
+/// `PHRASE-01`: the words of a recovery key, with a space between each two.
 pub fn words(key: &[u8; 32]) -> Zeroizing<String> {
     let mnemonic = Mnemonic::<English>::from_entropy(key.as_slice());
     // 256 bits are one of the lengths that BIP 39 knows.
     Zeroizing::new(mnemonic.map(Mnemonic::into_phrase).unwrap_or_default())
 }
 
-/// The recovery key of 24 words, however they are spaced or capitalised; of each word the first four letters are enough.
+/// `PHRASE-03`: the recovery key of 24 words; `PHRASE-02`: however they are spaced or capitalised; of each word the first four letters are enough.
 pub fn key(text: &str) -> Result<Zeroizing<[u8; 32]>, PhraseError> {
     let text = text.get(..TEXT_MAX).unwrap_or(text);
     let lower = Zeroizing::new(text.to_lowercase());

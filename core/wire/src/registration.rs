@@ -149,7 +149,7 @@ fn signed_bytes(record: &Signed<AccountRecord>, place: Place) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::account::Change;
-    use crate::limits::{CHAIN_ENTRIES_MAX, NAME_MAX};
+    use crate::limits::{CHAIN_ENTRIES_MAX, DEVICE_NAME_MAX};
     use crate::record::Content;
     use crate::supernode::{REQUEST_MAX, Request};
 
@@ -252,7 +252,7 @@ mod tests {
             let change = if number % 2 == 0 {
                 Change::AddDevice {
                     device: device(100),
-                    name: "n".repeat(NAME_MAX),
+                    name: "n".repeat(DEVICE_NAME_MAX),
                     owner: true,
                 }
             } else {

@@ -2,7 +2,8 @@
 //! by `age` (scrypt, ChaCha20-Poly1305). On the machine of a network's owner also the owner's key and that of its
 //! supernode: without them nobody could sign for the network or stand in its file. Messages and files are not in it.
 //!
-//! The content is postcard and begins with its format. Format 2 is format 1 with more behind it.
+//! The content is postcard and begins with its format. Today's is format 3; the two before it had contacts' cards of another
+//! shape and are refused.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,12 +32,12 @@ use crate::identity::Identity;
 use crate::network::SUPERNODE_PORTS;
 use crate::node::App;
 
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const PASSPHRASE_MIN: usize = 8;
 /// A backup with ten thousand contacts has about 10 MB.
 const SIZE_MAX: u64 = 32 * 1024 * 1024;
 
-/// All there was in format 1.
+/// The account and its contacts.
 #[derive(Serialize, Deserialize)]
 struct Base {
     format: u32,
@@ -49,8 +50,8 @@ struct Base {
     network: Option<SavedNetwork>,
 }
 
-/// What format 2 has behind it.
-#[derive(Default, Serialize, Deserialize)]
+/// What stands behind it.
+#[derive(Serialize, Deserialize)]
 struct More {
     owner: Option<SavedOwner>,
     blocked: Vec<SavedBlocked>,
@@ -255,13 +256,16 @@ pub async fn restore(
     Ok(account)
 }
 
-/// Both parts of any format up to ours.
+/// Both parts.
 fn read(plain: &[u8]) -> Result<(Base, More), Failure> {
     // Numbers below 128 are one byte of postcard.
     match plain.first() {
-        Some(1) => Ok((decode(plain)?, More::default())),
-        Some(2) => decode(plain),
-        Some(3..) => Err(Failure::new(
+        Some(3) => decode(plain),
+        Some(1 | 2) => Err(Failure::new(
+            ErrorKind::Usage,
+            "this backup was written by an earlier version of Starling, and only that one reads it",
+        )),
+        Some(4..) => Err(Failure::new(
             ErrorKind::Usage,
             "this backup was written by a newer version of Starling",
         )),
@@ -336,7 +340,7 @@ fn keep(tx: &Tx<'_>, base: Base, more: More, row: &Profile) -> Result<(), StoreE
 fn agreed(saved: SavedContact) -> Option<Contact> {
     let SavedContact { card, nickname } = saved;
     let account = card.verify().ok()?.account().id();
-    let door = card.card.doors.first();
+    let door = card.doors.first();
     Some(Contact {
         account,
         relation: Relation::Contact,
@@ -428,11 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_format_is_read_and_a_newer_one_is_named_as_newer() {
-        let (old, more) = read(&frame::encode_body(&base(1))).expect("format 1");
-        assert_eq!((old.name.as_str(), old.sequence), ("Alice", 5));
-        assert!(more.owner.is_none() && more.blocked.is_empty());
-
+    fn other_formats_are_named_as_what_they_are() {
         let blocked = SavedBlocked {
             account: AccountId([9; 32]),
             name: "Mallory".into(),
@@ -442,13 +442,15 @@ mod tests {
             owner: None,
             blocked: vec![blocked],
         };
-        let bytes = frame::encode_body(&(base(2), more));
-        let (_, more) = read(&bytes).expect("format 2");
+        let bytes = frame::encode_body(&(base(3), more));
+        let (base3, more) = read(&bytes).expect("format 3");
+        assert_eq!((base3.name.as_str(), base3.sequence), ("Alice", 5));
         assert_eq!(more.blocked[0].name, "Mallory");
 
         let sentence = |bytes: &[u8]| read(bytes).err().expect("refused").message;
-        assert!(sentence(&frame::encode_body(&base(3))).contains("newer"));
-        for bad in [&[][..], &[0], &[2], &bytes[..bytes.len() - 1]] {
+        assert!(sentence(&frame::encode_body(&base(4))).contains("newer"));
+        assert!(sentence(&frame::encode_body(&base(2))).contains("earlier"));
+        for bad in [&[][..], &[0], &[3], &bytes[..bytes.len() - 1]] {
             assert!(sentence(bad).contains("damaged"));
         }
     }

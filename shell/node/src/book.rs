@@ -47,7 +47,7 @@ impl Person {
 
     /// Front doors of their devices.
     pub fn doors(&self) -> &[Door] {
-        self.card.as_ref().map_or(&[], |card| &card.card.doors)
+        self.card.as_ref().map_or(&[], |card| &card.doors)
     }
 }
 
@@ -80,7 +80,7 @@ impl Book {
         let pages = self.pages();
         let mut person = pages.people.get(&account).cloned()?;
         if let (Some(nearby), Some(card)) = (&pages.nearby, &mut person.card) {
-            for door in &mut card.card.doors {
+            for door in &mut card.doors {
                 door.home.insert(0, nearby.clone());
             }
         }

@@ -3,7 +3,7 @@
 use ed25519_dalek::SigningKey;
 use starling_store::profile::{Keys, Profile};
 use starling_wire::account::Chain;
-use starling_wire::card::{Card, Door, SignedCard};
+use starling_wire::card::{Card, Door, DoorKeys, SignedCard};
 use starling_wire::envelope;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use starling_wire::limits::RECORD_TTL_S;
@@ -126,22 +126,21 @@ impl Identity {
         home: &[SupernodeAddr],
         network: Option<NetworkId>,
     ) -> SignedCard {
-        let door = Door::new(
-            self.account(),
-            self.device_id(),
-            &self.front_door_key(),
-            home.to_vec(),
-        );
+        let keeper = DoorKeys {
+            account: self.account(),
+            device: &self.device,
+            door: &self.front_door_key(),
+        };
+        let door = Door::new(&keeper, home.to_vec(), sequence);
         Card {
             chain: self.chain.clone(),
             network,
             name: self.name.clone(),
-            doors: vec![door],
             request_key: envelope::request_key(&self.request_secret),
             discovery_key: self.discovery_key,
             sequence,
         }
-        .sign(&self.signing)
+        .sign(&self.signing, vec![door])
     }
 
     /// What everybody may see, for a week from now.

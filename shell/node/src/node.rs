@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use starling_control::{ErrorKind, Event, Failure, view};
 use starling_store::profile;
 use starling_store::{Store, StoreError, StoreHandle};
-use starling_wire::limits::NAME_MAX;
+use starling_wire::limits::{DEVICE_NAME_MAX, NAME_MAX};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinSet;
 
@@ -30,9 +30,6 @@ use crate::roles::volume::Volume;
 use crate::session::{Session, SessionError, Start};
 use crate::transport::pins::Pins;
 use crate::transport::relay_server::Limits;
-
-/// Of a machine's name.
-const DEVICE_NAME_BYTES: usize = 60;
 
 /// A running node.
 #[derive(Debug)]
@@ -326,8 +323,8 @@ fn device_name() -> String {
 fn shortened(name: &str) -> String {
     let mut short = String::new();
     for letter in name.trim().chars().filter(|c| !c.is_control()) {
-        // Bytes, not letters: a name beyond `NAME_MAX` would make a chain that nobody accepts.
-        if short.len() + letter.len_utf8() > DEVICE_NAME_BYTES {
+        // Bytes, not letters: a name beyond `DEVICE_NAME_MAX` would make a chain that nobody accepts.
+        if short.len() + letter.len_utf8() > DEVICE_NAME_MAX {
             break;
         }
         short.push(letter);
@@ -356,7 +353,7 @@ mod tests {
     #[test]
     fn a_machine_with_a_long_name_has_a_valid_account() {
         let name = shortened(&"名".repeat(60));
-        assert_eq!(name.len(), DEVICE_NAME_BYTES);
+        assert_eq!(name.len(), 63, "whole letters of three bytes");
         let identity = Identity::create("Alice", &name);
         assert!(identity.chain.verify().is_ok());
         assert_eq!(shortened(" \n"), "this device");

@@ -2,13 +2,13 @@
 
 use rusqlite::{Row, params};
 use starling_wire::card::SignedCard;
-use starling_wire::ids::AccountId;
+use starling_wire::ids::{AccountId, DeviceId};
 use starling_wire::limits::REQUESTS_MAX;
 
 use crate::error::StoreError;
 use crate::tx::{Tx, int, pack, time, unpack};
 
-/// Accounts whose newest letter is remembered; the one heard of longest ago is forgotten first.
+/// Devices whose newest letter is remembered; the one heard of longest ago is forgotten first.
 const READ_MAX: u64 = 10_000;
 
 /// A request. Its card was verified before it was stored.
@@ -82,24 +82,24 @@ pub fn remove(tx: &Tx<'_>, account: AccountId) -> Result<bool, StoreError> {
     )? > 0)
 }
 
-/// Whether a letter of `account` is newer than all that were read; if so it is the newest from now on. `order` is its
-/// card's: every card that an account makes has a higher one.
+/// Whether a letter of this device is newer than all of it that were read; if so it is the newest from now on.
 pub fn first_read(
     tx: &Tx<'_>,
     account: AccountId,
-    order: u64,
+    device: DeviceId,
+    number: u64,
     now: u64,
 ) -> Result<bool, StoreError> {
     let rows = tx.execute(
-        "INSERT INTO letters_read (account, sequence, read_at) VALUES (?1, ?2, ?3)
-         ON CONFLICT (account) DO UPDATE SET sequence = excluded.sequence, read_at = excluded.read_at
-         WHERE excluded.sequence > letters_read.sequence",
-        params![account.0, int(order), int(now)],
+        "INSERT INTO letters_read (account, device, number, read_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (account, device) DO UPDATE SET number = excluded.number, read_at = excluded.read_at
+         WHERE excluded.number > letters_read.number",
+        params![account.0, device.0, int(number), int(now)],
     )?;
     if tx.count("SELECT count(*) FROM letters_read", ())? > READ_MAX {
         tx.execute(
-            "DELETE FROM letters_read WHERE account =
-                 (SELECT account FROM letters_read ORDER BY read_at, account LIMIT 1)",
+            "DELETE FROM letters_read WHERE (account, device) =
+                 (SELECT account, device FROM letters_read ORDER BY read_at, account, device LIMIT 1)",
             (),
         )?;
     }

@@ -43,8 +43,10 @@ pub enum DropReason {
     Unasked,
     /// An update from somebody who is no contact.
     NoContact,
-    /// Its card is not newer than that of a letter that was read before (`PEOPLE-06`): a replay.
+    /// Its device's number is not higher than that of a letter that was read before (`PEOPLE-06`): a replay.
     Replayed,
+    /// Its device was revoked (`PEOPLE-07`).
+    Revoked,
 }
 
 /// Decides (`PEOPLE-01` to `PEOPLE-05`). `waiting` is the number of unanswered requests from other people.

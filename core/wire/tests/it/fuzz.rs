@@ -4,7 +4,7 @@ use ed25519_dalek::SigningKey;
 use starling_wire::account::{Chain, Change, sign};
 use starling_wire::call::fuzz::fuzz_call;
 use starling_wire::call::{CallFrame, EndReason, Media, MediaHello};
-use starling_wire::card::{Card, Door, SignedCard};
+use starling_wire::card::{Card, Door, DoorKeys, SignedCard};
 use starling_wire::chat::{ChatFrame, ChatMessage};
 use starling_wire::descriptor::{Descriptor, Roles};
 use starling_wire::envelope::{self, Letter, Sender, request_key, seal};
@@ -153,18 +153,28 @@ fn registration() -> Registration {
     Registration::new(record(), chain(), &key(3), place)
 }
 
-fn card() -> SignedCard {
-    let door = Door::new(chain().id(), device(), &key(4), vec![supernode()]);
+fn own_card() -> Card {
     Card {
         chain: chain(),
         network: Some(NetworkId([5; 32])),
         name: "Bob".into(),
-        doors: vec![door],
         request_key: [6; 32],
         discovery_key: [7; 32],
         sequence: 1_800_000_000,
     }
-    .sign(&key(1))
+}
+
+fn doors() -> Vec<Door> {
+    let keeper = DoorKeys {
+        account: chain().id(),
+        device: &key(3),
+        door: &key(4),
+    };
+    vec![Door::new(&keeper, vec![supernode()], 1_800_000_000)]
+}
+
+fn card() -> SignedCard {
+    own_card().sign(&key(1), doors())
 }
 
 /// A card of somebody who has entered the 24 words, then another device.
@@ -184,23 +194,25 @@ fn recovered_card() -> SignedCard {
     chain.append(&key(5), add);
     let card = Card {
         chain,
-        ..card().card
+        ..own_card()
     };
-    card.sign(&key(5))
+    card.sign(&key(5), doors())
 }
 
-/// An envelope, and what lies inside it (card, letter, time, signature), in the order of their fields.
+/// An envelope, and what lies inside it (card, stamp, letter, signature), in the order of their fields.
 fn letter() -> [Vec<u8>; 2] {
     let to = AccountId([7; 32]);
     let letter = Letter::Request { text: "Hi".into() };
+    let stamp = (device(), 9_u64, 5_u64);
     let mut message = b"starling 1 letter".to_vec();
-    message.extend_from_slice(&encode_body(&(to, &letter, 5_u64)));
-    let inside = (card(), &letter, 5_u64, sign(&key(1), &message));
+    message.extend_from_slice(&encode_body(&(to, stamp, &letter)));
+    let inside = (card(), stamp, &letter, sign(&key(3), &message));
     let inside = encode_body(&inside);
-    let signing = key(1);
+    let device = key(3);
     let sender = Sender {
-        key: &signing,
+        key: &device,
         card: card(),
+        number: 9,
     };
     let sealed = seal(sender, to, &request_key(&[8; 32]), letter, 5, [9; 32]);
     [sealed.expect("it is short"), inside]

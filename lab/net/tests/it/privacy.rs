@@ -233,13 +233,17 @@ impl Mallory {
         let Answer::Record(Some(record)) = self.ask(Request::Lookup { account }) else {
             unreachable!("she is registered");
         };
-        let key = &self.identity.signing;
-        let card = self.identity.card(1, places, None).card.sign(key);
+        let key = &self.identity.device;
+        let card = self.identity.card(1, places, None);
         let letter = Letter::Request {
             text: "It is Mallory".into(),
         };
         let to = &record.record.request_key;
-        let sender = Sender { key, card };
+        let sender = Sender {
+            key,
+            card,
+            number: 1,
+        };
         let envelope = seal(sender, account, to, letter, wall_s(), random()).unwrap();
         let answer = self.ask(Request::Deposit { account, envelope });
         assert_eq!(answer, Answer::Ok);

@@ -8,7 +8,7 @@ use starling_protocol::people::requests::{self as rules, DropReason, Outcome, St
 use starling_store::contacts::{self, Contact};
 use starling_store::letters::{self, LetterKind};
 use starling_store::{StoreError, profile, requests};
-use starling_wire::card::VerifiedCard;
+use starling_wire::card::{SignedCard, VerifiedCard};
 use starling_wire::envelope::{self, EnvelopeError, Letter, Opened, Sender};
 use starling_wire::ids::AccountId;
 use tracing::debug;
@@ -19,7 +19,7 @@ use crate::book::Relation;
 use crate::clock::{random, wall_ms, wall_s};
 use crate::context::{Context, Signal};
 
-/// The next sequence for a card: every letter has a higher one than those before, so that its reader can tell a replay.
+/// The next number of a letter: higher than all of this device before, so that its reader can tell a replay.
 pub(super) async fn next_sequence(ctx: &Context) -> Result<u64, StoreError> {
     ctx.db
         .write(|tx| profile::next_sequence(tx, wall_s()))
@@ -35,7 +35,8 @@ pub(super) fn seal(
 ) -> Result<Vec<u8>, EnvelopeError> {
     let identity = &ctx.identity;
     let sender = Sender {
-        key: &identity.signing,
+        key: &identity.device,
+        number: sequence,
         card: identity.card(sequence, &ctx.home_list(), ctx.homes().network),
     };
     envelope::seal(sender, account, request_key, letter, wall_s(), random())
@@ -85,30 +86,34 @@ async fn ask(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReason
         return Ok(Err(DropReason::Unasked));
     };
     let account = opened.sender.account().id();
-    let request = requests::Request {
-        account,
-        card: opened.sender.signed().clone(),
-        text,
-        at: wall_ms(),
-    };
-    let (row, order) = (request.clone(), opened.sender.order());
+    let (sender, stamp) = (opened.sender, opened.stamp);
     let stored = ctx.db.write(move |tx| {
-        if !requests::first_read(tx, account, order, wall_ms())? {
+        let known = requests::get(tx, account)?;
+        let card = newest(known.as_ref().map(|request| &request.card), &sender);
+        // PEOPLE-07
+        if !card.account().devices().contains_key(&stamp.device) {
+            return Ok(Err(DropReason::Revoked));
+        }
+        if !requests::first_read(tx, account, stamp.device, stamp.number, wall_ms())? {
             return Ok(Err(DropReason::Replayed));
         }
-        match requests::put(tx, &row)? {
-            true => Ok(Ok(())),
+        let request = requests::Request {
+            account,
+            card: card.signed().clone(),
+            text,
+            at: wall_ms(),
+        };
+        match requests::put(tx, &request)? {
+            true => Ok(Ok(request)),
             false => Ok(Err(DropReason::TooMany)),
         }
     });
-    let stored = stored.await?;
-    if stored.is_ok() {
-        ctx.emit(Event::Request(views::request(&request)));
-    }
-    Ok(stored)
+    Ok(stored
+        .await?
+        .map(|request| ctx.emit(Event::Request(views::request(&request)))))
 }
 
-/// Keeps a card newer than all before, and answers if `answer`. In one transaction with the check for replays: two of
+/// Keeps what is newer in a card than all before, and answers if `answer`. In one transaction with the check for replays: two of
 /// these may run at once.
 async fn befriend(
     ctx: &Arc<Context>,
@@ -116,7 +121,6 @@ async fn befriend(
     answer: bool,
 ) -> Result<Result<(), DropReason>, StoreError> {
     let account = opened.sender.account().id();
-    let fresh = contact_of(&opened.sender, contacts::Relation::Contact);
     let sealed = if answer {
         let sequence = next_sequence(ctx).await?;
         let key = &opened.sender.card().request_key;
@@ -124,18 +128,10 @@ async fn befriend(
     } else {
         None
     };
-    let sender = opened.sender.clone();
+    let (sender, stamp) = (opened.sender.clone(), opened.stamp);
     let stored = ctx.db.write(move |tx| {
-        let known = contacts::get(tx, account)?;
-        let card = known.as_ref().and_then(|contact| contact.card.as_ref());
-        let older = card
-            .and_then(|card| card.verify().ok())
-            .is_some_and(|card| !sender.supersedes(&card));
-        // PEOPLE-06: also when the note of what was read has been forgotten.
-        if older || !requests::first_read(tx, account, sender.order(), wall_ms())? {
-            return Ok(Err(DropReason::Replayed));
-        }
         // Removed or blocked since the letter was judged.
+        let known = contacts::get(tx, account)?;
         let relation = known.as_ref().map(|contact| contact.relation);
         if !matches!(
             relation,
@@ -143,7 +139,16 @@ async fn befriend(
         ) {
             return Ok(Err(DropReason::NoContact));
         }
-        let contact = merged(known, fresh);
+        let known_card = known.as_ref().and_then(|contact| contact.card.as_ref());
+        let card = newest(known_card, &sender);
+        // PEOPLE-07: the history that counts does not list the device any more.
+        if !card.account().devices().contains_key(&stamp.device) {
+            return Ok(Err(DropReason::Revoked));
+        }
+        if !requests::first_read(tx, account, stamp.device, stamp.number, wall_ms())? {
+            return Ok(Err(DropReason::Replayed));
+        }
+        let contact = merged(known, contact_of(&card, contacts::Relation::Contact));
         contacts::put(tx, &contact)?;
         if let Some(sealed) = &sealed {
             letters::put(tx, account, LetterKind::Accept, sealed, wall_ms())?;
@@ -158,6 +163,12 @@ async fn befriend(
     ctx.signal(Signal::Contact(account));
     views::announce_contact(ctx, account).await;
     Ok(Ok(()))
+}
+
+/// What is known of somebody after this card was seen.
+fn newest(known: Option<&SignedCard>, seen: &VerifiedCard) -> VerifiedCard {
+    let known = known.and_then(|card| card.verify().ok());
+    known.map_or_else(|| seen.clone(), |known| known.merged(seen))
 }
 
 /// Keeps what is ours (nickname, mark, date) when a contact's row is renewed.
@@ -177,8 +188,7 @@ fn merged(known: Option<Contact>, fresh: Contact) -> Contact {
 pub(super) fn contact_of(card: &VerifiedCard, relation: contacts::Relation) -> Contact {
     let signed = card.signed().clone();
     let homes = card
-        .card()
-        .doors
+        .doors()
         .first()
         .map(|door| door.home.clone())
         .unwrap_or_default();

@@ -262,7 +262,7 @@ impl Forger {
             .expect("a front door");
         let card = contacts[0].card.as_ref().expect("a card");
         Self {
-            to: card.card.doors[0].clone(),
+            to: card.doors[0].clone(),
             door,
         }
     }

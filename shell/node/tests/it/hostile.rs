@@ -18,7 +18,7 @@ use starling_store::contacts::{self, Contact};
 use starling_store::{Store, networks, profile};
 use starling_wire::account::Chain;
 use starling_wire::alpn;
-use starling_wire::card::{Card, Door};
+use starling_wire::card::{Door, SignedCard};
 use starling_wire::envelope::{Letter, Sender, seal};
 use starling_wire::frame::{decode_body, encode};
 use starling_wire::ids::{AccountId, EndpointKey};
@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 
 use crate::cast::{Actor, PATIENCE, befriend, folder};
 
+mod devices;
 mod supernode;
 
 /// A front door of Mallory's that says what she likes.
@@ -129,12 +130,12 @@ impl Mallory {
         }
     }
 
-    /// A letter to `to` with this card.
-    async fn write(&self, to: &Known, letter: Letter, card: Card) {
-        let key = &self.identity.signing;
+    /// A letter to `to` with this card, as the number of its device's door.
+    async fn write(&self, to: &Known, letter: Letter, card: SignedCard) {
         let sender = Sender {
-            key,
-            card: card.sign(key),
+            key: &self.identity.device,
+            number: card.doors[0].sequence,
+            card,
         };
         let sealed = seal(
             sender,
@@ -151,8 +152,16 @@ impl Mallory {
         assert_eq!(self.ask(&to.home, request).await.ok(), Some(Answer::Ok));
     }
 
-    fn card(&self, sequence: u64) -> Card {
-        self.identity.card(sequence, &[], None).card
+    fn card(&self, sequence: u64) -> SignedCard {
+        self.card_at(sequence, "Mallory", &[])
+    }
+
+    fn card_at(&self, sequence: u64, name: &str, home: &[SupernodeAddr]) -> SignedCard {
+        let identity = Identity {
+            name: name.to_owned(),
+            ..self.identity.clone()
+        };
+        identity.card(sequence, home, None)
     }
 }
 
@@ -190,10 +199,10 @@ fn read_profile(home: &Path) -> (Identity, Vec<Contact>) {
     (identity, store.read(contacts::list).expect("it is whole"))
 }
 
-fn card_of<'a>(known: &'a [Contact], name: &str) -> &'a Card {
+fn card_of<'a>(known: &'a [Contact], name: &str) -> &'a SignedCard {
     let cards = known.iter().filter_map(|contact| contact.card.as_ref());
     let mut named = cards.filter(|card| card.card.name == name);
-    &named.next().expect("a contact of that name").card
+    named.next().expect("a contact of that name")
 }
 
 async fn link_of(actor: &Actor) -> String {
@@ -269,7 +278,7 @@ async fn super_06_mallory_cannot_register_a_door_as_alices() {
         .await;
 
     let (identity, known) = read_profile(m.path());
-    let chain = card_of(&known, "Alice").chain.clone();
+    let chain = card_of(&known, "Alice").card.chain.clone();
     let mallory = Mallory::with(identity).await;
     let at = find(&mallory, &link).await;
     claims_a_device_of(&mallory, &at, chain).await;
@@ -309,18 +318,16 @@ async fn card_04_mallory_cannot_list_bobs_front_door_as_hers() {
     let bobs = card_of(&known, "Bob").doors[0].clone();
     let mallory = Mallory::with(identity).await;
     let at = find(&mallory, &link).await;
-    let mut forged = mallory.card(wall_s() + 100);
-    forged.name = "Not Mallory".into();
+    let mut forged = mallory.card_at(wall_s() + 100, "Not Mallory", &[]);
     forged.doors[0].endpoint = bobs.endpoint;
     forged.doors[0].proof = bobs.proof;
     mallory.write(&at, Letter::Update, forged).await;
     // As a supernode she may name any key; it gives her nothing and takes Bob nothing.
-    let mut named = mallory.card(wall_s() + 200);
-    named.name = "Mallory II".into();
-    named.doors[0].home = vec![SupernodeAddr {
+    let bobs_key = SupernodeAddr {
         id: bobs.endpoint,
         ..at.home.clone()
-    }];
+    };
+    let named = mallory.card_at(wall_s() + 200, "Mallory II", &[bobs_key]);
     mallory.write(&at, Letter::Update, named).await;
     alice
         .until("Mallory's valid card", |event| match event {

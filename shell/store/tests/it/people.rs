@@ -29,12 +29,11 @@ fn card(name: &str, sequence: u64) -> SignedCard {
         chain,
         network: Some(NetworkId([5; 32])),
         name: name.to_owned(),
-        doors: vec![],
         request_key: [0; 32],
         discovery_key: [0; 32],
         sequence,
     }
-    .sign(&key)
+    .sign(&key, Vec::new())
 }
 
 fn home() -> SupernodeAddr {
@@ -237,13 +236,18 @@ fn requests_are_bounded_and_one_per_account() {
 #[test]
 fn people_06_a_letter_is_read_once_and_an_older_one_never() {
     let (_dir, mut store) = carol();
-    let mut read =
-        |account, sequence| store.write(|tx| requests::first_read(tx, account, sequence, NOW));
-    assert_eq!(read(ALICE, 5), Ok(true));
-    assert_eq!(read(ALICE, 5), Ok(false));
-    assert_eq!(read(ALICE, 4), Ok(false));
-    assert_eq!(read(BOB, 4), Ok(true));
-    assert_eq!(read(ALICE, 6), Ok(true));
+    let [desk, phone] = [1, 2].map(|n| DeviceId([n; 32]));
+    let mut read = |account, device, number| {
+        store.write(|tx| requests::first_read(tx, account, device, number, NOW))
+    };
+    assert_eq!(read(ALICE, desk, 5), Ok(true));
+    assert_eq!(read(ALICE, desk, 5), Ok(false));
+    assert_eq!(read(ALICE, desk, 4), Ok(false));
+    assert_eq!(read(BOB, desk, 4), Ok(true));
+    assert_eq!(read(ALICE, desk, 6), Ok(true));
+    // Each device counts by itself.
+    assert_eq!(read(ALICE, phone, 5), Ok(true));
+    assert_eq!(read(ALICE, desk, 6), Ok(false));
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Driver {
             };
             debug!("a contact was found on the local network at another address");
             self.ctx.book.change(account, |person| {
-                for door in person.card.iter_mut().flat_map(|card| &mut card.card.doors) {
+                for door in person.card.iter_mut().flat_map(|card| &mut card.doors) {
                     door.home.clone_from(&homes);
                 }
             });

@@ -1,0 +1,130 @@
+//! A device that its owner revoked goes on as if nothing had happened.
+
+use ed25519_dalek::SigningKey;
+use starling_control::{Event, view};
+use starling_node::identity::Identity;
+use starling_wire::account::Change;
+use starling_wire::card::SignedCard;
+use starling_wire::envelope::Letter;
+
+use super::{Mallory, befriend_as, find, link_of, read_profile, wall_s};
+use crate::cast::{Actor, folder};
+
+/// Bob's phone, as it was before he revoked it.
+fn phone_of(bob: &Identity) -> Identity {
+    Identity {
+        device: SigningKey::from_bytes(&[77; 32]),
+        front_door_seed: [78; 32],
+        name: "Thief".into(),
+        ..bob.clone()
+    }
+}
+
+fn card_of(identity: &Identity, sequence: u64) -> SignedCard {
+    identity.card(sequence, &[], None)
+}
+
+/// The name by which Alice knows her contact from now on.
+fn new_name(event: &Event) -> Option<String> {
+    match event {
+        Event::Contact(view::Contact { name, .. }) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_07_a_revoked_device_says_nothing_for_its_account_any_more() {
+    let [a, b] = [folder(), folder()];
+    let mut alice = Actor::create(a.path(), "Alice").await;
+    let mut bob = Actor::create(b.path(), "Bob").await;
+    befriend_as(&mut alice, &mut bob, ["Alice", "Bob"]).await;
+    let link = link_of(&alice).await;
+    bob.node.stop().await;
+    let (mut identity, _) = read_profile(b.path());
+    let mut phone = phone_of(&identity);
+    let device = phone.device_id();
+    let (name, owner) = ("phone".to_owned(), true);
+    let add = Change::AddDevice {
+        device,
+        name,
+        owner,
+    };
+    identity.chain.append(&identity.signing, add);
+    phone.chain = identity.chain.clone();
+    let mut desk = Mallory::with(identity).await;
+    let phone = Mallory::with(phone).await;
+    let at = find(&desk, &link).await;
+    let now = wall_s();
+    // It is one of Bob's devices, and may say so.
+    phone
+        .write(&at, Letter::Update, card_of(&phone.identity, now + 100))
+        .await;
+    assert_eq!(alice.until("the phone's word", new_name).await, "Thief");
+    // He revokes it; the phone knows better, by the same key and with higher numbers.
+    let change = Change::RemoveDevice { device };
+    let signing = desk.identity.signing.clone();
+    desk.identity.chain.append(&signing, change);
+    desk.identity.name = "Bob again".into();
+    desk.write(&at, Letter::Update, card_of(&desk.identity, now + 200))
+        .await;
+    assert_eq!(alice.until("the desk's word", new_name).await, "Bob again");
+    phone
+        .write(&at, Letter::Update, card_of(&phone.identity, now + 900))
+        .await;
+    desk.identity.name = "Bob still".into();
+    desk.write(&at, Letter::Update, card_of(&desk.identity, now + 300))
+        .await;
+    let named = alice.until("the next name", new_name).await;
+    assert_eq!(named, "Bob still", "nothing of the phone's came in between");
+    alice.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_07_a_revoked_device_does_not_change_a_request_that_waits() {
+    let [a, b] = [folder(), folder()];
+    let mut alice = Actor::create(a.path(), "Alice").await;
+    let bob = Actor::create(b.path(), "Bob").await;
+    let link = link_of(&alice).await;
+    bob.node.stop().await;
+    let (mut identity, _) = read_profile(b.path());
+    let phone = phone_of(&identity);
+    let device = phone.device_id();
+    let signing = identity.signing.clone();
+    let add = Change::AddDevice {
+        device,
+        name: "phone".to_owned(),
+        owner: true,
+    };
+    identity.chain.append(&signing, add);
+    let phone = Identity {
+        chain: identity.chain.clone(),
+        ..phone
+    };
+    identity
+        .chain
+        .append(&signing, Change::RemoveDevice { device });
+    let (desk, phone) = (Mallory::with(identity).await, Mallory::with(phone).await);
+    let at = find(&desk, &link).await;
+    let asks = |text: &str| Letter::Request {
+        text: text.to_owned(),
+    };
+    let now = wall_s();
+    let texts = [
+        (&desk, "hello"),
+        (&phone, "I have another phone"),
+        (&desk, "still me"),
+    ];
+    for (number, (from, text)) in (now + 100..).zip(texts) {
+        from.write(&at, asks(text), card_of(&from.identity, number))
+            .await;
+    }
+    for (name, text) in [("Bob", "hello"), ("Bob", "still me")] {
+        let asked = |event: &Event| match event {
+            Event::Request(request) => Some((request.name.clone(), request.message.clone())),
+            _ => None,
+        };
+        let asked = alice.until("a request", asked).await;
+        assert_eq!(asked, (name.to_owned(), text.to_owned()));
+    }
+    alice.node.stop().await;
+}
