@@ -141,11 +141,6 @@ pub enum RecordError {
     /// Signed by somebody whom the network's owner did not make its registrar, or not for so long.
     #[error("the network's owner gave nobody the right to sign this")]
     Registrar,
-    /// No name.
-    #[error(
-        "a name has 2 to 32 characters: letters a to z, digits, and single dots, hyphens or underscores between them"
-    )]
-    Name,
     /// Not a list of gateways.
     #[error(
         "the list of gateways is empty, names a number's beginning that is none, or speaks for others"

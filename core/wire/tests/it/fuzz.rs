@@ -16,6 +16,7 @@ use starling_wire::ids::{
     AccountId, CallId, DeviceId, EndpointKey, MessageId, NetworkId, TransferId,
 };
 use starling_wire::link::{Link, Target};
+use starling_wire::name::Name;
 use starling_wire::network::Network;
 use starling_wire::overlay::{Question, Reply, Word};
 use starling_wire::peer::{InnerAddr, LinkFrame};
@@ -98,7 +99,7 @@ fn vouched_for() -> [(&'static str, SignedRecord); 4] {
     let registrar = Registrar::appoint(&key(1), key(12).verifying_key().to_bytes(), EXPIRES);
     let name = NameRecord {
         registrar: registrar.clone(),
-        name: "alice".into(),
+        name: Name::typed("alice").expect("it is one"),
         account: Some(chain().id()),
         sequence: SEQUENCE,
         expires: EXPIRES,
