@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod call;
+pub mod device;
 pub mod index;
 pub mod machine;
 pub mod overlay;

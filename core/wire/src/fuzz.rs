@@ -7,11 +7,12 @@ use crate::discovery;
 use crate::envelope;
 use crate::frame;
 use crate::http_head::{HEAD_MAX, Head};
-use crate::ids::{AccountId, EndpointKey, NetworkId};
+use crate::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use crate::link::Link;
 use crate::network::Network;
 use crate::overlay::{QUESTION_MAX, Question, Reply, WORD_MAX, Word};
 use crate::packet::Packets;
+use crate::pairing::{Doors, FROM_OWNER_MAX, PairingFrame, PairingLink, Secret};
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
 use crate::record::{self, DeviceRecord, Signed, SignedRecord};
 use crate::registration::Place;
@@ -99,6 +100,34 @@ pub fn text(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = text.parse::<Link>();
         let _ = Network::from_file(text);
+    }
+}
+
+/// Links for new devices and what is said when one joins, through all checks.
+pub fn pairing(data: &[u8]) {
+    let _ = PairingLink::read_body(data);
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = text.parse::<PairingLink>();
+    }
+    let doors = Doors {
+        owner: EndpointKey([7; 32]),
+        newcomer: EndpointKey([8; 32]),
+    };
+    match frame::decode_body(data, FROM_OWNER_MAX) {
+        Ok(PairingFrame::Hello(hello)) => {
+            let secret = Secret::new([9; 16]);
+            let _ = hello.verify(&secret, doors);
+            let _ = hello.words(&secret, doors, &[1; 32], &[2; 32]);
+        }
+        Ok(PairingFrame::Welcome(welcome)) => {
+            let device = welcome.card.card.chain.entries.last();
+            let device = device.map(|entry| match entry.change {
+                crate::account::Change::AddDevice { device, .. } => device,
+                _ => DeviceId([0; 32]),
+            });
+            let _ = welcome.verify(device.unwrap_or(DeviceId([0; 32])));
+        }
+        _ => {}
     }
 }
 

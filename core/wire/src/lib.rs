@@ -22,6 +22,7 @@ pub mod name;
 pub mod network;
 pub mod overlay;
 pub mod packet;
+pub mod pairing;
 pub mod peer;
 pub mod phrase;
 pub mod placement;

@@ -16,6 +16,8 @@ use crate::limits::{LINK_MAX, SUPERNODES_MAX};
 use crate::supernode::SupernodeAddr;
 
 const SCHEME: &str = "starling:";
+/// A new device's link: [`crate::pairing`].
+pub(crate) const DEVICE_SCHEME: &str = "starling-device:";
 const VERSION: u8 = 1;
 const CHECK_BYTES: usize = 4;
 
@@ -57,20 +59,68 @@ pub enum LinkError {
     /// Names no supernode, or one where nobody can answer.
     #[error("this link names no supernode to ask, so nobody can be reached by it")]
     NoSupernode,
+    /// One for a new device ([`crate::pairing::PairingLink`]), where one to a person or a network belongs.
+    #[error("this link adds a new device to an account; open it where you set Starling up")]
+    Device,
+    /// None for a new device, where one belongs.
+    #[error(
+        "this link adds no device; choose \"add a device\" on one that you have, and use the link it shows"
+    )]
+    NotDevice,
 }
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(&frame::encode_body(self));
-        let check = blake3::hash(&bytes);
-        bytes.extend_from_slice(&check.as_bytes()[..CHECK_BYTES]);
-        write!(
-            f,
-            "{SCHEME}{}",
-            BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
-        )
+        f.write_str(&write_text(SCHEME, &frame::encode_body(self)))
     }
+}
+
+/// A link as text: scheme, then version, body and check bytes in base32.
+pub(crate) fn write_text(scheme: &str, body: &[u8]) -> String {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(body);
+    let check = blake3::hash(&bytes);
+    bytes.extend_from_slice(&check.as_bytes()[..CHECK_BYTES]);
+    format!(
+        "{scheme}{}",
+        BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
+    )
+}
+
+/// The body of a link of this scheme (`LINK-01` to `LINK-03`).
+pub(crate) fn read_text(scheme: &str, text: &str) -> Result<Vec<u8>, LinkError> {
+    let text = text.trim();
+    // LINK-01: bound and scheme.
+    if text.len() > LINK_MAX {
+        return Err(LinkError::TooLong);
+    }
+    let body = body_after(scheme, text).ok_or(LinkError::Scheme)?;
+    let bytes = BASE32_NOPAD
+        .decode(body.to_ascii_uppercase().as_bytes())
+        .map_err(|_| LinkError::Damaged)?;
+    // LINK-02: a newer version is named before anything else is read.
+    if bytes.first().is_some_and(|version| *version > VERSION) {
+        return Err(LinkError::Version);
+    }
+    // LINK-03: check bytes.
+    let split = bytes
+        .len()
+        .checked_sub(CHECK_BYTES)
+        .ok_or(LinkError::Damaged)?;
+    let (content, check) = bytes.split_at(split);
+    if blake3::hash(content).as_bytes()[..CHECK_BYTES] != *check {
+        return Err(LinkError::Damaged);
+    }
+    match content.split_first() {
+        Some((&VERSION, content)) => Ok(content.to_vec()),
+        _ => Err(LinkError::Damaged),
+    }
+}
+
+/// What follows the scheme, if the text begins with it.
+fn body_after<'a>(scheme: &str, text: &'a str) -> Option<&'a str> {
+    let (begins, body) = text.split_at_checked(scheme.len())?;
+    begins.eq_ignore_ascii_case(scheme).then_some(body)
 }
 
 impl FromStr for Link {
@@ -78,35 +128,10 @@ impl FromStr for Link {
 
     /// `LINK-01` to `LINK-04`.
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        let text = text.trim();
-        // LINK-01: bound and scheme.
-        if text.len() > LINK_MAX {
-            return Err(LinkError::TooLong);
+        if body_after(DEVICE_SCHEME, text.trim()).is_some() {
+            return Err(LinkError::Device);
         }
-        let body = match text.split_at_checked(SCHEME.len()) {
-            Some((scheme, body)) if scheme.eq_ignore_ascii_case(SCHEME) => body,
-            _ => return Err(LinkError::Scheme),
-        };
-        let bytes = BASE32_NOPAD
-            .decode(body.to_ascii_uppercase().as_bytes())
-            .map_err(|_| LinkError::Damaged)?;
-        // LINK-02: a newer version is named before anything else is read.
-        if bytes.first().is_some_and(|version| *version > VERSION) {
-            return Err(LinkError::Version);
-        }
-        // LINK-03: check bytes, then the body, whole.
-        let split = bytes
-            .len()
-            .checked_sub(CHECK_BYTES)
-            .ok_or(LinkError::Damaged)?;
-        let (content, check) = bytes.split_at(split);
-        if blake3::hash(content).as_bytes()[..CHECK_BYTES] != *check {
-            return Err(LinkError::Damaged);
-        }
-        let (&VERSION, content) = content.split_first().ok_or(LinkError::Damaged)? else {
-            return Err(LinkError::Damaged);
-        };
-        Self::read_body(content)
+        Self::read_body(&read_text(SCHEME, text)?)
     }
 }
 
@@ -114,16 +139,22 @@ impl Link {
     /// What stands between version and check bytes. Outside of parsing only for fuzzing, since no mutated link gets past
     /// its check bytes.
     pub(crate) fn read_body(content: &[u8]) -> Result<Self, LinkError> {
+        // LINK-03: whole.
         let link: Self = frame::decode_body(content, LINK_MAX).map_err(|_| LinkError::Damaged)?;
-        // LINK-04: one to three supernodes, each where somebody can answer.
-        if link.supernodes.len() > SUPERNODES_MAX {
-            return Err(LinkError::Damaged);
-        }
-        if link.supernodes.is_empty() || !link.supernodes.iter().all(SupernodeAddr::is_usable) {
-            return Err(LinkError::NoSupernode);
-        }
+        check_supernodes(&link.supernodes)?;
         Ok(link)
     }
+}
+
+/// `LINK-04`: one to three supernodes, each where somebody can answer.
+pub(crate) fn check_supernodes(supernodes: &[SupernodeAddr]) -> Result<(), LinkError> {
+    if supernodes.len() > SUPERNODES_MAX {
+        return Err(LinkError::Damaged);
+    }
+    if supernodes.is_empty() || !supernodes.iter().all(SupernodeAddr::is_usable) {
+        return Err(LinkError::NoSupernode);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What two contacts' front doors say to each other (ALPN `starling/1/link`): where the inner endpoints are.
 //!
 //! The connection itself proves the front door's key; the receiver looks the key up among its contacts' cards and never
-//! answers anybody else. One bidirectional stream carries one question and its answer.
+//! answers anybody else. One bidirectional stream carries one question and its answer, or else begins with a word that says
+//! what it is for: own devices talk over this protocol, too.
 
 use std::net::SocketAddr;
 
@@ -43,6 +44,8 @@ pub enum LinkFrame {
         /// The answerer's.
         inner: InnerAddr,
     },
+    /// "I want to join your account": frames of [`crate::pairing`] follow on this stream.
+    Pair,
 }
 
 /// Bound on one frame.

@@ -1,0 +1,3 @@
+//! Several devices of one account: how another one joins ([`pairing`]).
+
+pub mod pairing;
