@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use starling_protocol::backoff::Jitter;
 use starling_protocol::index::full::FullIndex;
-use starling_protocol::index::holder::Source;
+use starling_protocol::index::holder::{Persist, Source};
 use starling_protocol::index::resolver::{AT_ONCE, Reply};
 use starling_protocol::index::{Index, IndexEvent, Transmit};
 use starling_protocol::overlay::crowd::{Crowd, SAY_EVERY};
@@ -285,7 +285,7 @@ impl Supernode {
         let source = Source::Client(block(from));
         // Whether it is kept here as well is looked at by its owner.
         let _ = self.index.handle_publish(source, record, LIVES, now);
-        while self.index.poll_persist().is_some() {}
+        self.write();
         while let Some(transmit) = self.index.poll_transmit() {
             if let Transmit::Put(holder, note) = transmit {
                 out.send_after(turn, holder, Message::Put(note));
@@ -367,8 +367,17 @@ impl Supernode {
         self.drain_index(out);
     }
 
+    /// The disk takes no time here.
+    fn write(&mut self) {
+        while let Some(persist) = self.index.poll_persist() {
+            if let Persist::Keep(note) = persist {
+                self.index.handle_written(note.key, note.sequence);
+            }
+        }
+    }
+
     fn drain_index(&mut self, out: &mut Outbox) {
-        while self.index.poll_persist().is_some() {}
+        self.write();
         while let Some(transmit) = self.index.poll_transmit() {
             let (to, message) = match transmit {
                 Transmit::Ask(id, to, key) => {

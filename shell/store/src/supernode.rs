@@ -70,22 +70,12 @@ pub fn register(
     tx: &Tx<'_>,
     registration: &VerifiedRegistration,
 ) -> Result<Registered, StoreError> {
+    let standing = standing(tx, registration)?;
+    if matches!(standing, Registered::Older | Registered::Full) {
+        return Ok(standing);
+    }
     let account = registration.account();
     let signed = registration.record().signed();
-    let kept = match known(tx, account)? {
-        Some((_, record)) if record == pack(signed) => Registered::Known,
-        Some((sequence, _)) if int(signed.record.sequence) <= sequence => {
-            return Ok(Registered::Older);
-        }
-        Some(_) => Registered::New,
-        None => {
-            let all = tx.count("SELECT count(*) FROM registered_accounts", ())?;
-            if all >= ACCOUNTS_MAX as u64 {
-                return Ok(Registered::Full);
-            }
-            Registered::New
-        }
-    };
     tx.execute(
         "INSERT INTO registered_accounts (account, record, sequence, expires_s) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (account) DO UPDATE
@@ -111,7 +101,29 @@ pub fn register(
          ON CONFLICT (door) DO UPDATE SET account = excluded.account, device = excluded.device",
         params![registration.door().0, account.0, registration.device().0],
     )?;
-    Ok(kept)
+    Ok(standing)
+}
+
+/// What [`register`] would say. Nothing is changed.
+pub fn standing(
+    tx: &Tx<'_>,
+    registration: &VerifiedRegistration,
+) -> Result<Registered, StoreError> {
+    let signed = registration.record().signed();
+    match known(tx, registration.account())? {
+        Some((_, record)) if record == pack(signed) => Ok(Registered::Known),
+        Some((sequence, _)) if int(signed.record.sequence) <= sequence => Ok(Registered::Older),
+        Some(_) => Ok(Registered::New),
+        None => {
+            let all = tx.count("SELECT count(*) FROM registered_accounts", ())?;
+            let full = all >= ACCOUNTS_MAX as u64;
+            Ok(if full {
+                Registered::Full
+            } else {
+                Registered::New
+            })
+        }
+    }
 }
 
 fn known(tx: &Tx<'_>, account: AccountId) -> Result<Option<(i64, Vec<u8>)>, StoreError> {

@@ -139,6 +139,8 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Index<M, B, R> for FullIndex<M, B,
                 .handle_put(source, record.clone(), lives_for, None, now);
             self.gather();
             kept?;
+        } else if let Source::Client(block) = source {
+            self.holder.handle_passed(block, &record, lives_for, now)?;
         }
         for holder in holders.into_iter().filter(|holder| *holder != self.own) {
             self.transmits.push(Transmit::Put(holder, record.clone()));
@@ -158,6 +160,10 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Index<M, B, R> for FullIndex<M, B,
         let kept = self.holder.handle_put(source, record, lives_for, None, now);
         self.gather();
         kept
+    }
+
+    fn handle_written(&mut self, key: IndexKey, sequence: u64) {
+        self.holder.handle_written(key, sequence);
     }
 
     fn get(&self, key: IndexKey, now: Time) -> Option<&R> {

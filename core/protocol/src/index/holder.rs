@@ -15,6 +15,8 @@ use starling_wire::overlay::COMPARED_MAX;
 use starling_wire::placement::{COPIES, EVERYWHERE, IndexKey, Nearest, Position};
 
 use super::Record;
+use super::admission::Admission;
+pub use super::admission::{PutRefusal, Source};
 use crate::backoff::Jitter;
 use crate::machine::{Deadline, Outputs, Time};
 
@@ -22,12 +24,6 @@ use crate::machine::{Deadline, Outputs, Time};
 pub const RECORDS_MAX: usize = 50_000;
 /// Of these, records that anybody can make: nobody fills the places of those that the network's owner vouches for.
 pub const ANYBODYS_MAX: usize = 45_000;
-/// New ones that one address block may bring within [`WINDOW`]; changes of what is kept are not counted.
-pub const NEW_PER_BLOCK_MAX: u32 = 200;
-/// New ones that one other holder may hand over within [`WINDOW`].
-pub const NEW_PER_MEMBER_MAX: u32 = 10_000;
-/// See there.
-pub const WINDOW: Duration = Duration::from_secs(3600);
 /// Above so many supernodes a record lies at the nearest only; below [`EVERYWHERE`] everywhere again. In between it stays.
 const FEW_COPIES_ABOVE: usize = EVERYWHERE + 10;
 /// A record that has moved on is kept for so long: who asks may not have heard of it yet, and all its holders may be liars.
@@ -38,38 +34,6 @@ pub const COMPARE_FIRST: Duration = Duration::from_secs(6 * 3600);
 pub const COMPARE_NEXT: Duration = Duration::from_secs(90 * 60);
 /// With one who has become a holder beside us we compare within this: those who should have handed over may be liars.
 const COMPARE_SOON: Duration = Duration::from_secs(300);
-
-/// Who brought a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source<M, B> {
-    /// Its owner or somebody for him, from this address block.
-    Client(B),
-    /// Another holder.
-    Member(M),
-}
-
-/// Why a record was not kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum PutRefusal {
-    /// A newer one is kept.
-    #[error("a newer record is known")]
-    Older,
-    /// Another one with this sequence number is kept.
-    #[error("another record with this number is known")]
-    Conflict,
-    /// It was to replace one that is not the one kept (compare-and-set).
-    #[error("the record was changed in the meantime")]
-    Changed,
-    /// It belongs elsewhere.
-    #[error("this supernode is not among the record's holders")]
-    NotHolder,
-    /// The supernode keeps no more.
-    #[error("the supernode keeps no more records")]
-    Full,
-    /// Too many new ones from one place.
-    #[error("too many new records came from there; try again in an hour")]
-    TooMany,
-}
 
 /// What must be on disk before anything is answered or sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,13 +73,6 @@ struct Kept<M, R> {
     moved: Option<Time>,
 }
 
-/// New records from one place.
-#[derive(Debug, Clone, Copy)]
-struct Brought {
-    since: Time,
-    count: u32,
-}
-
 /// One supernode's share of the index.
 #[derive(Debug)]
 pub struct Holder<M, B, R> {
@@ -127,7 +84,9 @@ pub struct Holder<M, B, R> {
     anybodys: usize,
     /// By when they are to be looked at: expiry, or the end of a moved one.
     due: BTreeSet<(Time, IndexKey)>,
-    brought: BTreeMap<Source<M, B>, Brought>,
+    /// Those whose writing nobody has told of yet.
+    unwritten: BTreeSet<IndexKey>,
+    admission: Admission<M, B>,
     /// With whom we compare soon, and the same by time.
     soon: BTreeMap<M, Time>,
     soon_due: BTreeSet<(Time, M)>,
@@ -149,7 +108,8 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             records: BTreeMap::new(),
             anybodys: 0,
             due: BTreeSet::new(),
-            brought: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
+            admission: Admission::default(),
             soon: BTreeMap::new(),
             soon_due: BTreeSet::new(),
             next_compare: now + jitter.spread(COMPARE_FIRST),
@@ -186,6 +146,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             // INDEX-03: sequence numbers; INDEX-04: compare-and-set. The same again is no news, but it is right.
             let (new, old) = (record.sequence(), kept.record.sequence());
             if new == old && record == kept.record {
+                self.write_again(key);
                 return Ok(());
             }
             match new.cmp(&old) {
@@ -204,17 +165,46 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         if !here && matches!(source, Source::Client(_)) {
             return Err(PutRefusal::NotHolder);
         }
-        if !self.records.contains_key(&key) {
-            self.admit(source, record.is_vouched_for(), now)?;
-        }
+        let expires = now + lives_for;
+        self.admit(source, &record, expires, now)?;
+        self.unwritten.insert(key);
         self.persists.push(Persist::Keep(record.clone()));
         self.keep(Kept {
             record,
-            expires: now + lives_for,
+            expires,
             nearest,
             moved: (!here).then_some(now),
         });
         Ok(())
+    }
+
+    /// A client's record goes to its holders, of which this supernode is none: it is charged to his block all the same
+    /// (`INDEX-31`).
+    pub fn handle_passed(
+        &mut self,
+        block: B,
+        record: &R,
+        lives_for: Duration,
+        now: Time,
+    ) -> Result<(), PutRefusal> {
+        self.assert_drained();
+        if record.is_vouched_for() {
+            return Ok(());
+        }
+        let (source, key, ends) = (Source::Client(block), record.key(), now + lives_for);
+        if self.records.contains_key(&key) || self.admission.knows(key, now) {
+            self.admission.renew(source, key, ends);
+            return Ok(());
+        }
+        self.admission.admit(source, key, ends, now)
+    }
+
+    /// What was to be kept, up to this number, is on disk.
+    pub fn handle_written(&mut self, key: IndexKey, sequence: u64) {
+        let kept = self.records.get(&key);
+        if kept.is_some_and(|kept| kept.record.sequence() == sequence) {
+            self.unwritten.remove(&key);
+        }
     }
 
     /// The record kept under `key`, whether or not it belongs here.
@@ -463,39 +453,44 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
     fn forget(&mut self, key: IndexKey) {
         if let Some(old) = self.records.remove(&key) {
             self.anybodys -= usize::from(!old.record.is_vouched_for());
+            self.unwritten.remove(&key);
             self.persists.push(Persist::Forget(key));
         }
     }
 
-    /// INDEX-10: bounds on what is new; INDEX-26: what the network's owner vouches for has places of its own.
+    /// INDEX-32: the same again is acknowledged when it is on disk, and its first writing may be on its way, or have failed.
+    fn write_again(&mut self, key: IndexKey) {
+        if let Some(kept) = self
+            .records
+            .get(&key)
+            .filter(|_| self.unwritten.contains(&key))
+        {
+            self.persists.push(Persist::Keep(kept.record.clone()));
+        }
+    }
+
+    /// INDEX-26: what the network's owner vouches for has places of its own, and is charged to nobody.
     fn admit(
         &mut self,
         source: Source<M, B>,
-        vouched_for: bool,
+        record: &R,
+        ends: Time,
         now: Time,
     ) -> Result<(), PutRefusal> {
+        let (key, vouched_for) = (record.key(), record.is_vouched_for());
+        let known = self.records.contains_key(&key);
         let anybodys = !vouched_for && self.anybodys >= ANYBODYS_MAX;
-        if anybodys || self.records.len() >= RECORDS_MAX {
+        if !known && (anybodys || self.records.len() >= RECORDS_MAX) {
             return Err(PutRefusal::Full);
         }
         if vouched_for {
             return Ok(());
         }
-        self.brought
-            .retain(|_, brought| brought.since + WINDOW > now);
-        let brought = self.brought.entry(source).or_insert(Brought {
-            since: now,
-            count: 0,
-        });
-        let allowed = match source {
-            Source::Client(_) => NEW_PER_BLOCK_MAX,
-            Source::Member(_) => NEW_PER_MEMBER_MAX,
-        };
-        if brought.count >= allowed {
-            return Err(PutRefusal::TooMany);
+        if known || self.admission.knows(key, now) {
+            self.admission.renew(source, key, ends);
+            return Ok(());
         }
-        brought.count += 1;
-        Ok(())
+        self.admission.admit(source, key, ends, now)
     }
 
     /// Chooses between "everywhere" and "at the nearest": whether that changed.

@@ -6,6 +6,7 @@
 //! All sides take records that were verified already: a record that is forged, expired or too large never gets this far, it
 //! is counted where it was refused.
 
+mod admission;
 pub mod full;
 pub mod holder;
 pub mod publisher;
@@ -84,6 +85,8 @@ pub trait Index<M, B, R> {
         lives_for: Duration,
         now: Time,
     ) -> Result<(), PutRefusal>;
+    /// What was to be kept under this key, up to this number, is on disk.
+    fn handle_written(&mut self, key: IndexKey, sequence: u64);
     /// What is held here.
     fn get(&self, key: IndexKey, now: Time) -> Option<&R>;
     /// Somebody wants a record; the answer is an event. Numbers from 2^63 on are the machine's own.

@@ -14,8 +14,8 @@ use starling_wire::record::gateways::{Gateway, Publisher};
 use starling_wire::record::name::NAME_AHEAD_MAX_S;
 use starling_wire::record::registrar::Registrar;
 use starling_wire::record::{
-    Content, DeviceRecord, GatewaysRecord, Kind, LogHead, NameRecord, RecordError, Signed,
-    SignedRecord,
+    AccountRecord, Content, DeviceRecord, GatewaysRecord, Kind, LogHead, NameRecord, RecordError,
+    Signed, SignedRecord,
 };
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr};
 
@@ -259,6 +259,54 @@ async fn index_27_what_is_forged_stale_oversized_replayed_or_expired_is_refused_
         assert_eq!(find(&mallory, at, key).await, record, "nothing was changed");
     }
     land.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn index_27_a_record_that_is_too_large_is_counted_in_a_registration_too() {
+    let land = Land::of(1).await;
+    let mallory = Person::new("Mallory").await;
+    let at = land.towns[0].at();
+    let why = "the record is larger than Starling allows";
+    assert_eq!(count(&land, Kind::Account, why), 0);
+    let record = mallory.identity.record(1, &vec![at.clone(); 30]);
+    let refused = Err(Refusal::InvalidRecord.to_string());
+    assert_eq!(register(&mallory, at, record).await, refused);
+    assert_eq!(count(&land, Kind::Account, why), 1);
+    land.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn index_33_a_record_that_was_not_brought_to_its_holders_is_registered_nowhere() {
+    let land = Land::of(1).await;
+    let alice = Person::new("Alice").await;
+    let at = land.towns[0].at();
+    let record = |number| alice.identity.record(number, std::slice::from_ref(at));
+    assert_eq!(publish(&alice, at, record(7)).await, Ok(Answer::Ok));
+    // The holders refuse it each time, so they are asked each time.
+    let older = Err(Refusal::Older.to_string());
+    let why = "a newer record is known";
+    for times in 1..=2 {
+        assert_eq!(register(&alice, at, record(6)).await, older);
+        assert_eq!(count(&land, Kind::Account, why), times);
+    }
+    let collected = alice.ask(at, Request::Collect).await;
+    assert_eq!(collected, Err(Refusal::NotRegistered.to_string()));
+    for _ in 0..2 {
+        assert_eq!(register(&alice, at, record(8)).await, Ok(Answer::Ok));
+    }
+    let collected = alice.ask(at, Request::Collect).await;
+    assert_eq!(collected, Ok(Answer::Envelopes(Vec::new())));
+    land.end().await;
+}
+
+async fn register(
+    person: &Person,
+    at: &SupernodeAddr,
+    record: Signed<AccountRecord>,
+) -> Result<Answer, String> {
+    let registration = person.identity.registration(record, at.id);
+    let request = Request::Register(Box::new(registration));
+    person.ask(at, request).await
 }
 
 /// How often records of this kind were refused for this reason, by the supernode's own words.

@@ -110,7 +110,10 @@ fn super_02_a_lower_sequence_never_replaces_a_higher_one() {
     let other = shown(1, alone, 100, EndpointKey([7; 32]), 5);
     store
         .write(|tx| {
+            assert_eq!(supernode::standing(tx, &fifth)?, Registered::New);
             assert_eq!(supernode::register(tx, &fifth)?, Registered::New);
+            assert_eq!(supernode::standing(tx, &fourth)?, Registered::Older);
+            assert_eq!(supernode::standing(tx, &fifth)?, Registered::Known);
             assert_eq!(supernode::register(tx, &fourth)?, Registered::Older);
             assert_eq!(supernode::register(tx, &other)?, Registered::Older);
             assert_eq!(supernode::register(tx, &fifth)?, Registered::Known);

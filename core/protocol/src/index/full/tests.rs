@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use starling_wire::ids::EndpointKey;
 
+use super::super::admission::{OF_BLOCK_MAX, WINDOW};
 use super::*;
 
 const START: Time = Duration::from_secs(1_000);
@@ -146,6 +147,33 @@ fn in_a_large_one_five_hold_it_and_everybody_finds_it() {
         assert_eq!(holders.count(), placement::COPIES);
         assert_eq!(network.look_up(99 - u16::from(number), number), [Some(1)]);
     }
+}
+
+#[test]
+fn index_31_what_a_supernode_passes_on_is_charged_to_the_clients_block() {
+    let mut network = Network::of(100);
+    let positions: Vec<(u16, Position)> = (0..100).map(|one| (one, position(one))).collect();
+    let view = network.views.get_mut(&0).unwrap();
+    let (mut passed, mut refused) = (0, 0);
+    for number in 0_u32..5_000 {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        let note = Note(IndexKey(key), 1);
+        if placement::holders(note.0, positions.iter().copied()).contains(&0) {
+            continue;
+        }
+        // No more than so many in an hour.
+        let now = START + WINDOW * (number / 2_000);
+        match view.handle_publish(Source::Client(1), note, WEEK, now) {
+            Ok(()) => passed += 1,
+            Err(PutRefusal::BlockFull) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+        let puts = std::iter::from_fn(|| view.poll_transmit()).count();
+        assert_eq!(puts, if refused == 0 { placement::COPIES } else { 0 });
+    }
+    assert_eq!(passed, OF_BLOCK_MAX);
+    assert!(refused > 0 && view.is_empty());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use starling_wire::ids::EndpointKey;
 use starling_wire::placement::{self, COPIES};
 
+use super::super::admission::{NEW_PER_BLOCK_MAX, OF_BLOCK_MAX, WINDOW};
 use super::*;
 
 const START: Time = Duration::from_secs(1_000);
@@ -57,6 +58,18 @@ fn position(member: u16) -> Position {
 
 type Keeper = Holder<u16, u8, Note>;
 
+fn write(keeper: &mut Keeper, disk: &mut BTreeMap<IndexKey, Note>) {
+    while let Some(persist) = keeper.poll_persist() {
+        match persist {
+            Persist::Keep(note) => {
+                keeper.handle_written(note.key, note.sequence);
+                disk.insert(note.key, note)
+            }
+            Persist::Forget(key) => disk.remove(&key),
+        };
+    }
+}
+
 /// Holders that know each other, and what each has on disk.
 #[derive(Default)]
 struct Town {
@@ -103,12 +116,7 @@ impl Town {
                 continue;
             };
             let disk = self.disks.entry(member).or_default();
-            while let Some(persist) = keeper.poll_persist() {
-                match persist {
-                    Persist::Keep(note) => disk.insert(note.key, note),
-                    Persist::Forget(key) => disk.remove(&key),
-                };
-            }
+            write(keeper, disk);
             let said: Vec<_> = std::iter::from_fn(|| keeper.poll_transmit()).collect();
             if self.liars.contains(&member) {
                 continue;
@@ -141,12 +149,7 @@ impl Town {
     fn settle_only(&mut self, member: u16) {
         if let Some(keeper) = self.holders.get_mut(&member) {
             let disk = self.disks.entry(member).or_default();
-            while let Some(persist) = keeper.poll_persist() {
-                match persist {
-                    Persist::Keep(note) => disk.insert(note.key, note),
-                    Persist::Forget(key) => disk.remove(&key),
-                };
-            }
+            write(keeper, disk);
             assert!(keeper.poll_transmit().is_none(), "{member} was not drained");
         }
     }
@@ -347,6 +350,84 @@ fn index_10_a_flood_from_one_place_stops_and_others_go_on() {
     assert_eq!(put(2, 9_999, START), Ok(()));
     assert_eq!(put(1, 0, START), Ok(()), "no new one");
     assert_eq!(put(1, 10_000, START + WINDOW), Ok(()));
+}
+
+#[test]
+fn index_31_no_address_block_of_clients_fills_the_places_of_all_others() {
+    let mut keeper = Keeper::new(0, position(0), 1, START);
+    let mut put = |block, note, now| {
+        let put = keeper.handle_put(Source::Client(block), note, WEEK, None, now);
+        write(&mut keeper, &mut BTreeMap::new());
+        put
+    };
+    let at = |number: usize| START + WINDOW * (number as u32 / NEW_PER_BLOCK_MAX);
+    for number in 0..OF_BLOCK_MAX {
+        assert_eq!(put(1, note(number as u32, 1), at(number)), Ok(()));
+    }
+    let (more, later) = (OF_BLOCK_MAX as u32, START + 2 * WINDOW);
+    assert_eq!(put(1, note(more, 1), later), Err(PutRefusal::BlockFull));
+    assert_eq!(put(2, note(more, 1), later), Ok(()));
+    assert_eq!(put(1, note(more, 2), later), Ok(()), "a change");
+    assert_eq!(put(1, note(0, 2), later), Ok(()), "a change");
+    // Whose block was full has not taken the other's record over; who has room does.
+    let beyond = note(more + 1, 1);
+    assert_eq!(
+        put(1, beyond.clone(), later + WINDOW),
+        Err(PutRefusal::BlockFull)
+    );
+    assert_eq!(put(2, note(0, 3), later + WINDOW), Ok(()));
+    assert_eq!(put(1, beyond, later + WINDOW), Ok(()));
+    // What has expired is charged to nobody any more.
+    let beyond = note(more + 2, 1);
+    assert_eq!(
+        put(1, beyond.clone(), later + WINDOW),
+        Err(PutRefusal::BlockFull)
+    );
+    assert_eq!(put(1, beyond, START + WEEK), Ok(()));
+}
+
+#[test]
+fn index_31_what_is_passed_on_is_charged_and_what_the_owner_vouches_for_is_not() {
+    let mut keeper = Keeper::new(0, position(0), 1, START);
+    let mut pass = |note: &Note, now| keeper.handle_passed(1, note, WEEK, now);
+    for number in 0..OF_BLOCK_MAX as u32 {
+        let now = START + WINDOW * (number / NEW_PER_BLOCK_MAX);
+        assert_eq!(pass(&note(number, 1), now), Ok(()));
+        assert_eq!(pass(&note(number, 1), now), Ok(()), "no new one");
+    }
+    let (more, later) = (note(1_000_000, 1), START + 2 * WINDOW);
+    assert_eq!(pass(&more, later), Err(PutRefusal::BlockFull));
+    let owners = Note {
+        text: OWNERS,
+        ..more.clone()
+    };
+    assert_eq!(pass(&owners, later), Ok(()));
+    let put = keeper.handle_put(Source::Client(1), more.clone(), WEEK, None, later);
+    assert_eq!(put, Err(PutRefusal::BlockFull), "held or passed on");
+    let put = keeper.handle_put(Source::Member(3), more, WEEK, None, later);
+    assert_eq!(put, Ok(()), "another supernode charged it");
+}
+
+#[test]
+fn index_32_the_same_again_is_written_again_until_it_is_on_disk() {
+    let mut keeper = Keeper::new(0, position(0), 1, START);
+    let put = |keeper: &mut Keeper, sequence| {
+        let put = keeper.handle_put(Source::Client(1), note(1, sequence), WEEK, None, START);
+        assert_eq!(put, Ok(()));
+        keeper.poll_persist()
+    };
+    let written = Some(Persist::Keep(note(1, 4)));
+    assert_eq!(put(&mut keeper, 4), written);
+    assert_eq!(put(&mut keeper, 4), written, "on its way, or failed");
+    keeper.handle_written(note(1, 4).key, 3);
+    assert_eq!(put(&mut keeper, 4), written, "another one was written");
+    keeper.handle_written(note(1, 4).key, 4);
+    assert_eq!(put(&mut keeper, 4), None, "it is on disk");
+    assert!(put(&mut keeper, 5).is_some() && put(&mut keeper, 5).is_some());
+    // What was read from the disk is there.
+    let mut keeper = Keeper::new(0, position(0), 1, START);
+    keeper.restore(note(1, 4), WEEK, START);
+    assert_eq!(put(&mut keeper, 4), None);
 }
 
 #[test]

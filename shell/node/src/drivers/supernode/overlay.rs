@@ -17,7 +17,7 @@ use starling_protocol::index::full::FullIndex;
 use starling_protocol::index::holder::{PutRefusal, Source};
 use starling_protocol::index::resolver::{LookupId, Reply as Found};
 use starling_protocol::index::{Index, IndexEvent, Transmit};
-use starling_protocol::overlay::membership::{Membership, MembershipEvent, Message};
+use starling_protocol::overlay::membership::{Membership, MembershipEvent};
 use starling_store::{host_cache, index_records};
 use starling_wire::descriptor::{DescriptorError, SignedDescriptor, VerifiedDescriptor};
 use starling_wire::ids::{EndpointKey, NetworkId};
@@ -30,7 +30,8 @@ use tracing::{debug, info, warn};
 
 pub use self::description::Membercard;
 pub(super) use self::handle::Overlay;
-use self::handle::{OverlayInput, Refused, Seen};
+pub(super) use self::handle::Refused;
+use self::handle::{OverlayInput, Seen};
 use self::knocking::Knocks;
 use self::outgoing::{Done, Outgoing};
 use crate::clock::{Clock, random, sleep_until, wall_s};
@@ -377,7 +378,12 @@ impl Driver {
                 self.index.handle_reply(id, holder, found, now);
             }
             Done::Introduced(supernode, described) => self.introduced(&supernode, described),
-            Done::Committed(transmits) => self.transmit(transmits),
+            Done::Committed(written, transmits) => {
+                for (key, sequence) in written {
+                    self.index.handle_written(key, sequence);
+                }
+                self.transmit(transmits);
+            }
         }
     }
 
@@ -402,7 +408,7 @@ impl Driver {
     /// Carries out what the machines want.
     fn drain(&mut self) {
         while let Some((to, message)) = self.membership.poll_transmit() {
-            self.say(to, word(message));
+            self.say(to, outgoing::word(message));
         }
         while let Some(event) = self.membership.poll_event() {
             self.member_changed(event);
@@ -507,23 +513,6 @@ impl Driver {
         if let Some(waiting) = self.lookups.remove(&id) {
             let _ = waiting.send(found);
         }
-    }
-}
-
-fn word(message: Message<VerifiedDescriptor>) -> Word {
-    let signed = |one: VerifiedDescriptor| one.signed().clone();
-    match message {
-        Message::Gossip(packet) => Word::Gossip(packet),
-        Message::Describe(keys) => Word::Describe(keys),
-        Message::Descriptions(list) => Word::Descriptions(list.into_iter().map(signed).collect()),
-        Message::Digest(digest) => Word::Digest(digest.to_vec()),
-        Message::DigestBack(digest) => Word::DigestBack(digest.to_vec()),
-        Message::Listed(list) => {
-            let list = list.into_iter();
-            Word::Listed(list.map(|(one, life)| (signed(one), life)).collect())
-        }
-        Message::Ping => Word::Ping,
-        Message::Pong(load) => Word::Pong(load),
     }
 }
 

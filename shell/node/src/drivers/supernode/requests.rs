@@ -4,7 +4,9 @@ use starling_protocol::index::holder::PutRefusal;
 use starling_store::{StoreError, supernode as rows};
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::placement::IndexKey;
-use starling_wire::record::{AccountRecord, Kind, Signed, SignedRecord, VerifiedRecord};
+use starling_wire::record::{
+    AccountRecord, Kind, RecordError, Signed, SignedRecord, VerifiedRecord,
+};
 use starling_wire::registration::{Place, Registration, RegistrationError};
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr};
 use tokio::sync::oneshot;
@@ -13,12 +15,16 @@ use tracing::{debug, warn};
 use super::Service;
 use super::among::Among;
 use super::notices::DeskInput;
+use super::overlay::Refused;
 use crate::clock::wall_s;
 use crate::roles::Role;
 
 /// Answers a request, whoever asks.
 pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Request) -> Answer {
     if let Err(refusal) = request.check() {
+        if matches!(request, Request::Register(_)) {
+            service.count_account(RecordError::TooLarge.into());
+        }
         return Answer::Refused(refusal);
     }
     let result = match request {
@@ -52,32 +58,45 @@ impl Service {
         };
         let verified = registration.verify(place, wall_s()).map_err(|error| {
             debug!(%error, "refused a registration");
-            if let (RegistrationError::Record(reason), Some(among)) = (error, self.among()) {
-                among.overlay.count(Kind::Account, reason.into());
+            if let RegistrationError::Record(reason) = error {
+                self.count_account(reason.into());
             }
             Refusal::InvalidRecord
         })?;
-        let record = verified.record().clone();
         self.willing.look();
-        match self.stored(move |tx| rows::register(tx, &verified)).await? {
-            rows::Registered::New => {}
-            // INDEX-24: holders hear nothing of a client who comes back: that would tell them when he is there.
-            rows::Registered::Known => {
-                self.carrier.registered([asker]);
-                return Ok(Answer::Ok);
-            }
-            rows::Registered::Older => {
-                if let Some(among) = self.among() {
-                    among.overlay.count(Kind::Account, PutRefusal::Older.into());
-                }
-                return Err(Refusal::Older);
-            }
-            rows::Registered::Full => return Err(Refusal::Full),
+        let shown = verified.clone();
+        let standing = self.stored(move |tx| rows::standing(tx, &shown)).await?;
+        // INDEX-24: holders hear nothing of a client who comes back: that would tell them when he is there. INDEX-33: the record
+        // is registered only when it went to them; else whoever was refused would be taken for one who comes back.
+        if self.is_new(standing)?
+            && let Some(among) = self.among()
+        {
+            let record = verified.record().clone();
+            self.spread(asker, record.into(), &among).await?;
         }
+        let kept = self.stored(move |tx| rows::register(tx, &verified)).await?;
+        self.is_new(kept)?;
         self.carrier.registered([asker]);
-        match self.among() {
-            Some(among) => self.spread(asker, record.into(), &among).await,
-            None => Ok(Answer::Ok),
+        Ok(Answer::Ok)
+    }
+
+    /// Whether a record that may be registered is new here.
+    fn is_new(&self, standing: rows::Registered) -> Result<bool, Refusal> {
+        match standing {
+            rows::Registered::New => Ok(true),
+            rows::Registered::Known => Ok(false),
+            rows::Registered::Older => {
+                self.count_account(PutRefusal::Older.into());
+                Err(Refusal::Older)
+            }
+            rows::Registered::Full => Err(Refusal::Full),
+        }
+    }
+
+    /// `INDEX-27`: a registration's record was refused.
+    fn count_account(&self, why: Refused) {
+        if let Some(among) = self.among() {
+            among.overlay.count(Kind::Account, why);
         }
     }
 
@@ -114,7 +133,9 @@ impl Service {
             Err(PutRefusal::Older | PutRefusal::Conflict | PutRefusal::Changed) => {
                 Err(Refusal::Older)
             }
-            Err(PutRefusal::Full | PutRefusal::TooMany) => Err(Refusal::Full),
+            Err(PutRefusal::Full | PutRefusal::TooMany | PutRefusal::BlockFull) => {
+                Err(Refusal::Full)
+            }
         }
     }
 

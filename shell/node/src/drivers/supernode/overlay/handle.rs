@@ -243,7 +243,9 @@ impl Refused {
                 IndexRefusal::Older
             }
             Self::ByIndex(PutRefusal::NotHolder) => IndexRefusal::NotHolder,
-            Self::ByIndex(PutRefusal::Full | PutRefusal::TooMany) => IndexRefusal::Full,
+            Self::ByIndex(PutRefusal::Full | PutRefusal::TooMany | PutRefusal::BlockFull) => {
+                IndexRefusal::Full
+            }
         }
     }
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use starling_protocol::index::Transmit;
 use starling_protocol::index::holder::Persist;
 use starling_protocol::index::resolver::LookupId;
+use starling_protocol::overlay::membership::Message;
 use starling_store::{StoreError, Tx, index_records};
-use starling_wire::descriptor::SignedDescriptor;
+use starling_wire::descriptor::{SignedDescriptor, VerifiedDescriptor};
 use starling_wire::ids::EndpointKey;
 use starling_wire::overlay::{Question, Reply, Word};
+use starling_wire::placement::IndexKey;
 use starling_wire::record::VerifiedRecord;
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::oneshot;
@@ -36,8 +38,11 @@ pub(super) enum Done {
     Asked(LookupId, EndpointKey, Option<Reply>),
     /// A supernode we were told of described itself, or did not.
     Introduced(SupernodeAddr, Option<SignedDescriptor>),
-    /// What had to be on disk first is: now this may be said.
-    Committed(Vec<Transmit<EndpointKey, VerifiedRecord>>),
+    /// What had to be on disk first is, records up to these numbers: now this may be said.
+    Committed(
+        Vec<(IndexKey, u64)>,
+        Vec<Transmit<EndpointKey, VerifiedRecord>>,
+    ),
     /// Something was written that nobody waits for.
     Noted,
 }
@@ -172,6 +177,7 @@ impl Outgoing {
         transmits: Vec<Transmit<EndpointKey, VerifiedRecord>>,
         after: Option<After>,
     ) {
+        let kept = kept(&persists);
         // Asked for here and not in the task: two changes of one record reach the disk in their order.
         let written = db.write(move |tx| persist(tx, &persists));
         self.running.spawn(async move {
@@ -183,7 +189,7 @@ impl Outgoing {
                 after(written.is_ok());
             }
             match written {
-                Ok(()) => Done::Committed(transmits),
+                Ok(()) => Done::Committed(kept, transmits),
                 Err(_) => Done::Noted,
             }
         });
@@ -208,11 +214,37 @@ fn persist(tx: &Tx<'_>, persists: &[Persist<VerifiedRecord>]) -> Result<(), Stor
     for persist in persists {
         match persist {
             Persist::Keep(record) => {
-                let key = starling_protocol::index::Record::key(record);
-                index_records::keep(tx, key, record.signed())?;
+                index_records::keep(tx, record.key(), record.signed())?;
             }
             Persist::Forget(key) => index_records::forget(tx, *key)?,
         }
     }
     Ok(())
+}
+
+/// The records to be kept, and their numbers.
+fn kept(persists: &[Persist<VerifiedRecord>]) -> Vec<(IndexKey, u64)> {
+    let kept = persists.iter().filter_map(|persist| match persist {
+        Persist::Keep(record) => Some((record.key(), record.signed().sequence())),
+        Persist::Forget(_) => None,
+    });
+    kept.collect()
+}
+
+/// What the list of members has to say, as it goes over a link.
+pub(super) fn word(message: Message<VerifiedDescriptor>) -> Word {
+    let signed = |one: VerifiedDescriptor| one.signed().clone();
+    match message {
+        Message::Gossip(packet) => Word::Gossip(packet),
+        Message::Describe(keys) => Word::Describe(keys),
+        Message::Descriptions(list) => Word::Descriptions(list.into_iter().map(signed).collect()),
+        Message::Digest(digest) => Word::Digest(digest.to_vec()),
+        Message::DigestBack(digest) => Word::DigestBack(digest.to_vec()),
+        Message::Listed(list) => {
+            let list = list.into_iter();
+            Word::Listed(list.map(|(one, life)| (signed(one), life)).collect())
+        }
+        Message::Ping => Word::Ping,
+        Message::Pong(load) => Word::Pong(load),
+    }
 }
