@@ -342,6 +342,11 @@ impl VerifiedAccount {
         self.id == other.id && rank(self) > rank(other)
     }
 
+    /// Whether this seed is the account's signing key.
+    pub fn is_signing_key(&self, seed: &[u8; 32]) -> bool {
+        SigningKey::from_bytes(seed).verifying_key() == self.signing_key
+    }
+
     /// Checks a signature of the account's signing key.
     pub fn verifies(&self, message: &[u8], signature: ([u8; 32], [u8; 32])) -> bool {
         self.signing_key

@@ -17,6 +17,8 @@ use crate::peer::{LINK_FRAME_MAX, LinkFrame};
 use crate::record::{self, DeviceRecord, Signed, SignedRecord};
 use crate::registration::Place;
 use crate::supernode::{Answer, Notice, REQUEST_MAX, Request, relay_address};
+use crate::sync::item::Item;
+use crate::sync::{FIELD_MAX, SYNC_FRAME_MAX, SyncFrame, VALUE_MAX};
 use crate::tunnel::{self, Standing, Tunnel};
 
 /// Requests, answers and notices of a supernode.
@@ -126,6 +128,26 @@ pub fn pairing(data: &[u8]) {
                 _ => DeviceId([0; 32]),
             });
             let _ = welcome.verify(device.unwrap_or(DeviceId([0; 32])));
+        }
+        _ => {}
+    }
+}
+
+/// What own devices tell each other, down to what an entry says.
+pub fn sync(data: &[u8]) {
+    match frame::decode_body(data, SYNC_FRAME_MAX) {
+        Ok(SyncFrame::Card { card, .. }) => {
+            let _ = card.verify();
+        }
+        Ok(SyncFrame::Entries(entries)) => {
+            for entry in entries {
+                let value = entry.value.as_deref();
+                if Item::read(&entry.key, value).is_ok() {
+                    assert!(entry.key.field.len() <= FIELD_MAX);
+                    assert!(value.is_none_or(|value| value.len() <= VALUE_MAX));
+                }
+                let _ = (entry.fits(), entry.version());
+            }
         }
         _ => {}
     }

@@ -31,6 +31,7 @@ pub mod proxy;
 pub mod record;
 pub mod registration;
 pub mod supernode;
+pub mod sync;
 pub mod tunnel;
 
 #[doc(hidden)]

@@ -286,10 +286,8 @@ impl Welcome {
         let listed = card.account().devices().get(&device);
         let owner = listed.ok_or(WelcomeError::NotListed)?.owner;
         let requests = envelope::request_key(&self.request_secret) == card.card().request_key;
-        let signs = self.signing_key.is_none_or(|seed| {
-            let probe = sign(&SigningKey::from_bytes(&seed), DEVICE_CONTEXT);
-            card.account().verifies(DEVICE_CONTEXT, probe)
-        });
+        let signs = |seed| card.account().is_signing_key(seed);
+        let signs = self.signing_key.as_ref().is_none_or(signs);
         if !requests || !signs || owner != self.signing_key.is_some() {
             return Err(WelcomeError::Keys);
         }

@@ -46,6 +46,8 @@ pub enum LinkFrame {
     },
     /// "I want to join your account": frames of [`crate::pairing`] follow on this stream.
     Pair,
+    /// "I am another device of yours": frames of [`crate::sync`] follow.
+    Sync,
 }
 
 /// Bound on one frame.

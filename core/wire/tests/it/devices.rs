@@ -9,6 +9,8 @@ use starling_wire::fuzz;
 use starling_wire::ids::{DeviceId, EndpointKey};
 use starling_wire::pairing::{Doors, EndReason, Hello, PairingFrame, PairingLink, Secret, Welcome};
 use starling_wire::supernode::SupernodeAddr;
+use starling_wire::sync::item::{Asked, Item, Known, Relation};
+use starling_wire::sync::{BUCKETS, Entry, Have, Seed, Stamp, SyncFrame};
 
 use crate::{corpus, mutator};
 
@@ -92,4 +94,77 @@ fn pairing() {
         ("link", link.to_string().into_bytes()),
     ];
     mutator::run(11, &corpus::committed("pairing", &made), fuzz::pairing);
+}
+
+/// One entry of every kind, each of which says what it is meant to.
+fn entries() -> Vec<Entry> {
+    let alice = card().card.chain.id();
+    let known = Known {
+        relation: Relation::Contact,
+        name: "Alice".into(),
+        network: None,
+        homes: vec![supernode()],
+        added_at: 1_800_000_000_000,
+    };
+    let asked = Asked {
+        card: card(),
+        text: "Hi".into(),
+        at: 1_800_000_000_000,
+    };
+    let items = [
+        Item::Contact(alice, Some(known)),
+        Item::Card(alice, Some(Box::new(card()))),
+        Item::Request(alice, Some(Box::new(asked))),
+        Item::Nickname(alice, Some("Al".into())),
+        Item::Favourite(alice, true),
+        Item::Note(alice, None),
+        Item::Profile("mood".into(), Some(vec![1, 2])),
+        Item::Setting("theme".into(), Some("dark".into())),
+    ];
+    let entry = |item: Item| {
+        let (key, value) = item.write();
+        assert_eq!(Item::read(&key, value.as_deref()), Ok(Some(item)));
+        let stamp = Stamp {
+            time: 1_800_000_000_000,
+            device: device(3),
+        };
+        Entry { key, value, stamp }
+    };
+    items.into_iter().map(entry).collect()
+}
+
+#[test]
+fn sync() {
+    let head = card().card.chain.head();
+    let own = SyncFrame::Card {
+        card: Box::new(card()),
+        clock: 1_800_000_000_000,
+        wants_key: true,
+    };
+    let digests = SyncFrame::Digests {
+        digests: vec![[7; 8]; BUCKETS],
+        settled: Some(head),
+    };
+    let listed = entries();
+    let listed = listed
+        .iter()
+        .map(|entry| (entry.key.place(), entry.version()));
+    let have = Have {
+        first: [0; 16],
+        last: [255; 16],
+        listed: listed.collect(),
+        more: false,
+    };
+    let made = [
+        ("card", encode_body(&own)),
+        ("digests", encode_body(&digests)),
+        ("have", encode_body(&SyncFrame::Have(have))),
+        ("entries", encode_body(&SyncFrame::Entries(entries()))),
+        ("done", encode_body(&SyncFrame::Done { settled: None })),
+        (
+            "signing-key",
+            encode_body(&SyncFrame::SigningKey(Seed([1; 32]))),
+        ),
+    ];
+    mutator::run(12, &corpus::committed("sync", &made), fuzz::sync);
 }

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use starling_wire::ids::DeviceId;
 use starling_wire::pairing::{
     Doors, EndReason, Hello, PairingFrame, Secret, VerifiedWelcome, Welcome, Words,
 };
@@ -88,11 +87,6 @@ impl Newcomer {
         };
         newcomer.events.push(NewcomerEvent::Dial);
         newcomer
-    }
-
-    /// The device that joins.
-    pub const fn device(&self) -> DeviceId {
-        self.hello.device
     }
 
     /// The person gives up. Whoever is in already stays in.
