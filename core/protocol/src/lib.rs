@@ -6,6 +6,7 @@ pub mod call;
 pub mod device;
 pub mod index;
 pub mod machine;
+pub mod names;
 pub mod overlay;
 pub mod people;
 pub mod presence;

@@ -9,6 +9,7 @@ use crate::frame;
 use crate::http_head::{HEAD_MAX, Head};
 use crate::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use crate::link::Link;
+use crate::name_log::{Equivocation, Page};
 use crate::network::Network;
 use crate::overlay::{QUESTION_MAX, Question, Reply, WORD_MAX, Word};
 use crate::packet::Packets;
@@ -65,6 +66,18 @@ pub fn records(data: &[u8]) {
         let _ = verified.open(&[8; 32]);
     }
     record::device::fuzz_inside(data);
+}
+
+/// Pages of a registrar's log, and proofs against one.
+pub fn name_log(data: &[u8]) {
+    let owner = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let network = NetworkId(owner.verifying_key().to_bytes());
+    if let Ok(page) = frame::decode_body::<Page>(data, crate::limits::FRAME_MAX) {
+        let _ = page.verify(network);
+    }
+    if let Ok(proof) = frame::decode_body::<Equivocation>(data, crate::limits::FRAME_MAX) {
+        let _ = proof.verify(network);
+    }
 }
 
 /// Frames between two front doors.

@@ -19,6 +19,8 @@ pub mod ids;
 pub mod limits;
 pub mod link;
 pub mod name;
+pub mod name_claim;
+pub mod name_log;
 pub mod network;
 pub mod overlay;
 pub mod packet;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::registrar::Registrar;
 use super::{Content, RecordError};
 use crate::ids::NetworkId;
+use crate::name_log::Position;
 use crate::placement::IndexKey;
 
 /// What a registrar publishes about its log.
@@ -13,10 +14,8 @@ use crate::placement::IndexKey;
 pub struct LogHead {
     /// Who signs it, for which network.
     pub registrar: Registrar,
-    /// Entries in the log.
-    pub height: u64,
-    /// BLAKE3 hash of the last one, which names the one before.
-    pub hash: [u8; 32],
+    /// How many entries the log has, and the hash of the last one.
+    pub position: Position,
     /// Higher replaces lower; a head that is signed again without a new entry has a higher one, too.
     pub sequence: u64,
     /// Unix seconds after which it counts no more.
@@ -43,6 +42,11 @@ impl Content for LogHead {
     }
 
     fn check(&self, network: Option<NetworkId>) -> Result<(), RecordError> {
-        self.registrar.speaks_for(network, self.expires)
+        self.registrar.speaks_for(network, self.expires)?;
+        // LOG-03: signed as in the log itself, so that the two can be held against each other.
+        if !self.position.is_signed_by(&self.registrar) {
+            return Err(RecordError::Signature);
+        }
+        Ok(())
     }
 }

@@ -13,6 +13,7 @@ use crate::frame::{decode_body, encode_body};
 use crate::ids::{AccountId, DeviceId, EndpointKey};
 use crate::limits::SUPERNODES_MAX;
 use crate::name::{BYTES_MAX, CHARS_MAX, Name};
+use crate::name_log::Position;
 use crate::supernode::SupernodeAddr;
 
 const NOW: u64 = 1_800_000_000;
@@ -34,7 +35,7 @@ fn network() -> NetworkId {
 }
 
 fn registrar(until: u64) -> Registrar {
-    Registrar::appoint(&key(20), public(21), until)
+    Registrar::appoint(&key(20), AccountId([5; 32]), public(21), until)
 }
 
 fn chain() -> Chain {
@@ -102,8 +103,7 @@ fn name(sequence: u64, expires: u64) -> NameRecord {
 fn head(sequence: u64, expires: u64) -> LogHead {
     LogHead {
         registrar: registrar(expires),
-        height: sequence,
-        hash: [5; 32],
+        position: Position::sign(network(), sequence, [5; 32], &key(21)),
         sequence,
         expires,
     }
@@ -146,8 +146,8 @@ fn largest() -> Vec<(SignedRecord, usize)> {
     vec![
         (account.sign(&key(1)).into(), 396),
         (device(u64::MAX, LATE).sign(&key(3)).into(), 375),
-        (name(u64::MAX, LATE).sign(&key(21)).into(), 321),
-        (head(u64::MAX, LATE).sign(&key(21)).into(), 265),
+        (name(u64::MAX, LATE).sign(&key(21)).into(), 353),
+        (head(u64::MAX, LATE).sign(&key(21)).into(), 361),
         (owners(u64::MAX, LATE).sign(&key(20)).into(), 573),
         (own(u64::MAX, LATE).sign(&key(1)).into(), 456),
     ]
@@ -373,7 +373,7 @@ fn record_09_another_networks_record_is_refused() {
 #[test]
 fn record_10_only_a_registrar_whom_the_owner_appointed_signs_names_and_heads() {
     let refused = Err(RecordError::Registrar);
-    let mallory = Registrar::appoint(&key(23), public(23), NOW + 1);
+    let mallory = Registrar::appoint(&key(23), AccountId([5; 32]), public(23), NOW + 1);
     let mut by_mallory = name(1, NOW + 1);
     by_mallory.registrar = Registrar {
         network: network(),

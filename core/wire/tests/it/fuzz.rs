@@ -17,6 +17,7 @@ use starling_wire::ids::{
 };
 use starling_wire::link::{Link, Target};
 use starling_wire::name::Name;
+use starling_wire::name_log::Position;
 use starling_wire::network::Network;
 use starling_wire::overlay::{Question, Reply, Word};
 use starling_wire::peer::{InnerAddr, LinkFrame};
@@ -96,7 +97,12 @@ fn home() -> DeviceHome {
 /// One record of every other kind, in the network of `key(1)`.
 fn vouched_for() -> [(&'static str, SignedRecord); 4] {
     let network = NetworkId(key(1).verifying_key().to_bytes());
-    let registrar = Registrar::appoint(&key(1), key(12).verifying_key().to_bytes(), EXPIRES);
+    let registrar = Registrar::appoint(
+        &key(1),
+        AccountId([5; 32]),
+        key(12).verifying_key().to_bytes(),
+        EXPIRES,
+    );
     let name = NameRecord {
         registrar: registrar.clone(),
         name: Name::typed("alice").expect("it is one"),
@@ -106,8 +112,7 @@ fn vouched_for() -> [(&'static str, SignedRecord); 4] {
     };
     let head = LogHead {
         registrar,
-        height: 7,
-        hash: [5; 32],
+        position: Position::sign(network, 7, [5; 32], &key(12)),
         sequence: SEQUENCE,
         expires: EXPIRES,
     };

@@ -4,3 +4,4 @@ mod corpus;
 mod devices;
 mod fuzz;
 mod mutator;
+mod name_logs;

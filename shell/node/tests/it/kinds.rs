@@ -8,6 +8,7 @@ use starling_node::clock::wall_s;
 use starling_wire::account::Inception;
 use starling_wire::ids::{AccountId, NetworkId};
 use starling_wire::name::Name;
+use starling_wire::name_log::Position;
 use starling_wire::placement::IndexKey;
 use starling_wire::record::device::DeviceHome;
 use starling_wire::record::gateways::{Gateway, Publisher};
@@ -35,7 +36,12 @@ fn public(seed: u8) -> [u8; 32] {
 
 /// The owner of the land's network has key 7, its registrar 31, the device's publisher 32, the gateway's account 33.
 fn registrar() -> Registrar {
-    Registrar::appoint(&key(7), public(31), wall_s() + NAME_AHEAD_MAX_S)
+    Registrar::appoint(
+        &key(7),
+        AccountId(public(41)),
+        public(31),
+        wall_s() + NAME_AHEAD_MAX_S,
+    )
 }
 
 fn name(sequence: u64) -> NameRecord {
@@ -51,8 +57,7 @@ fn name(sequence: u64) -> NameRecord {
 fn log_head(sequence: u64) -> LogHead {
     LogHead {
         registrar: registrar(),
-        height: sequence,
-        hash: [5; 32],
+        position: Position::sign(registrar().network, sequence, [5; 32], &key(31)),
         sequence,
         expires: wall_s() + 3600,
     }
@@ -227,7 +232,7 @@ fn refused(network: NetworkId, home: &SupernodeAddr) -> Vec<(Kind, SignedRecord,
     all.push((long.sign(&key(7)).into(), too_large));
     // Another one with the same number.
     let mut other = log_head(5);
-    other.hash = [6; 32];
+    other.position = Position::sign(other.registrar.network, 5, [6; 32], &key(31));
     let conflict = "another record with this number is known";
     all.push((other.sign(&key(31)).into(), conflict));
     // Of a network of Mallory's own.

@@ -207,10 +207,7 @@ async fn promote_06_a_full_home_finds_a_helper_who_serves_and_hands_over_when_sw
     // Three of four are at home then, and a place is left for the new supernode to introduce itself.
     sven.ask::<view::Roles>(roles(None, None, Some(4))).await;
     let carol = settle(config(c.path()), "Carol", &made.link).await;
-    let took = until(&bob, "Bob serves", |status| {
-        status.roles[0].on && !status.listening.is_empty()
-    })
-    .await;
+    let took = until(&bob, "Bob serves", serves).await;
     eprintln!("serves {took:?} after the home was full");
     let status: view::Status = bob.ask(Command::Status {}).await;
     assert!(status.roles[1].on, "{:?}", status.roles);
@@ -248,4 +245,9 @@ async fn promote_06_a_full_home_finds_a_helper_who_serves_and_hands_over_when_sw
     for actor in [alice, bob, carol, sven] {
         actor.node.stop().await;
     }
+}
+
+/// Serves, and says where.
+fn serves(status: &view::Status) -> bool {
+    status.roles[0].on && !status.listening.is_empty()
 }
