@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::frame;
 use crate::ids::{AccountId, DeviceId};
 use crate::limits::{CHAIN_ENTRIES_MAX, DEVICE_NAME_MAX, DEVICES_MAX};
+use crate::speaker::{Recovery, Speaker};
 
 const ID_CONTEXT: &str = "starling 1 account id";
 const ENTRY_CONTEXT: &[u8] = b"starling 1 account entry";
@@ -49,8 +50,8 @@ pub enum Change {
     },
     /// By the recovery key: from here on another key signs, and all devices but this one are revoked.
     Recover {
-        /// The new signing key.
-        signing_key: [u8; 32],
+        /// Which key.
+        word: Recovery,
         /// The device on which the 24 words were entered.
         device: DeviceId,
         /// Its name.
@@ -106,7 +107,7 @@ pub struct VerifiedAccount {
     id: AccountId,
     signing_key: VerifyingKey,
     devices: BTreeMap<DeviceId, Device>,
-    recoveries: u32,
+    recoveries: u16,
     deleted: bool,
     head: ChainHead,
 }
@@ -126,6 +127,11 @@ pub enum AccountError {
     /// A signature that does not hold.
     #[error("the account's history was not signed by its owner")]
     Signature,
+    /// A word of the recovery key that is not its own, or not its last.
+    #[error(
+        "the account's recovery was not signed by its recovery key, or an earlier one is said to follow a later one"
+    )]
+    Recovery,
     /// No device left that could sign.
     #[error("the account has no device that may sign for it")]
     NoDevice,
@@ -195,6 +201,18 @@ impl Chain {
         self.inception.id()
     }
 
+    /// Who signs for it from its end on, not yet known to be right.
+    pub fn speaker(&self) -> Speaker {
+        let word = |entry: &Entry| match &entry.change {
+            Change::Recover { word, .. } => Some(word.clone()),
+            _ => None,
+        };
+        Speaker {
+            inception: self.inception.clone(),
+            recovery: self.entries.iter().rev().find_map(word),
+        }
+    }
+
     /// Its end.
     pub fn head(&self) -> ChainHead {
         ChainHead {
@@ -256,7 +274,7 @@ impl VerifiedAccount {
         let signed = signed_bytes(&self.id, entry.number, &entry.previous, &entry.change);
         key.verify_strict(&signed, &join(entry.signature))
             .map_err(|_| AccountError::Signature)?;
-        self.apply(&entry.change)?;
+        self.apply(&entry.change, inception)?;
         self.head = ChainHead {
             length: entry.number,
             hash: entry_hash(entry),
@@ -264,7 +282,7 @@ impl VerifiedAccount {
         Ok(())
     }
 
-    fn apply(&mut self, change: &Change) -> Result<(), AccountError> {
+    fn apply(&mut self, change: &Change, inception: &Inception) -> Result<(), AccountError> {
         // ACCOUNT-06: what was deleted comes back by the recovery key only.
         if self.deleted && !matches!(change, Change::Recover { .. }) {
             return Err(AccountError::Deleted);
@@ -278,13 +296,13 @@ impl VerifiedAccount {
             Change::RemoveDevice { device } => {
                 self.devices.remove(device);
             }
-            Change::Recover {
-                signing_key,
-                device,
-                name,
-            } => {
-                self.signing_key = point(signing_key)?;
-                self.recoveries += 1;
+            Change::Recover { word, device, name } => {
+                self.signing_key = word.verify(inception)?;
+                // ACCOUNT-08: an earlier word does not come back.
+                if word.number <= self.recoveries {
+                    return Err(AccountError::Recovery);
+                }
+                self.recoveries = word.number;
                 self.deleted = false;
                 self.devices.clear();
                 self.add(*device, name, true)?;
@@ -322,8 +340,8 @@ impl VerifiedAccount {
         self.deleted
     }
 
-    /// How often the recovery key spoke.
-    pub const fn recoveries(&self) -> u32 {
+    /// Number of the recovery key's last word, 0 for none.
+    pub const fn recoveries(&self) -> u16 {
         self.recoveries
     }
 
@@ -355,7 +373,8 @@ impl VerifiedAccount {
     }
 }
 
-fn point(key: &[u8; 32]) -> Result<VerifyingKey, AccountError> {
+/// A key, if it is one.
+pub(crate) fn point(key: &[u8; 32]) -> Result<VerifyingKey, AccountError> {
     VerifyingKey::from_bytes(key).map_err(|_| AccountError::Key)
 }
 
@@ -390,192 +409,4 @@ fn join((r, s): ([u8; 32], [u8; 32])) -> Signature {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn alice() -> (SigningKey, Chain) {
-        let signing = SigningKey::from_bytes(&[1; 32]);
-        let recovery = SigningKey::from_bytes(&[2; 32]).verifying_key();
-        let chain = Chain::create(&signing, &recovery, [3; 16], DeviceId([4; 32]), "laptop");
-        (signing, chain)
-    }
-
-    #[test]
-    fn account_01_a_history_beyond_the_bound_is_refused() {
-        let (signing, mut chain) = alice();
-        for _ in 0..CHAIN_ENTRIES_MAX {
-            chain.append(
-                &signing,
-                Change::RemoveDevice {
-                    device: DeviceId([9; 32]),
-                },
-            );
-        }
-        assert_eq!(chain.verify(), Err(AccountError::TooLarge));
-    }
-
-    #[test]
-    fn account_02_a_missing_entry_is_noticed() {
-        let (signing, mut chain) = alice();
-        chain.append(
-            &signing,
-            Change::AddDevice {
-                device: DeviceId([5; 32]),
-                name: "phone".into(),
-                owner: false,
-            },
-        );
-        chain.append(
-            &signing,
-            Change::RemoveDevice {
-                device: DeviceId([5; 32]),
-            },
-        );
-        assert_eq!(chain.verify().unwrap().head(), chain.head());
-        chain.entries.remove(1);
-        assert_eq!(chain.verify(), Err(AccountError::Gap));
-    }
-
-    #[test]
-    fn account_03_another_key_cannot_add_a_device() {
-        let (_, mut chain) = alice();
-        let mallory = SigningKey::from_bytes(&[6; 32]);
-        chain.append(
-            &mallory,
-            Change::AddDevice {
-                device: DeviceId([7; 32]),
-                name: "mine".into(),
-                owner: true,
-            },
-        );
-        assert_eq!(chain.verify(), Err(AccountError::Signature));
-    }
-
-    const THIEF: DeviceId = DeviceId([7; 32]);
-
-    fn recovery() -> SigningKey {
-        SigningKey::from_bytes(&[2; 32])
-    }
-
-    fn add(device: u8, owner: bool) -> Change {
-        Change::AddDevice {
-            device: DeviceId([device; 32]),
-            name: "phone".into(),
-            owner,
-        }
-    }
-
-    fn recover(key: u8) -> Change {
-        Change::Recover {
-            signing_key: SigningKey::from_bytes(&[key; 32])
-                .verifying_key()
-                .to_bytes(),
-            device: DeviceId([5; 32]),
-            name: "new laptop".into(),
-        }
-    }
-
-    #[test]
-    fn account_04_an_account_needs_a_device_that_signs() {
-        let (signing, mut chain) = alice();
-        chain.append(&signing, add(5, false));
-        let device = DeviceId([4; 32]);
-        chain.append(&signing, Change::RemoveDevice { device });
-        assert_eq!(chain.verify(), Err(AccountError::NoDevice));
-        chain.append(&signing, add(5, true));
-        assert_eq!(chain.verify().unwrap().devices().len(), 1);
-    }
-
-    #[test]
-    fn account_05_only_the_recovery_key_names_another_signing_key() {
-        let (signing, mut chain) = alice();
-        chain.append(&signing, add(6, false));
-        let mut forged = chain.clone();
-        forged.append(&signing, recover(9));
-        assert_eq!(forged.verify(), Err(AccountError::Signature));
-        chain.append(&recovery(), recover(9));
-        let account = chain.verify().unwrap();
-        assert_eq!(account.recoveries(), 1);
-        let [device] = account.devices().keys().collect::<Vec<_>>()[..] else {
-            panic!("all others are revoked");
-        };
-        assert_eq!(*device, DeviceId([5; 32]));
-        // The old key has nothing to say any more, the new one has.
-        let mut after = chain.clone();
-        after.append(&signing, add(6, true));
-        assert_eq!(after.verify(), Err(AccountError::Signature));
-        chain.append(&SigningKey::from_bytes(&[9; 32]), add(6, true));
-        assert_eq!(chain.verify().unwrap().devices().len(), 2);
-    }
-
-    #[test]
-    fn account_06_what_was_deleted_comes_back_by_the_recovery_key_only() {
-        let (signing, mut chain) = alice();
-        chain.append(&signing, Change::Delete);
-        assert!(chain.verify().unwrap().is_deleted());
-        let mut goes_on = chain.clone();
-        goes_on.append(&signing, add(6, true));
-        assert_eq!(goes_on.verify(), Err(AccountError::Deleted));
-        chain.append(&recovery(), recover(9));
-        assert!(!chain.verify().unwrap().is_deleted());
-    }
-
-    #[test]
-    fn account_07_a_thief_with_the_signing_key_loses_to_the_24_words() {
-        let (signing, honest) = alice();
-        let mut stolen = honest.clone();
-        let (device, name) = (DeviceId([4; 32]), "mine now".into());
-        let thief = Change::AddDevice {
-            device: THIEF,
-            name,
-            owner: true,
-        };
-        stolen.append(&signing, thief);
-        stolen.append(&signing, Change::RemoveDevice { device });
-        while stolen.entries.len() < CHAIN_ENTRIES_MAX {
-            stolen.append(&signing, add(8, false));
-        }
-        let stolen_for_now = stolen.verify().unwrap();
-        assert!(stolen_for_now.supersedes(&honest.verify().unwrap()));
-        // The history is full: the recovery key drops what the thief wrote.
-        stolen.entries.truncate(1);
-        stolen.append(&recovery(), recover(9));
-        let back = stolen.verify().unwrap();
-        assert!(back.supersedes(&stolen_for_now) && !stolen_for_now.supersedes(&back));
-        // Nor does deleting help him.
-        let mut deleted = honest.clone();
-        deleted.append(&signing, Change::Delete);
-        assert!(back.supersedes(&deleted.verify().unwrap()));
-    }
-
-    #[test]
-    fn account_07_two_devices_that_sign_at_once_agree_and_an_end_is_one() {
-        let (signing, chain) = alice();
-        let with = |change: Change| {
-            let mut chain = chain.clone();
-            chain.append(&signing, change);
-            chain
-        };
-        let [one, other] = [with(add(6, false)), with(add(7, false))].map(|c| c.verify().unwrap());
-        assert_ne!(one.supersedes(&other), other.supersedes(&one));
-        assert!(!one.supersedes(&one));
-        let mut longer = with(add(6, false));
-        longer.append(&signing, add(7, false));
-        let ended = with(Change::Delete).verify().unwrap();
-        assert!(ended.supersedes(&longer.verify().unwrap()));
-        assert!(longer.verify().unwrap().supersedes(&one));
-    }
-
-    #[test]
-    fn the_id_is_bound_to_the_keys() {
-        let (_, chain) = alice();
-        let mut other = chain.clone();
-        other.inception.recovery_key = SigningKey::from_bytes(&[8; 32]).verifying_key().to_bytes();
-        assert_ne!(chain.id(), other.id());
-        assert_eq!(
-            other.verify(),
-            Err(AccountError::Gap),
-            "entries of one account do not fit another"
-        );
-    }
-}
+mod tests;

@@ -256,6 +256,7 @@ impl VerifiedCard {
 mod tests {
     use super::*;
     use crate::account::Change;
+    use crate::speaker::Recovery;
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_bytes(&[seed; 32])
@@ -409,7 +410,7 @@ mod tests {
         // The 24 words stand against the signing key itself.
         card.chain.entries.truncate(1);
         let recover = Change::Recover {
-            signing_key: key(7).verifying_key().to_bytes(),
+            word: Recovery::new(&key(2), card.chain.id(), 1, &key(7).verifying_key()),
             device: device(4),
             name: "desk".into(),
         };

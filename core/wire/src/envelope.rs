@@ -226,8 +226,9 @@ mod tests {
     use crate::card::{Card, Door, DoorKeys};
     use crate::ids::{EndpointKey, NetworkId};
     use crate::limits::{
-        CHAIN_ENTRIES_MAX, DEVICE_NAME_MAX, DEVICES_MAX, NAME_MAX, SUPERNODES_MAX,
+        CHAIN_ENTRIES_MAX, DEVICE_NAME_MAX, DEVICES_MAX, NAME_MAX, RECOVERIES_MAX, SUPERNODES_MAX,
     };
+    use crate::speaker::Recovery;
     use crate::supernode::SupernodeAddr;
     use ed25519_dalek::SigningKey;
 
@@ -295,13 +296,15 @@ mod tests {
             owner: true,
         };
         // The largest entry is a recovery, here back to the same key.
-        let recover = Change::Recover {
-            signing_key: key(1).verifying_key().to_bytes(),
-            device: device(100),
-            name: name.clone(),
-        };
-        while card.chain.entries.len() < CHAIN_ENTRIES_MAX - DEVICES_MAX + 1 {
-            card.chain.append(&key(2), recover.clone());
+        for number in 1..=(CHAIN_ENTRIES_MAX - DEVICES_MAX) as u16 {
+            let account = card.chain.id();
+            let number = RECOVERIES_MAX - 100 + number;
+            let recover = Change::Recover {
+                word: Recovery::new(&key(2), account, number, &key(1).verifying_key()),
+                device: device(100),
+                name: name.clone(),
+            };
+            card.chain.append(&key(2), recover);
         }
         for number in 1..DEVICES_MAX as u8 {
             card.chain.append(&key(1), add(number));

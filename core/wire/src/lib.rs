@@ -32,6 +32,7 @@ pub mod policy;
 pub mod proxy;
 pub mod record;
 pub mod registration;
+pub mod speaker;
 pub mod supernode;
 pub mod sync;
 pub mod tunnel;

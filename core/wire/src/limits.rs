@@ -6,9 +6,13 @@ pub const FRAME_MAX: usize = 64 * 1024;
 pub const RECORD_MAX: usize = 600;
 /// A sealed envelope that waits at a home supernode. The largest card (16 devices, 64 changes, every name as long as
 /// allowed) with the longest text fits.
-pub const ENVELOPE_MAX: usize = 24 * 1024;
+pub const ENVELOPE_MAX: usize = 26 * 1024;
 /// Entries of an account's chain.
 pub const CHAIN_ENTRIES_MAX: usize = 64;
+/// How often an account's recovery key may name another signing key.
+pub const RECOVERIES_MAX: u16 = 0x7fff;
+/// The highest number of an account's record: with the number of recoveries in front it fits a database's integer.
+pub const SEQUENCE_MAX: u64 = (1 << 48) - 1;
 /// Devices of one account.
 pub const DEVICES_MAX: usize = 16;
 /// Supernodes named in a link, a record or a card.

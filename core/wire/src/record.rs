@@ -26,6 +26,7 @@ use crate::frame;
 use crate::ids::NetworkId;
 use crate::limits::{RECORD_MAX, RECORD_TTL_S};
 use crate::placement::IndexKey;
+use crate::speaker::Speaker;
 
 /// In front of a record that may be of any kind.
 const KIND_BYTES: usize = 1;
@@ -39,8 +40,8 @@ pub trait Content: Clone + PartialEq + Serialize {
 
     /// What it is found by.
     fn key(&self) -> IndexKey;
-    /// Higher replaces lower.
-    fn sequence(&self) -> u64;
+    /// Higher replaces lower: its number; of what an account signs, the recovery key's word before it (`RECORD-15`).
+    fn order(&self) -> u64;
     /// Unix seconds after which it counts no more.
     fn expires(&self) -> u64;
     /// Whose signature counts: an Ed25519 key.
@@ -141,6 +142,9 @@ pub enum RecordError {
     /// Signed by somebody whom the network's owner did not make its registrar, or not for so long.
     #[error("the network's owner gave nobody the right to sign this")]
     Registrar,
+    /// Higher than an account's records count.
+    #[error("the record has a higher number than any record of an account can have")]
+    Number,
     /// Not a list of gateways.
     #[error(
         "the list of gateways is empty, names a number's beginning that is none, or speaks for others"
@@ -232,13 +236,13 @@ impl SignedRecord {
     }
 
     /// Higher replaces lower.
-    pub fn sequence(&self) -> u64 {
+    pub fn order(&self) -> u64 {
         match self {
-            Self::Account(signed) => signed.record.sequence(),
-            Self::Device(signed) => signed.record.sequence(),
-            Self::Name(signed) => signed.record.sequence(),
-            Self::LogHead(signed) => signed.record.sequence(),
-            Self::Gateways(signed) => signed.record.sequence(),
+            Self::Account(signed) => signed.record.order(),
+            Self::Device(signed) => signed.record.order(),
+            Self::Name(signed) => signed.record.order(),
+            Self::LogHead(signed) => signed.record.order(),
+            Self::Gateways(signed) => signed.record.order(),
         }
     }
 
@@ -332,6 +336,14 @@ impl fmt::Display for Kind {
             Self::Gateways => "list of gateways",
         })
     }
+}
+
+/// What is checked of a record that an account signs.
+fn speaks(speaker: &Speaker, sequence: u64) -> Result<(), RecordError> {
+    // RECORD-04: the keys; RECORD-14: the recovery key's word, and a number that can be.
+    speaker.verify()?;
+    speaker.order(sequence).ok_or(RecordError::Number)?;
+    Ok(())
 }
 
 fn signed_bytes<T: Content>(record: &T) -> Vec<u8> {

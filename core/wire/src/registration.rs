@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{AccountError, Chain, VerifiedAccount, sign, signed_by};
 use crate::frame;
 use crate::ids::{AccountId, DeviceId, EndpointKey};
-use crate::record::{AccountRecord, RecordError, Signed, Verified};
+use crate::record::{AccountRecord, Content, RecordError, Signed, Verified};
 
 const CONTEXT: &[u8] = b"starling 1 registration";
 
@@ -21,7 +21,7 @@ pub struct Registration {
     pub chain: Chain,
     /// Which of its devices asks.
     pub device: DeviceId,
-    /// By the device's key over account, front door, supernode and the record's sequence.
+    /// By the device's key over account, front door, supernode and the record's place in their order.
     pub proof: ([u8; 32], [u8; 32]),
 }
 
@@ -90,7 +90,8 @@ impl Registration {
         if !signed_by(self.device.as_bytes(), &message, self.proof) {
             return Err(RegistrationError::Proof);
         }
-        if self.chain.id() != record.account() || self.chain.head() != record.record().head {
+        let named = (&record.record().by, record.record().head);
+        if (&self.chain.speaker(), self.chain.head()) != named {
             return Err(RegistrationError::OtherChain);
         }
         let account = self.chain.verify()?;
@@ -139,7 +140,7 @@ fn signed_bytes(record: &Signed<AccountRecord>, place: Place) -> Vec<u8> {
         record.account(),
         place.door,
         place.supernode,
-        record.record.sequence,
+        record.record.order(),
     );
     bytes.extend_from_slice(&frame::encode_body(&fields));
     bytes
@@ -149,8 +150,8 @@ fn signed_bytes(record: &Signed<AccountRecord>, place: Place) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::account::Change;
-    use crate::limits::{CHAIN_ENTRIES_MAX, DEVICE_NAME_MAX};
-    use crate::record::Content;
+    use crate::limits::{CHAIN_ENTRIES_MAX, DEVICE_NAME_MAX, RECOVERIES_MAX};
+    use crate::speaker::Recovery;
     use crate::supernode::{REQUEST_MAX, Request};
 
     const NOW: u64 = 1_800_000_000;
@@ -173,7 +174,7 @@ mod tests {
 
     fn record(chain: &Chain, sequence: u64) -> Signed<AccountRecord> {
         AccountRecord {
-            inception: chain.inception.clone(),
+            by: chain.speaker(),
             head: chain.head(),
             request_key: [6; 32],
             home: vec![],
@@ -245,22 +246,42 @@ mod tests {
         assert!(left.verify(HERE, NOW).is_ok());
     }
 
+    /// The owner has entered the 24 words; key 10 signs, device 3 is left.
+    fn recovered(chain: &Chain) -> Chain {
+        let mut chain = chain.clone();
+        let word = Recovery::new(&key(2), chain.id(), 1, &key(10).verifying_key());
+        let (device, name) = (device(3), "desk".into());
+        chain.append(&key(2), Change::Recover { word, device, name });
+        chain
+    }
+
+    #[test]
+    fn super_06_a_record_and_its_chain_agree_who_speaks() {
+        let (before, after) = (chain(), recovered(&chain()));
+        let with = |by: &Chain, head: &Chain, signer: u8| {
+            let mut record = record(head, 2).record;
+            record.by = by.speaker();
+            record.sign(&key(signer))
+        };
+        let good = Registration::new(with(&after, &after, 10), after.clone(), &key(3), HERE);
+        assert!(good.verify(HERE, NOW).is_ok());
+        // The thief signs with the old key under the new history, and the other way round.
+        let stolen = Registration::new(with(&before, &after, 1), after.clone(), &key(3), HERE);
+        let early = Registration::new(with(&after, &before, 10), before, &key(3), HERE);
+        for forged in [stolen, early] {
+            let refused = forged.verify(HERE, NOW);
+            assert_eq!(refused, Err(RegistrationError::OtherChain));
+        }
+    }
+
     #[test]
     fn super_06_the_longest_history_fits_a_request() {
         let mut chain = chain();
-        for number in 0..CHAIN_ENTRIES_MAX - 1 {
-            let change = if number % 2 == 0 {
-                Change::AddDevice {
-                    device: device(100),
-                    name: "n".repeat(DEVICE_NAME_MAX),
-                    owner: true,
-                }
-            } else {
-                Change::RemoveDevice {
-                    device: device(100),
-                }
-            };
-            chain.append(&key(1), change);
+        for number in 0..CHAIN_ENTRIES_MAX as u16 - 1 {
+            let number = RECOVERIES_MAX - 100 + number;
+            let word = Recovery::new(&key(2), chain.id(), number, &key(1).verifying_key());
+            let (device, name) = (device(3), "n".repeat(DEVICE_NAME_MAX));
+            chain.append(&key(2), Change::Recover { word, device, name });
         }
         let registration = Registration::new(record(&chain, 1), chain, &key(3), HERE);
         assert!(registration.verify(HERE, NOW).is_ok());

@@ -146,7 +146,7 @@ impl Identity {
     /// What everybody may see, for a week from now.
     pub fn record(&self, sequence: u64, home: &[SupernodeAddr]) -> Signed<AccountRecord> {
         AccountRecord {
-            inception: self.chain.inception.clone(),
+            by: self.chain.speaker(),
             head: self.chain.head(),
             request_key: envelope::request_key(&self.request_secret),
             home: home.to_vec(),

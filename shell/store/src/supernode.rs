@@ -8,7 +8,7 @@ use starling_wire::ids::{AccountId, DeviceId, EndpointKey, EnvelopeId};
 use starling_wire::limits::{
     ACCOUNTS_MAX, DEPOSIT_BYTES_PER_ACCOUNT_MAX, DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX,
 };
-use starling_wire::record::{AccountRecord, Signed};
+use starling_wire::record::{AccountRecord, Content, Signed};
 use starling_wire::registration::VerifiedRegistration;
 use starling_wire::supernode::{REQUEST_MAX, envelope_id};
 
@@ -22,7 +22,7 @@ pub enum Registered {
     New,
     /// The door is kept; the record was known.
     Known,
-    /// A record with a higher sequence number, or another with the same, is known. Nothing was changed.
+    /// A newer record, or another equally new one, is known. Nothing was changed.
     Older,
     /// There are too many accounts. Nothing was changed.
     Full,
@@ -64,8 +64,8 @@ pub struct Expired {
     pub deposits: usize,
 }
 
-/// Keeps an account's record and the front door of one of its devices (`SUPER-02`: a lower sequence never replaces a
-/// higher one). A device has one door; doors of devices that the account lists no more are forgotten.
+/// Keeps an account's record and the front door of one of its devices (`SUPER-02`: the recovery key's word comes first, then
+/// the number; a lower one never replaces a higher one). A device has one door; doors of devices that the account lists no more are forgotten.
 pub fn register(
     tx: &Tx<'_>,
     registration: &VerifiedRegistration,
@@ -77,13 +77,13 @@ pub fn register(
     let account = registration.account();
     let signed = registration.record().signed();
     tx.execute(
-        "INSERT INTO registered_accounts (account, record, sequence, expires_s) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO registered_accounts (account, record, record_order, expires_s) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT (account) DO UPDATE
-         SET record = excluded.record, sequence = excluded.sequence, expires_s = excluded.expires_s",
+         SET record = excluded.record, record_order = excluded.record_order, expires_s = excluded.expires_s",
         params![
             account.0,
             pack(signed),
-            int(signed.record.sequence),
+            int(signed.record.order()),
             int(signed.record.expires)
         ],
     )?;
@@ -112,7 +112,7 @@ pub fn standing(
     let signed = registration.record().signed();
     match known(tx, registration.account())? {
         Some((_, record)) if record == pack(signed) => Ok(Registered::Known),
-        Some((sequence, _)) if int(signed.record.sequence) <= sequence => Ok(Registered::Older),
+        Some((order, _)) if int(signed.record.order()) <= order => Ok(Registered::Older),
         Some(_) => Ok(Registered::New),
         None => {
             let all = tx.count("SELECT count(*) FROM registered_accounts", ())?;
@@ -128,7 +128,7 @@ pub fn standing(
 
 fn known(tx: &Tx<'_>, account: AccountId) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
     tx.one(
-        "SELECT sequence, record FROM registered_accounts WHERE account = ?1",
+        "SELECT record_order, record FROM registered_accounts WHERE account = ?1",
         params![account.0],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )

@@ -40,7 +40,7 @@ pub enum PutRefusal {
     /// A newer one is kept.
     #[error("a newer record is known")]
     Older,
-    /// Another one with this sequence number is kept.
+    /// Another one with this number is kept.
     #[error("another record with this number is known")]
     Conflict,
     /// It was to replace one that is not the one kept (compare-and-set).

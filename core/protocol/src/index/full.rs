@@ -85,8 +85,8 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> FullIndex<M, B, R> {
             self.transmits.push(match transmit {
                 Asking::Ask(id, holder, key) => Transmit::Ask(id, holder, key),
                 Asking::Repair(holder, record) => {
-                    let (key, sequence) = (record.key(), record.sequence());
-                    self.scores.handle_told(holder, key, sequence, now);
+                    let (key, order) = (record.key(), record.order());
+                    self.scores.handle_told(holder, key, order, now);
                     Transmit::Hand(holder, record)
                 }
             });
@@ -162,8 +162,8 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Index<M, B, R> for FullIndex<M, B,
         kept
     }
 
-    fn handle_written(&mut self, key: IndexKey, sequence: u64) {
-        self.holder.handle_written(key, sequence);
+    fn handle_written(&mut self, key: IndexKey, order: u64) {
+        self.holder.handle_written(key, order);
     }
 
     fn get(&self, key: IndexKey, now: Time) -> Option<&R> {

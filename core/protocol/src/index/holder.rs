@@ -143,8 +143,8 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
         self.assert_drained();
         let key = record.key();
         if let Some(kept) = self.records.get(&key) {
-            // INDEX-03: sequence numbers; INDEX-04: compare-and-set. The same again is no news, but it is right.
-            let (new, old) = (record.sequence(), kept.record.sequence());
+            // INDEX-03: the recovery key's word, then numbers; INDEX-04: compare-and-set. The same again is no news, but it is right.
+            let (new, old) = (record.order(), kept.record.order());
             if new == old && record == kept.record {
                 self.write_again(key);
                 return Ok(());
@@ -200,9 +200,9 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
     }
 
     /// What was to be kept, up to this number, is on disk.
-    pub fn handle_written(&mut self, key: IndexKey, sequence: u64) {
+    pub fn handle_written(&mut self, key: IndexKey, order: u64) {
         let kept = self.records.get(&key);
-        if kept.is_some_and(|kept| kept.record.sequence() == sequence) {
+        if kept.is_some_and(|kept| kept.record.order() == order) {
             self.unwritten.remove(&key);
         }
     }
@@ -345,13 +345,13 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             return;
         };
         let mut wanted = Vec::new();
-        for (key, sequence) in theirs.iter().take(COMPARED_MAX) {
+        for (key, order) in theirs.iter().take(COMPARED_MAX) {
             match self.records.get(key).filter(|kept| kept.expires > now) {
-                Some(kept) if kept.record.sequence() > *sequence => {
+                Some(kept) if kept.record.order() > *order => {
                     self.transmits
                         .push(Transmit::Hand(from, kept.record.clone()));
                 }
-                Some(kept) if kept.record.sequence() == *sequence => {}
+                Some(kept) if kept.record.order() == *order => {}
                 _ if self.belongs_here(*key) => wanted.push(*key),
                 _ => {}
             }
@@ -560,7 +560,7 @@ impl<M: Copy + Ord, B: Copy + Ord, R: Record> Holder<M, B, R> {
             .iter()
             .filter(|(_, kept)| kept.expires > now && kept.moved.is_none())
             .filter(|(_, kept)| !self.few_copies || kept.nearest.contains(with))
-            .map(|(key, kept)| (*key, kept.record.sequence()))
+            .map(|(key, kept)| (*key, kept.record.order()))
             .collect();
         for part in shared.chunks(COMPARED_MAX) {
             self.transmits.push(Transmit::Compare(with, part.to_vec()));

@@ -28,8 +28,8 @@ use crate::machine::{Deadline, Time};
 pub trait Record: Clone + PartialEq + Debug {
     /// What it is found by.
     fn key(&self) -> IndexKey;
-    /// Higher replaces lower.
-    fn sequence(&self) -> u64;
+    /// Higher replaces lower: its number; of what an account signs, the recovery key's word before it.
+    fn order(&self) -> u64;
     /// Whether the network's owner stands behind it: all others anybody can make, as many as he likes.
     fn is_vouched_for(&self) -> bool {
         false
@@ -42,8 +42,8 @@ impl Record for VerifiedRecord {
         self.key()
     }
 
-    fn sequence(&self) -> u64 {
-        self.signed().sequence()
+    fn order(&self) -> u64 {
+        self.signed().order()
     }
 
     fn is_vouched_for(&self) -> bool {
@@ -57,8 +57,8 @@ impl<T: Content + Debug> Record for Verified<T> {
         self.key()
     }
 
-    fn sequence(&self) -> u64 {
-        self.record().sequence()
+    fn order(&self) -> u64 {
+        self.record().order()
     }
 }
 
@@ -86,7 +86,7 @@ pub trait Index<M, B, R> {
         now: Time,
     ) -> Result<(), PutRefusal>;
     /// What was to be kept under this key, up to this number, is on disk.
-    fn handle_written(&mut self, key: IndexKey, sequence: u64);
+    fn handle_written(&mut self, key: IndexKey, order: u64);
     /// What is held here.
     fn get(&self, key: IndexKey, now: Time) -> Option<&R>;
     /// Somebody wants a record; the answer is an event. Numbers from 2^63 on are the machine's own.

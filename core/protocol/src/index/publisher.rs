@@ -166,8 +166,8 @@ impl<M: Copy + Ord, R: Record> Publisher<M, R> {
     /// A new record: on the timetable, or because something in it changed. It is published at once (`INDEX-17`).
     pub fn handle_record(&mut self, record: R, now: Time) {
         self.assert_drained();
-        let known = self.record.as_ref().map(R::sequence);
-        if known.is_some_and(|known| known >= record.sequence()) {
+        let known = self.record.as_ref().map(R::order);
+        if known.is_some_and(|known| known >= record.order()) {
             return;
         }
         self.adopt(record, now);
@@ -195,9 +195,9 @@ impl<M: Copy + Ord, R: Record> Publisher<M, R> {
         let mut newer = None;
         let fault = match reply {
             Reply::Record(record) if record.key() != own.key() => Some(Fault::Forged),
-            Reply::Record(record) if record.sequence() >= own.sequence() => {
+            Reply::Record(record) if record.order() >= own.order() => {
                 asked.answer = Some(true);
-                newer = (record.sequence() > own.sequence()).then_some(record);
+                newer = (record.order() > own.order()).then_some(record);
                 None
             }
             // Whether it lies or nobody told it is seen at the end of the look.

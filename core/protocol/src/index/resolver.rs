@@ -179,7 +179,7 @@ impl<M: Copy + Ord, R: Record> Resolver<M, R> {
             other => other,
         };
         asked.answer = Some(match &reply {
-            Reply::Record(record) => Some(record.sequence()),
+            Reply::Record(record) => Some(record.order()),
             Reply::None | Reply::Unreachable | Reply::Forged => None,
         });
         match reply {
@@ -241,8 +241,8 @@ impl<M: Copy + Ord, R: Record> Resolver<M, R> {
         let Some(lookup) = self.lookups.get_mut(&id) else {
             return;
         };
-        let before = lookup.best.as_ref().map(R::sequence);
-        if before.is_some_and(|before| before >= record.sequence()) {
+        let before = lookup.best.as_ref().map(R::order);
+        if before.is_some_and(|before| before >= record.order()) {
             return;
         }
         lookup.best = Some(record.clone());
@@ -322,7 +322,7 @@ impl<M: Copy + Ord, R: Record> Resolver<M, R> {
 
     /// INDEX-15: who was behind is told; INDEX-16: silence is noted, and only an end without any answer is "not found".
     fn settle(&mut self, id: LookupId, lookup: Lookup<M, R>) {
-        let best = lookup.best.as_ref().map(R::sequence);
+        let best = lookup.best.as_ref().map(R::order);
         for asked in &lookup.asked {
             match (asked.answer, best) {
                 (Some(had), Some(best)) if had < Some(best) => {

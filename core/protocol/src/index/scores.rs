@@ -36,7 +36,7 @@ pub(super) struct Scores<M> {
 #[derive(Debug)]
 struct Told {
     key: IndexKey,
-    sequence: u64,
+    order: u64,
     /// When it is asked, or no more waited for.
     due: Time,
     asked: Option<LookupId>,
@@ -72,11 +72,11 @@ impl<M: Copy + Ord> Scores<M> {
     }
 
     /// Somebody denied a record, or had an older one, and is told it.
-    pub(super) fn handle_told(&mut self, whom: M, key: IndexKey, sequence: u64, now: Time) {
+    pub(super) fn handle_told(&mut self, whom: M, key: IndexKey, order: u64, now: Time) {
         if self.told.len() < TOLD_MAX {
             self.told.entry(whom).or_insert(Told {
                 key,
-                sequence,
+                order,
                 due: now + ASKED_AFTER,
                 asked: None,
             });
@@ -112,7 +112,7 @@ impl<M: Copy + Ord> Scores<M> {
         let told = self.told.remove(&from)?;
         let fault = match reply {
             Reply::Record(record) if record.key() != told.key => Fault::Forged,
-            Reply::Record(record) if record.sequence() >= told.sequence => return None,
+            Reply::Record(record) if record.order() >= told.order => return None,
             // INDEX-29: he was told, and denies it again.
             Reply::Record(_) | Reply::None => Fault::Behind,
             Reply::Forged => Fault::Forged,

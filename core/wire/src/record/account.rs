@@ -4,18 +4,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Content, RecordError, Signed, Verified};
-use crate::account::{ChainHead, Inception};
+use super::{Content, RecordError, Signed, Verified, speaks};
+use crate::account::ChainHead;
 use crate::ids::{AccountId, NetworkId};
 use crate::limits::SUPERNODES_MAX;
 use crate::placement::IndexKey;
+use crate::speaker::Speaker;
 use crate::supernode::SupernodeAddr;
 
 /// What an account publishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRecord {
-    /// The account's first record: its hash is the account's id.
-    pub inception: Inception,
+    /// Who speaks for the account.
+    pub by: Speaker,
     /// Where the account's history stands.
     pub head: ChainHead,
     /// X25519 key for sealed requests (RFC 9180).
@@ -32,11 +33,11 @@ impl Content for AccountRecord {
     const CONTEXT: &'static [u8] = b"starling 1 account record";
 
     fn key(&self) -> IndexKey {
-        IndexKey::account(self.inception.id())
+        IndexKey::account(self.by.account())
     }
 
-    fn sequence(&self) -> u64 {
-        self.sequence
+    fn order(&self) -> u64 {
+        self.by.order(self.sequence).unwrap_or_default()
     }
 
     fn expires(&self) -> u64 {
@@ -44,7 +45,7 @@ impl Content for AccountRecord {
     }
 
     fn signer(&self) -> &[u8; 32] {
-        &self.inception.signing_key
+        self.by.signing_key()
     }
 
     fn check(&self, _: Option<NetworkId>) -> Result<(), RecordError> {
@@ -56,19 +57,17 @@ impl Content for AccountRecord {
         if !self.home.iter().all(SupernodeAddr::is_usable) {
             return Err(RecordError::Address);
         }
-        // RECORD-04: the keys.
-        self.inception.signing_key()?;
-        Ok(())
+        speaks(&self.by, self.sequence)
     }
 }
 
 impl Signed<AccountRecord> {
     /// Whose it says it is.
     pub fn account(&self) -> AccountId {
-        self.record.inception.id()
+        self.record.by.account()
     }
 
-    /// Checks everything it claims, and that it is this account's (`RECORD-01` to `RECORD-06`). `now` is Unix seconds.
+    /// Checks everything it claims, and that it is this account's (`RECORD-01` to `RECORD-06`, `RECORD-14`). `now` is Unix seconds.
     pub fn verify(
         &self,
         expected: AccountId,

@@ -97,7 +97,7 @@ impl Content for DeviceRecord {
         IndexKey::device(&self.publisher)
     }
 
-    fn sequence(&self) -> u64 {
+    fn order(&self) -> u64 {
         self.sequence
     }
 

@@ -5,10 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Content, RecordError};
-use crate::account::Inception;
+use super::{Content, RecordError, speaks};
 use crate::ids::{AccountId, NetworkId};
 use crate::placement::IndexKey;
+use crate::speaker::Speaker;
 
 /// Gateways in one list.
 pub const GATEWAYS_MAX: usize = 6;
@@ -35,8 +35,8 @@ pub struct GatewaysRecord {
 pub enum Publisher {
     /// The owner of a network.
     Owner(NetworkId),
-    /// A gateway, about itself.
-    Gateway(Inception),
+    /// A gateway's account, about itself.
+    Gateway(Speaker),
 }
 
 /// One gateway.
@@ -66,12 +66,15 @@ impl Content for GatewaysRecord {
     fn key(&self) -> IndexKey {
         match &self.by {
             Publisher::Owner(network) => IndexKey::gateways_of_network(*network),
-            Publisher::Gateway(inception) => IndexKey::gateway(inception.id()),
+            Publisher::Gateway(speaker) => IndexKey::gateway(speaker.account()),
         }
     }
 
-    fn sequence(&self) -> u64 {
-        self.sequence
+    fn order(&self) -> u64 {
+        match &self.by {
+            Publisher::Owner(_) => self.sequence,
+            Publisher::Gateway(speaker) => speaker.order(self.sequence).unwrap_or_default(),
+        }
     }
 
     fn expires(&self) -> u64 {
@@ -81,7 +84,7 @@ impl Content for GatewaysRecord {
     fn signer(&self) -> &[u8; 32] {
         match &self.by {
             Publisher::Owner(network) => network.as_bytes(),
-            Publisher::Gateway(inception) => &inception.signing_key,
+            Publisher::Gateway(speaker) => speaker.signing_key(),
         }
     }
 
@@ -98,11 +101,11 @@ impl Content for GatewaysRecord {
             // RECORD-09.
             Publisher::Owner(owner) if network == Some(*owner) => Ok(()),
             Publisher::Owner(_) => Err(RecordError::OtherNetwork),
-            Publisher::Gateway(inception) => {
-                inception.signing_key()?;
+            Publisher::Gateway(speaker) => {
+                speaks(speaker, self.sequence)?;
                 // RECORD-13: a gateway speaks for itself alone.
                 match &self.gateways[..] {
-                    [own] if own.account == inception.id() => Ok(()),
+                    [own] if own.account == speaker.account() => Ok(()),
                     _ => Err(RecordError::Gateways),
                 }
             }

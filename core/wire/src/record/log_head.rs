@@ -29,7 +29,7 @@ impl Content for LogHead {
         IndexKey::log_head(self.registrar.network)
     }
 
-    fn sequence(&self) -> u64 {
+    fn order(&self) -> u64 {
         self.sequence
     }
 

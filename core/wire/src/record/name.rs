@@ -35,7 +35,7 @@ impl Content for NameRecord {
         IndexKey::name(self.registrar.network, self.name.as_str())
     }
 
-    fn sequence(&self) -> u64 {
+    fn order(&self) -> u64 {
         self.sequence
     }
 

@@ -11,9 +11,10 @@ use super::*;
 use crate::account::Chain;
 use crate::frame::{decode_body, encode_body};
 use crate::ids::{AccountId, DeviceId, EndpointKey};
-use crate::limits::SUPERNODES_MAX;
+use crate::limits::{RECOVERIES_MAX, SEQUENCE_MAX, SUPERNODES_MAX};
 use crate::name::{BYTES_MAX, CHARS_MAX, Name};
 use crate::name_log::Position;
+use crate::speaker::Recovery;
 use crate::supernode::SupernodeAddr;
 
 const NOW: u64 = 1_800_000_000;
@@ -49,6 +50,16 @@ fn chain() -> Chain {
     )
 }
 
+/// The chain after its owner entered the 24 words as often as he can: key 10 signs.
+fn recovered(number: u16) -> Speaker {
+    let account = chain().id();
+    let word = Recovery::new(&key(2), account, number, &key(10).verifying_key());
+    Speaker {
+        recovery: Some(word),
+        ..chain().speaker()
+    }
+}
+
 fn homes() -> Vec<SupernodeAddr> {
     let home = SupernodeAddr {
         id: EndpointKey([5; 32]),
@@ -61,7 +72,7 @@ fn homes() -> Vec<SupernodeAddr> {
 fn alice(expires: u64) -> Signed<AccountRecord> {
     AccountRecord {
         head: chain().head(),
-        inception: chain().inception,
+        by: chain().speaker(),
         request_key: [6; 32],
         home: homes(),
         sequence: NOW,
@@ -134,22 +145,27 @@ fn owners(sequence: u64, expires: u64) -> GatewaysRecord {
 }
 
 fn own(sequence: u64, expires: u64) -> GatewaysRecord {
-    gateways(Publisher::Gateway(chain().inception), 1, sequence, expires)
+    gateways(Publisher::Gateway(chain().speaker()), 1, sequence, expires)
 }
 
 /// One of every kind, as large as it can be.
 fn largest() -> Vec<(SignedRecord, usize)> {
     let account = AccountRecord {
-        sequence: u64::MAX,
+        by: recovered(RECOVERIES_MAX),
+        sequence: SEQUENCE_MAX,
         ..alice(LATE).record
     };
+    let own = GatewaysRecord {
+        by: Publisher::Gateway(recovered(RECOVERIES_MAX)),
+        ..own(SEQUENCE_MAX, LATE)
+    };
     vec![
-        (account.sign(&key(1)).into(), 396),
+        (account.sign(&key(10)).into(), 493),
         (device(u64::MAX, LATE).sign(&key(3)).into(), 375),
         (name(u64::MAX, LATE).sign(&key(21)).into(), 353),
         (head(u64::MAX, LATE).sign(&key(21)).into(), 361),
         (owners(u64::MAX, LATE).sign(&key(20)).into(), 573),
-        (own(u64::MAX, LATE).sign(&key(1)).into(), 456),
+        (own.sign(&key(10)).into(), 553),
     ]
 }
 
@@ -161,7 +177,7 @@ fn verify<T: Content>(signed: &Signed<T>) -> Result<Verified<T>, RecordError> {
 fn record_01_the_largest_of_each_kind_fits_and_a_larger_one_is_refused() {
     assert_eq!(
         alice(NOW + 100).encoded_len(),
-        385,
+        386,
         "three supernodes on IPv6, whatever the history"
     );
     for (record, size) in largest() {
@@ -233,7 +249,7 @@ fn record_03_a_name_lives_for_a_year_and_nothing_else_does() {
 fn record_04_a_key_that_is_none_is_refused() {
     let mut record = alice(NOW + 100);
     let no_point = |bytes: &[u8; 32]| ed25519_dalek::VerifyingKey::from_bytes(bytes).is_err();
-    record.record.inception.recovery_key = (0..=u8::MAX)
+    record.record.by.inception.recovery_key = (0..=u8::MAX)
         .map(|byte| [byte; 32])
         .find(no_point)
         .expect("half of all are none");
@@ -440,6 +456,96 @@ fn record_13_a_gateway_speaks_for_itself_alone() {
     assert_eq!(verify(&owners), Err(RecordError::Signature));
 }
 
+/// Alice's record after a recovery of this number, signed with key 10.
+fn back(number: u16, sequence: u64) -> Signed<AccountRecord> {
+    let record = AccountRecord {
+        by: recovered(number),
+        sequence,
+        ..alice(NOW + 100).record
+    };
+    record.sign(&key(10))
+}
+
+#[test]
+fn record_14_another_key_signs_only_by_the_recovery_keys_word() {
+    let good = back(1, 1);
+    assert!(good.verify(chain().id(), NOW).is_ok());
+    let refused = |by: Speaker| {
+        let record = AccountRecord {
+            by,
+            ..good.record.clone()
+        };
+        record.sign(&key(10)).verify(chain().id(), NOW)
+    };
+    // The thief's own word, by the signing key that he stole; and the word on another account's key.
+    let (id, thief) = (chain().id(), key(10).verifying_key());
+    let words = [
+        Recovery::new(&key(1), id, 1, &thief),
+        Recovery::new(&key(10), id, 1, &thief),
+        Recovery::new(&key(2), AccountId([9; 32]), 1, &thief),
+        Recovery::new(&key(2), id, 0, &thief),
+        Recovery::new(&key(2), id, RECOVERIES_MAX + 1, &thief),
+    ];
+    for word in words {
+        let mut by = recovered(1);
+        by.recovery = Some(word);
+        let reason = RecordError::Account(AccountError::Recovery);
+        assert_eq!(refused(by), Err(reason));
+    }
+    // A word that counts for more than was said.
+    let mut by = recovered(1);
+    by.recovery.as_mut().unwrap().number = 2;
+    assert!(refused(by).is_err());
+    // The old key has nothing to say beside it.
+    let old = good.record.clone().sign(&key(1));
+    assert_eq!(old.verify(id, NOW), Err(RecordError::Signature));
+    // A gateway's own list is looked at in the same way.
+    let list = |word| GatewaysRecord {
+        by: Publisher::Gateway(Speaker {
+            recovery: Some(word),
+            ..chain().speaker()
+        }),
+        ..own(1, NOW + 1)
+    };
+    let good = list(Recovery::new(&key(2), id, 1, &thief)).sign(&key(10));
+    assert!(verify(&good).is_ok());
+    let forged = list(Recovery::new(&key(1), id, 1, &thief)).sign(&key(10));
+    assert!(verify(&forged).is_err());
+}
+
+#[test]
+fn record_14_no_number_reaches_into_the_recoveries() {
+    let with = |sequence| AccountRecord {
+        sequence,
+        ..alice(NOW + 100).record
+    };
+    let id = chain().id();
+    let highest = with(SEQUENCE_MAX).sign(&key(1));
+    assert!(highest.verify(id, NOW).is_ok());
+    let higher = with(SEQUENCE_MAX + 1).sign(&key(1));
+    assert_eq!(higher.verify(id, NOW), Err(RecordError::Number));
+    let list = own(SEQUENCE_MAX + 1, NOW + 1).sign(&key(1));
+    assert_eq!(verify(&list), Err(RecordError::Number));
+}
+
+#[test]
+fn record_15_the_recovery_keys_word_comes_before_every_number() {
+    let stolen = AccountRecord {
+        sequence: SEQUENCE_MAX,
+        ..alice(NOW + 100).record
+    };
+    let orders = [
+        alice(NOW + 100).record.order(),
+        stolen.order(),
+        back(1, 0).record.order(),
+        back(1, SEQUENCE_MAX).record.order(),
+        back(2, 5).record.order(),
+        back(RECOVERIES_MAX, SEQUENCE_MAX).record.order(),
+    ];
+    assert!(orders.is_sorted_by(|one, next| one < next), "{orders:?}");
+    assert!(i64::try_from(orders[5]).is_ok(), "a database keeps it");
+}
+
 proptest! {
     #[test]
     fn whatever_is_changed_in_a_record_it_is_refused(which in 0_usize..6, at: usize, bit in 0_u8..8) {
@@ -463,7 +569,7 @@ proptest! {
     ) {
         let mut account = alice(NOW + 1).record;
         account.home = vec![homes()[0].clone(); homes_count];
-        account.sequence = sequence;
+        account.sequence = sequence >> 16;
         let device = DeviceRecord { sealed: vec![7; sealed], ..device(sequence, NOW + 1) };
         let mut list = owners(sequence, NOW + 1);
         list.gateways = (0..gateways_count)

@@ -29,6 +29,7 @@ use starling_wire::record::{
     AccountRecord, Content, DeviceRecord, GatewaysRecord, LogHead, NameRecord, Signed, SignedRecord,
 };
 use starling_wire::registration::{Place, Registration};
+use starling_wire::speaker::Recovery;
 use starling_wire::supernode::{Answer, Notice, Ports, Reached, Refusal, Request, SupernodeAddr};
 use starling_wire::tunnel::Tunnel;
 
@@ -62,7 +63,7 @@ fn chain() -> Chain {
 
 fn record() -> Signed<AccountRecord> {
     AccountRecord {
-        inception: chain().inception,
+        by: chain().speaker(),
         head: chain().head(),
         request_key: [6; 32],
         home: vec![supernode()],
@@ -70,6 +71,16 @@ fn record() -> Signed<AccountRecord> {
         expires: 1_800_000_100,
     }
     .sign(&key(1))
+}
+
+/// Of somebody who has entered the 24 words.
+fn recovered_record() -> Signed<AccountRecord> {
+    let record = AccountRecord {
+        by: recovered_chain().speaker(),
+        head: recovered_chain().head(),
+        ..record().record
+    };
+    record.sign(&key(5))
 }
 
 const SEQUENCE: u64 = 1_800_000_000;
@@ -125,7 +136,7 @@ fn vouched_for() -> [(&'static str, SignedRecord); 4] {
         sequence: SEQUENCE,
         expires: EXPIRES,
     };
-    let own = gateways(Publisher::Gateway(chain().inception));
+    let own = gateways(Publisher::Gateway(chain().speaker()));
     let owners = gateways(Publisher::Owner(network));
     [
         ("name", name.sign(&key(12)).into()),
@@ -138,8 +149,9 @@ fn vouched_for() -> [(&'static str, SignedRecord); 4] {
 /// Of all five kinds, each valid: a seed that is not would leave everything behind its first check untried.
 fn records() -> Vec<(&'static str, Vec<u8>)> {
     let network = NetworkId(key(1).verifying_key().to_bytes());
-    let own: [(_, SignedRecord); 2] = [
+    let own: [(_, SignedRecord); 3] = [
         ("account", record().into()),
+        ("recovered-account", recovered_record().into()),
         ("device", device_record().into()),
     ];
     let all = own.into_iter().chain(vouched_for());
@@ -183,11 +195,11 @@ fn card() -> SignedCard {
     own_card().sign(&key(1), doors())
 }
 
-/// A card of somebody who has entered the 24 words, then another device.
-fn recovered_card() -> SignedCard {
+/// The 24 words were entered, then another device was added.
+fn recovered_chain() -> Chain {
     let mut chain = chain();
     let recover = Change::Recover {
-        signing_key: key(5).verifying_key().to_bytes(),
+        word: Recovery::new(&key(2), chain.id(), 1, &key(5).verifying_key()),
         device: device(),
         name: "found again".into(),
     };
@@ -198,8 +210,12 @@ fn recovered_card() -> SignedCard {
         owner: false,
     };
     chain.append(&key(5), add);
+    chain
+}
+
+fn recovered_card() -> SignedCard {
     let card = Card {
-        chain,
+        chain: recovered_chain(),
         ..own_card()
     };
     card.sign(&key(5), doors())

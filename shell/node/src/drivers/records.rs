@@ -15,7 +15,7 @@ use starling_protocol::index::publisher::{
 use starling_protocol::index::resolver::{self, Fault, LookupId, Reply, Resolver, ResolverEvent};
 use starling_protocol::machine::Time;
 use starling_protocol::overlay::standby::{Standby, StandbyEvent};
-use starling_store::{Tx, profile, settings};
+use starling_store::{Tx, settings};
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::placement::IndexKey;
 use starling_wire::record::{AccountRecord, RecordError, Verified};
@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::home::{HomeInput, HomeState};
-use super::registration::Registrar;
+use super::registration::{self, Registrar};
 use crate::clock::{random, sleep_until, wall_s};
 use crate::context::{Context, Homes, Signal};
 use crate::transport::requests::RequestError;
@@ -151,7 +151,7 @@ impl Driver {
         };
         let seed = || u64::from_be_bytes(random());
         Self {
-            known: record.as_ref().map(Record::sequence),
+            known: record.as_ref().map(Record::order),
             publisher: Publisher::new(record, last, seed(), now),
             resolver: Resolver::new(COMPARED),
             standby: Standby::new(seed()),
@@ -269,8 +269,8 @@ impl Driver {
         let Some(record) = self.desk.registrar.record(account) else {
             return;
         };
-        let number = Some(record.sequence());
-        if std::mem::replace(&mut self.known, number) != number {
+        let order = Some(record.order());
+        if std::mem::replace(&mut self.known, order) != order {
             self.publisher.handle_record(record, now);
             self.standby.handle_changed(now);
         }
@@ -372,7 +372,7 @@ impl Driver {
             match event {
                 PublisherEvent::Renew => self.renew().await,
                 PublisherEvent::Witnessed => debug!("our record is found at others than our home"),
-                PublisherEvent::Newer(record) => self.learn(record.sequence()).await,
+                PublisherEvent::Newer(record) => self.learn(record.record()).await,
                 PublisherEvent::Blame(whom, fault) => self.blame(whom, fault).await,
             }
         }
@@ -386,10 +386,8 @@ impl Driver {
         }
     }
 
-    /// Somebody with our keys signed a later record: the next of ours goes on from there.
-    async fn learn(&self, sequence: u64) {
-        let noted = move |tx: &Tx<'_>| profile::used_sequence(tx, sequence);
-        if let Err(error) = self.desk.ctx.db.write(noted).await {
+    async fn learn(&self, record: &AccountRecord) {
+        if let Err(error) = registration::learn(&self.desk.ctx, record).await {
             warn!(%error, "the number of a newer record could not be noted");
         }
     }
@@ -401,7 +399,7 @@ impl Driver {
             return;
         };
         let is_home = ctx.door.home().is_some_and(|home| home.id == by);
-        if is_home && registrar.has_shown(by, record.sequence()) {
+        if is_home && registrar.has_shown(by, record.order()) {
             return;
         }
         self.tasks.spawn(async move {

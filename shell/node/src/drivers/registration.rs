@@ -8,7 +8,7 @@ use starling_store::{StoreError, Tx, profile, settings};
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::limits::{DEPOSITS_PER_ACCOUNT_MAX, RECORD_MAX, RECORD_TTL_S};
-use starling_wire::record::{AccountRecord, Signed, Verified};
+use starling_wire::record::{AccountRecord, Content, Signed, Verified};
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr, envelope_id};
 use tracing::debug;
 
@@ -28,7 +28,7 @@ const LEFT_S: u64 = RECORD_TTL_S / 14;
 pub struct Registrar {
     /// The record signed last.
     record: Mutex<Option<Signed<AccountRecord>>>,
-    /// Where it was shown last, and its number.
+    /// Where it was shown last, and its place in the order of our records.
     shown: Mutex<Option<(EndpointKey, u64)>>,
     /// One record is signed at a time.
     signing: tokio::sync::Mutex<()>,
@@ -67,9 +67,9 @@ impl Registrar {
         self.homes() == homes
     }
 
-    /// Whether the record of this number was the last shown, and there.
-    pub fn has_shown(&self, supernode: EndpointKey, number: u64) -> bool {
-        *self.shown() == Some((supernode, number))
+    /// Whether the record of this place in the order was the last shown, and there.
+    pub fn has_shown(&self, supernode: EndpointKey, order: u64) -> bool {
+        *self.shown() == Some((supernode, order))
     }
 
     /// Signs a new record.
@@ -123,12 +123,12 @@ impl Registrar {
         supernode: &SupernodeAddr,
         record: Signed<AccountRecord>,
     ) -> Result<(), RequestError> {
-        let number = record.record.sequence;
+        let order = record.record.order();
         let registration = ctx.identity.registration(record, supernode.id);
         let request = Request::Register(Box::new(registration));
         match ctx.supernodes.ask(supernode, &request).await? {
             Answer::Ok => {
-                *self.shown() = Some((supernode.id, number));
+                *self.shown() = Some((supernode.id, order));
                 Ok(())
             }
             _ => Err(RequestError::Unexpected),
@@ -189,15 +189,25 @@ async fn learn_sequence(ctx: &Context, supernode: &SupernodeAddr) -> Result<(), 
     let record = record
         .verify(account, wall_s())
         .map_err(|_| RequestError::Unexpected)?;
-    let sequence = record.record().sequence;
+    learn(ctx, record.record()).await?;
+    Ok(())
+}
+
+/// Somebody with our keys signed this: the next of ours goes on from there. Numbers from before or after another recovery say
+/// nothing of ours.
+pub(super) async fn learn(ctx: &Context, record: &AccountRecord) -> Result<(), StoreError> {
+    if record.by != ctx.identity.chain.speaker() {
+        debug!("a record of ours is known that another key signed");
+        return Ok(());
+    }
+    let sequence = record.sequence;
     debug!(
         sequence,
         "a newer record of ours is known: going on from there"
     );
     ctx.db
         .write(move |tx| profile::used_sequence(tx, sequence))
-        .await?;
-    Ok(())
+        .await
 }
 
 async fn collect_all(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> Result<(), RequestError> {

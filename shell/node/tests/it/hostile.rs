@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 use crate::cast::{Actor, PATIENCE, befriend, folder};
 
 mod devices;
+mod recovered;
 mod supernode;
 
 /// A front door of Mallory's that says what she likes.

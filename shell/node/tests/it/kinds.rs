@@ -18,6 +18,7 @@ use starling_wire::record::{
     AccountRecord, Content, DeviceRecord, GatewaysRecord, Kind, LogHead, NameRecord, RecordError,
     Signed, SignedRecord,
 };
+use starling_wire::speaker::Speaker;
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr};
 
 use crate::cast::PATIENCE;
@@ -84,6 +85,13 @@ fn inception() -> Inception {
     }
 }
 
+fn gateway() -> Speaker {
+    Speaker {
+        inception: inception(),
+        recovery: None,
+    }
+}
+
 fn gateways(by: Publisher, sequence: u64) -> GatewaysRecord {
     GatewaysRecord {
         by,
@@ -105,7 +113,7 @@ fn one_of_each(network: NetworkId, home: &SupernodeAddr, sequence: u64) -> [Sign
         gateways(Publisher::Owner(network), sequence)
             .sign(&key(7))
             .into(),
-        gateways(Publisher::Gateway(inception()), sequence)
+        gateways(Publisher::Gateway(gateway()), sequence)
             .sign(&key(33))
             .into(),
     ]

@@ -135,7 +135,7 @@ fn a_database_from_a_newer_version_is_left_alone() {
         error,
         StoreError::Newer {
             found: 99,
-            known: 4
+            known: 5
         }
     );
     assert!(error.to_string().contains("update Starling"));

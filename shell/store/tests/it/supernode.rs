@@ -9,9 +9,11 @@ use starling_wire::frame;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
 use starling_wire::limits::{
     DEPOSIT_BYTES_PER_ACCOUNT_MAX, DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX,
+    SEQUENCE_MAX,
 };
 use starling_wire::record::{AccountRecord, Content, SignedRecord};
 use starling_wire::registration::{Place, Registration, VerifiedRegistration};
+use starling_wire::speaker::Recovery;
 use starling_wire::supernode::{Answer, REQUEST_MAX, envelope_id};
 
 use crate::{carol, faults};
@@ -52,7 +54,7 @@ fn shown(
         supernode: EndpointKey([9; 32]),
     };
     let record = AccountRecord {
-        inception: chain.inception.clone(),
+        by: chain.speaker(),
         head: chain.head(),
         request_key: [0; 32],
         home: vec![],
@@ -77,24 +79,35 @@ fn put(tx: &Tx<'_>, seed: u8, own: u8, door: u8) -> Result<Registered, StoreErro
 }
 
 #[test]
-fn a_record_that_was_held_before_there_were_kinds_is_an_account_record() {
+fn records_in_an_earlier_shape_are_forgotten() {
     let (dir, mut store) = carol();
-    let (_, shown) = registration(5, 1);
+    let (alice, shown) = registration(5, 1);
     let record = SignedRecord::from(shown.record().signed().clone());
-    let (key, kept) = (shown.record().key(), record.clone());
     store
-        .write(|tx| index_records::keep(tx, key, &kept))
+        .write(|tx| {
+            supernode::register(tx, &shown)?;
+            supernode::deposit(tx, alice, b"a letter", NOW_S)?;
+            index_records::keep(tx, shown.record().key(), &record)
+        })
         .unwrap();
     drop(store);
     faults::behind(&dir.path().join("profile"))
         .execute_batch(
-            "UPDATE index_records SET record = CAST(substr(record, 2) AS BLOB);
-             PRAGMA user_version = 2;",
+            "ALTER TABLE registered_accounts RENAME COLUMN record_order TO sequence;
+             UPDATE registered_accounts SET record = x'00';
+             UPDATE index_records SET record = x'00';
+             PRAGMA user_version = 4;",
         )
         .unwrap();
     let mut store = Store::open(&dir.path().join("profile")).unwrap();
-    let held = store.write(|tx| index_records::load(tx, NOW_S)).unwrap();
-    assert_eq!(held, [record]);
+    store
+        .write(|tx| {
+            assert_eq!(index_records::load(tx, NOW_S)?, []);
+            assert_eq!(supernode::kept(tx)?, Kept::default());
+            assert_eq!(supernode::register(tx, &shown)?, Registered::New);
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]
@@ -121,6 +134,44 @@ fn super_02_a_lower_sequence_never_replaces_a_higher_one() {
             assert_eq!(kept.as_ref(), Some(fifth.record().signed()));
             assert_eq!(supernode::account_of(tx, DOOR)?, Some(alice));
             assert_eq!(supernode::doors(tx, alice)?, [DOOR]);
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// The account of `seed`, recovered for the `number`-th time on device 102; its signing key is `signer` now.
+fn recovered(seed: u8, number: u16, signer: u8) -> Chain {
+    let mut chain = chain(seed);
+    let signing = key(signer).verifying_key();
+    let word = Recovery::new(&key(2), chain.id(), number, &signing);
+    let (device, name) = (device(102), "found again".into());
+    chain.append(&key(2), Change::Recover { word, device, name });
+    chain
+}
+
+#[test]
+fn super_02_a_stolen_key_outbids_no_recovered_account() {
+    let (_dir, mut store) = carol();
+    // The thief has registered his door under the highest number there is.
+    let (alice, thief) = registration(1, SEQUENCE_MAX);
+    let door = |number: u8| EndpointKey([number; 32]);
+    let back = recovered(1, 1, 10);
+    let first = shown(10, back.clone(), 102, door(20), 1);
+    let next = shown(10, back, 102, door(20), 2);
+    let again = shown(11, recovered(1, 2, 11), 102, door(21), 0);
+    store
+        .write(|tx| {
+            assert_eq!(supernode::register(tx, &thief)?, Registered::New);
+            assert_eq!(supernode::register(tx, &first)?, Registered::New);
+            assert_eq!(supernode::doors(tx, alice)?, [door(20)], "the thief is out");
+            assert_eq!(supernode::register(tx, &thief)?, Registered::Older);
+            assert_eq!(supernode::register(tx, &next)?, Registered::New);
+            assert_eq!(supernode::register(tx, &first)?, Registered::Older);
+            assert_eq!(supernode::register(tx, &again)?, Registered::New);
+            assert_eq!(supernode::register(tx, &next)?, Registered::Older);
+            let kept = supernode::record(tx, alice)?;
+            assert_eq!(kept.as_ref(), Some(again.record().signed()));
+            assert_eq!(supernode::doors(tx, alice)?, [door(21)]);
             Ok(())
         })
         .unwrap();

@@ -23,7 +23,7 @@ impl Record for Note {
         self.key
     }
 
-    fn sequence(&self) -> u64 {
+    fn order(&self) -> u64 {
         self.sequence
     }
 }

@@ -16,7 +16,7 @@ impl Record for Note {
         self.0
     }
 
-    fn sequence(&self) -> u64 {
+    fn order(&self) -> u64 {
         self.1
     }
 }

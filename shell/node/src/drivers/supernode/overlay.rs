@@ -379,8 +379,8 @@ impl Driver {
             }
             Done::Introduced(supernode, described) => self.introduced(&supernode, described),
             Done::Committed(written, transmits) => {
-                for (key, sequence) in written {
-                    self.index.handle_written(key, sequence);
+                for (key, order) in written {
+                    self.index.handle_written(key, order);
                 }
                 self.transmit(transmits);
             }

@@ -5,7 +5,7 @@ use starling_store::{StoreError, supernode as rows};
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::placement::IndexKey;
 use starling_wire::record::{
-    AccountRecord, Kind, RecordError, Signed, SignedRecord, VerifiedRecord,
+    AccountRecord, Content, Kind, RecordError, Signed, SignedRecord, VerifiedRecord,
 };
 use starling_wire::registration::{Place, Registration, RegistrationError};
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr};
@@ -45,8 +45,8 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
 }
 
 impl Service {
-    /// `SUPER-06`: a front door is kept only if a device of the account signed for it here; `SUPER-02`: a lower sequence
-    /// never replaces a higher one.
+    /// `SUPER-06`: a front door is kept only if a device of the account signed for it here; `SUPER-02`: an older record
+    /// never replaces a newer one.
     async fn register(
         &self,
         asker: EndpointKey,
@@ -151,7 +151,7 @@ impl Service {
         let newest = here
             .into_iter()
             .chain(spread)
-            .max_by_key(|record: &Signed<AccountRecord>| record.record.sequence);
+            .max_by_key(|record: &Signed<AccountRecord>| record.record.order());
         Ok(Answer::Record(newest))
     }
 

@@ -225,7 +225,7 @@ fn persist(tx: &Tx<'_>, persists: &[Persist<VerifiedRecord>]) -> Result<(), Stor
 /// The records to be kept, and their numbers.
 fn kept(persists: &[Persist<VerifiedRecord>]) -> Vec<(IndexKey, u64)> {
     let kept = persists.iter().filter_map(|persist| match persist {
-        Persist::Keep(record) => Some((record.key(), record.signed().sequence())),
+        Persist::Keep(record) => Some((record.key(), record.signed().order())),
         Persist::Forget(_) => None,
     });
     kept.collect()
