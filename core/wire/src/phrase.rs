@@ -8,8 +8,13 @@ use zeroize::Zeroizing;
 pub const WORDS: usize = 24;
 /// In BIP 39's English list no two words begin with the same four letters.
 const DISTINCT: usize = 4;
+/// The longest word has eight letters.
+const WORD_MAX: usize = 16;
 /// Longer than 24 words with much space between them.
 const TEXT_MAX: usize = 1_000;
+
+/// Words that are asked for, to see whether somebody has them.
+pub const ASKED: usize = 3;
 
 /// Why words are no phrase.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +62,33 @@ pub fn key(text: &str) -> Result<Zeroizing<[u8; 32]>, PhraseError> {
     let entropy = Zeroizing::new(mnemonic.into_entropy());
     key.copy_from_slice(&entropy);
     Ok(key)
+}
+
+/// `PHRASE-04`: which words to ask for, by their numbers: three different ones, as `chance` has it.
+pub fn drawn(mut chance: u64) -> [usize; ASKED] {
+    let mut left: Vec<usize> = (1..=WORDS).collect();
+    let mut drawn = [0; ASKED];
+    for number in &mut drawn {
+        let count = left.len() as u64;
+        *number = left.remove((chance % count) as usize);
+        chance /= count;
+    }
+    drawn.sort_unstable();
+    drawn
+}
+
+/// `PHRASE-04`: whether this is the word of this number, however it is capitalised; its first four letters are enough.
+pub fn is_word(key: &[u8; 32], number: usize, given: &str) -> bool {
+    let given = given.trim();
+    if given.len() > WORD_MAX {
+        return false;
+    }
+    let words = words(key);
+    let right = number
+        .checked_sub(1)
+        .and_then(|at| words.split(' ').nth(at));
+    let given = Zeroizing::new(given.to_lowercase());
+    right.is_some() && found(&given) == right
 }
 
 /// A word of the list by itself or by its beginning.
@@ -115,7 +147,33 @@ mod tests {
         assert!(key(&zero().repeat(100)).is_err());
     }
 
+    #[test]
+    fn phrase_04_three_words_show_that_somebody_has_them_all() {
+        let key = [0; 32];
+        for (number, given) in [(1, "abandon"), (23, " ABAN "), (24, "Art")] {
+            assert!(is_word(&key, number, given), "{given}");
+        }
+        let wrong = [
+            (24, "abandon"),
+            (1, "art"),
+            (1, "aba"),
+            (1, ""),
+            (0, "abandon"),
+            (25, "art"),
+            (1, "abandon abandon abandon"),
+        ];
+        for (number, given) in wrong {
+            assert!(!is_word(&key, number, given), "{number} {given}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn phrase_04_what_is_drawn_are_three_different_words(chance: u64) {
+            let [one, two, three] = drawn(chance);
+            prop_assert!(1 <= one && one < two && two < three && three <= WORDS);
+        }
+
         #[test]
         fn phrase_01_any_key_comes_back(secret: [u8; 32]) {
             let back = key(&words(&secret));

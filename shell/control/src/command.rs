@@ -26,7 +26,24 @@ pub enum Command {
         /// At least 8 characters.
         passphrase: String,
     },
-    /// The opposite, into a profile without an account. [`view::Account`](crate::view::Account)
+    /// Opens a backup of this account and changes nothing: whether file and passphrase are right. `null`
+    #[serde(rename = "account.backup_check")]
+    AccountBackupCheck {
+        /// Absolute path.
+        file: String,
+        /// As given at backup.
+        passphrase: String,
+    },
+    /// The 24 words that bring the account back. [`view::Phrase`](crate::view::Phrase)
+    #[serde(rename = "account.phrase")]
+    AccountPhrase {},
+    /// Whether somebody has them: three different ones of them, or more. `null`
+    #[serde(rename = "account.phrase_check")]
+    AccountPhraseCheck {
+        /// The words, each with its number.
+        words: Vec<PhraseWord>,
+    },
+    /// Reads a backup into a profile without an account. [`view::Account`](crate::view::Account)
     #[serde(rename = "account.restore")]
     AccountRestore {
         /// Absolute path.
@@ -249,6 +266,15 @@ pub enum Command {
     /// Ends the node. `null`
     #[serde(rename = "node.stop")]
     NodeStop {},
+}
+
+/// One of the 24 words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhraseWord {
+    /// Which, from 1.
+    pub number: u8,
+    /// As somebody wrote it.
+    pub word: String,
 }
 
 /// Where a call's sound comes from and goes to. Without a file it is the system's microphone and speaker.

@@ -31,6 +31,9 @@ pub struct Status {
     pub index: Vec<String>,
     /// What a person should know ("no microphone was found").
     pub warnings: Vec<String>,
+    /// How not to lose the account, until a backup or the 24 words were checked once.
+    #[serde(default)]
+    pub reminder: Option<String>,
     /// Milliseconds from start of the node to registration at a home supernode.
     pub online_after_ms: Option<u64>,
 }
@@ -46,6 +49,21 @@ pub struct Account {
     pub device: String,
     /// Its name.
     pub device_name: String,
+}
+
+/// The words that bring an account back. They are its recovery key: whoever has them has the account.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phrase {
+    /// All 24, in their order.
+    pub words: Vec<String>,
+    /// Numbers of three of them, drawn anew each time: ask for these to see whether somebody wrote them down.
+    pub ask: Vec<u8>,
+}
+
+impl std::fmt::Debug for Phrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Phrase").finish_non_exhaustive()
+    }
 }
 
 /// The network a profile belongs to.

@@ -31,6 +31,7 @@ use crate::context::store_failure;
 use crate::identity::Identity;
 use crate::network::SUPERNODE_PORTS;
 use crate::node::App;
+use crate::recovery;
 
 const FORMAT: u32 = 3;
 const PASSPHRASE_MIN: usize = 8;
@@ -99,6 +100,20 @@ pub async fn write(app: &Arc<App>, file: &str, passphrase: &str) -> Result<(), F
     let plain = plain.await.map_err(store_failure)?;
     let (file, passphrase) = (PathBuf::from(file), passphrase.to_owned());
     blocking(move || seal(&file, &plain, passphrase)).await
+}
+
+/// Opens a backup of this account and changes nothing.
+pub async fn check(app: &Arc<App>, file: &str, passphrase: &str) -> Result<(), Failure> {
+    let account = app.session()?.ctx.identity.account();
+    let (path, passphrase) = (PathBuf::from(file), passphrase.to_owned());
+    let plain = blocking(move || open(&path, passphrase)).await?;
+    let (base, _) = read(&plain)?;
+    let saved = base.chain.verify().map_err(|_| damaged())?;
+    if saved.id() != account {
+        let sentence = "this is a backup of another account";
+        return Err(Failure::new(ErrorKind::Refused, sentence));
+    }
+    recovery::checked(app, recovery::Way::Backup).await
 }
 
 /// Everything, as it stood at one moment.
@@ -307,6 +322,8 @@ fn identity(base: &Base) -> Identity {
 /// Account, people and network together: a profile has all of a backup or nothing.
 fn keep(tx: &Tx<'_>, base: Base, more: More, row: &Profile) -> Result<(), StoreError> {
     profile::create(tx, row)?;
+    // Whoever restores one has one.
+    recovery::note(tx, recovery::Way::Backup)?;
     for saved in base.contacts {
         if let Some(contact) = agreed(saved) {
             contacts::put(tx, &contact)?;

@@ -18,6 +18,7 @@ mod media_path;
 mod network;
 pub mod node;
 pub mod paths;
+pub mod recovery;
 pub mod relaying;
 pub mod roles;
 pub mod session;

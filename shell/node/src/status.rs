@@ -7,6 +7,7 @@ use starling_control::{Failure, view};
 use crate::context::{Context, store_failure};
 use crate::node::{App, account_view};
 use crate::paths::OpenPath;
+use crate::recovery;
 use crate::roles::show;
 
 /// Of a network that puts a certificate of its own in the supernode's place.
@@ -31,6 +32,10 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
     if session.is_none() {
         warnings.insert(0, "this profile has no account yet".to_owned());
     }
+    let reminder = match session {
+        Some(_) => recovery::reminder(app).await?,
+        None => None,
+    };
     let home = session.as_ref().map(|session| session.home_state());
     Ok(view::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -55,6 +60,7 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
             .map(|supernode| supernode.listening())
             .unwrap_or_default(),
         warnings,
+        reminder,
         online_after_ms: home
             .and_then(|home| home.first_online)
             .map(|at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),

@@ -7,7 +7,7 @@ use starling_control::{Command, ErrorKind, Failure, view};
 
 use super::passphrase::{self, PassphraseArgs};
 use super::profile::Settings;
-use super::{Outcome, launch, print};
+use super::{Outcome, launch, phrase, print};
 
 #[derive(Debug, Subcommand)]
 pub enum AccountCommand {
@@ -22,8 +22,16 @@ pub enum AccountCommand {
     Backup {
         /// Must not exist
         file: PathBuf,
+        /// Open the backup FILE instead, to see whether its passphrase is the right one; changes nothing
+        #[arg(long)]
+        check: bool,
         #[command(flatten)]
         passphrase: PassphraseArgs,
+    },
+    /// The 24 words that bring the account back; whoever has them has the account
+    Phrase {
+        #[command(subcommand)]
+        command: Option<PhraseCommand>,
     },
     /// Restore a backup into a profile without an account
     Restore {
@@ -31,6 +39,16 @@ pub enum AccountCommand {
         file: PathBuf,
         #[command(flatten)]
         passphrase: PassphraseArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PhraseCommand {
+    /// See whether you have the words: three of them are asked for
+    Check {
+        /// Three or more of them, as `7=word`, instead of being asked
+        #[arg(value_name = "NUMBER=WORD")]
+        words: Vec<String>,
     },
 }
 
@@ -52,7 +70,18 @@ pub async fn run(command: AccountCommand, settings: &Settings) -> Outcome {
                 }
             }
         }
-        AccountCommand::Backup { file, passphrase } => backup(&file, &passphrase, settings).await?,
+        AccountCommand::Backup {
+            file,
+            check: true,
+            passphrase,
+        } => check_backup(&file, &passphrase, settings).await?,
+        AccountCommand::Backup {
+            file, passphrase, ..
+        } => backup(&file, &passphrase, settings).await?,
+        AccountCommand::Phrase { command: None } => phrase::show(settings).await?,
+        AccountCommand::Phrase {
+            command: Some(PhraseCommand::Check { words }),
+        } => phrase::check(&words, settings).await?,
         AccountCommand::Restore { file, passphrase } => {
             let passphrase = passphrase::get(&passphrase, false).await?;
             let file = absolute(&file)?;
@@ -77,6 +106,17 @@ async fn backup(file: &Path, passphrase: &PassphraseArgs, settings: &Settings) -
     print::say(&format!(
         "Written: {file}\nKeep it on another device, and keep the passphrase: without both a lost disk is a lost account."
     ));
+    Ok(())
+}
+
+async fn check_backup(file: &Path, passphrase: &PassphraseArgs, settings: &Settings) -> Outcome {
+    let file = absolute(file)?;
+    let mut client = launch::client(settings).await?;
+    let passphrase = passphrase::get(passphrase, false).await?;
+    client
+        .call(Command::AccountBackupCheck { file, passphrase })
+        .await?;
+    print::say("The backup opens with this passphrase and holds this account.");
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod launch;
 mod network;
 mod node;
 mod passphrase;
+mod phrase;
 mod policy;
 mod print;
 mod profile;

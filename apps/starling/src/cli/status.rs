@@ -19,6 +19,9 @@ pub async fn run(settings: &Settings) -> Outcome {
     for warning in &status.warnings {
         print::say(&format!("Note: {}", print::text(warning)));
     }
+    if let Some(reminder) = &status.reminder {
+        print::say(&format!("Reminder: {}", print::text(reminder)));
+    }
     Ok(())
 }
 

@@ -141,6 +141,7 @@ fn answer_within(command: &Command) -> Option<Duration> {
     match command {
         Command::FileSend { .. }
         | Command::AccountBackup { .. }
+        | Command::AccountBackupCheck { .. }
         | Command::AccountRestore { .. } => None,
         _ => Some(ANSWER_WITHIN),
     }

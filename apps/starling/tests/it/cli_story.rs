@@ -249,6 +249,15 @@ fn a_backup_brings_the_account_to_another_profile() {
         &["account", "backup", file, "--passphrase-file", words_path],
         5,
     );
+    let reminded = |person: &Person| !person.json(&["status"])[0]["reminder"].is_null();
+    assert!(reminded(&dora), "nothing was checked so far");
+    let check = ["account", "backup", "--check", file, "--passphrase-file"];
+    std::fs::write(&words, "wrong horse battery\n").unwrap();
+    dora.fails(&[&check[..], &[words_path]].concat(), 7);
+    assert!(reminded(&dora));
+    std::fs::write(&words, "correct horse battery\n").unwrap();
+    dora.ok(&[&check[..], &[words_path]].concat());
+    assert!(!reminded(&dora));
     dora.ok(&["stop"]);
 
     let restore = |passphrase: &str| {
@@ -264,6 +273,55 @@ fn a_backup_brings_the_account_to_another_profile() {
     assert_eq!(right.code, 0, "{right:?}");
     let account: Value = serde_json::from_str(right.out.trim()).unwrap();
     assert_eq!(account["id"], id);
+    assert!(!reminded(&other), "whoever restores a backup has one");
+}
+
+#[test]
+fn phrase_04_all_words_are_shown_and_three_are_asked_for() {
+    let nobody = Person::nobody();
+    nobody.fails(&["account", "phrase"], 5);
+    let erin = Person::new("Erin");
+    let phrase = &erin.json(&["account", "phrase"])[0];
+    let words: Vec<&str> = phrase["words"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(Value::as_str)
+        .collect();
+    assert_eq!(words.len(), 24);
+    let shown = erin.ok(&["account", "phrase"]);
+    assert!(shown.contains(&format!("24. {}", words[23])), "{shown}");
+    let given = |number: usize, word: &str| format!("{number}={word}");
+    let check = |answers: &[String]| {
+        let answers = answers.iter().map(String::as_str);
+        [
+            &["account", "phrase", "check"][..],
+            &answers.collect::<Vec<_>>(),
+        ]
+        .concat()
+        .iter()
+        .map(|one| (*one).to_owned())
+        .collect::<Vec<_>>()
+    };
+    let right: Vec<String> = [3, 11, 24].map(|n| given(n, words[n - 1])).to_vec();
+    // Too few, the same one three times, one that is not the right one, none at all.
+    let mut wrong = right.clone();
+    wrong[1] = given(11, if words[10] == "zoo" { "abandon" } else { "zoo" });
+    let cases = [
+        (right[..2].to_vec(), 2),
+        (vec![right[0].clone(); 3], 2),
+        (wrong, 7),
+        (Vec::new(), 2),
+    ];
+    let reminded = || !erin.json(&["status"])[0]["reminder"].is_null();
+    for (answers, code) in cases {
+        let line = check(&answers);
+        erin.fails(&line.iter().map(String::as_str).collect::<Vec<_>>(), code);
+        assert!(reminded());
+    }
+    let line = check(&right);
+    erin.ok(&line.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(!reminded());
 }
 
 #[test]

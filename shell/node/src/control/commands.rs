@@ -18,7 +18,7 @@ use crate::drivers::views;
 use crate::node::{App, account_view};
 use crate::roles::serve::Change;
 use crate::session::Session;
-use crate::{backup, echo, status};
+use crate::{backup, echo, recovery, status};
 
 /// Entries of a listing unless the client asks for another number.
 const LISTING: u32 = 50;
@@ -37,12 +37,11 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
                 .ok()
                 .map(|session| account_view(&session.ctx.identity)),
         ),
-        Command::AccountBackup { file, passphrase } => {
-            value(backup::write(app, &file, &passphrase).await?)
-        }
-        Command::AccountRestore { file, passphrase } => {
-            value(backup::restore(app, &file, &passphrase).await?)
-        }
+        Command::AccountBackup { .. }
+        | Command::AccountBackupCheck { .. }
+        | Command::AccountRestore { .. }
+        | Command::AccountPhrase {}
+        | Command::AccountPhraseCheck { .. } => about_recovery(app, command).await,
         Command::NetworkInit { name, advertise } => {
             value(app.init_network(&name, advertise.as_deref()).await?)
         }
@@ -82,6 +81,23 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
         Command::NodeStop {} => {
             app.ask_to_stop();
             Ok(Value::Null)
+        }
+        other => about_people(app, other).await,
+    }
+}
+
+async fn about_recovery(app: &Arc<App>, command: Command) -> Result<Value, Failure> {
+    match command {
+        Command::AccountBackup { file, passphrase } => {
+            value(backup::write(app, &file, &passphrase).await?)
+        }
+        Command::AccountBackupCheck { file, passphrase } => {
+            value(backup::check(app, &file, &passphrase).await?)
+        }
+        Command::AccountPhrase {} => value(recovery::phrase(app)?),
+        Command::AccountPhraseCheck { words } => value(recovery::check(app, &words).await?),
+        Command::AccountRestore { file, passphrase } => {
+            value(backup::restore(app, &file, &passphrase).await?)
         }
         other => about_people(app, other).await,
     }

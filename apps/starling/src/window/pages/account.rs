@@ -66,6 +66,7 @@ pub fn home(shell: &Shell) -> Markup {
                 }
             }
             (warnings(&shell.status))
+            @if let Some(reminder) = &shell.status.reminder { p.hint { (words::plain(reminder)) } }
         }
     }
 }

@@ -1,0 +1,127 @@
+//! `starling account phrase`: the 24 words on the terminal, and whether somebody has them on paper.
+
+use std::io::{self, BufRead, Read};
+
+use starling_control::command::PhraseWord;
+use starling_control::{Command, ErrorKind, Failure, view};
+
+use super::profile::Settings;
+use super::{Outcome, launch, print};
+
+/// Words beside each other.
+const COLUMNS: usize = 4;
+/// Bytes of an answer.
+const ANSWER_MAX: u64 = 100;
+
+pub async fn show(settings: &Settings) -> Outcome {
+    let phrase: view::Phrase = launch::ask(settings, Command::AccountPhrase {}).await?;
+    if settings.json {
+        print::json(&phrase);
+        return Ok(());
+    }
+    for line in lines(&phrase.words) {
+        print::line(&line);
+    }
+    print::say(
+        "Write these words on paper, in this order, and keep it where you keep papers. Whoever has them has your account; nobody \
+         else can give it back to you. Then: starling account phrase check",
+    );
+    Ok(())
+}
+
+fn lines(words: &[String]) -> Vec<String> {
+    let rows = words.len().div_ceil(COLUMNS);
+    let cell = |at: usize| {
+        let word = words.get(at)?;
+        Some(format!("{:>2}. {:<10}", at + 1, print::text(word)))
+    };
+    let row = |row: usize| {
+        (0..COLUMNS)
+            .filter_map(|column| cell(column * rows + row))
+            .collect()
+    };
+    (0..rows)
+        .map(row)
+        .map(|line: Vec<String>| line.concat().trim_end().to_owned())
+        .collect()
+}
+
+pub async fn check(given: &[String], settings: &Settings) -> Outcome {
+    let mut client = launch::client(settings).await?;
+    let words = if given.is_empty() {
+        let phrase: view::Phrase = client.ask(Command::AccountPhrase {}).await?;
+        asked(phrase.ask).await?
+    } else {
+        let parsed: Result<Vec<_>, _> = given.iter().map(|one| parse(one)).collect();
+        parsed?
+    };
+    client.call(Command::AccountPhraseCheck { words }).await?;
+    print::say("These are the words of your account. Keep them well.");
+    Ok(())
+}
+
+/// `7=word`.
+fn parse(given: &str) -> Result<PhraseWord, Failure> {
+    let parts = given.split_once('=');
+    let parsed = parts.and_then(|(number, word)| Some((number.trim().parse().ok()?, word)));
+    match parsed {
+        Some((number, word)) => Ok(PhraseWord {
+            number,
+            word: word.to_owned(),
+        }),
+        None => Err(usage("give each word with its number, as 7=word")),
+    }
+}
+
+async fn asked(numbers: Vec<u8>) -> Result<Vec<PhraseWord>, Failure> {
+    let asked = tokio::task::spawn_blocking(move || {
+        let numbers = numbers.into_iter();
+        numbers.map(answer).collect::<io::Result<Vec<_>>>()
+    });
+    let words = asked.await.map_err(io::Error::other);
+    words
+        .and_then(|words| words)
+        .map_err(|_| usage("nobody answers here; give three words as 7=word, with their numbers"))
+}
+
+fn answer(number: u8) -> io::Result<PhraseWord> {
+    print::say(&format!("Word {number}:"));
+    let mut word = String::new();
+    if io::stdin().lock().take(ANSWER_MAX).read_line(&mut word)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(PhraseWord {
+        number,
+        word: word.trim().to_owned(),
+    })
+}
+
+fn usage(sentence: &str) -> Failure {
+    Failure::new(ErrorKind::Usage, sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_stand_in_columns_with_their_numbers() {
+        let words: Vec<String> = (1..=24).map(|number| format!("w{number}")).collect();
+        let lines = lines(&words);
+        assert_eq!(lines.len(), 6);
+        assert_eq!(
+            lines[0],
+            " 1. w1         7. w7        13. w13       19. w19"
+        );
+        assert!(lines[5].ends_with("24. w24"));
+    }
+
+    #[test]
+    fn a_word_is_given_with_its_number() {
+        let word = parse("7=Abandon").unwrap();
+        assert_eq!((word.number, word.word.as_str()), (7, "Abandon"));
+        for odd in ["", "abandon", "x=abandon", "300=abandon", "-1=abandon"] {
+            assert_eq!(parse(odd).unwrap_err().data.kind, ErrorKind::Usage, "{odd}");
+        }
+    }
+}
