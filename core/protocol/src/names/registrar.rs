@@ -182,6 +182,7 @@ impl Registrar {
             }
         }
         if missing {
+            self.standing = Standing::Behind;
             self.events.push(Event::Behind(self.height()));
         } else if self.standing == Standing::Behind {
             self.standing = Standing::Serving;

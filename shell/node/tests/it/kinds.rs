@@ -312,6 +312,35 @@ async fn index_33_a_record_that_was_not_brought_to_its_holders_is_registered_now
     land.end().await;
 }
 
+/// The index has no room for the record of somebody from a block that has brought too many, but his home serves him.
+#[tokio::test(flavor = "multi_thread")]
+async fn index_33_whom_the_index_has_no_room_for_is_registered_all_the_same() {
+    let land = Land::of(1).await;
+    let [mallory, alice] = [Person::new("Mallory").await, Person::new("Alice").await];
+    let at = land.towns[0].at();
+    let full = Err(Refusal::Full.to_string());
+    let throwaway = |number: u16| {
+        let mut seed = [99; 32];
+        seed[..2].copy_from_slice(&number.to_be_bytes());
+        let key = SigningKey::from_bytes(&seed);
+        let mut record = device(at, 1);
+        record.publisher = key.verifying_key().to_bytes();
+        record.sign(&key)
+    };
+    let mut brought = 0;
+    while publish(&mallory, at, throwaway(brought)).await == Ok(Answer::Ok) {
+        brought += 1;
+    }
+    assert_eq!(publish(&mallory, at, throwaway(brought)).await, full);
+    let record = alice.identity.record(1, std::slice::from_ref(at));
+    assert_eq!(register(&alice, at, record).await, Ok(Answer::Ok));
+    let collected = alice.ask(at, Request::Collect).await;
+    assert_eq!(collected, Ok(Answer::Envelopes(Vec::new())));
+    let why = "too many new records came from there";
+    assert_eq!(count(&land, Kind::Account, why), 1, "after {brought}");
+    land.end().await;
+}
+
 async fn register(
     person: &Person,
     at: &SupernodeAddr,

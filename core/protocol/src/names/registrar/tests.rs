@@ -313,8 +313,17 @@ fn names_08_one_from_an_old_backup_takes_what_it_misses_from_the_network() {
             page.entries()[1..].to_vec()
         )]
     );
-    restored.handle_heads(&[head]);
+    restored.handle_heads(std::slice::from_ref(&head));
     assert_eq!(restored.standing(), Standing::Serving);
+    // One that was told too little first stops as soon as it hears of more.
+    let mut hasty = stored(OPEN, Vec::new());
+    hasty.handle_heads(&[]);
+    hasty.handle_heads(&[head]);
+    assert_eq!(hasty.poll_event(), Some(Event::Behind(0)));
+    assert_eq!(
+        asked(&mut hasty, ALICE, hold("bob")),
+        Err(Refusal::NotReady)
+    );
     assert_eq!(
         asked(&mut restored, ALICE, hold("bob")),
         Err(Refusal::Taken)

@@ -66,13 +66,16 @@ impl Service {
         self.willing.look();
         let shown = verified.clone();
         let standing = self.stored(move |tx| rows::standing(tx, &shown)).await?;
-        // INDEX-24: holders hear nothing of a client who comes back: that would tell them when he is there. INDEX-33: the record
-        // is registered only when it went to them; else whoever was refused would be taken for one who comes back.
+        // INDEX-24: holders hear nothing of a client who comes back: that would tell them when he is there. INDEX-33: whom the
+        // index has no room for is served here all the same; its owner's look (INDEX-19) brings the record again.
         if self.is_new(standing)?
             && let Some(among) = self.among()
         {
             let record = verified.record().clone();
-            self.spread(asker, record.into(), &among).await?;
+            match self.spread(asker, record.into(), &among).await {
+                Err(Refusal::Full) => debug!("registered somebody for whom the index has no room"),
+                other => drop(other?),
+            }
         }
         let kept = self.stored(move |tx| rows::register(tx, &verified)).await?;
         self.is_new(kept)?;
