@@ -1,7 +1,7 @@
-//! How another device joins the account (`PAIR-04` to `PAIR-12`): the side that shows the link ([`owner`]) and the side that
+//! How another device joins the account (`PAIR-04` to `PAIR-13`): the side that shows the link ([`owner`]) and the side that
 //! reads it ([`newcomer`]).
 //!
-//! Hello, number, reveal, and both screens show four words; the person compares them and says so at the owner's side. Then the chain is
+//! Hello, number, reveal, and both screens show four words; the person compares them and says so on both. Then the chain is
 //! signed, and the new device gets what it needs. Each side knows the other by the key of its front door, so a connection may break and
 //! another one go on; who comes back says hello as he did before.
 

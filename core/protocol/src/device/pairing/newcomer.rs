@@ -22,7 +22,7 @@ const REDIAL_MAX: Duration = Duration::from_secs(15);
 pub enum NewcomerEvent {
     /// Connect to the link's front door; answer with `handle_connected` or `handle_lost`.
     Dial,
-    /// Show these words; the person compares them and goes on at the other device.
+    /// Show these words, and ask whether they are the same at the other device: answer with `handle_confirm` or `handle_cancel`.
     Words(Words),
     /// This device is one of the account's now. The other side closes the connection.
     Joined,
@@ -56,12 +56,19 @@ pub struct Newcomer {
     events: Outputs<NewcomerEvent>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
     /// The other side's number is not known.
     Greeting,
-    /// It is this one, ours was revealed, and the words are shown.
-    Compared([u8; 32]),
+    /// Ours was revealed, and the words are shown.
+    Shown {
+        /// The other side's number.
+        owners: [u8; 32],
+        /// The person here said that they are the same.
+        same: bool,
+        /// The other side went on already.
+        welcome: Option<Box<VerifiedWelcome>>,
+    },
     Joined,
     Failed,
 }
@@ -87,6 +94,17 @@ impl Newcomer {
         };
         newcomer.events.push(NewcomerEvent::Dial);
         newcomer
+    }
+
+    /// The person says that the words are the same (`PAIR-13`).
+    pub fn handle_confirm(&mut self) {
+        self.assert_drained();
+        if let State::Shown { same, welcome, .. } = &mut self.state {
+            *same = true;
+            if let Some(welcome) = welcome.take() {
+                self.join(welcome);
+            }
+        }
     }
 
     /// The person gives up. Whoever is in already stays in.
@@ -171,33 +189,38 @@ impl Newcomer {
     }
 
     fn number(&mut self, owners: [u8; 32]) {
-        match self.state {
+        match &self.state {
             State::Greeting => {
-                self.state = State::Compared(owners);
+                self.state = State::Shown {
+                    owners,
+                    same: false,
+                    welcome: None,
+                };
                 let words = self
                     .hello
                     .words(&self.secret, self.doors, &owners, &self.number);
                 self.events.push(NewcomerEvent::Words(words));
                 self.transmits.push(PairingFrame::Reveal(self.number));
             }
-            State::Compared(before) if before == owners => {
+            State::Shown { owners: before, .. } if *before == owners => {
                 self.transmits.push(PairingFrame::Reveal(self.number));
             }
             // PAIR-12: whoever knows our number could choose his own to go with it.
-            State::Compared(_) => self.refuse(Failure::Altered),
+            State::Shown { .. } => self.refuse(Failure::Altered),
             State::Joined | State::Failed => {}
         }
     }
 
     fn welcome(&mut self, welcome: Welcome) {
-        match self.state {
-            State::Compared(_) => match welcome.verify(self.hello.device) {
-                Ok(verified) => {
-                    self.state = State::Joined;
-                    self.persist.push(Box::new(verified));
-                    self.transmits.push(PairingFrame::Kept);
-                    self.events.push(NewcomerEvent::Joined);
-                }
+        match &mut self.state {
+            State::Shown {
+                same,
+                welcome: waiting,
+                ..
+            } => match welcome.verify(self.hello.device) {
+                Ok(verified) if *same => self.join(Box::new(verified)),
+                // PAIR-13: whoever made the link, this person has to have compared the words.
+                Ok(verified) => *waiting = Some(Box::new(verified)),
                 Err(error) => self.refuse(error.into()),
             },
             // The word that it was stored may have been lost.
@@ -205,6 +228,13 @@ impl Newcomer {
             // PAIR-10: nobody is let in whose words nobody has seen.
             State::Greeting | State::Failed => {}
         }
+    }
+
+    fn join(&mut self, welcome: Box<VerifiedWelcome>) {
+        self.state = State::Joined;
+        self.persist.push(welcome);
+        self.transmits.push(PairingFrame::Kept);
+        self.events.push(NewcomerEvent::Joined);
     }
 
     fn refuse(&mut self, failure: Failure) {
@@ -219,7 +249,7 @@ impl Newcomer {
     }
 
     const fn goes_on(&self) -> bool {
-        matches!(self.state, State::Greeting | State::Compared(_))
+        matches!(self.state, State::Greeting | State::Shown { .. })
     }
 
     #[track_caller]

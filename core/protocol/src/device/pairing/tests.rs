@@ -72,6 +72,46 @@ fn pair_10_a_welcome_before_the_words_is_not_followed() {
     assert!(side.drain(&mut phone).is_empty() && side.persisted.is_empty());
 }
 
+/// Whoever replaced the link sends a welcome of his own at once.
+#[test]
+fn pair_13_nobody_joins_before_the_person_at_the_new_device_has_compared_the_words() {
+    let mut phone = newcomer(secret(), MALLORY);
+    let mut side = NewcomerSide::default();
+    side.drain(&mut phone);
+    phone.handle_connected();
+    phone.poll_transmit();
+    phone.handle_confirm();
+    assert!(side.drain(&mut phone).is_empty(), "no words yet");
+    phone.handle_frame(PairingFrame::Number([10; 32]));
+    side.drain(&mut phone);
+    for _ in 0..2 {
+        phone.handle_frame(PairingFrame::Welcome(welcome(4)));
+        assert!(side.drain(&mut phone).is_empty() && side.persisted.is_empty());
+    }
+    phone.handle_cancel();
+    let end = [PairingFrame::End(EndReason::Cancelled)];
+    assert_eq!(side.drain(&mut phone), end);
+    phone.handle_confirm();
+    assert!(side.drain(&mut phone).is_empty() && side.persisted.is_empty());
+    // The other way round: the person was faster, or slower, than the owner.
+    for slower in [false, true] {
+        let mut world = World::new();
+        world.connect();
+        world.settle();
+        if slower {
+            assert_eq!(world.confirm_at_owner(), Ok(()));
+            world.settle();
+            assert!(world.at_newcomer.persisted.is_empty());
+            world.agree();
+        } else {
+            world.agree();
+            assert_eq!(world.confirm_at_owner(), Ok(()));
+        }
+        world.settle();
+        assert!(world.joined());
+    }
+}
+
 #[test]
 fn pair_07_the_second_device_with_the_link_is_refused_and_noticed() {
     let mut world = World::new();

@@ -11,6 +11,7 @@ enum Step {
     ToOwner,
     ToNewcomer,
     Confirm,
+    Agree,
     Cancel,
     GiveUp,
     Wait(u64),
@@ -26,6 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         12 => Just(Step::ToOwner),
         12 => Just(Step::ToNewcomer),
         3 => Just(Step::Confirm),
+        3 => Just(Step::Agree),
         1 => (0_u8..40).prop_map(|n| match n {
             0 => Step::Cancel,
             1 => Step::GiveUp,
@@ -58,7 +60,8 @@ fn take(world: &mut World, step: Step) {
         Step::Lose if world.connected => world.lose(),
         Step::ToOwner => drop(world.deliver(true)),
         Step::ToNewcomer => drop(world.deliver(false)),
-        Step::Confirm => drop(world.confirm()),
+        Step::Confirm => drop(world.confirm_at_owner()),
+        Step::Agree => world.agree(),
         Step::Cancel => {
             let _ = world.owner.handle_command(OwnerCommand::Cancel, world.now);
             world.drain();
@@ -93,7 +96,8 @@ proptest! {
             prop_assert!(added == 0 || world.at_owner.persisted[0].device == device(4));
             let seen = (world.at_owner.words(), world.at_newcomer.words());
             prop_assert!(added == 0 || (seen.0.is_some() && seen.0 == seen.1));
-            prop_assert!(world.at_newcomer.persisted.len() <= added);
+            let joined = world.at_newcomer.persisted.len();
+            prop_assert!(joined <= added && (joined == 0 || world.agreed));
         }
         // It comes to an end, whatever happened.
         world.wait(VALID.as_secs());

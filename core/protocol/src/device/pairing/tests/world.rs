@@ -157,6 +157,8 @@ pub struct World {
     pub to_owner: VecDeque<PairingFrame>,
     pub to_newcomer: VecDeque<PairingFrame>,
     pub connected: bool,
+    /// At the phone, with the words in view.
+    pub agreed: bool,
     pub now: Time,
 }
 
@@ -170,6 +172,7 @@ impl World {
             to_owner: VecDeque::new(),
             to_newcomer: VecDeque::new(),
             connected: false,
+            agreed: false,
             now: START,
         };
         world.drain();
@@ -226,7 +229,20 @@ impl World {
         while self.deliver(true) || self.deliver(false) {}
     }
 
+    /// The person at the phone says that the words are the same.
+    pub fn agree(&mut self) {
+        self.agreed |= self.at_newcomer.words().is_some();
+        self.newcomer.handle_confirm();
+        self.drain();
+    }
+
+    /// The person says so at both.
     pub fn confirm(&mut self) -> Result<(), OwnerRefused> {
+        self.agree();
+        self.confirm_at_owner()
+    }
+
+    pub fn confirm_at_owner(&mut self) -> Result<(), OwnerRefused> {
         let confirmed = OwnerCommand::Confirm(welcome(4));
         let answer = self.owner.handle_command(confirmed, self.now);
         self.drain();
