@@ -235,14 +235,17 @@ impl VerifiedCard {
         if self.account.id() != other.account.id() {
             return self.clone();
         }
-        let number = other.card().sequence > self.card().sequence;
+        // Two devices may sign in the same second: everybody keeps the same one.
+        let number = |card: &Self| (card.card().sequence, card.signed.signature);
+        let number = number(other) > number(self);
         let same = self.account.head() == other.account.head();
         let later = other.account.supersedes(&self.account) || (same && number);
         let mut merged = if later { other.clone() } else { self.clone() };
         let mut doors: BTreeMap<DeviceId, Door> = BTreeMap::new();
         for door in self.doors().iter().chain(other.doors()) {
             let known = doors.get(&door.device);
-            let newer = known.is_none_or(|known| known.sequence < door.sequence);
+            let number = |door: &Door| (door.sequence, door.signature);
+            let newer = known.is_none_or(|known| number(known) < number(door));
             if newer && merged.account.devices().contains_key(&door.device) {
                 doors.insert(door.device, door.clone());
             }
@@ -385,6 +388,18 @@ mod tests {
             assert_eq!(merged.signed().verify().as_ref(), Ok(&merged));
         }
         assert_eq!(old.merged(&new).merged(&old), old.merged(&new));
+    }
+
+    #[test]
+    fn card_06_of_two_with_one_number_everybody_keeps_the_same() {
+        let named = |name: &str, port| {
+            let mut card = with_phone();
+            card.name = name.into();
+            verified(card, vec![door(4, port, 7)])
+        };
+        let [one, other] = [named("Robert", 1), named("Bobby", 2)];
+        assert_eq!(one.merged(&other), other.merged(&one));
+        assert_eq!(one.merged(&one), one);
     }
 
     #[test]
