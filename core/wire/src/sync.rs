@@ -4,10 +4,11 @@
 //! there": a set changes behind such a mark, too, when a device is revoked, a backup is restored or a stamp was refused, and digests notice
 //! whatever happened. Values are bytes here, and [`item`] says what is in them, so that a device passes on what a newer one made.
 
+use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-use crate::account::ChainHead;
+use crate::account::{ChainHead, sign, signed_by};
 use crate::card::SignedCard;
 use crate::frame;
 use crate::ids::{AccountId, DeviceId};
@@ -15,6 +16,7 @@ use crate::limits::FRAME_MAX;
 
 pub mod item;
 
+const ENTRY_CONTEXT: &[u8] = b"starling 1 own entry";
 /// The name of an entry's field.
 pub const FIELD_MAX: usize = 64;
 /// An entry's value.
@@ -61,6 +63,8 @@ pub struct Entry {
     pub value: Option<Vec<u8>>,
     /// Its last change.
     pub stamp: Stamp,
+    /// By the device in the stamp, over account, key, the value's hash and stamp.
+    pub signature: ([u8; 32], [u8; 32]),
 }
 
 /// Where an entry stands in the set: the start of its key's hash.
@@ -76,6 +80,46 @@ pub struct Version {
     pub value: [u8; 8],
 }
 
+/// Who signs what is changed on this device.
+#[derive(Debug, Clone)]
+pub struct Author {
+    account: AccountId,
+    key: SigningKey,
+}
+
+impl Author {
+    /// A device of this account, with its key.
+    pub const fn new(account: AccountId, key: SigningKey) -> Self {
+        Self { account, key }
+    }
+
+    /// The account.
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The device.
+    pub fn device(&self) -> DeviceId {
+        DeviceId(self.key.verifying_key().to_bytes())
+    }
+
+    /// An entry as this device changes it.
+    pub fn sign(&self, key: Key, value: Option<Vec<u8>>, time: u64) -> Entry {
+        let stamp = Stamp {
+            time,
+            device: self.device(),
+        };
+        let mut entry = Entry {
+            key,
+            value,
+            stamp,
+            signature: ([0; 32], [0; 32]),
+        };
+        entry.signature = sign(&self.key, &entry.signed_bytes(self.account));
+        entry
+    }
+}
+
 impl Key {
     /// Where its entry stands.
     pub fn place(&self) -> Place {
@@ -84,6 +128,18 @@ impl Key {
 }
 
 impl Entry {
+    /// `SYNC-13`: whether the device in its stamp changed it so, in this account.
+    pub fn is_signed(&self, account: AccountId) -> bool {
+        let device = self.stamp.device.as_bytes();
+        signed_by(device, &self.signed_bytes(account), self.signature)
+    }
+
+    fn signed_bytes(&self, account: AccountId) -> Vec<u8> {
+        let value = blake3::hash(&frame::encode_body(&self.value));
+        let fields = (account, &self.key, value.as_bytes(), self.stamp);
+        [ENTRY_CONTEXT, &frame::encode_body(&fields)].concat()
+    }
+
     /// Which state of it this is.
     pub fn version(&self) -> Version {
         Version {
@@ -214,6 +270,7 @@ mod tests {
                 time,
                 device: DeviceId([2; 32]),
             },
+            signature: ([3; 32], [4; 32]),
         }
     }
 
@@ -239,6 +296,29 @@ mod tests {
         assert!(rising.is_sorted_by(|a, b| a < b));
         assert_ne!(version(2, 2, None), version(2, 2, Some(0)));
         assert_eq!(version(2, 2, Some(5)), version(2, 2, Some(5)));
+    }
+
+    #[test]
+    fn sync_13_nothing_that_an_entry_says_can_be_changed_by_another_than_its_device() {
+        let (alice, bob) = (AccountId([1; 32]), AccountId([2; 32]));
+        let author = Author::new(alice, SigningKey::from_bytes(&[5; 32]));
+        let key = entry("note", None, 1).key;
+        let signed = |value| author.sign(key.clone(), value, 7);
+        let entry = signed(Some(vec![1]));
+        assert!(entry.is_signed(alice) && signed(None).is_signed(alice));
+        assert!(!entry.is_signed(bob), "of another account");
+        let changed = |change: &dyn Fn(&mut Entry)| {
+            let mut changed = entry.clone();
+            change(&mut changed);
+            changed.is_signed(alice)
+        };
+        assert!(!changed(&|entry| entry.key.field.push('s')));
+        assert!(!changed(&|entry| entry.key.about = None));
+        assert!(!changed(&|entry| entry.value = Some(vec![2])));
+        assert!(!changed(&|entry| entry.value = None));
+        assert!(!changed(&|entry| entry.stamp.time += 1));
+        assert!(!changed(&|entry| entry.stamp.device = DeviceId([2; 32])));
+        assert!(!changed(&|entry| entry.signature.0[0] ^= 1));
     }
 
     #[test]

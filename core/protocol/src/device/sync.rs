@@ -1,5 +1,5 @@
 //! How own devices keep one set of entries: contacts, answers to requests, blocks, profile, settings, notes (`SYNC-01` to
-//! `SYNC-10`). One [`Sync`] is one device's side towards all others.
+//! `SYNC-13`). One [`Sync`] is one device's side towards all others.
 //!
 //! Each link begins with both cards, so both sides know the same list of devices; then each says what its set looks like, by digests, and is
 //! told what it lacks. Changes made later go to every link at once, and from there on.
@@ -19,7 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use starling_wire::account::ChainHead;
 use starling_wire::card::{SignedCard, VerifiedCard};
 use starling_wire::ids::DeviceId;
-use starling_wire::sync::{AHEAD_MAX_MS, BUCKETS, Entry, Have, Key, Seed, SyncFrame, frames};
+use starling_wire::sync::{
+    AHEAD_MAX_MS, Author, BUCKETS, Entry, Have, Key, Seed, SyncFrame, frames,
+};
 
 use self::set::Set;
 use crate::machine::Outputs;
@@ -27,11 +29,14 @@ use crate::machine::Outputs;
 /// A stream with another own device, numbered by the driver.
 pub type LinkId = u64;
 
+/// What becomes of an entry; no value: deleted.
+pub type Change = (Key, Option<Vec<u8>>);
+
 /// What a person or another driver wants.
 #[derive(Debug, Clone)]
 pub enum SyncCommand {
-    /// These entries change, all or none; no value: deleted.
-    Change(Vec<(Key, Option<Vec<u8>>)>),
+    /// These entries change, all or none.
+    Change(Vec<Change>),
     /// This device signed a new card, or its own door in it.
     Card(Box<VerifiedCard>),
 }
@@ -56,6 +61,9 @@ pub enum Refusal {
     /// Changed by a device that is none of the account's.
     #[error("another device of yours passed on what a removed device had changed")]
     Foreign,
+    /// Not signed by the device in its stamp.
+    #[error("another device of yours passed off a change as a third one's")]
+    Forged,
     /// Its stamp is too far ahead.
     #[error("another device of yours made a change in the future; set its clock right")]
     Ahead,
@@ -125,7 +133,6 @@ pub struct Stored {
 /// One device's side.
 #[derive(Debug)]
 pub struct Sync {
-    own: DeviceId,
     card: VerifiedCard,
     signing_key: Option<Seed>,
     settled: Option<ChainHead>,
@@ -146,15 +153,14 @@ struct Link {
 }
 
 impl Sync {
-    /// Of this device.
-    pub fn new(own: DeviceId, stored: Stored) -> Self {
+    /// Of the device that signs as this author, in the account of the stored card.
+    pub fn new(author: Author, stored: Stored) -> Self {
         let devices = devices(&stored.card);
-        let alone = devices.len() == 1 && devices.contains(&own);
         let head = stored.card.account().head();
-        let mut set = Set::new(own, stored.entries);
+        let mut set = Set::new(author, stored.entries);
+        let alone = devices.len() == 1 && devices.contains(&set.own());
         set.set_devices(devices);
         Self {
-            own,
             settled: if alone { Some(head) } else { stored.settled },
             card: stored.card,
             signing_key: stored.signing_key,
@@ -181,7 +187,7 @@ impl Sync {
     /// A stream with this device of ours is open; its front door stands in the card.
     pub fn handle_link_up(&mut self, link: LinkId, device: DeviceId, clock: u64) {
         self.assert_drained();
-        if !self.set.lists(self.own) || !self.set.lists(device) || device == self.own {
+        if !self.set.lists(self.set.own()) || !self.set.lists(device) || device == self.set.own() {
             self.events.push(SyncEvent::Close(link));
             return;
         }
@@ -248,14 +254,8 @@ impl Sync {
         self.events.pop()
     }
 
-    fn change(
-        &mut self,
-        changes: Vec<(Key, Option<Vec<u8>>)>,
-        clock: u64,
-    ) -> Result<(), SyncRefused> {
-        for (key, value) in &changes {
-            self.set.may_change(key, value.as_ref())?;
-        }
+    fn change(&mut self, changes: Vec<Change>, clock: u64) -> Result<(), SyncRefused> {
+        self.set.may_change(&changes)?;
         let made = changes
             .into_iter()
             .filter_map(|(key, value)| self.set.change(key, value, clock))
@@ -352,7 +352,7 @@ impl Sync {
             }
         }
         let set = &self.set;
-        let revoked = !set.lists(self.own);
+        let revoked = !set.lists(self.set.own());
         let gone: Vec<LinkId> = self
             .links
             .iter()
@@ -484,7 +484,7 @@ impl Sync {
         let account = self.card.account();
         let key = self.signing_key.as_ref();
         let has = key.is_some_and(|seed| account.is_signing_key(&seed.0));
-        self.is_owner(self.own) && !has
+        self.is_owner(self.set.own()) && !has
     }
 
     fn is_owner(&self, device: DeviceId) -> bool {
@@ -515,7 +515,7 @@ impl Sync {
     }
 
     fn reach(&mut self, device: DeviceId) {
-        if device != self.own && self.set.lists(device) {
+        if device != self.set.own() && self.set.lists(device) {
             self.events.push(SyncEvent::Reach(device));
         }
     }

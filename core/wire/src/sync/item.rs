@@ -6,11 +6,12 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{FIELD_MAX, Key, VALUE_MAX};
+use super::{FIELD_MAX, Key, Seed, VALUE_MAX};
 use crate::card::{CardError, SignedCard};
 use crate::frame;
 use crate::ids::{AccountId, NetworkId};
-use crate::limits::{NAME_MAX, REQUEST_TEXT_MAX, SUPERNODES_MAX};
+use crate::limits::{NAME_MAX, RECORD_MAX, REQUEST_TEXT_MAX, SUPERNODES_MAX};
+use crate::record::{AccountRecord, Signed};
 use crate::supernode::SupernodeAddr;
 
 /// A note about a contact, in bytes.
@@ -26,6 +27,8 @@ const FAVOURITE: &str = "favourite";
 const NOTE: &str = "note";
 const PROFILE: &str = "profile/";
 const SETTING: &str = "setting/";
+const RECORD: &str = "record";
+const REQUEST_KEY: &str = "request-key";
 
 /// What an entry says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +49,10 @@ pub enum Item {
     Profile(String, Option<Vec<u8>>),
     /// A setting that holds for all devices, by its name.
     Setting(String, Option<String>),
+    /// What the account publishes, signed by a device that can.
+    Record(Option<Box<Signed<AccountRecord>>>),
+    /// Opens sealed requests from now on.
+    RequestKey(Seed),
 }
 
 /// Somebody we know.
@@ -122,6 +129,8 @@ impl Item {
             Self::Note(account, text) => (about(account, NOTE), bytes(text.as_ref())),
             Self::Profile(name, value) => (own(PROFILE, name), value.clone()),
             Self::Setting(name, value) => (own(SETTING, name), bytes(value.as_ref())),
+            Self::Record(record) => (own(RECORD, ""), bytes(record.as_ref())),
+            Self::RequestKey(seed) => (own(REQUEST_KEY, ""), bytes(Some(seed))),
         }
     }
 
@@ -162,6 +171,14 @@ impl Item {
         if let Some(name) = field.strip_prefix(PROFILE) {
             let value = value.map(<[u8]>::to_vec);
             return Ok(Some(Self::Profile(name.to_owned(), value)));
+        }
+        if field == RECORD {
+            let small = |record: &Signed<_>| fits(record.encoded_len() <= RECORD_MAX);
+            return Ok(Some(Self::Record(read(value, small)?.map(Box::new))));
+        }
+        if field == REQUEST_KEY {
+            let seed = read(value, |_| Ok(()))?.ok_or(ItemError::Malformed)?;
+            return Ok(Some(Self::RequestKey(seed)));
         }
         let Some(name) = field.strip_prefix(SETTING) else {
             return Ok(None);
@@ -227,6 +244,7 @@ mod tests {
     use crate::account::Chain;
     use crate::card::Card;
     use crate::ids::{DeviceId, EndpointKey};
+    use crate::record::Content;
 
     fn card() -> (AccountId, SignedCard) {
         let key = SigningKey::from_bytes(&[1; 32]);
@@ -257,6 +275,19 @@ mod tests {
             homes: vec![home],
             added_at: 1_800_000_000_000,
         }
+    }
+
+    fn record() -> Signed<AccountRecord> {
+        let chain = card().1.card.chain;
+        AccountRecord {
+            by: chain.speaker(),
+            head: chain.head(),
+            request_key: [0; 32],
+            home: known().homes,
+            sequence: 1,
+            expires: 2,
+        }
+        .sign(&SigningKey::from_bytes(&[1; 32]))
     }
 
     fn asked() -> Box<Asked> {
@@ -293,6 +324,9 @@ mod tests {
             Item::Note(bob, None),
             Item::Profile("mood".into(), None),
             Item::Setting("theme".into(), None),
+            Item::Record(Some(Box::new(record()))),
+            Item::Record(None),
+            Item::RequestKey(Seed([5; 32])),
         ] {
             assert_eq!(read_back(&item), Ok(Some(item)));
         }
@@ -307,6 +341,8 @@ mod tests {
         nowhere.homes[0].tcp.set_port(0);
         let mut changed = card.clone();
         changed.card.name = "Mallory".into();
+        let mut large = record();
+        large.record.home = vec![known().homes[0].clone(); 20];
         let mut wordy = asked();
         wordy.text = "n".repeat(REQUEST_TEXT_MAX + 1);
         for (item, error) in [
@@ -321,6 +357,7 @@ mod tests {
             ),
             (Item::Request(mallory, Some(asked())), ItemError::Malformed),
             (Item::Request(bob, Some(wordy)), ItemError::TooLarge),
+            (Item::Record(Some(Box::new(large))), ItemError::TooLarge),
             (Item::Nickname(bob, long(NAME_MAX + 1)), ItemError::TooLarge),
             (Item::Note(bob, long(NOTE_MAX + 1)), ItemError::TooLarge),
             (
@@ -349,8 +386,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sync_10_no_value_makes_it_panic(field in 0_usize..8, value in prop::collection::vec(any::<u8>(), 0..300)) {
-            let fields = [CONTACT, CARD, REQUEST, NICKNAME, FAVOURITE, NOTE, "profile/x", "setting/x"];
+        fn sync_10_no_value_makes_it_panic(field in 0_usize..10, value in prop::collection::vec(any::<u8>(), 0..300)) {
+            let fields = [
+                CONTACT, CARD, REQUEST, NICKNAME, FAVOURITE, NOTE, "profile/x", "setting/x", RECORD, REQUEST_KEY,
+            ];
             let about = (field < 6).then_some(AccountId([1; 32]));
             let key = Key { about, field: fields[field].into() };
             let _ = Item::read(&key, Some(&value));

@@ -8,9 +8,10 @@ use starling_wire::frame::encode_body;
 use starling_wire::fuzz;
 use starling_wire::ids::{DeviceId, EndpointKey};
 use starling_wire::pairing::{Doors, EndReason, Hello, PairingFrame, PairingLink, Secret, Welcome};
+use starling_wire::record::{AccountRecord, Content, Signed};
 use starling_wire::supernode::SupernodeAddr;
 use starling_wire::sync::item::{Asked, Item, Known, Relation};
-use starling_wire::sync::{BUCKETS, Entry, Have, Seed, Stamp, SyncFrame};
+use starling_wire::sync::{Author, BUCKETS, Entry, Have, Seed, SyncFrame};
 
 use crate::{corpus, mutator};
 
@@ -96,6 +97,20 @@ fn pairing() {
     mutator::run(11, &corpus::committed("pairing", &made), fuzz::pairing);
 }
 
+/// What Alice publishes.
+fn record() -> Signed<AccountRecord> {
+    let chain = card().card.chain;
+    AccountRecord {
+        by: chain.speaker(),
+        head: chain.head(),
+        request_key: [6; 32],
+        home: vec![supernode()],
+        sequence: 7,
+        expires: 1_800_000_000,
+    }
+    .sign(&key(1))
+}
+
 /// One entry of every kind, each of which says what it is meant to.
 fn entries() -> Vec<Entry> {
     let alice = card().card.chain.id();
@@ -120,15 +135,14 @@ fn entries() -> Vec<Entry> {
         Item::Note(alice, None),
         Item::Profile("mood".into(), Some(vec![1, 2])),
         Item::Setting("theme".into(), Some("dark".into())),
+        Item::Record(Some(Box::new(record()))),
+        Item::RequestKey(Seed([5; 32])),
     ];
+    let author = Author::new(alice, key(3));
     let entry = |item: Item| {
         let (key, value) = item.write();
         assert_eq!(Item::read(&key, value.as_deref()), Ok(Some(item)));
-        let stamp = Stamp {
-            time: 1_800_000_000_000,
-            device: device(3),
-        };
-        Entry { key, value, stamp }
+        author.sign(key, value, 1_800_000_000_000)
     };
     items.into_iter().map(entry).collect()
 }

@@ -7,16 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use starling_wire::ids::DeviceId;
 use starling_wire::sync::{
-    AHEAD_MAX_MS, BUCKETS, BYTES_MAX, ENTRIES_MAX, Entry, Have, Key, LISTED_MAX, Place, Stamp,
-    Version, digest,
+    AHEAD_MAX_MS, Author, BUCKETS, BYTES_MAX, ENTRIES_MAX, Entry, Have, Key, LISTED_MAX, Place,
+    Stamp, Version, digest,
 };
 
-use super::{Refusal, SyncRefused};
+use super::{Change, Refusal, SyncRefused};
 
 /// One account's entries.
 #[derive(Debug)]
 pub struct Set {
-    own: DeviceId,
+    author: Author,
     devices: BTreeSet<DeviceId>,
     entries: BTreeMap<Place, Kept>,
     bytes: usize,
@@ -32,10 +32,10 @@ struct Kept {
 }
 
 impl Set {
-    /// As it was stored.
-    pub fn new(own: DeviceId, stored: impl IntoIterator<Item = Entry>) -> Self {
+    /// This device's, as it was stored.
+    pub fn new(author: Author, stored: impl IntoIterator<Item = Entry>) -> Self {
         let mut set = Self {
-            own,
+            author,
             devices: BTreeSet::new(),
             entries: BTreeMap::new(),
             bytes: 0,
@@ -57,16 +57,50 @@ impl Set {
         self.devices.contains(&device)
     }
 
-    /// `SYNC-01`, `SYNC-09`: whether a change of our own can be made.
-    pub fn may_change(&self, key: &Key, value: Option<&Vec<u8>>) -> Result<(), SyncRefused> {
-        let entry = self.stamped(key.clone(), value.cloned(), 0);
-        if !entry.fits() {
-            return Err(SyncRefused::TooLarge);
+    /// This device.
+    pub fn own(&self) -> DeviceId {
+        self.author.device()
+    }
+
+    /// `SYNC-01`, `SYNC-09`: whether changes of our own can be made, all of them.
+    pub fn may_change(&self, changes: &[Change]) -> Result<(), SyncRefused> {
+        let (mut count, mut bytes) = (self.entries.len(), self.bytes);
+        let mut sizes: BTreeMap<Place, usize> = BTreeMap::new();
+        let mut grows = false;
+        for (key, value) in changes {
+            let entry = self.unsigned(key.clone(), value.clone());
+            if !entry.fits() {
+                return Err(SyncRefused::TooLarge);
+            }
+            let (place, size) = (key.place(), entry.size());
+            let here = || self.entries.get(&place).map(|kept| kept.size);
+            let known = sizes.insert(place, size).or_else(here);
+            if known.is_none() && value.is_none() {
+                sizes.remove(&place);
+                continue;
+            }
+            count += usize::from(known.is_none());
+            bytes = bytes - known.unwrap_or(0) + size;
+            grows |= value.is_some();
         }
-        if value.is_some() && !self.has_room(&entry) {
+        if grows && (count > ENTRIES_MAX || bytes > BYTES_MAX) {
             return Err(SyncRefused::Full);
         }
         Ok(())
+    }
+
+    /// As large as it can be.
+    fn unsigned(&self, key: Key, value: Option<Vec<u8>>) -> Entry {
+        let stamp = Stamp {
+            time: u64::MAX,
+            device: self.own(),
+        };
+        Entry {
+            key,
+            value,
+            stamp,
+            signature: ([0; 32], [0; 32]),
+        }
     }
 
     /// Makes a change of our own, unless that is how it stands.
@@ -91,12 +125,7 @@ impl Set {
     }
 
     fn stamped(&self, key: Key, value: Option<Vec<u8>>, time: u64) -> Entry {
-        let device = self.own;
-        Entry {
-            key,
-            value,
-            stamp: Stamp { time, device },
-        }
+        self.author.sign(key, value, time)
     }
 
     /// Takes an entry of another device's if it is later than what is here; whether it was.
@@ -116,13 +145,18 @@ impl Set {
         let later = known.is_none_or(|known| {
             !self.lists(known.entry.stamp.device) || known.version < entry.version()
         });
-        if later && !self.has_room(entry) {
+        if !later {
+            return Ok(false);
+        }
+        if !self.has_room(entry) {
             return Err(Refusal::Full);
         }
-        if later {
-            self.put(entry.clone());
+        // SYNC-13: whoever passes it on, its device has said so itself.
+        if !entry.is_signed(self.author.account()) {
+            return Err(Refusal::Forged);
         }
-        Ok(later)
+        self.put(entry.clone());
+        Ok(true)
     }
 
     /// SYNC-09: the set has bounds.
@@ -206,14 +240,15 @@ impl Set {
             .collect()
     }
 
-    /// SYNC-05: what revoked devices left becomes ours, with the time of its last change.
+    /// SYNC-05: what revoked devices left becomes ours, with the time of its last change, and is signed anew.
     pub fn take_over(&mut self) -> Vec<Entry> {
-        let mut left = self.left();
-        for entry in &mut left {
-            entry.stamp.device = self.own;
+        let left = self.left().into_iter();
+        let ours = left.map(|left| self.stamped(left.key, left.value, left.stamp.time));
+        let ours: Vec<Entry> = ours.collect();
+        for entry in &ours {
             self.put(entry.clone());
         }
-        left
+        ours
     }
 
     /// SYNC-05: what they left and nobody took over goes.
@@ -243,16 +278,18 @@ impl Set {
         let (ahead, right): (Vec<_>, Vec<_>) = entries.partition(|e| e.stamp.time > limit);
         let mut own: Vec<_> = ahead
             .into_iter()
-            .filter(|entry| entry.stamp.device == self.own)
+            .filter(|entry| entry.stamp.device == self.own())
             .cloned()
             .collect();
         own.sort_by_key(|entry| entry.stamp);
         self.latest = right.iter().map(|e| e.stamp.time).max().unwrap_or(0);
-        for entry in &mut own {
-            entry.stamp.time = self.next_time(clock);
+        let mut mended = Vec::new();
+        for entry in own {
+            let entry = self.stamped(entry.key, entry.value, self.next_time(clock));
             self.put(entry.clone());
+            mended.push(entry);
         }
-        own
+        mended
     }
 }
 

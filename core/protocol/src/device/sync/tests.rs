@@ -3,8 +3,8 @@
 mod chance;
 mod world;
 
-use starling_wire::account::Change;
-use starling_wire::sync::{FIELD_MAX, VALUE_MAX};
+use starling_wire::account;
+use starling_wire::sync::{ENTRIES_MAX, FIELD_MAX, VALUE_MAX};
 
 use self::world::*;
 use super::*;
@@ -117,6 +117,64 @@ fn changes_go_together_or_not_at_all() {
     assert!(world.values(0).is_empty());
     assert_eq!(refused(&mut world, "a", VALUE_MAX), Ok(()));
     assert_eq!(world.values(0).len(), 2);
+}
+
+#[test]
+fn sync_09_a_batch_that_does_not_fit_as_a_whole_changes_nothing() {
+    let mut world = World::new(1);
+    let clock = world.clock(0);
+    let fields = |count: usize| (0..count).map(|n| n.to_string());
+    let all = |count| {
+        let changes = fields(count).map(|field| (key(&field), Some(vec![1])));
+        SyncCommand::Change(changes.collect())
+    };
+    let sync = world.devices[0].sync();
+    let full = sync.handle_command(all(ENTRIES_MAX + 1), clock);
+    assert_eq!(full, Err(SyncRefused::Full));
+    world.drain(0);
+    assert!(world.values(0).is_empty());
+    // The same place twice is one entry, and what never was needs none to be deleted.
+    let mut changes: Vec<Change> = fields(ENTRIES_MAX - 1)
+        .map(|field| (key(&field), Some(vec![1])))
+        .collect();
+    changes.extend([
+        (key("0"), Some(vec![2])),
+        (key("never"), None),
+        (key("last"), Some(vec![3])),
+    ]);
+    let sync = world.devices[0].sync();
+    let fits = sync.handle_command(SyncCommand::Change(changes), clock);
+    assert_eq!(fits, Ok(()));
+    world.drain(0);
+    assert_eq!(world.values(0).len(), ENTRIES_MAX);
+}
+
+#[test]
+fn sync_13_a_thief_cannot_pass_his_changes_off_as_another_devices() {
+    let mut world = World::new(3);
+    world.change(0, "a", Some(1));
+    for (a, b) in [(0, 1), (0, 2)] {
+        world.link(a, b);
+    }
+    world.settle();
+    // The laptop (1) has not heard that the phone (2) was removed, and the thief says: the desk (0) has changed this.
+    world.unlink(0, 1);
+    world.revoke(0, 2);
+    world.settle();
+    world.return_from_the_dead(2);
+    world.link(1, 2);
+    world.settle();
+    let later = world.clock(1) + 1_000;
+    let lies = ["a", "b"].map(|field| forged(2, 0, field, 66, later));
+    world.say(2, 1, SyncFrame::Entries(lies.to_vec()));
+    world.settle();
+    assert_eq!(world.values(1), [("a", Some(1))]);
+    let refused = SyncEvent::Refused(device(2), Refusal::Forged);
+    assert!(world.devices[1].events.contains(&refused));
+    world.link(0, 1);
+    world.settle();
+    world.assert_even(0..2);
+    assert_eq!(world.values(0), [("a", Some(1))]);
 }
 
 #[test]
@@ -297,7 +355,7 @@ fn sync_07_the_signing_key_goes_to_owners_only_and_no_other_is_taken() {
     world.say(2, 0, greedy);
     world.settle();
     assert_eq!(world.devices[2].store.key, None);
-    let add = Change::AddDevice {
+    let add = account::Change::AddDevice {
         device: device(1),
         name: "phone".into(),
         owner: true,

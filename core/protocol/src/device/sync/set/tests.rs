@@ -1,16 +1,29 @@
 //! Sets of two devices, a revoked one, and clocks that are wrong.
 
+use ed25519_dalek::SigningKey;
+use starling_wire::ids::AccountId;
+
 use super::*;
 
 const NOON: u64 = 1_800_000_000_000;
 
+const ALICE: AccountId = AccountId([1; 32]);
+
+fn author(n: u8) -> Author {
+    Author::new(ALICE, SigningKey::from_bytes(&[n; 32]))
+}
+
 fn device(n: u8) -> DeviceId {
-    DeviceId([n; 32])
+    author(n).device()
+}
+
+fn empty() -> Set {
+    Set::new(author(1), Vec::new())
 }
 
 /// Device 1's, in an account of 1 and 2.
 fn set() -> Set {
-    let mut set = Set::new(device(1), Vec::new());
+    let mut set = empty();
     set.set_devices(BTreeSet::from([device(1), device(2)]));
     set
 }
@@ -23,14 +36,11 @@ fn key(field: &str) -> Key {
 }
 
 fn by(n: u8, field: &str, value: u8, time: u64) -> Entry {
-    Entry {
-        key: key(field),
-        value: Some(vec![value]),
-        stamp: Stamp {
-            time,
-            device: device(n),
-        },
-    }
+    author(n).sign(key(field), Some(vec![value]), time)
+}
+
+fn may(set: &Set, field: &str, value: Option<Vec<u8>>) -> Result<(), SyncRefused> {
+    set.may_change(&[(key(field), value)])
 }
 
 fn values(set: &Set) -> Vec<Option<Vec<u8>>> {
@@ -44,7 +54,7 @@ fn sync_01_nothing_too_large_gets_in() {
     let mut large = by(2, "a", 1, NOON);
     large.value = Some(vec![0; starling_wire::sync::VALUE_MAX + 1]);
     assert_eq!(set.offer(&large, NOON), Err(Refusal::TooLarge));
-    let refused = set.may_change(&key("a"), large.value.as_ref());
+    let refused = may(&set, "a", large.value);
     assert_eq!(refused, Err(SyncRefused::TooLarge));
 }
 
@@ -95,11 +105,24 @@ fn sync_04_a_device_that_is_none_of_ours_changes_nothing() {
 }
 
 #[test]
+fn sync_13_a_stamp_that_its_device_did_not_sign_is_refused() {
+    let mut set = set();
+    let mut passed_off = by(3, "a", 1, NOON);
+    passed_off.stamp.device = device(2);
+    assert_eq!(set.offer(&passed_off, NOON), Err(Refusal::Forged));
+    let mut later = by(2, "a", 1, NOON);
+    later.stamp.time += 1;
+    assert_eq!(set.offer(&later, NOON), Err(Refusal::Forged));
+    assert!(set.entries.is_empty());
+    assert_eq!(set.offer(&by(2, "a", 1, NOON), NOON), Ok(true));
+}
+
+#[test]
 fn sync_05_what_a_revoked_device_left_is_not_told_and_gives_way() {
     let mut set = set();
     set.offer(&by(2, "a", 1, NOON), NOON).unwrap();
     set.offer(&by(2, "b", 2, NOON), NOON).unwrap();
-    let empty = Set::new(device(1), Vec::new()).digests();
+    let empty = empty().digests();
     set.set_devices(BTreeSet::from([device(1), device(3)]));
     assert_eq!(set.digests(), empty);
     let nothing = Have {
@@ -161,13 +184,10 @@ fn sync_09_a_full_set_takes_nothing_new_and_lets_go() {
         set.put(by(2, &n.to_string(), 1, NOON));
     }
     assert_eq!(set.offer(&by(2, "new", 1, NOON), NOON), Err(Refusal::Full));
-    let value = Some(vec![1]);
-    assert_eq!(
-        set.may_change(&key("new"), value.as_ref()),
-        Err(SyncRefused::Full)
-    );
+    let full = may(&set, "new", Some(vec![1]));
+    assert_eq!(full, Err(SyncRefused::Full));
     assert_eq!(set.offer(&by(2, "7", 2, NOON + 1), NOON), Ok(true));
-    assert_eq!(set.may_change(&key("7"), None), Ok(()));
+    assert_eq!(may(&set, "7", None), Ok(()));
     let bytes: usize = set.entries.values().map(|kept| kept.size).sum();
     assert_eq!(set.bytes, bytes);
 

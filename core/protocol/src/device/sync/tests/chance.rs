@@ -15,6 +15,8 @@ enum Step {
     Deliver(usize, usize, usize),
     Restart(usize),
     Wait(u64),
+    /// One says to another what a third one never did.
+    Forge(usize, usize, usize, usize),
     /// The owner's device removes the last one, which does not mind.
     Revoke,
 }
@@ -24,6 +26,7 @@ fn steps(revoke: u32) -> impl Strategy<Value = Vec<Step>> {
     let two = (device.clone(), device.clone());
     let field = 0..FIELDS.len();
     let step = prop_oneof![
+        2 => (two.clone(), device.clone(), field.clone()).prop_map(|((a, b), n, f)| Step::Forge(a, b, n, f)),
         8 => (device.clone(), field.clone(), 0_u8..100).prop_map(|(n, f, v)| Step::Change(n, f, v)),
         2 => (device.clone(), field).prop_map(|(n, f)| Step::Delete(n, f)),
         8 => two.clone().prop_map(|(a, b)| Step::Link(a, b)),
@@ -36,6 +39,8 @@ fn steps(revoke: u32) -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..120)
 }
 
+/// The value that everybody passes off as another's.
+const FORGED: u8 = 250;
 /// The values that the removed device writes from then on.
 const THIEFS: u8 = 200;
 
@@ -69,11 +74,17 @@ fn take(world: &mut World, step: Step, revoked: &mut bool) {
         }
         Step::Restart(n) => world.restart(n % count),
         Step::Wait(ms) => world.now += ms,
+        Step::Forge(from, to, whom, field) if from % count != whom % count => {
+            let time = world.now + 1_000;
+            let lie = forged(from % count, whom % count, FIELDS[field], FORGED, time);
+            let entries = SyncFrame::Entries(vec![lie]);
+            world.say(from % count, to % count, entries);
+        }
         Step::Revoke if !*revoked && count > 2 => {
             world.revoke(0, last);
             *revoked = true;
         }
-        Step::Link(..) | Step::Unlink(..) | Step::Revoke => {}
+        Step::Link(..) | Step::Unlink(..) | Step::Revoke | Step::Forge(..) => {}
     }
 }
 
@@ -83,6 +94,12 @@ fn meet(world: &mut World, count: usize, seed: u64) {
         world.link(n - 1, n);
     }
     world.settle_by_chance(seed);
+}
+
+/// SYNC-13: nobody ever kept it.
+fn assert_nothing_forged(world: &World) {
+    let mut values = world.ever.iter().map(|entry| &entry.value);
+    assert!(values.all(|value| *value != Some(vec![FORGED])));
 }
 
 proptest! {
@@ -105,6 +122,7 @@ proptest! {
         }
         meet(&mut world, count, seed);
         world.assert_even(0..count);
+        assert_nothing_forged(&world);
         let mut latest: BTreeMap<_, Entry> = BTreeMap::new();
         for entry in &world.ever {
             let known = latest.get(&entry.key.place());
@@ -133,6 +151,7 @@ proptest! {
         }
         meet(&mut world, count - 1, seed);
         world.assert_even(0..count - 1);
+        assert_nothing_forged(&world);
         for n in 0..count - 1 {
             prop_assert!(world.stamped_by(n, count - 1).is_empty());
             let values = world.values(n);

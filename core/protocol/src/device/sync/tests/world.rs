@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use ed25519_dalek::SigningKey;
-use starling_wire::account::{Chain, Change};
+use starling_wire::account::{self, Chain};
 use starling_wire::card::{Card, Door, DoorKeys};
-use starling_wire::sync::{Place, Stamp};
+use starling_wire::sync::Place;
 
 use super::*;
 use crate::backoff::Jitter;
@@ -33,15 +33,18 @@ pub fn key(field: &str) -> Key {
     }
 }
 
+/// As device `n` says it.
 pub fn entry(n: usize, field: &str, value: Option<u8>, time: u64) -> Entry {
-    Entry {
-        key: key(field),
-        value: value.map(|value| vec![value]),
-        stamp: Stamp {
-            time,
-            device: device(n),
-        },
-    }
+    let value = value.map(|value| vec![value]);
+    let account = card(1).account().id();
+    Author::new(account, device_key(n)).sign(key(field), value, time)
+}
+
+/// The same, passed off as device `whom`'s.
+pub fn forged(n: usize, whom: usize, field: &str, value: u8, time: u64) -> Entry {
+    let mut forged = entry(n, field, Some(value), time);
+    forged.stamp.device = device(whom);
+    forged
 }
 
 /// Alice's card with so many devices. The signing key is 1.
@@ -49,7 +52,7 @@ pub fn card(count: usize) -> VerifiedCard {
     let recovery = signing(2).verifying_key();
     let mut chain = Chain::create(&signing(1), &recovery, [0; 16], device(0), "0");
     for n in 1..count {
-        let add = Change::AddDevice {
+        let add = account::Change::AddDevice {
             device: device(n),
             name: n.to_string(),
             owner: false,
@@ -121,7 +124,8 @@ impl Device {
             entries: store.entries.values().cloned().collect(),
             settled: store.settled,
         };
-        Sync::new(device(n), stored)
+        let account = stored.card.account().id();
+        Sync::new(Author::new(account, device_key(n)), stored)
     }
 }
 
@@ -350,7 +354,7 @@ impl World {
     }
 
     /// The account's key signs a change on this device.
-    pub fn sign(&mut self, n: usize, change: Change) {
+    pub fn sign(&mut self, n: usize, change: account::Change) {
         let mut card = self.devices[n].store.card.card.clone();
         card.chain.append(&signing(1), change);
         let signed = signed(card.chain, card.sequence + 1);
@@ -359,7 +363,7 @@ impl World {
 
     pub fn revoke(&mut self, by: usize, whom: usize) {
         let device = device(whom);
-        self.sign(by, Change::RemoveDevice { device });
+        self.sign(by, account::Change::RemoveDevice { device });
     }
 
     /// A card in which this device says where its door is.
