@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::CallId;
+use crate::ids::{CallId, DeviceId};
 use crate::limits::MEDIA_OFFERS_MAX;
 use crate::peer::InnerAddr;
 
@@ -119,6 +119,10 @@ pub enum EndReason {
     Protocol,
     /// Answered, but no way for the sound was found.
     NoMedia,
+    /// Another device of the called person has it; said by the caller.
+    AnsweredOn(DeviceId),
+    /// The called person said no at another device; said by the caller.
+    DeclinedOn(DeviceId),
 }
 
 impl EndReason {
@@ -138,6 +142,8 @@ impl EndReason {
             Self::NoMedia => {
                 "answered, but no way for the sound was found; a firewall may be in between"
             }
+            Self::AnsweredOn(_) => "answered on another of your devices",
+            Self::DeclinedOn(_) => "declined on another of your devices",
         }
     }
 }

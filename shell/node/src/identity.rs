@@ -110,6 +110,12 @@ impl Identity {
         DeviceId(self.device.verifying_key().to_bytes())
     }
 
+    /// What a device of this account is called.
+    pub fn name_of(&self, device: DeviceId) -> Option<String> {
+        let account = self.chain.verify().ok()?;
+        Some(account.devices().get(&device)?.name.clone())
+    }
+
     /// The front door's key.
     pub fn front_door(&self) -> EndpointKey {
         EndpointKey(self.front_door_key().verifying_key().to_bytes())

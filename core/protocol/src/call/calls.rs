@@ -1,6 +1,6 @@
 //! All calls of a device: the machine that a driver talks to. It gives each stream to its call, allows one call at a
-//! time, makes one call of two when both sides call at once, and watches over the sound. A single call's signalling is a
-//! [`Leg`]; the verdict about an invitation is the [`switchboard`](super::switchboard)'s.
+//! time, makes one call of two when both sides call at once, rings at all devices of a person, and watches over the sound.
+//! A single call's signalling is a [`Leg`]; the verdict about an invitation is the [`switchboard`](super::switchboard)'s.
 //!
 //! A link is a signalling stream under a number of the driver's choice, never used twice. Sound is a separate concern:
 //! the machine says when to start, hold and stop it and is told whether it flows. Every state but the end has a deadline
@@ -8,13 +8,15 @@
 //!
 //! Outputs: `poll_transmit`, then `poll_event`. Nothing of a call outlives the process, so there is nothing to persist.
 
+mod branches;
 mod entry;
+mod fork;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use starling_wire::call::{CallFrame, EndReason, Media};
-use starling_wire::ids::{AccountId, CallId};
+use starling_wire::ids::{AccountId, CallId, DeviceId};
 use starling_wire::peer::InnerAddr;
 
 use entry::{Entry, Sound};
@@ -77,8 +79,9 @@ pub struct CallTransmit {
 /// What the driver is to do or to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallEvent {
-    /// Open a stream to one of the peer's front doors; answer with `handle_opened` or `handle_unreachable`.
-    Dial(CallId, AccountId),
+    /// Open a stream to each of the peer's front doors, or to that of the device named; answer with `handle_opened` for each
+    /// that is open, and with `handle_dialled` when all have been tried.
+    Dial(CallId, AccountId, Option<DeviceId>),
     /// Bind our inner endpoint (or find it bound) and answer with `handle_bound`. While it is not, the call rings (`CALL-19`).
     Bind(CallId),
     /// The peer's inner endpoint is here: the caller connects to it, the callee lets it in. May come again.
@@ -192,15 +195,7 @@ impl Calls {
     pub fn handle_frame(&mut self, peer: AccountId, link: LinkId, frame: CallFrame, now: Time) {
         self.assert_drained();
         if let Some(call) = self.links.get(&link).copied() {
-            if frame
-                == (CallFrame::End {
-                    reason: EndReason::Merged,
-                })
-            {
-                self.expect_merge(call, now);
-            }
-            let _ = self.change(call, now, |leg| leg.handle_frame(frame, now));
-            return;
+            return self.said(call, link, frame, now);
         }
         match frame {
             CallFrame::Invite { call, offer, inner } => {
@@ -214,34 +209,50 @@ impl Calls {
         }
     }
 
-    /// The stream asked for by [`CallEvent::Dial`] is open.
-    pub fn handle_opened(&mut self, call: CallId, link: LinkId, now: Time) {
+    /// A stream asked for by [`CallEvent::Dial`] is open, to this device.
+    pub fn handle_opened(&mut self, call: CallId, link: LinkId, device: DeviceId, now: Time) {
         self.assert_drained();
         let Some(entry) = self.entries.get_mut(&call) else {
             // Hung up meanwhile.
             self.events.push(CallEvent::CloseLink(link));
             return;
         };
-        if let Some(old) = entry.link.replace(link) {
-            self.links.remove(&old);
-            self.events.push(CallEvent::CloseLink(old));
-        }
-        self.links.insert(link, call);
-        entry.linked_at = now;
-        if entry.leg.state() == State::Reconnecting {
+        let first = if entry.is_forked() {
+            entry.fork.open(link, device, entry.ours.as_ref())
+        } else if entry.leg.state() == State::Reconnecting && entry.device == Some(device) {
+            if let Some(old) = entry.link.replace(link) {
+                self.links.remove(&old);
+                self.events.push(CallEvent::CloseLink(old));
+            }
             let inner = entry.ours.clone();
-            entry.waiting = vec![CallFrame::Resume { call, inner }];
-        }
-        for frame in std::mem::take(&mut entry.waiting) {
-            self.transmits.push(CallTransmit { link, frame });
-        }
+            Some(CallFrame::Resume { call, inner })
+        } else {
+            None
+        };
+        let Some(frame) = first else {
+            // Another device has answered meanwhile, or this one was found twice.
+            self.events.push(CallEvent::CloseLink(link));
+            return;
+        };
+        entry.linked_at = now;
+        self.links.insert(link, call);
+        self.transmits.push(CallTransmit { link, frame });
         self.settle(call, now);
     }
 
-    /// No stream could be opened.
-    pub fn handle_unreachable(&mut self, call: CallId, now: Time) {
+    /// All front doors have been tried.
+    pub fn handle_dialled(&mut self, call: CallId, now: Time) {
         self.assert_drained();
-        let _ = self.change(call, now, |leg| leg.handle_unreachable(now));
+        let Some(entry) = self.entries.get_mut(&call) else {
+            return;
+        };
+        if entry.is_forked() {
+            entry.fork.all_dialled();
+            return self.conclude(call, now);
+        }
+        if entry.link.is_none() {
+            let _ = self.change(call, now, |leg| leg.handle_unreachable(now));
+        }
     }
 
     /// A link ended, whoever ended it.
@@ -250,9 +261,14 @@ impl Calls {
         let Some(call) = self.links.remove(&link) else {
             return;
         };
-        if let Some(entry) = self.entries.get_mut(&call) {
-            entry.link = None;
+        let Some(entry) = self.entries.get_mut(&call) else {
+            return;
+        };
+        if entry.is_forked() {
+            entry.fork.ended(link, None);
+            return self.conclude(call, now);
         }
+        entry.link = None;
         let _ = self.change(call, now, |leg| leg.handle_lost(now));
     }
 
@@ -263,18 +279,11 @@ impl Calls {
             return;
         };
         entry.ours = Some(ours.clone());
-        let invitation = entry.waiting.iter_mut().find_map(|frame| match frame {
-            CallFrame::Invite { inner, .. } => Some(inner),
-            _ => None,
-        });
-        match (invitation, entry.link) {
-            (Some(inner), _) => *inner = Some(ours),
-            (None, Some(link)) => self.transmits.push(CallTransmit {
-                link,
-                frame: CallFrame::Inner { inner: ours },
-            }),
-            // Reconnecting: `Resume` or the answer to it will say it.
-            (None, None) => {}
+        // Reconnecting: nobody is there; `Resume` or the answer to it will say it.
+        for link in entry.heard_by() {
+            let inner = ours.clone();
+            let frame = CallFrame::Inner { inner };
+            self.transmits.push(CallTransmit { link, frame });
         }
     }
 
@@ -386,7 +395,7 @@ impl Calls {
         self.entries
             .insert(call, Entry::new(Leg::outgoing(call, peer, None, now), None));
         self.events.push(CallEvent::Bind(call));
-        self.events.push(CallEvent::Dial(call, peer));
+        self.events.push(CallEvent::Dial(call, peer, None));
         self.settle(call, now);
         Ok(call)
     }
@@ -519,19 +528,25 @@ impl Calls {
         };
         while let Some(action) = entry.leg.poll_action() {
             match action {
-                Action::Send(frame) => match entry.link {
-                    Some(link) => self.transmits.push(CallTransmit { link, frame }),
-                    None if entry.leg.state() == State::Calling => entry.waiting.push(frame),
-                    // Lost: `Resume` and its answer say how things stand.
-                    None => {}
-                },
+                Action::Send(frame @ CallFrame::Invite { .. }) => entry.fork.set_invitation(frame),
+                // Lost, nobody hears it: `Resume` and its answer say how things stand.
+                Action::Send(frame) => {
+                    let say = |link| (link, frame.clone());
+                    let said = entry.heard_by().into_iter().map(say);
+                    for (link, frame) in said {
+                        self.transmits.push(CallTransmit { link, frame });
+                    }
+                }
                 Action::Prepare(inner) => self.events.push(CallEvent::PeerInner(call, inner)),
                 Action::Start(media) => {
                     entry.media = media;
                     entry.sound = Sound::First(now + SOUND);
                     self.events.push(CallEvent::StartMedia(call, media));
                 }
-                Action::Redial => self.events.push(CallEvent::Dial(call, entry.leg.peer())),
+                Action::Redial => {
+                    let (peer, device) = (entry.leg.peer(), entry.device);
+                    self.events.push(CallEvent::Dial(call, peer, device));
+                }
                 Action::Close => {}
             }
         }
@@ -557,7 +572,7 @@ impl Calls {
         if entry.sound != Sound::Off {
             self.events.push(CallEvent::StopMedia(call));
         }
-        if let Some(link) = entry.link {
+        for link in entry.heard_by() {
             self.links.remove(&link);
             self.events.push(CallEvent::CloseLink(link));
         }

@@ -256,6 +256,13 @@ impl Leg {
         }
     }
 
+    /// The peer's inner endpoint is somewhere else than it was, or known at last.
+    pub fn found(&mut self, theirs: Option<InnerAddr>) {
+        if !self.is_over() {
+            self.prepare(theirs);
+        }
+    }
+
     /// The peer is back on a new stream with `Resume`; `ours` is where we are now (`CALL-09`: same call, same id).
     pub fn handle_resume(
         &mut self,

@@ -1,10 +1,12 @@
 //! One call among the calls of a device: its signalling, the link it runs on, and where its sound stands.
 
-use starling_wire::call::{CallFrame, Media};
+use starling_wire::call::Media;
+use starling_wire::ids::DeviceId;
 use starling_wire::peer::InnerAddr;
 
+use super::fork::Fork;
 use super::{CallView, LinkId, Phase};
-use crate::call::leg::{Leg, State};
+use crate::call::leg::{Leg, Role, State};
 use crate::call::switchboard::Line;
 use crate::machine::Time;
 
@@ -28,8 +30,10 @@ pub struct Entry {
     pub link: Option<LinkId>,
     /// Since when it has been this link.
     pub linked_at: Time,
-    /// What waits for the link.
-    pub waiting: Vec<CallFrame>,
+    /// The devices it rings at, while nobody has answered; then `link` is the stream.
+    pub fork: Fork,
+    /// The device that answered.
+    pub device: Option<DeviceId>,
     pub ours: Option<InnerAddr>,
     pub media: Media,
     pub sound: Sound,
@@ -44,12 +48,27 @@ impl Entry {
             leg,
             link,
             linked_at: Time::ZERO,
-            waiting: Vec::new(),
+            fork: Fork::new(),
+            device: None,
             ours: None,
             media: Media::OPUS,
             sound: Sound::Off,
             holding: false,
             shown: None,
+        }
+    }
+
+    /// Whether this is our call that nobody has answered: it may ring at several devices.
+    pub fn is_forked(&self) -> bool {
+        self.leg.role() == Role::Caller
+            && matches!(self.leg.state(), State::Calling | State::Ringing)
+    }
+
+    /// The streams on which the other side hears us.
+    pub fn heard_by(&self) -> Vec<LinkId> {
+        match self.link {
+            Some(link) => vec![link],
+            None => self.fork.links(),
         }
     }
 

@@ -4,17 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use starling_protocol::call::calls::LinkId;
 use starling_wire::alpn;
 use starling_wire::call::{CALL_FRAME_MAX, CallFrame};
+use starling_wire::card::Door;
 use starling_wire::frame;
-use starling_wire::ids::{AccountId, CallId};
+use starling_wire::ids::{AccountId, CallId, DeviceId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::{Input, Task};
+use crate::context::Context;
 use crate::drivers::turns::Turn;
 use crate::transport::stream;
 
@@ -186,38 +190,51 @@ pub async fn accept(turn: Turn<AccountId>, connection: Connection, inputs: mpsc:
     }
 }
 
-/// Opens a stream to the first of a contact's front doors that answers. One that we were talking to is sought everywhere at
-/// once.
-pub fn dial(task: &mut Task, call: CallId, peer: AccountId) {
+/// Opens a stream to each of a contact's front doors, or to that of the device that was answering, and says when all have been
+/// tried. One that we were talking to is sought by all its homes at once.
+pub fn dial(task: &mut Task, call: CallId, peer: AccountId, device: Option<DeviceId>) {
     let (ctx, inputs) = (Arc::clone(&task.ctx), task.inputs.clone());
     let was_heard = task.voice(call).is_some();
     task.tasks.spawn(async move {
-        let doors = ctx.book.person(peer);
-        for door in doors.iter().flat_map(|person| person.doors()) {
-            let dialled = if was_heard {
-                ctx.door.seek(door, alpn::CALL).await
-            } else {
-                ctx.door.dial(door, alpn::CALL).await
-            };
-            let connection = match dialled {
-                Ok(connection) => connection,
-                Err(error) => {
-                    debug!(%error, "a front door does not answer a call");
-                    continue;
-                }
-            };
-            if let Ok((send, receive)) = connection.open_bi().await {
-                let opened = Opened {
-                    owner: peer,
-                    connection,
-                    send,
-                    receive,
-                    turn: None,
-                };
-                let _ = inputs.send(Input::Linked(call, opened)).await;
-                return;
+        let person = ctx.book.person(peer);
+        let doors = person.iter().flat_map(|person| person.doors());
+        let meant = doors.filter(|door| device.is_none_or(|device| door.device == device));
+        let opening = meant.map(|door| open(&ctx, peer, door, was_heard));
+        let mut opening: FuturesUnordered<_> = opening.collect();
+        while let Some(opened) = opening.next().await {
+            if let Some((device, opened)) = opened {
+                let _ = inputs.send(Input::Linked(call, device, opened)).await;
             }
         }
-        let _ = inputs.send(Input::Unreachable(call)).await;
+        let _ = inputs.send(Input::Dialled(call)).await;
     });
+}
+
+async fn open(
+    ctx: &Context,
+    owner: AccountId,
+    door: &Door,
+    was_heard: bool,
+) -> Option<(DeviceId, Opened)> {
+    let dialled = if was_heard {
+        ctx.door.seek(door, alpn::CALL).await
+    } else {
+        ctx.door.dial(door, alpn::CALL).await
+    };
+    let connection = match dialled {
+        Ok(connection) => connection,
+        Err(error) => {
+            debug!(%error, "a front door does not answer a call");
+            return None;
+        }
+    };
+    let (send, receive) = connection.open_bi().await.ok()?;
+    let opened = Opened {
+        owner,
+        connection,
+        send,
+        receive,
+        turn: None,
+    };
+    Some((door.device, opened))
 }

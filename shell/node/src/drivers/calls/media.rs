@@ -33,11 +33,7 @@ impl Task {
         let (Some(lease), Some(inner)) = (&running.lease, &running.peer_inner) else {
             return;
         };
-        let is_there = running
-            .sound
-            .as_ref()
-            .is_some_and(|sound| sound.peer == inner.endpoint && sound.is_up());
-        if !running.outgoing || is_there {
+        if !running.outgoing || running.is_sound_there() {
             return;
         }
         let Some(address) = endpoint::inner_addr(inner) else {
@@ -81,10 +77,19 @@ impl Task {
         let Some(running) = self.running_or_new(call) else {
             return;
         };
+        let peer = endpoint::endpoint_key(connection.remote_id());
+        if running.outgoing && !running.is_sound_for(peer) {
+            debug!(
+                reason = "another device answered",
+                "closed a connection for sound"
+            );
+            connection.close(NOT_EXPECTED.into(), b"elsewhere");
+            return;
+        }
         let number = running.next_sound();
         let link = SoundLink {
             number,
-            peer: endpoint::endpoint_key(connection.remote_id()),
+            peer,
             _living: living.into(),
             connection,
             receiving: None,
@@ -129,7 +134,7 @@ impl Task {
                 }
             }
         }
-        if running.sound.as_ref().is_some_and(SoundLink::is_up) {
+        if running.is_sound_there() {
             self.attach(call);
             return true;
         }

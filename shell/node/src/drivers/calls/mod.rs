@@ -19,7 +19,7 @@ use starling_protocol::call::calls::{
 use starling_protocol::call::leg::Role;
 use starling_store::{StoreError, calls as log};
 use starling_wire::call::{CallFrame, EndReason};
-use starling_wire::ids::{AccountId, CallId};
+use starling_wire::ids::{AccountId, CallId, DeviceId};
 use starling_wire::peer::InnerAddr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -60,12 +60,12 @@ pub struct Calls {
 enum Input {
     /// A person wants something.
     Ask(Ask, oneshot::Sender<Result<view::Call, Failure>>),
-    /// Our signalling stream for a call is open.
-    Linked(CallId, Opened),
+    /// Our signalling stream for a call is open, to this device.
+    Linked(CallId, DeviceId, Opened),
     /// A contact's is, and this is the first it says.
     Knock(Opened, CallFrame),
-    /// No stream could be opened.
-    Unreachable(CallId),
+    /// All their front doors have been tried.
+    Dialled(CallId),
     /// A frame came.
     Frame(LinkId, CallFrame),
     /// A stream ended.
@@ -266,9 +266,9 @@ impl Task {
         let now = self.ctx.clock.now();
         match input {
             Input::Ask(ask, reply) => return self.asked(ask, reply).await,
-            Input::Linked(call, opened) => {
+            Input::Linked(call, device, opened) => {
                 let link = self.links.add(opened);
-                self.machine.handle_opened(call, link, now);
+                self.machine.handle_opened(call, link, device, now);
             }
             Input::Knock(opened, frame) => {
                 let account = opened.owner;
@@ -276,7 +276,7 @@ impl Task {
                 trace!(link, ?frame, "hears");
                 self.machine.handle_frame(account, link, frame, now);
             }
-            Input::Unreachable(call) => self.machine.handle_unreachable(call, now),
+            Input::Dialled(call) => self.machine.handle_dialled(call, now),
             Input::Frame(link, frame) => {
                 trace!(link, ?frame, "hears");
                 if let Some(account) = self.links.owner(link) {
@@ -426,7 +426,7 @@ impl Task {
         while let Some(event) = self.machine.poll_event() {
             trace!(?event, "wants");
             match event {
-                CallEvent::Dial(call, peer) => links::dial(self, call, peer),
+                CallEvent::Dial(call, peer, device) => links::dial(self, call, peer, device),
                 CallEvent::Bind(call) => self.bind(call),
                 CallEvent::PeerInner(call, inner) => self.peer_inner(call, inner),
                 CallEvent::StartMedia(call, _) => {
@@ -519,6 +519,10 @@ impl Task {
         let Some(running) = self.running.get_mut(&call) else {
             return;
         };
+        // CALL-23: the words name our device that has the call.
+        if let EndReason::AnsweredOn(device) | EndReason::DeclinedOn(device) = reason {
+            running.elsewhere = self.ctx.identity.name_of(device);
+        }
         if reason == EndReason::Merged
             && let Some(prepared) = running.prepared.take()
         {

@@ -8,6 +8,7 @@ use starling_control::view;
 use starling_protocol::call::calls::Phase;
 use starling_protocol::machine::Time;
 use starling_store::calls as log;
+use starling_wire::call::EndReason;
 use starling_wire::ids::{AccountId, CallId, EndpointKey};
 use starling_wire::peer::InnerAddr;
 use starling_wire::supernode::SupernodeAddr;
@@ -33,16 +34,24 @@ pub struct Running {
     pub connecting: Option<Aborting>,
     pub muted: bool,
     pub warnings: Vec<String>,
+    /// What our other device is called that has the call.
+    pub elsewhere: Option<String>,
     who: String,
     phase: Phase,
     clock: Clock,
-    started_at: u64,
-    answered: Option<(u64, Time)>,
-    ended_at: Option<u64>,
+    times: Times,
     quality: Option<view::CallQuality>,
     /// How packets travelled when last looked at.
     travel: Option<Travel>,
     sounds: u64,
+}
+
+/// When it began, was answered and ended, in Unix milliseconds.
+#[derive(Default)]
+struct Times {
+    started_at: u64,
+    answered: Option<(u64, Time)>,
+    ended_at: Option<u64>,
 }
 
 /// The sound's connection.
@@ -107,6 +116,7 @@ impl Running {
             connecting: None,
             muted: false,
             warnings: Vec::new(),
+            elsewhere: None,
             who: ctx.title(peer),
             phase: if outgoing {
                 Phase::Calling
@@ -114,9 +124,10 @@ impl Running {
                 Phase::Ringing
             },
             clock: ctx.clock,
-            started_at: wall_ms(),
-            answered: None,
-            ended_at: None,
+            times: Times {
+                started_at: wall_ms(),
+                ..Times::default()
+            },
             quality: None,
             travel: None,
             sounds: 0,
@@ -146,10 +157,10 @@ impl Running {
         self.phase = phase;
         match phase {
             Phase::Calling | Phase::Ringing => {}
-            Phase::Ended(_) => self.ended_at = Some(wall_ms()),
+            Phase::Ended(_) => self.times.ended_at = Some(wall_ms()),
             _ => {
                 let now = (wall_ms(), self.clock.now());
-                self.answered.get_or_insert(now);
+                self.times.answered.get_or_insert(now);
             }
         }
     }
@@ -173,6 +184,19 @@ impl Running {
         self.lease.as_ref().is_some_and(moved) && depends
     }
 
+    /// Whether sound with this endpoint belongs here. While a call of ours rings at several devices, a connection may lead to
+    /// another one than the one that answers.
+    pub fn is_sound_for(&self, peer: EndpointKey) -> bool {
+        let inner = self.peer_inner.as_ref().filter(|_| self.outgoing);
+        inner.is_none_or(|inner| inner.endpoint == peer)
+    }
+
+    /// Whether the sound's connection is up.
+    pub fn is_sound_there(&self) -> bool {
+        let sound = self.sound.as_ref();
+        sound.is_some_and(|sound| self.is_sound_for(sound.peer) && sound.is_up())
+    }
+
     /// Looks how packets travel, while the connection is up.
     pub fn look(&mut self) {
         let now = self.sound.as_ref();
@@ -185,7 +209,7 @@ impl Running {
         let statistics = voice.statistics();
         let received = statistics.received;
         let travel = self.travel.as_ref();
-        let first_sound = statistics.first_sound.zip(self.answered);
+        let first_sound = statistics.first_sound.zip(self.times.answered);
         view::CallQuality {
             path: travel
                 .map_or("", |travel| path_word(travel.direct))
@@ -213,10 +237,10 @@ impl Running {
             who: self.who.clone(),
             outgoing: self.outgoing,
             state: state(self.phase),
-            words: words(self.phase, self.outgoing, &self.who),
-            started_at: self.started_at,
-            answered_at: self.answered.map(|(wall, _)| wall),
-            ended_at: self.ended_at,
+            words: self.words(),
+            started_at: self.times.started_at,
+            answered_at: self.times.answered.map(|(wall, _)| wall),
+            ended_at: self.times.ended_at,
             muted: self.muted,
             held,
             held_by_peer,
@@ -228,17 +252,33 @@ impl Running {
         }
     }
 
+    fn words(&self) -> String {
+        match self.phase {
+            Phase::Ended(reason) => self.reason(reason),
+            phase => words(phase, self.outgoing, &self.who),
+        }
+    }
+
+    /// Why it is over; where else it was answered has a name.
+    fn reason(&self, reason: EndReason) -> String {
+        match (reason, &self.elsewhere) {
+            (EndReason::AnsweredOn(_), Some(device)) => format!("answered on {device}"),
+            (EndReason::DeclinedOn(_), Some(device)) => format!("declined on {device}"),
+            _ => reason.words().to_owned(),
+        }
+    }
+
     /// For the log.
     pub fn record(&self) -> log::Call {
         log::Call {
             id: self.call,
             contact: self.peer,
             outgoing: self.outgoing,
-            started_at: self.started_at,
-            answered_at: self.answered.map(|(wall, _)| wall),
-            ended_at: self.ended_at,
+            started_at: self.times.started_at,
+            answered_at: self.times.answered.map(|(wall, _)| wall),
+            ended_at: self.times.ended_at,
             reason: match self.phase {
-                Phase::Ended(reason) => Some(reason.words().to_owned()),
+                Phase::Ended(reason) => Some(self.reason(reason)),
                 _ => None,
             },
             path: self

@@ -1,5 +1,5 @@
-//! Two devices, a network that is cut at any moment, and two people who press anything: whatever happens, once the
-//! network is whole and every timer has run, both sides agree. The seeds are fixed; a failure names its own.
+//! Alice with one device, bob with two, a network that is cut at any moment, and people who press anything: whatever
+//! happens, once the network is whole and every timer has run, all sides agree. The seeds are fixed; a failure names its own.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,18 @@ use super::*;
 
 const CASES: u64 = 10_000;
 const STEPS: u64 = 40;
-const PEOPLE: [AccountId; 2] = [ALICE, BOB];
+/// Whose each device is.
+const PEOPLE: [AccountId; 3] = [ALICE, BOB, BOB];
+const EVERYBODY: [usize; 3] = [0, 1, 2];
+
+/// The devices of the other person.
+fn others(who: usize) -> &'static [usize] {
+    if who == 0 { &[1, 2] } else { &[0] }
+}
+
+fn key(who: usize) -> DeviceId {
+    DeviceId([who as u8; 32])
+}
 
 struct Random(u64);
 
@@ -24,19 +35,30 @@ impl Random {
 struct Stream {
     link: LinkId,
     alive: bool,
+    /// Who opened it, and to whom.
+    ends: [usize; 2],
     towards: [VecDeque<CallFrame>; 2],
     /// Who has not noticed the cut yet.
     unaware: [bool; 2],
 }
 
+impl Stream {
+    /// Which end somebody is.
+    fn end(&self, who: usize) -> Option<usize> {
+        self.ends.iter().position(|end| *end == who)
+    }
+}
+
 struct World {
     random: Random,
-    devices: [Device; 2],
+    devices: [Device; 3],
     streams: Vec<Stream>,
-    dials: VecDeque<(usize, CallId)>,
-    /// Which call each side's sound belongs to, if it is connected.
-    sound: [Option<CallId>; 2],
-    wants_sound: [Option<CallId>; 2],
+    dials: VecDeque<(usize, CallId, Option<DeviceId>)>,
+    /// Which call each side's sound belongs to, and to whom it goes, if it is connected.
+    sound: [Option<(CallId, usize)>; 3],
+    wants_sound: [Option<CallId>; 3],
+    /// Where each side was told that the other one's sound comes from.
+    found: [usize; 3],
     network: bool,
     now: Time,
     next: u64,
@@ -46,11 +68,12 @@ impl World {
     fn new(seed: u64) -> Self {
         Self {
             random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
-            devices: [Device::default(), Device::default()],
+            devices: Default::default(),
             streams: Vec::new(),
             dials: VecDeque::new(),
-            sound: [None; 2],
-            wants_sound: [None; 2],
+            sound: [None; 3],
+            wants_sound: [None; 3],
+            found: [1, 0, 0],
             network: true,
             now: Time::ZERO,
             next: 0,
@@ -62,13 +85,15 @@ impl World {
         self.devices[who].drain();
         for sent in std::mem::take(&mut self.devices[who].sent) {
             let stream = self.streams.iter_mut().find(|s| s.link == sent.link);
-            if let Some(stream) = stream.filter(|stream| stream.alive) {
-                stream.towards[1 - who].push_back(sent.frame);
+            if let Some(stream) = stream.filter(|stream| stream.alive)
+                && let Some(end) = stream.end(who)
+            {
+                stream.towards[1 - end].push_back(sent.frame);
             }
         }
         for event in self.devices[who].happened() {
             match event {
-                CallEvent::Dial(call, _) => self.dials.push_back((who, call)),
+                CallEvent::Dial(call, _, device) => self.dials.push_back((who, call, device)),
                 CallEvent::StartMedia(call, _) => self.wants_sound[who] = Some(call),
                 CallEvent::StopMedia(_) => {
                     self.wants_sound[who] = None;
@@ -79,17 +104,21 @@ impl World {
                     self.devices[who].calls.handle_bound(call, inner(who as u8));
                     self.carry_out(who);
                 }
-                CallEvent::PeerInner(..) | CallEvent::HoldMedia(..) | CallEvent::Changed(_) => {}
+                CallEvent::PeerInner(_, inner) => {
+                    self.found[who] = usize::from(inner.endpoint.0[0]);
+                }
+                CallEvent::HoldMedia(..) | CallEvent::Changed(_) => {}
             }
         }
     }
 
     /// A side closes a stream: what it sent before still arrives, then the other side notices.
     fn close(&mut self, who: usize, link: LinkId) {
-        if let Some(stream) = self.streams.iter_mut().find(|s| s.link == link) {
+        let stream = self.streams.iter_mut().find(|s| s.link == link);
+        if let Some((stream, end)) = stream.and_then(|s| s.end(who).map(|end| (s, end))) {
             stream.alive = false;
-            stream.unaware[who] = false;
-            stream.towards[who].clear();
+            stream.unaware[end] = false;
+            stream.towards[end].clear();
         }
     }
 
@@ -113,61 +142,77 @@ impl World {
     }
 
     fn dial(&mut self) {
-        let Some((who, call)) = self.dials.pop_front() else {
+        let Some((who, call, device)) = self.dials.pop_front() else {
             return;
         };
-        if !self.network {
-            self.devices[who].calls.handle_unreachable(call, self.now);
-            return self.carry_out(who);
+        for other in others(who) {
+            let meant = device.is_none_or(|device| device == key(*other));
+            if meant && self.network && self.random.below(8) > 0 {
+                self.open(who, *other, call);
+            }
         }
+        self.devices[who].calls.handle_dialled(call, self.now);
+        self.carry_out(who);
+    }
+
+    fn open(&mut self, who: usize, other: usize, call: CallId) {
         self.next += 1;
         let link = self.next;
         self.streams.push(Stream {
             link,
             alive: true,
+            ends: [who, other],
             towards: [VecDeque::new(), VecDeque::new()],
             unaware: [true; 2],
         });
-        self.devices[who].calls.handle_opened(call, link, self.now);
+        let device = &mut self.devices[who].calls;
+        device.handle_opened(call, link, key(other), self.now);
         self.carry_out(who);
     }
 
     fn connect_sound(&mut self) {
-        let [alice, bob] = self.wants_sound;
-        if let Some(call) = alice.filter(|call| self.network && bob == Some(*call)) {
-            for who in [0, 1] {
-                if self.sound[who] != Some(call) {
-                    self.sound[who] = Some(call);
+        for bob in [1, 2] {
+            let Some(call) =
+                self.wants_sound[0].filter(|call| self.wants_sound[bob] == Some(*call))
+            else {
+                continue;
+            };
+            let meant = match self.devices[0].calls.views().first() {
+                Some(view) if view.role == Role::Caller => self.found[0] == bob,
+                _ => true,
+            };
+            for (who, other) in [(0, bob), (bob, 0)] {
+                if meant && self.network && self.sound[who] != Some((call, other)) {
+                    self.sound[who] = Some((call, other));
                     self.devices[who].calls.handle_sound(call, self.now);
                     self.carry_out(who);
                 }
             }
         }
-        for who in [0, 1] {
-            let Some(call) = self.sound[who] else {
+        for who in EVERYBODY {
+            let Some((call, other)) = self.sound[who] else {
                 continue;
             };
             let end = match self.network {
                 false if self.random.below(2) == 0 => SoundEnd::Silent,
                 false => SoundEnd::Lost,
-                true if self.sound[1 - who] != Some(call) => SoundEnd::ClosedByPeer,
+                true if self.sound[other] != Some((call, who)) => SoundEnd::ClosedByPeer,
                 true => continue,
             };
             self.sound[who] = None;
-            self.devices[who]
-                .calls
-                .handle_sound_lost(call, end, self.now);
+            let calls = &mut self.devices[who].calls;
+            calls.handle_sound_lost(call, end, self.now);
             self.carry_out(who);
         }
     }
 
     fn notice(&mut self) {
         for index in 0..self.streams.len() {
-            for who in [0, 1] {
+            for end in [0, 1] {
                 let stream = &mut self.streams[index];
-                let over = !stream.alive && stream.towards[who].is_empty();
-                if over && std::mem::take(&mut stream.unaware[who]) {
-                    let link = stream.link;
+                let over = !stream.alive && stream.towards[end].is_empty();
+                if over && std::mem::take(&mut stream.unaware[end]) {
+                    let (link, who) = (stream.link, stream.ends[end]);
                     self.devices[who].calls.handle_lost(link, self.now);
                     self.carry_out(who);
                 }
@@ -183,19 +228,18 @@ impl World {
             return;
         }
         let index = self.random.below(count) as usize;
-        let who = self.random.below(2) as usize;
+        let end = self.random.below(2) as usize;
         let stream = &mut self.streams[index];
-        let link = stream.link;
-        if let Some(frame) = stream.towards[who].pop_front() {
-            self.devices[who]
-                .calls
-                .handle_frame(PEOPLE[1 - who], link, frame, self.now);
+        let (link, who, from) = (stream.link, stream.ends[end], stream.ends[1 - end]);
+        if let Some(frame) = stream.towards[end].pop_front() {
+            let calls = &mut self.devices[who].calls;
+            calls.handle_frame(PEOPLE[from], link, frame, self.now);
             self.carry_out(who);
         }
     }
 
     fn person_step(&mut self) {
-        let who = self.random.below(2) as usize;
+        let who = self.random.below(3) as usize;
         let call = self.devices[who]
             .calls
             .views()
@@ -208,7 +252,7 @@ impl World {
         let command = match (self.random.below(8), call) {
             (0..=2, _) | (_, None) => CallCommand::Start {
                 call: CallId(fresh),
-                peer: PEOPLE[1 - who],
+                peer: PEOPLE[others(who)[0]],
             },
             (3..=5, Some(call)) => CallCommand::Answer(call),
             (6, Some(call)) => CallCommand::Hold(call, self.random.below(2) == 0),
@@ -221,7 +265,7 @@ impl World {
 
     fn wait(&mut self, span: Duration) {
         self.now += span;
-        for who in [0, 1] {
+        for who in EVERYBODY {
             self.devices[who].calls.handle_timeout(self.now);
             self.carry_out(who);
         }
@@ -257,31 +301,41 @@ fn call_11_whatever_happens_both_sides_agree_in_the_end() {
             }
         }
         world.settle();
-        let [alice, bob] = &world.devices;
-        let (ours, theirs) = (alice.calls.views(), bob.calls.views());
-        match (&ours[..], &theirs[..]) {
+        let views: Vec<Vec<CallView>> = world
+            .devices
+            .iter()
+            .map(|device| device.calls.views())
+            .collect();
+        let of_bob: Vec<&CallView> = views[1..].iter().flatten().collect();
+        match (&views[0][..], &of_bob[..]) {
             ([], []) => {
-                assert_eq!(alice.calls.poll_timeout(), None, "seed {seed}");
+                for device in &world.devices {
+                    assert_eq!(device.calls.poll_timeout(), None, "seed {seed}");
+                }
             }
             ([a], [b]) => {
                 talking += 1;
-                let up = |phase| matches!(phase, Phase::Established | Phase::Held { .. });
-                assert_eq!(a.call, b.call, "seed {seed}");
-                assert_ne!(a.role, b.role, "seed {seed}");
-                assert!(up(a.phase) && up(b.phase), "seed {seed}: {a:?} {b:?}");
-                if let Phase::Held { ours, theirs } = a.phase {
-                    let mirrored = Phase::Held {
-                        ours: theirs,
-                        theirs: ours,
-                    };
-                    assert_eq!(b.phase, mirrored, "seed {seed}");
-                }
+                agree(seed, a, b);
             }
-            _ => panic!("seed {seed}: {ours:?} against {theirs:?}"),
+            _ => panic!("seed {seed}: {views:?}"),
         }
     }
     assert!(
         (CASES / 20..CASES).contains(&talking),
         "the storm is neither a calm nor the end of everything: {talking}"
     );
+}
+
+fn agree(seed: u64, a: &CallView, b: &CallView) {
+    let up = |phase| matches!(phase, Phase::Established | Phase::Held { .. });
+    assert_eq!(a.call, b.call, "seed {seed}");
+    assert_ne!(a.role, b.role, "seed {seed}");
+    assert!(up(a.phase) && up(b.phase), "seed {seed}: {a:?} {b:?}");
+    if let Phase::Held { ours, theirs } = a.phase {
+        let mirrored = Phase::Held {
+            ours: theirs,
+            theirs: ours,
+        };
+        assert_eq!(b.phase, mirrored, "seed {seed}");
+    }
 }
