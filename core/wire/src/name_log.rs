@@ -51,7 +51,9 @@ pub struct Position {
     pub height: u64,
     /// Its hash.
     pub hash: [u8; 32],
-    /// By the registrar, over its network and both.
+    /// When it was written, Unix seconds, the registrar's clock.
+    pub at: u64,
+    /// By the registrar, over its network, its epoch and these.
     pub signature: ([u8; 32], [u8; 32]),
 }
 
@@ -132,8 +134,8 @@ impl Entry {
     }
 
     /// The registrar says where it stands.
-    pub fn sign(self, network: NetworkId, key: &SigningKey) -> SignedEntry {
-        let position = Position::sign(network, self.height, self.hash(), key);
+    pub fn sign(self, registrar: &Registrar, key: &SigningKey) -> SignedEntry {
+        let position = Position::sign(registrar, (self.height, self.hash()), self.at, key);
         SignedEntry {
             entry: self,
             signature: position.signature,
@@ -147,6 +149,7 @@ impl SignedEntry {
         Position {
             height: self.entry.height,
             hash: self.entry.hash(),
+            at: self.entry.at,
             signature: self.signature,
         }
     }
@@ -154,26 +157,41 @@ impl SignedEntry {
 
 impl Position {
     /// A registrar says where its log stands.
-    pub fn sign(network: NetworkId, height: u64, hash: [u8; 32], key: &SigningKey) -> Self {
-        let signature = sign(key, &position_bytes(network, height, &hash));
-        Self {
+    pub fn sign(
+        registrar: &Registrar,
+        (height, hash): (u64, [u8; 32]),
+        at: u64,
+        key: &SigningKey,
+    ) -> Self {
+        let mut position = Self {
             height,
             hash,
-            signature,
-        }
+            at,
+            signature: ([0; 32], [0; 32]),
+        };
+        position.signature = sign(key, &position.signed_bytes(registrar));
+        position
     }
 
     /// `LOG-03`: whether the registrar signed it.
     pub fn is_signed_by(&self, registrar: &Registrar) -> bool {
-        let message = position_bytes(registrar.network, self.height, &self.hash);
+        let message = self.signed_bytes(registrar);
         signed_by(&registrar.key, &message, self.signature)
+    }
+
+    fn signed_bytes(&self, registrar: &Registrar) -> Vec<u8> {
+        let mut bytes = POSITION_CONTEXT.to_vec();
+        let office = (registrar.network, registrar.epoch);
+        let fields = (office, self.height, &self.hash, self.at);
+        bytes.extend_from_slice(&frame::encode_body(&fields));
+        bytes
     }
 }
 
 impl Statement {
-    /// Whether a registrar of `network` said it.
+    /// Whether a registrar of `network` said it, while it was that (`LOG-02`, `LOG-03`, `LOG-07`).
     pub fn verify(&self, network: NetworkId) -> Result<(), LogError> {
-        if !self.registrar.is_appointed_in(network) {
+        if !self.registrar.is_appointed_in(network) || !self.registrar.covers(&self.position) {
             return Err(LogError::Registrar);
         }
         if !self.position.is_signed_by(&self.registrar) {
@@ -182,10 +200,12 @@ impl Statement {
         Ok(())
     }
 
-    /// `LOG-05`: the proof, if the two contradict each other.
+    /// `LOG-05`: the proof, if the two contradict each other. A later registrar's word against an earlier one's is none:
+    /// where it took over stands in its appointment.
     pub fn against(&self, other: &Self) -> Option<Equivocation> {
-        let same_height = self.position.height == other.position.height;
-        (same_height && self.position.hash != other.position.hash).then(|| Equivocation {
+        let place = |said: &Self| (said.registrar.epoch, said.position.height);
+        let same = place(self) == place(other);
+        (same && self.position.hash != other.position.hash).then(|| Equivocation {
             one: self.clone(),
             other: other.clone(),
         })
@@ -200,6 +220,11 @@ impl Equivocation {
         let proof = self.one.against(&self.other);
         proof.map(|_| ()).ok_or(LogError::NoProof)
     }
+
+    /// Against which registrar: what it did says nothing of the next one.
+    pub const fn epoch(&self) -> u64 {
+        self.one.registrar.epoch
+    }
 }
 
 impl Page {
@@ -213,29 +238,34 @@ impl Page {
         if !self.registrar.is_appointed_in(network) {
             return Err(LogError::Registrar);
         }
-        // LOG-04: each follows the one before, and the first of all follows none.
         let mut before: Option<Position> = None;
         for signed in &self.entries {
-            let entry = &signed.entry;
-            let follows = match before {
-                Some(last) => {
-                    Some(entry.height) == last.height.checked_add(1) && entry.before == last.hash
-                }
-                None => entry.height > 1 || (entry.height == 1 && entry.before == [0; 32]),
-            };
-            if !follows {
-                return Err(LogError::Order);
-            }
-            if entry.at > self.registrar.until {
+            let position = signed.position();
+            // LOG-07: it took over before that, and had not ended.
+            if !self.registrar.covers(&position) {
                 return Err(LogError::Registrar);
             }
-            let position = signed.position();
+            if !self.follows(before.as_ref(), &signed.entry) {
+                return Err(LogError::Order);
+            }
             if !position.is_signed_by(&self.registrar) {
                 return Err(LogError::Signature);
             }
             before = Some(position);
         }
         Ok(VerifiedPage(self))
+    }
+
+    /// `LOG-04`: each follows the one before, and a registrar's first the one after which it took over. What a page from the
+    /// middle follows, its reader has to know.
+    fn follows(&self, before: Option<&Position>, entry: &Entry) -> bool {
+        let since = self.registrar.since;
+        match before {
+            Some(last) => {
+                Some(entry.height) == last.height.checked_add(1) && entry.before == last.hash
+            }
+            None => Some(entry.height) != since.height.checked_add(1) || entry.before == since.hash,
+        }
     }
 }
 
@@ -267,10 +297,16 @@ impl VerifiedPage {
         }
     }
 
-    /// Without the entries up to `height`; `None` if nothing is left.
-    pub fn after(mut self, height: u64) -> Option<Self> {
-        self.0.entries.retain(|signed| signed.entry.height > height);
+    /// Those after `height` and up to `end`; `None` if nothing is left.
+    pub fn between(mut self, height: u64, end: u64) -> Option<Self> {
+        let within = |signed: &SignedEntry| (height + 1..=end).contains(&signed.entry.height);
+        self.0.entries.retain(within);
         (!self.0.entries.is_empty()).then_some(self)
+    }
+
+    /// The statement of each entry.
+    pub fn statements(&self) -> impl Iterator<Item = Statement> {
+        (0..self.0.entries.len()).map(|index| self.statement(index))
     }
 }
 
@@ -310,15 +346,10 @@ const fn turns_text(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn position_bytes(network: NetworkId, height: u64, hash: &[u8; 32]) -> Vec<u8> {
-    let mut bytes = POSITION_CONTEXT.to_vec();
-    bytes.extend_from_slice(&frame::encode_body(&(network, height, hash)));
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::registrar::Since;
 
     fn key(seed: u8) -> SigningKey {
         SigningKey::from_bytes(&[seed; 32])
@@ -359,7 +390,7 @@ mod tests {
         let entries = (1..=count).map(|height| {
             let entry = entry(height, before, who);
             before = entry.hash();
-            entry.sign(network(), &key(2))
+            entry.sign(&registrar(), &key(2))
         });
         Page {
             entries: entries.collect(),
@@ -380,12 +411,12 @@ mod tests {
         let long = |height: u64| Entry {
             name: Name::typed(&"ä".repeat(32)).unwrap(),
             listing: Some(Listing::new("x".repeat(NAME_MAX)).unwrap()),
-            at: u64::MAX,
+            at: 2_000_000_000,
             until: u64::MAX,
             ..entry(height, [7; 32], 3)
         };
         let entries =
-            (0..PAGE_ENTRIES_MAX as u64).map(|n| long(u64::MAX - n).sign(network(), &key(2)));
+            (0..PAGE_ENTRIES_MAX as u64).map(|n| long(u64::MAX - n).sign(&registrar(), &key(2)));
         let page = Page {
             registrar: registrar(),
             entries: entries.collect(),
@@ -432,20 +463,21 @@ mod tests {
         let mut swapped = page(3, 3);
         swapped.entries.swap(1, 2);
         assert_eq!(swapped.verify(network()), Err(LogError::Order));
-        let beginning = entry(1, [5; 32], 3).sign(network(), &key(2));
+        let beginning = entry(1, [5; 32], 3).sign(&registrar(), &key(2));
         let mut invented = page(1, 3);
         invented.entries = vec![beginning];
         assert_eq!(invented.verify(network()), Err(LogError::Order));
         let mut zero = page(1, 3);
-        zero.entries = vec![entry(0, [0; 32], 3).sign(network(), &key(2))];
-        assert_eq!(zero.verify(network()), Err(LogError::Order));
+        zero.entries = vec![entry(0, [0; 32], 3).sign(&registrar(), &key(2))];
+        assert_eq!(zero.verify(network()), Err(LogError::Registrar));
         // A page from the middle is one, too.
         let mut rest = page(3, 3);
         rest.entries.remove(0);
         let rest = rest.verify(network()).unwrap();
         assert_eq!(rest.first().position.height, 2);
-        assert_eq!(rest.clone().after(2).unwrap().entries().len(), 1);
-        assert_eq!(rest.after(3), None);
+        assert_eq!(rest.clone().between(2, 9).unwrap().entries().len(), 1);
+        assert_eq!(rest.clone().between(1, 2).unwrap().entries().len(), 1);
+        assert_eq!(rest.between(3, 9), None);
     }
 
     #[test]
@@ -465,6 +497,52 @@ mod tests {
         assert_eq!(forged.verify(network()), Err(LogError::Signature));
         let strangers = NetworkId([8; 32]);
         assert_eq!(one.last().verify(strangers), Err(LogError::Registrar));
+    }
+
+    /// The second one, which takes over after the fourth entry.
+    fn second() -> Registrar {
+        let since = Since {
+            height: 4,
+            hash: [6; 32],
+        };
+        registrar().taking_over(&owner(), 2, since)
+    }
+
+    #[test]
+    fn log_02_07_what_a_registrar_says_after_its_end_or_before_its_beginning_is_nothing() {
+        let said = |height, at| Statement {
+            registrar: second(),
+            position: Position::sign(&second(), (height, [7; 32]), at, &key(2)),
+        };
+        assert_eq!(said(5, 2_000_000_000).verify(network()), Ok(()));
+        let refused = Err(LogError::Registrar);
+        assert_eq!(said(5, 2_000_000_001).verify(network()), refused);
+        assert_eq!(said(4, 2_000_000_000).verify(network()), refused);
+        let mut backdated = said(5, 2_000_000_001);
+        backdated.position.at = 5;
+        assert_eq!(backdated.verify(network()), Err(LogError::Signature));
+        // Its first entry names the hash that its appointment names.
+        let first = |before| Page {
+            registrar: second(),
+            entries: vec![entry(5, before, 3).sign(&second(), &key(2))],
+        };
+        assert!(first([6; 32]).verify(network()).is_ok());
+        assert_eq!(first([5; 32]).verify(network()), Err(LogError::Order));
+    }
+
+    #[test]
+    fn log_05_a_successors_word_is_no_proof_against_its_predecessor() {
+        let [one, other] = [registrar(), second()].map(|registrar| Statement {
+            position: Position::sign(&registrar, (5, [registrar.epoch as u8; 32]), 5, &key(2)),
+            registrar,
+        });
+        assert_eq!(one.against(&other), None);
+        // Though it is the same key: what it signed in one office cannot be shown as said in the other.
+        let mut moved = other;
+        moved.registrar = registrar();
+        assert_eq!(moved.verify(network()), Err(LogError::Signature));
+        let proof = one.against(&moved).unwrap();
+        assert_eq!(proof.verify(network()), Err(LogError::Signature));
     }
 
     #[test]

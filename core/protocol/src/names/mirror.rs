@@ -3,13 +3,16 @@
 //! while the registrar is away.
 //!
 //! What is there is never replaced: if the registrar says something else about the same height, the two are kept as a proof,
-//! told to everybody, and the log grows no more.
+//! told to everybody, and the log grows no more until the network's owner appoints another registrar, which says after which
+//! entry it takes over.
 
 use std::time::Duration;
 
 use starling_wire::ids::{EndpointKey, NetworkId};
 use starling_wire::name_log::{Equivocation, Page, Statement, VerifiedPage};
+use starling_wire::record::registrar::Registrar;
 
+use super::history::{Followed, History};
 use crate::backoff::Jitter;
 use crate::machine::{Deadline, Outputs, Time};
 
@@ -23,6 +26,10 @@ const TOLD: usize = 3;
 /// What must be durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Persist {
+    /// Somebody is registrar, or is it for longer.
+    Office(Registrar),
+    /// The entries after this height count no more.
+    Keep(u64),
     /// These come next.
     Append(VerifiedPage),
     /// The registrar contradicted itself.
@@ -34,6 +41,8 @@ pub enum Persist {
 pub enum Message {
     /// "How much do you have?"
     AskHead,
+    /// "The owner appointed this registrar."
+    Office(Registrar),
     /// "That much."
     Head(Statement),
     /// "Send me what begins at this height." It may be one that the asker has, so that he can compare.
@@ -47,6 +56,8 @@ pub enum Message {
 pub enum Event {
     /// The log has that many entries now.
     Grown(u64),
+    /// The registrar of this number is the network's now, or for longer.
+    Office(u64),
     /// The registrar contradicted itself; said once.
     Alarm,
 }
@@ -62,7 +73,7 @@ pub enum MirrorReason {
 #[derive(Debug)]
 pub struct Mirror {
     network: NetworkId,
-    head: Option<Statement>,
+    history: History,
     proof: Option<Equivocation>,
     others: Vec<EndpointKey>,
     /// Who was asked for entries, how many he has, and until when he is waited for.
@@ -75,10 +86,10 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// As it was stored: where the log ends, and what was proved.
+    /// As it was stored: how far the log goes, and what was proved.
     pub fn new(
         network: NetworkId,
-        head: Option<Statement>,
+        history: History,
         proof: Option<Equivocation>,
         seed: u64,
         now: Time,
@@ -86,7 +97,7 @@ impl Mirror {
         let mut jitter = Jitter::new(seed);
         Self {
             network,
-            head,
+            history,
             proof,
             others: Vec::new(),
             fetching: None,
@@ -100,17 +111,18 @@ impl Mirror {
 
     /// Entries it has.
     pub fn height(&self) -> u64 {
-        self.head.as_ref().map_or(0, |head| head.position.height)
+        self.history.height()
     }
 
-    /// Where the log ends, as the registrar signed it.
-    pub const fn head(&self) -> Option<&Statement> {
-        self.head.as_ref()
+    /// How far it goes, and who signed what.
+    pub const fn history(&self) -> &History {
+        &self.history
     }
 
-    /// The proof against the registrar, if there is one.
-    pub const fn proof(&self) -> Option<&Equivocation> {
-        self.proof.as_ref()
+    /// The proof against the network's registrar, if there is one.
+    pub fn proof(&self) -> Option<&Equivocation> {
+        let counts = |proof: &&Equivocation| proof.epoch() >= self.history.epoch();
+        self.proof.as_ref().filter(counts)
     }
 
     /// The other supernodes of the network.
@@ -119,35 +131,28 @@ impl Mirror {
         self.others = others;
     }
 
-    /// Somebody asks how much there is.
-    pub fn handle_ask(&mut self, from: EndpointKey) {
+    /// Another supernode, or a client, says who the registrar is.
+    pub fn handle_office(&mut self, office: &Registrar) {
         self.assert_drained();
-        if let Some(proof) = self.proof.clone() {
-            self.transmits.push((from, Message::Proof(proof)));
-        }
-        if let Some(head) = self.head.clone() {
-            self.transmits.push((from, Message::Head(head)));
-        }
+        self.follow(office);
     }
 
-    /// Another supernode, or a record of the index, says how far the log goes. `own` is what the driver has stored at the same height.
-    pub fn handle_head(
-        &mut self,
-        from: EndpointKey,
-        head: &Statement,
-        own: Option<&Statement>,
-        now: Time,
-    ) {
+    /// Another supernode, or a client, says how far the log goes.
+    pub fn handle_head(&mut self, from: EndpointKey, head: &Statement, now: Time) {
         self.assert_drained();
         // MIRROR-01: only what a registrar of this network signed is looked at.
         if head.verify(self.network).is_err() {
             return;
         }
+        self.follow(&head.registrar);
+        let own = self.history.at(head.position.height);
         if let Some(proof) = own.and_then(|own| own.against(head)) {
             return self.prove(proof);
         }
-        if head.position.height > self.height() {
-            self.fetch(from, head.position.height, now);
+        let ends = self.history.end_of(&head.registrar);
+        let height = head.position.height.min(ends);
+        if height > self.height() {
+            self.fetch(from, height, now);
         }
     }
 
@@ -155,50 +160,43 @@ impl Mirror {
     pub fn handle_page(&mut self, from: EndpointKey, page: Page, now: Time) {
         self.assert_drained();
         let wanted = self.fetching.take_if(|(whom, ..)| *whom == from);
-        if self.proof.is_some() {
-            return;
-        }
         // MIRROR-01
         let Ok(page) = page.verify(self.network) else {
             return;
         };
-        // MIRROR-03: the entry that both have has to be the same one.
-        let overlap = page
-            .entries()
-            .iter()
-            .find(|signed| signed.entry.height == self.height());
-        let theirs = overlap.map(|signed| Statement {
-            registrar: page.registrar().clone(),
-            position: signed.position(),
-        });
-        if let Some(proof) = self
-            .head
-            .as_ref()
-            .zip(theirs)
-            .and_then(|(own, theirs)| own.against(&theirs))
-        {
+        self.follow(page.registrar());
+        // MIRROR-03: what both have has to be the same.
+        if let Some(proof) = self.history.contradicted_by(&page) {
             return self.prove(proof);
         }
-        let Some(page) = page.after(self.height()) else {
+        if self.proof().is_some() {
+            return;
+        }
+        let ends_here = page.last().position.height == self.height();
+        let Some(page) = self.history.rest_of(page) else {
+            // A page of one registrar that we had whole: what follows is the next one's.
+            let wanted = wanted.filter(|(_, height, _)| ends_here && *height > self.height());
+            if let Some((_, height, _)) = wanted {
+                self.ask_at(from, (self.height() + 1, height), now);
+            }
             return;
         };
         // MIRROR-02: what continues the copy is taken, and nothing else.
         let first = &page.entries()[0].entry;
-        let end = self
-            .head
-            .as_ref()
-            .map_or([0; 32], |head| head.position.hash);
+        let height = page.last().position.height;
         if first.height != self.height() + 1 {
             // Somebody has more, with a gap in between.
-            let height = page.last().position.height;
             return self.fetch(from, height, now);
         }
-        if first.before != end {
+        if first.before != self.history.end() {
             // It follows another entry of the height that we have: his is compared.
-            return self.ask_from(from, page.last().position.height, now);
+            return self.ask_from(from, height, now);
         }
-        self.append(page);
-        if let Some((_, height, _)) = wanted.filter(|(_, height, _)| *height > self.height()) {
+        if !self.append(page) {
+            return;
+        }
+        let height = wanted.map_or(0, |(_, height, _)| height);
+        if height > self.height() {
             self.fetch(from, height, now);
         }
     }
@@ -208,6 +206,7 @@ impl Mirror {
         self.assert_drained();
         // MIRROR-04: a proof that proves nothing is no alarm.
         if proof.verify(self.network).is_ok() {
+            self.follow(&proof.one.registrar);
             self.prove(proof);
         }
     }
@@ -247,27 +246,57 @@ impl Mirror {
 
     fn fetch(&mut self, from: EndpointKey, height: u64, now: Time) {
         let waits = self.fetching.is_some_and(|(.., until)| until > now);
-        if self.proof.is_none() && !waits {
+        if self.proof().is_none() && !waits {
             self.ask_from(from, height, now);
         }
     }
 
     fn ask_from(&mut self, from: EndpointKey, height: u64, now: Time) {
+        // From the last one that we have, so that the two are compared.
+        self.ask_at(from, (self.height().max(1), height), now);
+    }
+
+    fn ask_at(&mut self, from: EndpointKey, (begin, height): (u64, u64), now: Time) {
         self.fetching = Some((from, height, now + PATIENCE));
-        let begin = self.height().max(1);
         self.transmits.push((from, Message::AskFrom(begin)));
     }
 
-    fn append(&mut self, page: VerifiedPage) {
-        let head = page.last();
-        self.events.push(Event::Grown(head.position.height));
-        self.persists.push(Persist::Append(page));
-        self.tell(&Message::Head(head.clone()));
-        self.head = Some(head);
+    /// Whether it fits what the latest registrar took over from.
+    fn append(&mut self, page: VerifiedPage) -> bool {
+        self.history.append(&page);
+        let fits = self.history.leads_to_office();
+        if fits {
+            let head = page.last();
+            self.events.push(Event::Grown(head.position.height));
+            self.persists.push(Persist::Append(page));
+            self.tell(&Message::Head(head));
+        } else {
+            // MIRROR-05: the other branch of a log that a registrar forked; another one of us has the right one.
+            self.history.start_over();
+            self.persists.push(Persist::Keep(0));
+        }
+        fits
+    }
+
+    /// `MIRROR-05`: whom the network's owner appoints, the copy follows: back to where he took over, and on from there.
+    fn follow(&mut self, office: &Registrar) {
+        let before = self.history.height();
+        let Followed::Kept(kept) = self.history.follow(office) else {
+            return;
+        };
+        self.persists.push(Persist::Office(office.clone()));
+        if kept < before {
+            self.fetching = None;
+            self.persists.push(Persist::Keep(kept));
+        }
+        if office.epoch == self.history.epoch() {
+            self.tell(&Message::Office(office.clone()));
+            self.events.push(Event::Office(office.epoch));
+        }
     }
 
     fn prove(&mut self, proof: Equivocation) {
-        if self.proof.is_some() {
+        if self.proof().is_some() || proof.epoch() < self.history.epoch() {
             return;
         }
         self.fetching = None;

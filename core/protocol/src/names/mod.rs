@@ -1,7 +1,8 @@
-//! Unique names: who has which ([`book`]), who gives them ([`registrar`]), who keeps the log of it ([`mirror`]), and who looks
-//! whether everybody is shown the same ([`watch`]).
+//! Unique names: who has which ([`book`]), who gives them ([`registrar`]), how far the log of it goes and who signed which part
+//! ([`history`]), who keeps a copy ([`mirror`]), and who looks whether everybody is shown the same ([`watch`]).
 
 pub mod book;
+pub mod history;
 pub mod mirror;
 pub mod registrar;
 pub mod watch;

@@ -3,7 +3,8 @@
 //!
 //! Before it signs anything it hears from the network where its log stands there. One that was restored from an old backup
 //! takes what it is missing from the supernodes, whose copy has its own signatures; one whose log contradicts theirs signs
-//! nothing any more.
+//! nothing any more, also after a restart. Its successor takes over after the entry that the owner names, and has to have all
+//! entries up to there.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -12,12 +13,13 @@ use starling_wire::ids::AccountId;
 use starling_wire::name::Name;
 use starling_wire::name_claim::{Claim, Refusal, Verdict, Wish, invitation_hash};
 use starling_wire::name_log::{
-    Entry, Equivocation, Listing, Page, Position, SignedEntry, Statement, VerifiedPage,
+    Entry, Equivocation, Listing, PAGE_ENTRIES_MAX, Page, SignedEntry, Statement, VerifiedPage,
 };
 use starling_wire::record::registrar::{Office, Registrar as Appointment};
 use starling_wire::record::{NameRecord, Signed};
 
 use super::book::{Book, Holding};
+use super::history::History;
 use crate::machine::{Outputs, Time};
 
 /// Seconds that a name is given for.
@@ -63,8 +65,12 @@ pub enum By {
 pub enum Persist {
     /// The log's next entries, with whoever signed them.
     Append(Appointment, Vec<SignedEntry>),
+    /// The entries after this height count no more: another registrar's, before this one took over.
+    Keep(u64),
     /// This invitation, a BLAKE3 hash, was used.
     Spent([u8; 32]),
+    /// The network's log contradicts ours.
+    Contradicted(Equivocation),
 }
 
 /// What is to be done.
@@ -79,7 +85,9 @@ pub enum Event {
     /// The network has more of the log than we: what follows this height is wanted.
     Behind(u64),
     /// The network's log is another one. Nothing is signed any more.
-    Contradicted(Equivocation),
+    Contradicted,
+    /// The owner appointed another registrar.
+    Succeeded,
 }
 
 /// How somebody wants a name.
@@ -98,6 +106,19 @@ pub enum Standing {
     Serving,
     /// The network's log contradicts its own.
     Contradicted,
+    /// Somebody else is the network's registrar.
+    Succeeded,
+}
+
+/// What was stored.
+#[derive(Debug)]
+pub struct Stored {
+    /// Who signed the log, in the order of their epochs.
+    pub offices: Vec<Appointment>,
+    /// The log.
+    pub log: Vec<SignedEntry>,
+    /// How it was contradicted, if it was.
+    pub contradiction: Option<Equivocation>,
 }
 
 /// The registrar.
@@ -106,7 +127,8 @@ pub struct Registrar {
     office: Office,
     rules: Rules,
     standing: Standing,
-    log: Vec<SignedEntry>,
+    history: History,
+    entries: Vec<Entry>,
     book: Book,
     invitations: BTreeSet<[u8; 32]>,
     changes: VecDeque<(Time, AccountId)>,
@@ -116,21 +138,48 @@ pub struct Registrar {
 
 impl Registrar {
     /// With the log as it was stored.
-    pub fn new(office: Office, rules: Rules, log: Vec<SignedEntry>) -> Self {
-        let mut book = Book::default();
-        for signed in &log {
-            book.apply(&signed.entry);
+    pub fn new(office: Office, rules: Rules, stored: Stored) -> Self {
+        let own = office.appointment().clone();
+        let positions = stored.log.iter().map(SignedEntry::position).collect();
+        let mut history = History::new(own.network, stored.offices, positions);
+        history.follow(&own);
+        let mut entries: Vec<Entry> = stored.log.into_iter().map(|signed| signed.entry).collect();
+        let all = entries.len() as u64;
+        let kept = history.height();
+        entries.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+        let mut persists = Outputs::default();
+        if kept < all {
+            persists.push(Persist::Keep(kept));
         }
-        Self {
+        // NAMES-09: what a predecessor did is not ours.
+        let counts = |proof: &Equivocation| proof.epoch() >= own.epoch;
+        let standing = if history.epoch() > own.epoch {
+            Standing::Succeeded
+        } else if stored.contradiction.as_ref().is_some_and(counts) {
+            Standing::Contradicted
+        } else {
+            Standing::Behind
+        };
+        let mut registrar = Self {
             office,
             rules,
-            standing: Standing::Behind,
-            log,
-            book,
+            standing,
+            history,
+            entries,
+            book: Book::default(),
             invitations: BTreeSet::new(),
             changes: VecDeque::new(),
-            persists: Outputs::default(),
+            persists,
             events: Outputs::default(),
+        };
+        registrar.write_book();
+        registrar
+    }
+
+    fn write_book(&mut self) {
+        self.book = Book::default();
+        for entry in &self.entries {
+            self.book.apply(entry);
         }
     }
 
@@ -144,19 +193,37 @@ impl Registrar {
         &self.book
     }
 
-    /// Where its log stands; `None` while it is empty.
-    pub fn statement(&self) -> Option<Statement> {
-        Some(self.statement_of(self.log.last()?.position()))
+    /// Who it is, for whom.
+    pub const fn appointment(&self) -> &Appointment {
+        self.office.appointment()
     }
 
-    /// What follows `height`, as much as fits a page; `None` if nothing does.
+    /// Entries of its log.
+    pub fn height(&self) -> u64 {
+        self.history.height()
+    }
+
+    /// What follows `height`, as much as fits a page of one registrar; `None` if nothing does.
     pub fn page_after(&self, height: u64) -> Option<Page> {
+        let signer = self.history.signer(height + 1)?;
         let begin = usize::try_from(height).ok()?;
-        let rest = self.log.get(begin..).filter(|rest| !rest.is_empty())?;
-        let entries = rest.iter().take(starling_wire::name_log::PAGE_ENTRIES_MAX);
+        let rest = self.entries.get(begin..).filter(|rest| !rest.is_empty())?;
+        let same = |entry: &&Entry| {
+            let by = self.history.signer(entry.height);
+            by.is_some_and(|by| by.epoch == signer.epoch)
+        };
+        let entries = rest.iter().take(PAGE_ENTRIES_MAX).take_while(same);
         Some(Page {
-            registrar: self.office.appointment().clone(),
-            entries: entries.cloned().collect(),
+            registrar: signer.clone(),
+            entries: entries.filter_map(|entry| self.signed(entry)).collect(),
+        })
+    }
+
+    fn signed(&self, entry: &Entry) -> Option<SignedEntry> {
+        let said = self.history.at(entry.height)?;
+        Some(SignedEntry {
+            entry: entry.clone(),
+            signature: said.position.signature,
         })
     }
 
@@ -165,26 +232,38 @@ impl Registrar {
         self.invitations.extend(hashes);
     }
 
+    /// Somebody is registrar, says the network. `NAMES-09`: whoever has a successor signs nothing.
+    pub fn handle_office(&mut self, office: &Appointment) {
+        self.assert_drained();
+        let own = self.office.appointment();
+        let later = office.epoch > own.epoch && office.is_appointed_in(own.network);
+        if later && self.standing != Standing::Succeeded {
+            self.standing = Standing::Succeeded;
+            self.events.push(Event::Succeeded);
+        }
+    }
+
     /// What supernodes have of the log; none of them any if it is empty. `NAMES-08`: only after that is anything signed.
     pub fn handle_heads(&mut self, heads: &[Statement]) {
         self.assert_drained();
         let network = self.office.appointment().network;
         let valid = heads.iter().filter(|head| head.verify(network).is_ok());
-        let mut missing = false;
+        let mut missing = !self.history.reaches_office();
         for head in valid {
-            match self.own_at(head.position.height) {
-                Some(own) => {
-                    if let Some(proof) = own.against(head) {
-                        return self.contradicted(proof);
-                    }
-                }
-                None => missing |= head.position.height > self.height(),
+            let own = self.history.at(head.position.height);
+            if let Some(proof) = own.and_then(|own| own.against(head)) {
+                return self.contradicted(proof);
             }
+            let height = head.position.height;
+            missing |= height.min(self.history.end_of(&head.registrar)) > self.height();
+        }
+        if !matches!(self.standing, Standing::Behind | Standing::Serving) {
+            return;
         }
         if missing {
             self.standing = Standing::Behind;
             self.events.push(Event::Behind(self.height()));
-        } else if self.standing == Standing::Behind {
+        } else {
             self.standing = Standing::Serving;
         }
     }
@@ -192,37 +271,31 @@ impl Registrar {
     /// What we were missing, from a supernode.
     pub fn handle_page(&mut self, page: VerifiedPage) {
         self.assert_drained();
-        let known = page.entries().iter().take_while(|signed| {
-            let own = self.own_at(signed.entry.height);
-            own.is_some_and(|own| own.position.hash == signed.entry.hash())
-        });
-        let known = known.count();
-        let Some(next) = page.entries().get(known) else {
-            return;
-        };
-        let theirs = Statement {
-            registrar: page.registrar().clone(),
-            position: next.position(),
-        };
-        if let Some(proof) = self
-            .own_at(next.entry.height)
-            .and_then(|own| own.against(&theirs))
-        {
+        self.history.follow(page.registrar());
+        if let Some(proof) = self.history.contradicted_by(&page) {
             return self.contradicted(proof);
         }
-        let last = self
-            .log
-            .last()
-            .map_or([0; 32], |signed| signed.entry.hash());
-        if next.entry.height != self.height() + 1 || next.entry.before != last {
+        let Some(page) = self.history.rest_of(page) else {
+            return;
+        };
+        let next = &page.entries()[0].entry;
+        if next.height != self.height() + 1 || next.before != self.history.end() {
             return;
         }
-        let fresh: Vec<SignedEntry> = page.entries()[known..].to_vec();
-        for signed in &fresh {
-            self.book.apply(&signed.entry);
+        self.history.append(&page);
+        if !self.history.leads_to_office() {
+            // Another branch than the one that we took over from.
+            self.history.start_over();
+            self.entries.clear();
+            self.write_book();
+            return self.persists.push(Persist::Keep(0));
         }
-        self.log.extend(fresh.iter().cloned());
+        for signed in page.entries() {
+            self.book.apply(&signed.entry);
+            self.entries.push(signed.entry.clone());
+        }
         let by = page.registrar().clone();
+        let fresh = page.entries().to_vec();
         self.persists.push(Persist::Append(by, fresh));
     }
 
@@ -369,10 +442,7 @@ impl Registrar {
     ) -> Verdict {
         let entry = Entry {
             height: self.height() + 1,
-            before: self
-                .log
-                .last()
-                .map_or([0; 32], |signed| signed.entry.hash()),
+            before: self.history.end(),
             at,
             name: name.clone(),
             account,
@@ -380,8 +450,9 @@ impl Registrar {
             listing,
         };
         self.book.apply(&entry);
+        self.entries.push(entry.clone());
         let signed = self.office.enter(entry);
-        self.log.push(signed.clone());
+        self.history.push(signed.position());
         let append = Persist::Append(self.office.appointment().clone(), vec![signed]);
         self.persists.push(append);
         self.certificate(self.height())
@@ -389,7 +460,8 @@ impl Registrar {
 
     /// What the log says there.
     fn certificate(&self, height: u64) -> Verdict {
-        let entry = &self.entry_at(height).ok_or(Refusal::NotReady)?.entry;
+        let index = usize::try_from(height - 1).map_err(|_| Refusal::NotReady)?;
+        let entry = self.entries.get(index).ok_or(Refusal::NotReady)?;
         // That it was given up has to be known for as long as the last certificate says that it was somebody's.
         let expires = match entry.account {
             Some(_) => entry.until,
@@ -398,29 +470,15 @@ impl Registrar {
         Ok(self.office.certify(entry, expires))
     }
 
-    fn height(&self) -> u64 {
-        self.log.len() as u64
-    }
-
-    fn entry_at(&self, height: u64) -> Option<&SignedEntry> {
-        let index = usize::try_from(height.checked_sub(1)?).ok()?;
-        self.log.get(index)
-    }
-
-    fn own_at(&self, height: u64) -> Option<Statement> {
-        Some(self.statement_of(self.entry_at(height)?.position()))
-    }
-
-    fn statement_of(&self, position: Position) -> Statement {
-        Statement {
-            registrar: self.office.appointment().clone(),
-            position,
-        }
-    }
-
     fn contradicted(&mut self, proof: Equivocation) {
-        self.standing = Standing::Contradicted;
-        self.events.push(Event::Contradicted(proof));
+        // NAMES-09: a predecessor's contradictions are not ours; our own are remembered.
+        if proof.epoch() == self.office.appointment().epoch
+            && self.standing != Standing::Contradicted
+        {
+            self.standing = Standing::Contradicted;
+            self.persists.push(Persist::Contradicted(proof));
+            self.events.push(Event::Contradicted);
+        }
     }
 
     fn assert_drained(&self) {

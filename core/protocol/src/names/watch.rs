@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
 use starling_wire::name_log::{Equivocation, SignedEntry, Statement};
+use starling_wire::record::registrar::Registrar;
 
 use crate::machine::Outputs;
 
@@ -21,6 +22,8 @@ pub struct AskAt {
 #[derive(Debug)]
 pub struct Watch {
     network: NetworkId,
+    /// Of the latest registrar that was heard of.
+    epoch: u64,
     heads: BTreeMap<EndpointKey, Statement>,
     alarm: Option<Equivocation>,
     asks: Outputs<AskAt>,
@@ -31,9 +34,17 @@ impl Watch {
     pub fn new(network: NetworkId) -> Self {
         Self {
             network,
+            epoch: 0,
             heads: BTreeMap::new(),
             alarm: None,
             asks: Outputs::default(),
+        }
+    }
+
+    /// A supernode says who the registrar is. `WATCH-04`: what was proved against an earlier one is over.
+    pub fn handle_office(&mut self, office: &Registrar) {
+        if office.is_appointed_in(self.network) {
+            self.epoch = self.epoch.max(office.epoch);
         }
     }
 
@@ -45,6 +56,7 @@ impl Watch {
         if head.verify(self.network).is_err() {
             return;
         }
+        self.epoch = self.epoch.max(head.registrar.epoch);
         for (other, theirs) in &self.heads {
             let (long, short) = if head.position.height > theirs.position.height {
                 (from, theirs)
@@ -87,8 +99,9 @@ impl Watch {
     }
 
     /// The proof against the registrar, if there is one.
-    pub const fn alarm(&self) -> Option<&Equivocation> {
-        self.alarm.as_ref()
+    pub fn alarm(&self) -> Option<&Equivocation> {
+        let counts = |proof: &&Equivocation| proof.epoch() >= self.epoch;
+        self.alarm.as_ref().filter(counts)
     }
 }
 
@@ -102,7 +115,7 @@ mod tests {
     use ed25519_dalek::SigningKey;
     use starling_wire::name::Name;
     use starling_wire::name_log::{Entry, Position};
-    use starling_wire::record::registrar::Registrar;
+    use starling_wire::record::registrar::Since;
 
     use super::*;
 
@@ -114,11 +127,15 @@ mod tests {
         NetworkId(key(1).verifying_key().to_bytes())
     }
 
-    fn said(height: u64, hash: u8) -> Statement {
+    fn registrar() -> Registrar {
         let public = key(2).verifying_key().to_bytes();
+        Registrar::appoint(&key(1), AccountId([9; 32]), public, 2_000_000_000)
+    }
+
+    fn said(height: u64, hash: u8) -> Statement {
         Statement {
-            registrar: Registrar::appoint(&key(1), AccountId([9; 32]), public, 2_000_000_000),
-            position: Position::sign(network(), height, [hash; 32], &key(2)),
+            registrar: registrar(),
+            position: Position::sign(&registrar(), (height, [hash; 32]), 5, &key(2)),
         }
     }
 
@@ -173,6 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn watch_04_with_a_new_registrar_the_alarm_is_over() {
+        let mut watch = Watch::new(network());
+        watch.handle_head(HOMES[0], said(5, 1));
+        watch.handle_head(HOMES[1], said(5, 2));
+        assert!(watch.alarm().is_some());
+        let next = |owner| registrar().taking_over(&key(owner), 2, Since::default());
+        watch.handle_office(&next(3));
+        assert!(watch.alarm().is_some(), "a stranger appoints nobody");
+        watch.handle_office(&next(1));
+        assert_eq!(watch.alarm(), None);
+    }
+
+    #[test]
     fn watch_03_a_name_that_the_log_gives_to_somebody_else_is_not_ours() {
         let own = AccountId([4; 32]);
         let entry = |account| Entry {
@@ -184,7 +214,7 @@ mod tests {
             until: 100,
             listing: None,
         };
-        let signed = |account| entry(account).sign(network(), &key(2));
+        let signed = |account| entry(account).sign(&registrar(), &key(2));
         assert!(is_ours(&signed(Some(own)), own, 99));
         assert!(!is_ours(&signed(Some(own)), own, 100));
         assert!(!is_ours(&signed(Some(AccountId([5; 32]))), own, 9));

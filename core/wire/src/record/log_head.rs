@@ -43,7 +43,10 @@ impl Content for LogHead {
 
     fn check(&self, network: Option<NetworkId>) -> Result<(), RecordError> {
         self.registrar.speaks_for(network, self.expires)?;
-        // LOG-03: signed as in the log itself, so that the two can be held against each other.
+        // LOG-03, LOG-07: signed as in the log itself, so that the two can be held against each other.
+        if !self.registrar.covers(&self.position) {
+            return Err(RecordError::Registrar);
+        }
         if !self.position.is_signed_by(&self.registrar) {
             return Err(RecordError::Signature);
         }

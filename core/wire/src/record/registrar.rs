@@ -8,9 +8,19 @@ use super::{Content, NameRecord, RecordError, Signed};
 use crate::account::{sign, signed_by};
 use crate::frame;
 use crate::ids::{AccountId, NetworkId};
-use crate::name_log::{Entry, SignedEntry};
+use crate::name_log::{Entry, Position, SignedEntry};
 
 const CONTEXT: &[u8] = b"starling 1 registrar";
+
+/// The entry after which a registrar takes over: it signs none up to there, and those of its predecessors that come after
+/// it count no more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Since {
+    /// Its height; 0 for the beginning.
+    pub height: u64,
+    /// Its hash; zeros for the beginning.
+    pub hash: [u8; 32],
+}
 
 /// "This key is my network's registrar, until then."
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +31,10 @@ pub struct Registrar {
     pub account: AccountId,
     /// The registrar's Ed25519 key.
     pub key: [u8; 32],
+    /// Which registrar of the network, from 1. A later one replaces those before.
+    pub epoch: u64,
+    /// Where it takes over.
+    pub since: Since,
     /// Unix seconds after which nothing it signed counts.
     pub until: u64,
     /// By the network's owner.
@@ -28,17 +42,36 @@ pub struct Registrar {
 }
 
 impl Registrar {
-    /// The owner of a network makes somebody its registrar.
+    /// The owner of a network makes somebody its first registrar.
     pub fn appoint(owner: &SigningKey, account: AccountId, key: [u8; 32], until: u64) -> Self {
         let mut appointment = Self {
             network: NetworkId(owner.verifying_key().to_bytes()),
             account,
             key,
+            epoch: 1,
+            since: Since::default(),
             until,
             signature: ([0; 32], [0; 32]),
         };
         appointment.signature = sign(owner, &appointment.signed_bytes());
         appointment
+    }
+
+    /// The owner makes it the one of `epoch`, which takes over after `since`.
+    pub fn taking_over(mut self, owner: &SigningKey, epoch: u64, since: Since) -> Self {
+        (self.epoch, self.since) = (epoch, since);
+        self.signature = sign(owner, &self.signed_bytes());
+        self
+    }
+
+    /// Whether both are about the same registrar at the same place: one may only last longer.
+    pub fn is_same_office(&self, other: &Self) -> bool {
+        (self.epoch, self.key, self.since) == (other.epoch, other.key, other.since)
+    }
+
+    /// `LOG-07`: whether it may sign this: later than where it takes over, not later than its end.
+    pub const fn covers(&self, position: &Position) -> bool {
+        position.height > self.since.height && position.at <= self.until
     }
 
     /// Whether the owner of `network` made it its registrar.
@@ -66,7 +99,8 @@ impl Registrar {
 
     fn signed_bytes(&self) -> Vec<u8> {
         let mut bytes = CONTEXT.to_vec();
-        let fields = (self.network, self.account, &self.key, self.until);
+        let place = (self.epoch, self.since);
+        let fields = (self.network, self.account, &self.key, place, self.until);
         bytes.extend_from_slice(&frame::encode_body(&fields));
         bytes
     }
@@ -94,7 +128,7 @@ impl Office {
 
     /// Signs the next entry of the log.
     pub fn enter(&self, entry: Entry) -> SignedEntry {
-        entry.sign(self.appointment.network, &self.key)
+        entry.sign(&self.appointment, &self.key)
     }
 
     /// Signs a certificate; nobody's if the name was released.

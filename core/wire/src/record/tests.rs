@@ -114,7 +114,7 @@ fn name(sequence: u64, expires: u64) -> NameRecord {
 fn head(sequence: u64, expires: u64) -> LogHead {
     LogHead {
         registrar: registrar(expires),
-        position: Position::sign(network(), sequence, [5; 32], &key(21)),
+        position: Position::sign(&registrar(expires), (sequence, [5; 32]), NOW, &key(21)),
         sequence,
         expires,
     }
@@ -162,8 +162,8 @@ fn largest() -> Vec<(SignedRecord, usize)> {
     vec![
         (account.sign(&key(10)).into(), 493),
         (device(u64::MAX, LATE).sign(&key(3)).into(), 375),
-        (name(u64::MAX, LATE).sign(&key(21)).into(), 353),
-        (head(u64::MAX, LATE).sign(&key(21)).into(), 361),
+        (name(u64::MAX, LATE).sign(&key(21)).into(), 387),
+        (head(u64::MAX, LATE).sign(&key(21)).into(), 400),
         (owners(u64::MAX, LATE).sign(&key(20)).into(), 573),
         (own.sign(&key(10)).into(), 553),
     ]

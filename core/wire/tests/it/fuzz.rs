@@ -122,8 +122,8 @@ fn vouched_for() -> [(&'static str, SignedRecord); 4] {
         expires: EXPIRES,
     };
     let head = LogHead {
-        registrar,
-        position: Position::sign(network, 7, [5; 32], &key(12)),
+        registrar: registrar.clone(),
+        position: Position::sign(&registrar, (7, [5; 32]), SEQUENCE, &key(12)),
         sequence: SEQUENCE,
         expires: EXPIRES,
     };

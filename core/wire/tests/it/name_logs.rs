@@ -34,7 +34,7 @@ fn logs_of_names() {
             listing: Listing::new("Alice Liddell".into()).ok(),
         };
         before = entry.hash();
-        entry.sign(network, &key(12))
+        entry.sign(&registrar, &key(12))
     });
     let page = Page {
         registrar: registrar.clone(),
@@ -42,7 +42,7 @@ fn logs_of_names() {
     };
     let stated = |hash| Statement {
         registrar: registrar.clone(),
-        position: Position::sign(network, 7, [hash; 32], &key(12)),
+        position: Position::sign(&registrar, (7, [hash; 32]), AT, &key(12)),
     };
     let proof = stated(1).against(&stated(2)).expect("they differ");
     assert!(page.clone().verify(network).is_ok() && proof.verify(network).is_ok());

@@ -58,7 +58,7 @@ fn name(sequence: u64) -> NameRecord {
 fn log_head(sequence: u64) -> LogHead {
     LogHead {
         registrar: registrar(),
-        position: Position::sign(registrar().network, sequence, [5; 32], &key(31)),
+        position: Position::sign(&registrar(), (sequence, [5; 32]), wall_s(), &key(31)),
         sequence,
         expires: wall_s() + 3600,
     }
@@ -240,7 +240,7 @@ fn refused(network: NetworkId, home: &SupernodeAddr) -> Vec<(Kind, SignedRecord,
     all.push((long.sign(&key(7)).into(), too_large));
     // Another one with the same number.
     let mut other = log_head(5);
-    other.position = Position::sign(other.registrar.network, 5, [6; 32], &key(31));
+    other.position = Position::sign(&other.registrar, (5, [6; 32]), wall_s(), &key(31));
     let conflict = "another record with this number is known";
     all.push((other.sign(&key(31)).into(), conflict));
     // Of a network of Mallory's own.

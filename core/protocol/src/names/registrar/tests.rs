@@ -3,6 +3,7 @@
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
 use starling_wire::ids::NetworkId;
+use starling_wire::record::registrar::Since;
 
 use super::*;
 use crate::names::book::REST_S;
@@ -30,7 +31,20 @@ fn appointment(until: u64) -> Appointment {
 }
 
 fn stored(rules: Rules, log: Vec<SignedEntry>) -> Registrar {
-    Registrar::new(office(FOREVER), rules, log)
+    Registrar::new(office(FOREVER), rules, kept(log))
+}
+
+fn kept(log: Vec<SignedEntry>) -> Stored {
+    Stored {
+        offices: vec![appointment(FOREVER)],
+        log,
+        contradiction: None,
+    }
+}
+
+/// Where its log stands.
+fn head_of(registrar: &Registrar) -> Statement {
+    registrar.history.last().unwrap()
 }
 
 fn office(until: u64) -> Office {
@@ -280,7 +294,7 @@ fn names_08_before_it_heard_from_the_network_and_after_its_office_it_signs_nothi
     );
     registrar.handle_heads(&[]);
     assert!(asked(&mut registrar, ALICE, hold("alice")).is_ok());
-    let mut old = Registrar::new(office(NOW), OPEN, Vec::new());
+    let mut old = Registrar::new(office(NOW), OPEN, kept(Vec::new()));
     old.handle_heads(&[]);
     assert_eq!(
         asked(&mut old, ALICE, hold("alice")),
@@ -294,7 +308,7 @@ fn names_08_one_from_an_old_backup_takes_what_it_misses_from_the_network() {
     asked(&mut registrar, ALICE, hold("alice")).unwrap();
     let backup = log_of(&registrar);
     asked(&mut registrar, BOB, hold("bob")).unwrap();
-    let head = registrar.statement().unwrap();
+    let head = head_of(&registrar);
     let mut restored = stored(OPEN, backup);
     restored.handle_heads(std::slice::from_ref(&head));
     assert_eq!(restored.poll_event(), Some(Event::Behind(1)));
@@ -336,9 +350,10 @@ fn names_08_one_whose_log_the_network_contradicts_signs_nothing_any_more() {
     let [mut one, mut other] = [serving(OPEN), serving(OPEN)];
     asked(&mut one, ALICE, hold("alice")).unwrap();
     asked(&mut other, BOB, hold("alice")).unwrap();
-    one.handle_heads(&[other.statement().unwrap()]);
-    let Some(Event::Contradicted(proof)) = one.poll_event() else {
-        panic!("it noticed nothing");
+    one.handle_heads(&[head_of(&other)]);
+    assert_eq!(one.poll_event(), Some(Event::Contradicted));
+    let Some(Persist::Contradicted(proof)) = one.poll_persist() else {
+        panic!("it forgets that");
     };
     assert_eq!(proof.verify(network()), Ok(()));
     assert_eq!(
@@ -351,11 +366,86 @@ fn names_08_one_whose_log_the_network_contradicts_signs_nothing_any_more() {
     let page = other.page_after(0).unwrap().verify(network()).unwrap();
     two.handle_page(page);
     assert_eq!(two.standing(), Standing::Contradicted);
-    let mut forged = other.statement().unwrap();
+    let mut forged = head_of(&other);
     forged.position.hash = [7; 32];
     let mut three = stored(OPEN, log_of(&other));
     three.handle_heads(&[forged]);
     assert_eq!(three.standing(), Standing::Serving);
+}
+
+#[test]
+fn names_09_who_was_contradicted_knows_it_after_a_restart_and_a_successor_goes_on() {
+    let [mut one, mut other] = [serving(OPEN), serving(OPEN)];
+    asked(&mut one, ALICE, hold("alice")).unwrap();
+    asked(&mut other, ALICE, hold("alice")).unwrap();
+    asked(&mut one, BOB, hold("bob")).unwrap();
+    asked(&mut other, BOB, hold("robert")).unwrap();
+    one.handle_heads(&[head_of(&other)]);
+    let Some(Persist::Contradicted(proof)) = one.poll_persist() else {
+        panic!("it forgets that");
+    };
+    let log = log_of(&one);
+    let again = |office| {
+        let stored = Stored {
+            contradiction: Some(proof.clone()),
+            ..kept(log.clone())
+        };
+        let mut registrar = Registrar::new(office, OPEN, stored);
+        let persist = registrar.poll_persist();
+        registrar.handle_heads(&[]);
+        (registrar, persist)
+    };
+    let (mut same, _) = again(office(FOREVER));
+    assert_eq!(same.standing(), Standing::Contradicted);
+    assert_eq!(asked(&mut same, BOB, hold("bobby")), Err(Refusal::NotReady));
+    // The owner appoints the next one after the entry that nobody disputes.
+    let since = Since {
+        height: 1,
+        hash: log[0].entry.hash(),
+    };
+    let next = appointment(FOREVER).taking_over(&key(1), 2, since);
+    let (mut next, persist) = again(Office::new(next, key(2)).unwrap());
+    assert_eq!(persist, Some(Persist::Keep(1)));
+    assert_eq!(next.standing(), Standing::Serving);
+    asked(&mut next, BOB, hold("bob")).unwrap();
+    let pages = [next.page_after(0), next.page_after(1), next.page_after(2)];
+    let signers = pages.map(|page| page.map(|page| (page.registrar.epoch, page.entries.len())));
+    assert_eq!(signers, [Some((1, 1)), Some((2, 1)), None]);
+    // What the one before wrote beyond that neither stops it nor is missed; and the one before hears of it.
+    next.handle_heads(&[head_of(&one), head_of(&other)]);
+    assert_eq!(next.standing(), Standing::Serving);
+    other.handle_office(next.appointment());
+    assert_eq!(other.poll_event(), Some(Event::Succeeded));
+    assert_eq!(
+        asked(&mut other, BOB, hold("bobby")),
+        Err(Refusal::NotReady)
+    );
+}
+
+#[test]
+fn names_09_a_successor_has_to_have_what_it_took_over() {
+    let mut first = serving(OPEN);
+    asked(&mut first, ALICE, hold("alice")).unwrap();
+    asked(&mut first, BOB, hold("bob")).unwrap();
+    let since = Since {
+        height: 2,
+        hash: first.history.end(),
+    };
+    let office = appointment(FOREVER).taking_over(&key(1), 2, since);
+    let nothing = Stored {
+        offices: Vec::new(),
+        ..kept(Vec::new())
+    };
+    let mut next = Registrar::new(Office::new(office, key(2)).unwrap(), OPEN, nothing);
+    next.handle_heads(&[]);
+    assert_eq!(next.poll_event(), Some(Event::Behind(0)));
+    next.handle_page(first.page_after(0).unwrap().verify(network()).unwrap());
+    assert!(matches!(next.poll_persist(), Some(Persist::Append(by, _)) if by.epoch == 1));
+    next.handle_heads(&[]);
+    assert_eq!(next.standing(), Standing::Serving);
+    assert_eq!(asked(&mut next, ALICE, hold("bob")), Err(Refusal::Taken));
+    let released = asked(&mut next, BOB, release("bob")).unwrap();
+    assert!(released.verify_in(Some(network()), NOW).is_ok());
 }
 
 proptest! {
