@@ -26,6 +26,7 @@ pub mod overlay;
 pub mod packet;
 pub mod pairing;
 pub mod peer;
+pub mod permissions;
 pub mod phrase;
 pub mod placement;
 pub mod policy;

@@ -21,6 +21,12 @@ pub const SUPERNODES_MAX: usize = 3;
 pub const DEVICE_NAME_MAX: usize = 64;
 /// A display name, in bytes of UTF-8.
 pub const NAME_MAX: usize = 128;
+/// The name of a list of contacts, in bytes of UTF-8.
+pub const LIST_NAME_MAX: usize = 64;
+/// Lists one contact may be in.
+pub const LISTS_MAX: usize = 32;
+/// A note about a contact, in bytes of UTF-8.
+pub const NOTE_MAX: usize = 4 * 1024;
 /// The message that goes with a contact request.
 pub const REQUEST_TEXT_MAX: usize = 1_000;
 /// One chat message.

@@ -126,6 +126,51 @@ pub enum Command {
         /// At most 128 bytes.
         nickname: String,
     },
+    /// Whether somebody is shown first. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.favourite")]
+    ContactFavourite {
+        /// WHO.
+        who: String,
+        /// Is one, or is none.
+        on: bool,
+    },
+    /// Own words about somebody; empty removes them. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.note")]
+    ContactNote {
+        /// WHO.
+        who: String,
+        /// At most 4 KiB.
+        note: String,
+    },
+    /// Puts somebody into a list, which begins to exist with its first one. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.list_add")]
+    ContactListAdd {
+        /// WHO.
+        who: String,
+        /// The list's name, at most 64 bytes.
+        list: String,
+    },
+    /// Takes somebody out of a list. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.list_remove")]
+    ContactListRemove {
+        /// WHO.
+        who: String,
+        /// The list's name.
+        list: String,
+    },
+    /// List of [`view::ContactGroup`](crate::view::ContactGroup)
+    #[serde(rename = "contact.lists")]
+    ContactLists {},
+    /// What somebody may do here. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.permit")]
+    ContactPermit {
+        /// WHO.
+        who: String,
+        /// "call", "chat", "files", "presence" or "direct".
+        what: String,
+        /// Allowed or denied.
+        allowed: bool,
+    },
     /// Whether somebody is never reached directly, in calls and transfers neither. [`view::Contact`](crate::view::Contact)
     #[serde(rename = "contact.relay")]
     ContactRelay {

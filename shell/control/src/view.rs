@@ -246,6 +246,27 @@ pub struct Contact {
     pub echo: bool,
     /// Whether they are never reached directly.
     pub always_relay: bool,
+    /// Shown first.
+    #[serde(default)]
+    pub favourite: bool,
+    /// Own words about them.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// Names of the lists they are in.
+    #[serde(default)]
+    pub lists: Vec<String>,
+    /// What they may not do here: "call", "chat", "files", "presence", "direct".
+    #[serde(default)]
+    pub denied: Vec<String>,
+}
+
+/// A list of contacts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactGroup {
+    /// Its name.
+    pub name: String,
+    /// Account ids of those in it.
+    pub members: Vec<String>,
 }
 
 impl Contact {

@@ -10,6 +10,7 @@ use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::broadcast;
 
+use crate::abouts::Abouts;
 use crate::book::{Book, Person};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
@@ -33,6 +34,8 @@ pub enum Signal {
     Contact(AccountId),
     /// A contact was seen on the local network at another address.
     Found(AccountId),
+    /// A contact may do more or less than before.
+    Permissions(AccountId),
     /// Somebody is a contact no more.
     Gone(AccountId),
     /// We are registered at a home supernode, perhaps another than before.
@@ -85,6 +88,8 @@ pub struct Context {
     pub traffic: Arc<Traffic>,
     /// Open paths to contacts.
     pub paths: Arc<Paths>,
+    /// What we keep about contacts, and what they may do here.
+    pub abouts: Abouts,
     /// Whom we never reach directly.
     pub relaying: Relaying,
     /// How far supernodes are trusted.

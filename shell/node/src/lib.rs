@@ -1,5 +1,6 @@
 //! The running peer: sockets, timers, files and devices around the pure machines of `core/`.
 
+pub mod abouts;
 mod announce;
 pub mod backup;
 pub mod book;

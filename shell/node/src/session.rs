@@ -8,6 +8,7 @@
 //! | `Presence` | chat, files, clients |
 //! | `Contact` | home (watch lists) |
 //! | `Gone` | chat, calls, files, home (watch lists) |
+//! | `Permissions` | chat |
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
 //! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found) |
@@ -26,11 +27,13 @@ use starling_store::{StoreError, contacts, settings};
 use starling_wire::alpn;
 use starling_wire::frame;
 use starling_wire::ids::AccountId;
+use starling_wire::permissions::Permission;
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::debug;
 
+use crate::abouts::Abouts;
 use crate::book::{Book, Relation};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
@@ -173,6 +176,7 @@ impl Doors {
         let (pins, listen) = (start.pins.clone(), start.config.udp());
         let inner = InnerEndpoints::new(pins, start.carrier, door.shim(), listen, inner_sender);
         let relaying = start.db.read(Relaying::load).await?;
+        let abouts = start.db.read(Abouts::load).await?;
         let ctx = Arc::new(Context {
             config: start.config,
             clock: start.clock,
@@ -188,6 +192,7 @@ impl Doors {
             homes: RwLock::new(start.homes),
             traffic: Arc::new(Traffic::default()),
             paths: Arc::default(),
+            abouts,
             relaying,
             standing: Mutex::default(),
         });
@@ -313,6 +318,13 @@ impl Session {
 
     /// `PEER-07`: a contact asks where the inner endpoint is, a few times at once at most.
     fn meet(&self, account: AccountId, connection: Connection) {
+        // CONTACT-05: who may neither call nor send files has nothing to connect to.
+        let may = |what| self.ctx.abouts.allows(account, what);
+        if !may(Permission::Call) && !may(Permission::Files) {
+            debug!(reason = "not permitted", "did not answer a question");
+            connection.close(1u32.into(), b"busy");
+            return;
+        }
         let Some(turn) = self.beside.meeting.take(account) else {
             debug!(reason = "too many at once", "did not answer a question");
             connection.close(1u32.into(), b"busy");
@@ -327,6 +339,15 @@ impl Session {
 
     /// A contact's inner endpoint opened a connection for files. Its session may be slow to take it.
     fn fetch(&self, account: AccountId, connection: Connection) {
+        // CONTACT-05
+        if !self.ctx.abouts.allows(account, Permission::Files) {
+            debug!(
+                reason = "not permitted",
+                "turned a connection for files away"
+            );
+            connection.close(1u32.into(), b"busy");
+            return;
+        }
         let Some(turn) = self.beside.fetching.take(account) else {
             debug!(
                 reason = "too many at once",
@@ -462,6 +483,10 @@ async fn route_signals(
             Signal::Found(_) => {
                 session.tell_home(HomeInput::Targets).await;
                 session.people.retry_post().await;
+            }
+            Signal::Permissions(account) => {
+                session.chat.prune();
+                session.chat.resume(account);
             }
             Signal::Gone(account) => {
                 session.chat.prune();

@@ -8,7 +8,7 @@ use starling_wire::supernode::SupernodeAddr;
 
 use crate::error::StoreError;
 use crate::tx::{Tx, int, pack, time, unpack};
-use crate::{letters, outbox, transfers};
+use crate::{about, letters, outbox, transfers};
 
 /// Characters of an id that are enough to mean it.
 pub const PREFIX_MIN: usize = 4;
@@ -177,6 +177,7 @@ fn end(tx: &Tx<'_>, account: AccountId, relation: Relation) -> Result<(), StoreE
         params![account.0, relation.code()],
     )?)?;
     letters::drop_to(tx, account)?;
+    about::forget(tx, account)?;
     outbox::drop_to(tx, account)?;
     transfers::cancel_all(tx, account)
 }

@@ -5,6 +5,7 @@
 //!
 //! Units: times are Unix milliseconds unless a name ends in `_s` (Unix seconds), sizes are bytes.
 
+pub mod about;
 pub mod blobs;
 pub mod calls;
 pub mod contacts;

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_kinds_of_records.sql"),
     include_str!("migrations/0004_devices.sql"),
     include_str!("migrations/0005_recoveries.sql"),
+    include_str!("migrations/0006_about.sql"),
 ];
 
 /// The format this version writes.

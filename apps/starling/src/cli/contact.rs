@@ -1,5 +1,7 @@
 //! `starling contact`: links, requests, people. Also `starling echo`, the contact that everybody has.
 
+mod organise;
+
 use clap::{Subcommand, ValueEnum};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -65,11 +67,78 @@ pub enum ContactCommand {
         /// always, or auto: directly where that succeeds
         when: When,
     },
+    /// Show a contact among the first
+    Favourite {
+        /// Contact
+        who: String,
+        /// on or off
+        #[arg(default_value = "on")]
+        state: OnOff,
+    },
+    /// Your own words about a contact; empty ones remove them
+    Note {
+        /// Contact
+        who: String,
+        /// At most 4 KiB
+        note: String,
+    },
+    /// Put a contact into a list; the first one makes the list
+    ListAdd {
+        /// Contact
+        who: String,
+        /// The list's name
+        list: String,
+    },
+    /// Take a contact out of a list
+    ListRemove {
+        /// Contact
+        who: String,
+        /// The list's name
+        list: String,
+    },
+    /// Your lists and who is in them
+    Lists,
+    /// Let a contact do something
+    Allow {
+        /// Contact
+        who: String,
+        /// What
+        what: Permission,
+    },
+    /// Do not let a contact do something; they are not told
+    Deny {
+        /// Contact
+        who: String,
+        /// What
+        what: Permission,
+    },
     /// The same for everybody
     RelayEverybody {
         /// always, or auto: as chosen for each
         when: When,
     },
+}
+
+/// Something a contact may do here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Permission {
+    /// Ring here
+    Call,
+    /// Write
+    Chat,
+    /// Offer files
+    Files,
+    /// See whether you are there
+    Presence,
+    /// Reach you directly, and so learn your addresses
+    Direct,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnOff {
+    On,
+    Off,
 }
 
 /// When connections are relayed.
@@ -134,6 +203,7 @@ pub async fn run(command: ContactCommand, settings: &Settings) -> Outcome {
                 format!("Shown as {name} from now on.")
             });
         }
+        other => organise::run(other, &mut client, settings).await?,
     }
     Ok(())
 }

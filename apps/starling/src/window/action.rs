@@ -13,7 +13,7 @@ use starling_control::{Command, ErrorKind, Failure};
 
 use super::guard::{Guard, TOKEN_HEADER};
 use super::pages;
-use super::pages::words::chat_href;
+use super::pages::words::{chat_href, encoded};
 use super::server::{Fields, Ui, json, json_failure, status_of};
 
 /// Why a form without the page's token does nothing.
@@ -176,8 +176,31 @@ fn read_contact(name: &str, form: &Reader<'_>) -> Option<Plan> {
             let (next, nickname) = (Next::Go(chat_href(&who)), form.line("nickname"));
             one(Command::ContactNickname { who, nickname }, next)
         }
-        _ => None,
+        _ => read_organising(name, form),
     }
+}
+
+fn read_organising(name: &str, form: &Reader<'_>) -> Option<Plan> {
+    let (who, list) = (form.line("who"), form.line("list"));
+    let next = Next::Go(format!("contact?with={}", encoded(&who)));
+    let command = match name {
+        "contact-favourite" => {
+            let on = form.line("on") == "true";
+            Command::ContactFavourite { who, on }
+        }
+        "contact-note" => {
+            let note = form.text("note").replace("\r\n", "\n");
+            Command::ContactNote { who, note }
+        }
+        "contact-list-add" => Command::ContactListAdd { who, list },
+        "contact-list-remove" => Command::ContactListRemove { who, list },
+        "contact-permit" => {
+            let (what, allowed) = (form.line("what"), form.line("allowed") == "true");
+            Command::ContactPermit { who, what, allowed }
+        }
+        _ => return None,
+    };
+    one(command, next)
 }
 
 fn read_talk(name: &str, form: &Reader<'_>) -> Result<Option<Plan>, Failure> {

@@ -36,6 +36,21 @@ fn two_people_meet_chat_and_send_files_both_ways() {
     send_file(&alice, &bob, "Bob", 1_000_003);
     send_file(&bob, &alice, "Alice", 0);
 
+    let kept = &alice.json(&["contact", "list-add", "Bob", "Friends"])[0];
+    assert_eq!(kept["lists"][0], "Friends");
+    assert!(alice.ok(&["contact", "favourite", "Bob"]).is_empty());
+    alice.ok(&["contact", "note", "Bob", "Likes birds"]);
+    assert!(alice.ok(&["contact", "lists"]).contains("Friends  Bob"));
+    let denied = &alice.json(&["contact", "deny", "Bob", "direct"])[0];
+    assert_eq!(
+        (&denied["denied"][0], &denied["always_relay"]),
+        (&"direct".into(), &true.into())
+    );
+    let allowed = &alice.json(&["contact", "allow", "Bob", "direct"])[0];
+    assert_eq!(allowed["favourite"], true);
+    assert_eq!(allowed["denied"].as_array().map(Vec::len), Some(0));
+    alice.fails(&["contact", "list-remove", "Bob", "Nobody"], 3);
+
     let status = &alice.json(&["status"])[0];
     assert_eq!(status["account"]["name"], "Alice");
     assert_eq!(status["home"], alice.profile().to_str().unwrap());

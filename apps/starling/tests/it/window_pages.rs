@@ -436,3 +436,25 @@ async fn what_was_said_with_a_removed_contact_can_still_be_read() {
     let page = visitor.get(&format!("contact?with={BOB}")).await.body;
     assert!(!page.contains("contact-remove") && !page.contains("contact-nickname"));
 }
+
+#[tokio::test]
+async fn a_contacts_page_keeps_lists_and_notes_and_says_what_a_denied_one_sees() {
+    let mut script = alice();
+    let bob = &mut script.contacts[0];
+    bob.lists = vec![HOSTILE.into()];
+    bob.note = Some(HOSTILE.into());
+    bob.denied = vec!["call".into()];
+    let (_stage, visitor) = stage(script).await;
+    let page = visitor.get(&format!("contact?with={BOB}")).await.body;
+    assert!(!page.contains("<script>alert"));
+    assert!(page.contains("Denied. It rings for a few seconds at them, then you decline."));
+    for action in [
+        "contact-favourite",
+        "contact-note",
+        "contact-list-add",
+        "contact-list-remove",
+        "contact-permit",
+    ] {
+        assert!(page.contains(&format!("action=\"{action}\"")), "{action}");
+    }
+}

@@ -10,12 +10,13 @@ use super::{FIELD_MAX, Key, Seed, VALUE_MAX};
 use crate::card::{CardError, SignedCard};
 use crate::frame;
 use crate::ids::{AccountId, NetworkId};
-use crate::limits::{NAME_MAX, RECORD_MAX, REQUEST_TEXT_MAX, SUPERNODES_MAX};
+use crate::limits::{
+    LIST_NAME_MAX, LISTS_MAX, NAME_MAX, NOTE_MAX, RECORD_MAX, REQUEST_TEXT_MAX, SUPERNODES_MAX,
+};
+use crate::permissions::Permissions;
 use crate::record::{AccountRecord, Signed};
 use crate::supernode::SupernodeAddr;
 
-/// A note about a contact, in bytes.
-pub const NOTE_MAX: usize = 4 * 1024;
 /// The value of a setting, in bytes.
 pub const SETTING_MAX: usize = 1_024;
 
@@ -25,6 +26,9 @@ const REQUEST: &str = "request";
 const NICKNAME: &str = "nickname";
 const FAVOURITE: &str = "favourite";
 const NOTE: &str = "note";
+const LISTS: &str = "lists";
+const PERMISSIONS: &str = "permissions";
+const VERIFIED: &str = "verified";
 const PROFILE: &str = "profile/";
 const SETTING: &str = "setting/";
 const RECORD: &str = "record";
@@ -45,6 +49,12 @@ pub enum Item {
     Favourite(AccountId, bool),
     /// What we noted about them.
     Note(AccountId, Option<String>),
+    /// The names of the lists they are in.
+    Lists(AccountId, Vec<String>),
+    /// What they may do here.
+    Permissions(AccountId, Permissions),
+    /// The key that signed for them when they were verified.
+    Verified(AccountId, Option<[u8; 32]>),
     /// A part of our profile, by its name.
     Profile(String, Option<Vec<u8>>),
     /// A setting that holds for all devices, by its name.
@@ -127,6 +137,15 @@ impl Item {
             Self::Nickname(account, name) => (about(account, NICKNAME), bytes(name.as_ref())),
             Self::Favourite(account, on) => (about(account, FAVOURITE), on.then(Vec::new)),
             Self::Note(account, text) => (about(account, NOTE), bytes(text.as_ref())),
+            Self::Lists(account, lists) => {
+                let some = Some(lists).filter(|lists| !lists.is_empty());
+                (about(account, LISTS), bytes(some))
+            }
+            Self::Permissions(account, permissions) => {
+                let some = Some(permissions).filter(|some| **some != Permissions::default());
+                (about(account, PERMISSIONS), bytes(some))
+            }
+            Self::Verified(account, key) => (about(account, VERIFIED), bytes(key.as_ref())),
             Self::Profile(name, value) => (own(PROFILE, name), value.clone()),
             Self::Setting(name, value) => (own(SETTING, name), bytes(value.as_ref())),
             Self::Record(record) => (own(RECORD, ""), bytes(record.as_ref())),
@@ -163,6 +182,15 @@ impl Item {
             NICKNAME => Self::Nickname(account, text(value, NAME_MAX)?),
             FAVOURITE => Self::Favourite(account, value.is_some()),
             NOTE => Self::Note(account, text(value, NOTE_MAX)?),
+            LISTS => Self::Lists(
+                account,
+                read(value, |names: &Vec<String>| lists(names))?.unwrap_or_default(),
+            ),
+            PERMISSIONS => {
+                let permissions = read(value, |_| Ok(()))?;
+                Self::Permissions(account, permissions.unwrap_or_default())
+            }
+            VERIFIED => Self::Verified(account, read(value, |_| Ok(()))?),
             _ => return Ok(None),
         }))
     }
@@ -206,6 +234,11 @@ fn read<T: DeserializeOwned>(
 
 fn text(value: Option<&[u8]>, max: usize) -> Result<Option<String>, ItemError> {
     read(value, |text: &String| fits(text.len() <= max))
+}
+
+fn lists(lists: &[String]) -> Result<(), ItemError> {
+    let small = |name: &String| name.len() <= LIST_NAME_MAX;
+    fits(lists.len() <= LISTS_MAX && lists.iter().all(small))
 }
 
 fn fits(fits: bool) -> Result<(), ItemError> {
@@ -314,6 +347,9 @@ mod tests {
             Item::Nickname(bob, text()),
             Item::Favourite(bob, true),
             Item::Note(bob, text()),
+            Item::Lists(bob, vec!["Friends".into()]),
+            Item::Permissions(bob, Permissions::from_denied(5)),
+            Item::Verified(bob, Some([6; 32])),
             Item::Profile("mood".into(), Some(vec![1, 2, 3])),
             Item::Setting("theme".into(), text()),
             Item::Contact(bob, None),
@@ -322,6 +358,9 @@ mod tests {
             Item::Nickname(bob, None),
             Item::Favourite(bob, false),
             Item::Note(bob, None),
+            Item::Lists(bob, Vec::new()),
+            Item::Permissions(bob, Permissions::default()),
+            Item::Verified(bob, None),
             Item::Profile("mood".into(), None),
             Item::Setting("theme".into(), None),
             Item::Record(Some(Box::new(record()))),

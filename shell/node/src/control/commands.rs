@@ -13,6 +13,7 @@ use starling_wire::limits::SUPERNODES_MAX;
 use starling_wire::link::{Link, Target};
 use starling_wire::supernode::SupernodeAddr;
 
+use super::contacts;
 use crate::context::store_failure;
 use crate::drivers::views;
 use crate::node::{App, account_view};
@@ -136,11 +137,11 @@ async fn about_people(app: &Arc<App>, command: Command) -> Result<Value, Failure
         Command::ContactRelayEverybody { always } => {
             value(session.people.relay_everybody(always).await?)
         }
-        other => with_a_contact(&session, other).await,
+        other => contacts::carry_out(&session, other).await,
     }
 }
 
-async fn with_a_contact(session: &Session, command: Command) -> Result<Value, Failure> {
+pub(super) async fn with_a_contact(session: &Session, command: Command) -> Result<Value, Failure> {
     match command {
         Command::ChatSend { who, text } => value(
             session
@@ -202,7 +203,7 @@ fn fitting(mut messages: Vec<view::Message>) -> Vec<view::Message> {
     messages.split_off(messages.len() - count)
 }
 
-fn value<T: serde::Serialize>(view: T) -> Result<Value, Failure> {
+pub(super) fn value<T: serde::Serialize>(view: T) -> Result<Value, Failure> {
     serde_json::to_value(view).map_err(|error| {
         Failure::new(
             ErrorKind::System,

@@ -1,6 +1,7 @@
 //! The control server: who may ask, how a request reaches the node, how events reach the clients.
 
 pub mod commands;
+mod contacts;
 pub mod handle;
 pub mod socket;
 

@@ -1,6 +1,8 @@
 //! People: contact requests out and in, answers, the book and its rows, sealed letters with retries. Decisions are
 //! `protocol::people::requests`.
 
+mod organise;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,8 @@ use starling_wire::record::{AccountRecord, Verified};
 use starling_wire::supernode::{Answer, Request};
 use tokio::sync::Notify;
 use tracing::debug;
+
+pub use organise::{DIRECT, permission_name};
 
 use super::letters::{contact_of, next_sequence, seal};
 use super::records::Records;
@@ -470,6 +474,7 @@ impl People {
 
     async fn forget(&self, account: AccountId) {
         self.ctx.book.remove(account);
+        self.ctx.abouts.forget(account);
         self.ctx.inner.forget(account).await;
         self.ctx.signal(Signal::Gone(account));
     }

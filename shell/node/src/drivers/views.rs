@@ -6,7 +6,9 @@ use starling_control::{ErrorKind, Event, Failure, view};
 use starling_store::contacts::{self, Contact};
 use starling_store::{StoreError, Tx, messages, requests};
 use starling_wire::ids::AccountId;
+use starling_wire::permissions::{Permission, Permissions};
 
+use super::people;
 use crate::book::Person;
 use crate::context::{Context, store_failure};
 
@@ -72,6 +74,8 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
         .person(contact.account)
         .map_or(view::Presence::Unknown, |person| person.presence);
     let last = summary.last;
+    let about = ctx.abouts.of(contact.account);
+    let always_relay = ctx.relaying.holds(contact.account);
     view::Contact {
         id: contact.account.to_string(),
         name: contact.name,
@@ -88,8 +92,21 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
         last_at: last.as_ref().map(|message| message.stored_at),
         last_text: last.map(|message| message.text.chars().take(PREVIEW_CHARS).collect()),
         echo: contact.echo,
-        always_relay: ctx.relaying.holds(contact.account),
+        always_relay,
+        favourite: about.favourite,
+        denied: denied(about.permissions, always_relay),
+        note: about.note,
+        lists: about.lists,
     }
+}
+
+/// What somebody may not do, in the words of the local API.
+fn denied(permissions: Permissions, always_relay: bool) -> Vec<String> {
+    let denied = Permission::ALL.into_iter();
+    let denied = denied.filter(|what| !permissions.allows(*what));
+    let names = denied.map(people::permission_name);
+    let direct = always_relay.then_some(people::DIRECT);
+    names.chain(direct).map(str::to_owned).collect()
 }
 
 /// A waiting request as clients see it.

@@ -4,6 +4,7 @@ mod backup;
 mod calls;
 mod cast;
 mod chat;
+mod contacts;
 mod files;
 mod home;
 mod hostile;

@@ -1,6 +1,7 @@
 //! Account, networks, contacts, requests, letters, settings.
 
 use ed25519_dalek::SigningKey;
+use starling_store::about::{self, About};
 use starling_store::contacts;
 use starling_store::letters::{self, LetterKind};
 use starling_store::networks::{self, Joined};
@@ -11,6 +12,7 @@ use starling_wire::account::Chain;
 use starling_wire::card::{Card, SignedCard};
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use starling_wire::limits::REQUESTS_MAX;
+use starling_wire::permissions::Permissions;
 use starling_wire::supernode::SupernodeAddr;
 use zeroize::Zeroizing;
 
@@ -188,6 +190,32 @@ fn nobody_keeps_a_blocked_contacts_doors() {
     store.write(|tx| contacts::block(tx, ALICE)).unwrap();
     let blocked = store.read(|tx| contacts::get(tx, ALICE)).unwrap().unwrap();
     assert_eq!(blocked.card, None);
+}
+
+#[test]
+fn contact_02_of_a_removed_contact_only_the_note_stays() {
+    let (_dir, mut store) = carol_with_friends();
+    let account = ALICE;
+    let kept = About {
+        favourite: true,
+        note: Some("Met in Tallinn".into()),
+        lists: vec!["Friends".into(), "Work".into()],
+        permissions: Permissions::from_denied(3),
+    };
+    store
+        .write(|tx| {
+            about::put(tx, account, &kept)?;
+            assert_eq!(about::get(tx, account)?, kept);
+            assert_eq!(about::all(tx)?, [(account, kept.clone())]);
+            contacts::remove(tx, account)?;
+            let left = About {
+                note: kept.note.clone(),
+                ..About::default()
+            };
+            assert_eq!(about::get(tx, account)?, left);
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]

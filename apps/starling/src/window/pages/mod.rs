@@ -7,6 +7,7 @@ pub mod file;
 pub mod frame;
 mod icon;
 mod network;
+mod organise;
 mod people;
 pub mod side;
 pub mod status;

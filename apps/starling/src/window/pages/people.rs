@@ -5,7 +5,7 @@ use qrcode::{Color, QrCode};
 use starling_control::view::{Contact, ContactRequest, LinkPreview, OwnLink, Relation};
 
 use super::frame::{Shell, button, form};
-use super::{side, words};
+use super::{organise, side, words};
 
 /// Asks for a link.
 pub fn add() -> Markup {
@@ -165,6 +165,8 @@ pub fn contact(shell: &Shell, contact: &Contact) -> Markup {
             p { a href=(words::chat_href(&contact.id)) { "Open the chat" } }
             @if contact.relation != Relation::Removed {
                 (form(shell, "contact-nickname", "stack", nickname))
+                (organise::keeping(shell, contact))
+                @if contact.relation == Relation::Contact { (organise::permissions(shell, contact)) }
                 h2 { "Part ways" }
                 p.disclosure { "Either way their device stops learning this machine's addresses. What was said stays here; what was not sent yet is dropped." }
                 div.actions {

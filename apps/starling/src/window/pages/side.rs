@@ -68,6 +68,7 @@ pub fn people(shell: &Shell, looking: &Looking) -> Markup {
         .collect();
     contacts.sort_by_key(|contact| {
         (
+            !contact.favourite,
             std::cmp::Reverse(contact.last_at),
             contact.title().to_lowercase(),
         )

@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use starling_protocol::call::calls::LinkId;
 use starling_wire::alpn;
-use starling_wire::call::{CALL_FRAME_MAX, CallFrame};
+use starling_wire::call::{CALL_FRAME_MAX, CallFrame, EndReason};
 use starling_wire::card::Door;
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, CallId, DeviceId};
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::{Input, Task};
+use crate::clock::random;
 use crate::context::Context;
 use crate::drivers::turns::Turn;
 use crate::transport::stream;
@@ -28,6 +29,9 @@ const OUTBOX: usize = 32;
 const ACCEPT_TIME: Duration = Duration::from_secs(10);
 /// What was said last gets this long to arrive before the connection is closed.
 const FLUSH_TIME: Duration = Duration::from_secs(3);
+
+/// Whoever may not call hears it ring for so long at least, and at most as long again and two seconds.
+const DECLINE_AFTER: Duration = Duration::from_secs(3);
 
 /// A stream that was opened.
 pub struct Opened {
@@ -188,6 +192,42 @@ pub async fn accept(turn: Turn<AccountId>, connection: Connection, inputs: mpsc:
         Ok(None) => connection.close(1u32.into(), b"malformed"),
         Err(_) => connection.close(1u32.into(), b"silent"),
     }
+}
+
+/// Until the caller hangs up; where its sound comes from is not heard.
+async fn given_up(receive: &mut RecvStream) {
+    while let Ok(Some(frame)) = stream::read::<CallFrame>(receive, CALL_FRAME_MAX).await {
+        if matches!(frame, CallFrame::End { .. }) {
+            return;
+        }
+    }
+}
+
+/// `CONTACT-04`: it rings at the caller for a while, and then somebody says no. Nobody here hears of it.
+pub async fn decline(turn: Turn<AccountId>, connection: Connection) {
+    let talk = async {
+        let (mut send, mut receive) = connection.accept_bi().await.ok()?;
+        let frame = stream::read::<CallFrame>(&mut receive, CALL_FRAME_MAX).await;
+        frame.ok().flatten().filter(CallFrame::fits)?;
+        let ringing = CallFrame::Ringing { inner: None };
+        stream::write(&mut send, &ringing).await.ok()?;
+        let [tenths] = random::<1>();
+        let thinking = DECLINE_AFTER + Duration::from_millis(20) * u32::from(tenths);
+        tokio::select! {
+            () = tokio::time::sleep(thinking) => {}
+            () = given_up(&mut receive) => return None,
+        }
+        let reason = EndReason::Declined;
+        stream::write(&mut send, &CallFrame::End { reason })
+            .await
+            .ok()?;
+        send.finish().ok()?;
+        let _ = tokio::time::timeout(FLUSH_TIME, send.stopped()).await;
+        Some(())
+    };
+    let _ = tokio::time::timeout(ACCEPT_TIME + DECLINE_AFTER * 4, talk).await;
+    connection.close(0u32.into(), b"done");
+    drop(turn);
 }
 
 /// Opens a stream to each of a contact's front doors, or to that of the device that was answering, and says when all have been

@@ -21,6 +21,7 @@ use starling_store::{StoreError, calls as log};
 use starling_wire::call::{CallFrame, EndReason};
 use starling_wire::ids::{AccountId, CallId, DeviceId};
 use starling_wire::peer::InnerAddr;
+use starling_wire::permissions::Permission;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, trace};
@@ -171,7 +172,12 @@ impl Calls {
             connection.close(1u32.into(), b"busy");
             return;
         };
-        tokio::spawn(links::accept(turn, connection, self.inputs.clone()));
+        if self.ctx.abouts.allows(account, Permission::Call) {
+            tokio::spawn(links::accept(turn, connection, self.inputs.clone()));
+        } else {
+            debug!(reason = "not permitted", "declines a call");
+            tokio::spawn(links::decline(turn, connection));
+        }
     }
 
     /// A contact's inner endpoint opened a connection for sound.

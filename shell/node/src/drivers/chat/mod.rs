@@ -13,8 +13,10 @@ use starling_control::{ErrorKind, Event, Failure, view};
 use starling_store::{StoreError, messages, outbox};
 use starling_wire::chat::{ChatMessage, check_text};
 use starling_wire::ids::{AccountId, MessageId};
+use starling_wire::permissions::Permission;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::debug;
 
 use super::views;
 use crate::book::Relation;
@@ -60,11 +62,7 @@ impl Chat {
             tasks: Mutex::default(),
         };
         for account in waiting {
-            if chat.is_contact(account) {
-                chat.with_open(account, |handle| {
-                    handle.news.send_modify(|news| news.written += 1);
-                });
-            }
+            chat.resume(account);
         }
         Ok(chat)
     }
@@ -74,6 +72,11 @@ impl Chat {
         check_text(text).map_err(|error| Failure::new(ErrorKind::Usage, error.to_string()))?;
         if self.ctx.person(account)?.relation != Relation::Contact {
             let sentence = "messages go to accepted contacts only; this person has not accepted yet, or is blocked";
+            return Err(Failure::new(ErrorKind::State, sentence));
+        }
+        // CONTACT-05: they could answer on the connection that this needs.
+        if !self.ctx.abouts.allows(account, Permission::Chat) {
+            let sentence = "you do not let this person write to you; allow it first (`starling contact allow WHO chat`)";
             return Err(Failure::new(ErrorKind::State, sentence));
         }
         let message = ChatMessage {
@@ -141,6 +144,12 @@ impl Chat {
             connection.close(link::REFUSED, b"not a contact");
             return;
         }
+        // CONTACT-05: as a device that has no room; their messages wait where they are.
+        if !self.ctx.abouts.allows(account, Permission::Chat) {
+            debug!(reason = "not permitted", "turned a chat away");
+            connection.close(link::REFUSED, b"too many");
+            return;
+        }
         self.with_open(account, |handle| {
             if let Err(refused) = handle.arrivals.try_send(connection) {
                 refused.into_inner().close(link::REFUSED, b"too many");
@@ -155,11 +164,20 @@ impl Chat {
         }
     }
 
+    /// The contact may write again: what waits for them goes.
+    pub fn resume(&self, account: AccountId) {
+        if self.is_contact(account) && self.ctx.abouts.allows(account, Permission::Chat) {
+            self.with_open(account, |handle| {
+                handle.news.send_modify(|news| news.written += 1);
+            });
+        }
+    }
+
     /// Ends the conversations with people who are no contacts any more.
     pub fn prune(&self) {
-        self.open
-            .lock()
-            .retain(|account, _| self.is_contact(*account));
+        self.open.lock().retain(|account, _| {
+            self.is_contact(*account) && self.ctx.abouts.allows(*account, Permission::Chat)
+        });
     }
 
     /// Ends all conversations. What was not receipted goes after the next start.

@@ -19,6 +19,7 @@ use starling_store::transfers::{self, Transfer};
 use starling_wire::alpn;
 use starling_wire::file::{FILE_FRAME_MAX, FileFrame, Pull, PullAnswer};
 use starling_wire::ids::{AccountId, TransferId};
+use starling_wire::permissions::Permission;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
@@ -322,13 +323,12 @@ impl Session {
         frame: Option<FileFrame>,
         receive: RecvStream,
     ) -> Result<(), StoreError> {
-        let now = self.now();
         let Some(frame) = frame else {
             if let Some(gone) = self.links.remove(&link) {
                 let end = link_end(&gone.connection);
                 gone.connection.close(BROKEN.into(), b"no frame");
                 debug!(link, ?end, "a connection for files ended");
-                self.machine.handle_link_down(link, end, now);
+                self.machine.handle_link_down(link, end, self.now());
                 self.pause_served().await?;
             }
             return self.drain().await;
@@ -336,11 +336,16 @@ impl Session {
         let bytes = starling_wire::frame::encode(&frame).len() as u64;
         self.show.ctx.traffic.received(Purpose::Files, bytes);
         self.next_frame(link, receive);
+        let may = |what| self.show.ctx.abouts.allows(self.account, what); // CONTACT-05
+        if matches!(frame, FileFrame::Offer(_)) && !may(Permission::Files) {
+            return self.drain().await;
+        }
         let past = match self.machine.asks_for(&frame) {
             Some(id) => self.row(id).await?.as_ref().map(rows::entry),
             None => None,
         };
-        self.machine.handle_frame(link, frame, past.as_ref(), now);
+        self.machine
+            .handle_frame(link, frame, past.as_ref(), self.now());
         self.drain().await
     }
 

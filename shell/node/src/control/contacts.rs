@@ -1,0 +1,23 @@
+//! Commands about one contact: organising, permissions.
+
+use serde_json::Value;
+use starling_control::{Command, Failure};
+
+use super::commands::{value, with_a_contact};
+use crate::session::Session;
+
+/// Does what is asked.
+pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Value, Failure> {
+    let people = &session.people;
+    match command {
+        Command::ContactFavourite { who, on } => value(people.favourite(&who, on).await?),
+        Command::ContactNote { who, note } => value(people.note(&who, &note).await?),
+        Command::ContactListAdd { who, list } => value(people.list_add(&who, &list).await?),
+        Command::ContactListRemove { who, list } => value(people.list_remove(&who, &list).await?),
+        Command::ContactLists {} => value(people.lists()),
+        Command::ContactPermit { who, what, allowed } => {
+            value(people.permit(&who, &what, allowed).await?)
+        }
+        other => with_a_contact(session, other).await,
+    }
+}

@@ -1,0 +1,215 @@
+//! Contacts on real nodes: how they are kept, what each may do, and what the other side hears of it.
+
+use std::time::{Duration, Instant};
+
+use starling_control::command::Sound;
+use starling_control::{Command, ErrorKind, Event, view};
+use tempfile::TempDir;
+
+use crate::cast::{Actor, PATIENCE, Town, befriend, folder};
+
+/// Alice and Bob, contacts, both at a third node's supernode.
+async fn friends() -> (Town, [TempDir; 2], Actor, Actor) {
+    let town = Town::found().await;
+    let homes = [folder(), folder()];
+    let mut alice = town.settle(homes[0].path(), "Alice").await;
+    let mut bob = town.settle(homes[1].path(), "Bob").await;
+    befriend(&mut alice, &mut bob).await;
+    (town, homes, alice, bob)
+}
+
+async fn end(town: Town, people: impl IntoIterator<Item = Actor>) {
+    for actor in people {
+        actor.node.stop().await;
+    }
+    town.end().await;
+}
+
+fn permit(who: &str, what: &str, allowed: bool) -> Command {
+    let (who, what) = (who.to_owned(), what.to_owned());
+    Command::ContactPermit { who, what, allowed }
+}
+
+fn say(text: &str) -> Command {
+    let (who, text) = ("Bob".to_owned(), text.to_owned());
+    Command::ChatSend { who, text }
+}
+
+async fn kind(actor: &Actor, command: Command) -> ErrorKind {
+    let refused = actor.try_ask::<serde_json::Value>(command).await;
+    refused.expect_err("it is refused").data.kind
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contact_01_contacts_are_kept_over_a_restart_and_bounds_hold() {
+    let (town, homes, alice, bob) = friends().await;
+    let who = || "Bob".to_owned();
+    let list = |list: &str| Command::ContactListAdd {
+        who: who(),
+        list: list.to_owned(),
+    };
+    for name in ["Work", " Friends ", "Work"] {
+        alice.ask::<view::Contact>(list(name)).await;
+    }
+    let note = "Prefers the evening".to_owned();
+    let noted = Command::ContactNote { who: who(), note };
+    alice.ask::<view::Contact>(noted).await;
+    let favourite = Command::ContactFavourite {
+        who: who(),
+        on: true,
+    };
+    alice.ask::<view::Contact>(favourite).await;
+    alice
+        .ask::<view::Contact>(permit("Bob", "files", false))
+        .await;
+    alice.node.stop().await;
+    let alice = Actor::start(homes[0].path()).await;
+    let everybody: Vec<view::Contact> = alice.ask(Command::ContactList {}).await;
+    let kept = &everybody[0];
+    assert!(kept.favourite);
+    assert_eq!(kept.note.as_deref(), Some("Prefers the evening"));
+    assert_eq!(
+        (&kept.lists[..], &kept.denied[..]),
+        (
+            &["Friends".to_owned(), "Work".to_owned()][..],
+            &["files".to_owned()][..]
+        )
+    );
+    let groups: Vec<view::ContactGroup> = alice.ask(Command::ContactLists {}).await;
+    assert_eq!(groups.len(), 2);
+    assert_eq!(groups[0].members, std::slice::from_ref(&kept.id));
+    refuses_what_breaks_its_bounds(&alice).await;
+    for number in 0..30 {
+        alice.ask::<view::Contact>(list(&number.to_string())).await;
+    }
+    assert_eq!(kind(&alice, list("one more")).await, ErrorKind::State);
+    end(town, [alice, bob]).await;
+}
+
+async fn refuses_what_breaks_its_bounds(alice: &Actor) {
+    let who = || "Bob".to_owned();
+    let list = |list: &str| Command::ContactListAdd {
+        who: who(),
+        list: list.to_owned(),
+    };
+    for (wrong, expected) in [
+        (list(" "), ErrorKind::Usage),
+        (list(&"x".repeat(65)), ErrorKind::Usage),
+        (list("a\nb"), ErrorKind::Usage),
+        (
+            Command::ContactNote {
+                who: who(),
+                note: "x".repeat(4097),
+            },
+            ErrorKind::Usage,
+        ),
+        (
+            Command::ContactListRemove {
+                who: who(),
+                list: "Nobody".into(),
+            },
+            ErrorKind::NotFound,
+        ),
+        (permit("Bob", "sing", true), ErrorKind::Usage),
+    ] {
+        assert_eq!(kind(alice, wrong).await, expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contact_04_whoever_may_not_call_hears_it_ring_and_then_no() {
+    let (town, _homes, mut alice, mut bob) = friends().await;
+    bob.ask::<view::Contact>(permit("Alice", "call", false))
+        .await;
+    let call = Command::CallStart {
+        who: "Bob".into(),
+        sound: Sound {
+            echo: true,
+            ..Sound::default()
+        },
+    };
+    let began = Instant::now();
+    alice.ask::<view::Call>(call).await;
+    let state = |wanted| {
+        move |event: &Event| match event {
+            Event::Call(call) if call.state == wanted => Some(call.clone()),
+            _ => None,
+        }
+    };
+    alice
+        .until("the ring", state(view::CallState::Ringing))
+        .await;
+    let over = alice
+        .until("the answer", state(view::CallState::Ended))
+        .await;
+    assert_eq!(over.words, "declined");
+    assert!(
+        began.elapsed() >= Duration::from_secs(3),
+        "nobody is so fast"
+    );
+    let disturbed = |event: &Event| matches!(event, Event::Call(_));
+    while let Ok(event) = bob.events.try_recv() {
+        assert!(!disturbed(&event), "Bob hears nothing of it");
+    }
+    let log: Vec<view::Call> = bob.ask(Command::CallList { limit: None }).await;
+    assert!(log.is_empty());
+    end(town, [alice, bob]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contact_05_what_may_not_come_waits_where_it_is_and_goes_when_it_may() {
+    let (town, homes, mut alice, mut bob) = friends().await;
+    for what in ["chat", "files"] {
+        bob.ask::<view::Contact>(permit("Alice", what, false)).await;
+    }
+    let sent: view::Message = alice.ask(say("hello?")).await;
+    let path = alice_file(&homes[0]);
+    let offered: view::Transfer = alice
+        .ask(Command::FileSend {
+            who: "Bob".into(),
+            path,
+        })
+        .await;
+    let answer = Command::ChatSend {
+        who: "Alice".into(),
+        text: "no".into(),
+    };
+    assert_eq!(kind(&bob, answer).await, ErrorKind::State);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    while let Ok(event) = bob.events.try_recv() {
+        let came = matches!(event, Event::Message(_) | Event::Transfer(_));
+        assert!(!came, "{event:?}");
+    }
+    let waiting: Vec<view::Contact> = alice.ask(Command::ContactList {}).await;
+    assert_eq!(waiting[0].waiting, 1);
+    for what in ["chat", "files"] {
+        bob.ask::<view::Contact>(permit("Alice", what, true)).await;
+    }
+    // Alice tries by herself when something new is there.
+    alice.ask::<view::Message>(say("hello again")).await;
+    let delivered = |event: &Event| match event {
+        Event::Message(message)
+            if message.id == sent.id && message.delivery == view::Delivery::Delivered =>
+        {
+            Some(())
+        }
+        _ => None,
+    };
+    alice.until("the receipt", delivered).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let list: Vec<view::Transfer> = bob.ask(Command::FileList {}).await;
+        if list.iter().any(|one| one.id == offered.id) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the offer did not come");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    end(town, [alice, bob]).await;
+}
+
+fn alice_file(home: &TempDir) -> String {
+    let path = home.path().join("notes.txt");
+    std::fs::write(&path, b"a few words").expect("a file");
+    path.display().to_string()
+}
