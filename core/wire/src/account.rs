@@ -18,6 +18,8 @@ use crate::limits::{CHAIN_ENTRIES_MAX, DEVICE_NAME_MAX, DEVICES_MAX};
 use crate::speaker::{Recovery, Speaker};
 
 const ID_CONTEXT: &str = "starling 1 account id";
+const FIRST_SIGNING_CONTEXT: &str = "starling 1 first signing key";
+const SALT_CONTEXT: &str = "starling 1 account salt";
 const ENTRY_CONTEXT: &[u8] = b"starling 1 account entry";
 
 /// The first record of an account. Its hash is the account's id.
@@ -29,6 +31,67 @@ pub struct Inception {
     pub recovery_key: [u8; 32],
     /// Makes two accounts with equal keys distinct.
     pub salt: [u8; 16],
+}
+
+/// `ACCOUNT-09`: what an account begins with follows from its recovery key, so that whoever has the 24 words alone can tell which
+/// account they bring back.
+#[derive(Debug)]
+pub struct Founding {
+    /// The first signing key. It tells nothing about the recovery key.
+    pub signing: SigningKey,
+    /// The recovery key.
+    pub recovery: SigningKey,
+    salt: [u8; 16],
+}
+
+impl Founding {
+    /// From the recovery key's seed.
+    pub fn new(recovery_seed: &[u8; 32]) -> Self {
+        let signing = blake3::derive_key(FIRST_SIGNING_CONTEXT, recovery_seed);
+        let salted = blake3::derive_key(SALT_CONTEXT, recovery_seed);
+        let mut salt = [0; 16];
+        salt.copy_from_slice(&salted[..16]);
+        Self {
+            signing: SigningKey::from_bytes(&signing),
+            recovery: SigningKey::from_bytes(recovery_seed),
+            salt,
+        }
+    }
+
+    /// The account's first record.
+    pub fn inception(&self) -> Inception {
+        Inception {
+            signing_key: self.signing.verifying_key().to_bytes(),
+            recovery_key: self.recovery.verifying_key().to_bytes(),
+            salt: self.salt,
+        }
+    }
+
+    /// A new account with its first device.
+    pub fn found(&self, device: DeviceId, name: &str) -> Chain {
+        let recovery = self.recovery.verifying_key();
+        Chain::create(&self.signing, &recovery, self.salt, device, name)
+    }
+
+    /// A history that begins with the recovery key's word: `signing` signs from now on, and this device is the only one. Whatever
+    /// went before need not be known.
+    pub fn recover(
+        &self,
+        number: u16,
+        signing: &VerifyingKey,
+        device: DeviceId,
+        name: &str,
+    ) -> Chain {
+        let inception = self.inception();
+        let word = Recovery::new(&self.recovery, inception.id(), number, signing);
+        let mut chain = Chain {
+            inception,
+            entries: Vec::new(),
+        };
+        let name = name.to_owned();
+        chain.append(&self.recovery, Change::Recover { word, device, name });
+        chain
+    }
 }
 
 /// One change to an account.

@@ -17,6 +17,7 @@ use crate::pairing::{Doors, FROM_OWNER_MAX, PairingFrame, PairingLink, Secret};
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
 use crate::record::{self, DeviceRecord, Signed, SignedRecord};
 use crate::registration::Place;
+use crate::rescue;
 use crate::supernode::{Answer, Notice, REQUEST_MAX, Request, relay_address};
 use crate::sync::item::Item;
 use crate::sync::{FIELD_MAX, SYNC_FRAME_MAX, SyncFrame, VALUE_MAX};
@@ -36,6 +37,14 @@ pub fn supernode(data: &[u8]) {
     }
     let _ = frame::decode_body::<Answer>(data, REQUEST_MAX);
     let _ = frame::decode_body::<Notice>(data, REQUEST_MAX);
+}
+
+/// What is inside a rescue copy, of an account whose signing key has this seed.
+pub fn rescue(data: &[u8]) {
+    let signing = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+    let key = signing.verifying_key().to_bytes();
+    let _ = rescue::read_inside(data, AccountId([7; 32]), &key);
+    let _ = rescue::open(data, AccountId([7; 32]), &signing, &key);
 }
 
 /// What supernodes say to each other.

@@ -33,6 +33,7 @@ pub mod policy;
 pub mod proxy;
 pub mod record;
 pub mod registration;
+pub mod rescue;
 pub mod speaker;
 pub mod supernode;
 pub mod sync;

@@ -63,6 +63,10 @@ pub const DEPOSITS_PER_ACCOUNT_MAX: usize = 100;
 pub const DEPOSIT_BYTES_PER_ACCOUNT_MAX: usize = 800 * 1024;
 /// Seconds a supernode keeps an envelope, and an account whose record has expired while envelopes wait: 30 days.
 pub const DEPOSIT_TTL_S: u64 = 30 * 24 * 3600;
+/// Bytes of all rescue copies that a supernode keeps.
+pub const RESCUE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Seconds a supernode keeps a rescue copy that was not renewed: 400 days.
+pub const RESCUE_TTL_S: u64 = 400 * 24 * 3600;
 /// Seconds a record stays valid after it was signed: 7 days.
 pub const RECORD_TTL_S: u64 = 7 * 24 * 3600;
 /// Direct addresses of one endpoint that are told to a contact.

@@ -13,6 +13,7 @@ use crate::limits::{DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, RECORD_MAX, WATCH_MA
 use crate::placement::IndexKey;
 use crate::record::{AccountRecord, Signed, SignedRecord};
 use crate::registration::Registration;
+use crate::rescue::RESCUE_MAX;
 use crate::tunnel::may_serve_at;
 
 /// Where a supernode answers. Always an IP literal: no name is ever looked up.
@@ -176,6 +177,15 @@ pub enum Request {
     Willing(bool),
     /// "Which record does the index have under this key?" Of whatever kind.
     Find(IndexKey),
+    /// "Keep this rescue copy of my account", in place of the one before. Only after `Register` from the same front door.
+    Keep(Vec<u8>),
+    /// "Give me the rescue copy of this account; I have its recovery key." From any front door.
+    Rescue {
+        /// Whose.
+        account: AccountId,
+        /// As in [`crate::rescue::ask`].
+        signature: ([u8; 32], [u8; 32]),
+    },
 }
 
 /// Where the asker of a dial-back answers.
@@ -217,6 +227,8 @@ pub enum Answer {
     Reached(Reached),
     /// The record found.
     Found(Option<Box<SignedRecord>>),
+    /// The rescue copy, if one is kept for whoever has this recovery key.
+    Rescue(Option<Vec<u8>>),
 }
 
 /// Why a supernode refused.
@@ -270,6 +282,7 @@ pub enum Notice {
 pub const SUPERNODES_TOLD: usize = 8;
 /// Bound on one request or answer: the longest is the answer to the longest watch list.
 pub const REQUEST_MAX: usize = 33 * WATCH_MAX + 1024;
+const _: () = assert!(RESCUE_MAX + 1024 <= REQUEST_MAX);
 /// Of one measurement of the way up.
 pub const UPSTREAM_MAX: usize = 48 * 1024;
 /// Bound on one notice.
@@ -289,6 +302,8 @@ impl Request {
             Self::Collected { ids } if ids.len() > DEPOSITS_PER_ACCOUNT_MAX => {
                 Err(Refusal::Malformed)
             }
+            // RESCUE-01
+            Self::Keep(copy) if copy.len() > RESCUE_MAX => Err(Refusal::Malformed),
             Self::Upstream { filler } if filler.len() > UPSTREAM_MAX => Err(Refusal::Malformed),
             // DIAL-02: never a port that belongs to other services.
             Self::DialBack(ports) if ![ports.tcp, ports.udp].into_iter().all(may_serve_at) => {

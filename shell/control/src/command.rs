@@ -51,6 +51,16 @@ pub enum Command {
         /// As given at backup.
         passphrase: String,
     },
+    /// Brings an account back by its 24 words, into a profile without one that has joined its network.
+    /// [`view::Restored`](crate::view::Restored)
+    #[serde(rename = "account.restore_phrase")]
+    AccountRestorePhrase {
+        /// All 24.
+        words: String,
+        /// Also where its network does not know it any more.
+        #[serde(default)]
+        anyway: bool,
+    },
     /// Makes a network with this machine as its first supernode. [`view::NetworkMade`](crate::view::NetworkMade)
     #[serde(rename = "network.init")]
     NetworkInit {

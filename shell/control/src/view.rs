@@ -51,6 +51,19 @@ pub struct Account {
     pub device_name: String,
 }
 
+/// An account that was brought back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restored {
+    /// The account.
+    pub account: Account,
+    /// Contacts that are asked for their cards now.
+    pub contacts: usize,
+    /// Accounts that stay blocked.
+    pub blocked: usize,
+    /// What could not be brought back, in words.
+    pub notes: Vec<String>,
+}
+
 /// The words that bring an account back. They are its recovery key: whoever has them has the account.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phrase {

@@ -2,7 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 use starling_store::profile::{Keys, Profile};
-use starling_wire::account::Chain;
+use starling_wire::account::{Chain, Founding};
 use starling_wire::card::{Card, Door, DoorKeys, SignedCard};
 use starling_wire::envelope;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
@@ -19,7 +19,7 @@ use crate::clock::{random, wall_ms, wall_s};
 pub struct Identity {
     /// Signs for the account.
     pub signing: SigningKey,
-    /// The recovery key, which the account id names for good. Nothing signs with it yet.
+    /// The recovery key, which the account id names for good.
     pub recovery_seed: [u8; 32],
     /// This device.
     pub device: SigningKey,
@@ -42,14 +42,13 @@ pub struct Identity {
 impl Identity {
     /// A new account with this machine as its first device.
     pub fn create(name: &str, device_name: &str) -> Self {
-        let signing = SigningKey::from_bytes(&random());
         let recovery_seed: [u8; 32] = random();
         let device = SigningKey::from_bytes(&random());
-        let recovery = SigningKey::from_bytes(&recovery_seed).verifying_key();
         let device_id = DeviceId(device.verifying_key().to_bytes());
-        let chain = Chain::create(&signing, &recovery, random(), device_id, device_name);
+        let founding = Founding::new(&recovery_seed);
+        let chain = founding.found(device_id, device_name);
         Self {
-            signing,
+            signing: founding.signing,
             recovery_seed,
             device,
             front_door_seed: random(),

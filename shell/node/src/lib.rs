@@ -21,6 +21,7 @@ pub mod node;
 pub mod paths;
 pub mod recovery;
 pub mod relaying;
+mod restore;
 pub mod roles;
 pub mod session;
 pub mod status;

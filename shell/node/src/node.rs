@@ -316,7 +316,7 @@ pub(crate) fn checked_name(name: &str) -> Result<&str, Failure> {
 }
 
 /// What this machine is called, as a first name for the device.
-fn device_name() -> String {
+pub(crate) fn device_name() -> String {
     shortened(&std::fs::read_to_string("/etc/hostname").unwrap_or_default())
 }
 

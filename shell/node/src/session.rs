@@ -6,11 +6,12 @@
 //! | front door, contact: `link`, `chat`, `call` | meet, chat, calls |
 //! | inner endpoint: `media`, `file` | calls, files |
 //! | `Presence` | chat, files, clients |
-//! | `Contact` | home (watch lists) |
+//! | `Contact` | home (watch lists), people (an answer that goes out by itself) |
 //! | `Gone` | chat, calls, files, home (watch lists) |
 //! | `Permissions` | chat |
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
+//! | `Home`, `Contact`, `Gone` | rescue (the copy for the 24 words) |
 //! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found) |
 //! | `Candidates` | records |
 //! | how the home is (watched by `announce.rs`) | clients |
@@ -46,6 +47,7 @@ use crate::drivers::home::{self, HomeInput, HomeState};
 use crate::drivers::people::{self, People};
 use crate::drivers::records::{self, Records, RecordsInput};
 use crate::drivers::registration::Registrar;
+use crate::drivers::rescue::Rescuer;
 use crate::drivers::rounds::Rounds;
 use crate::drivers::turns::Turns;
 use crate::drivers::{lan, meet, surroundings, views};
@@ -282,6 +284,12 @@ impl Session {
         tasks.spawn(surroundings::run(Arc::clone(&self.ctx)));
         let people = Arc::clone(&self.people);
         tasks.spawn(async move { people.run_post().await });
+        let rescuer = Rescuer {
+            ctx: Arc::clone(&self.ctx),
+            people: Arc::clone(&self.people),
+            records: self.records.clone(),
+        };
+        tasks.spawn(rescuer.run());
     }
 
     fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
@@ -479,7 +487,11 @@ async fn route_signals(
                 session.tell_files(account);
                 views::announce_contact(&session.ctx, account).await;
             }
-            Signal::Contact(_) => session.tell_home(HomeInput::Targets).await,
+            Signal::Contact(_) => {
+                session.tell_home(HomeInput::Targets).await;
+                // Their request may just have been answered by itself.
+                session.people.wake_post();
+            }
             Signal::Found(_) => {
                 session.tell_home(HomeInput::Targets).await;
                 session.people.retry_post().await;

@@ -19,6 +19,7 @@ pub mod networks;
 pub mod outbox;
 pub mod profile;
 pub mod requests;
+pub mod rescue;
 pub mod settings;
 pub mod supernode;
 pub mod transfers;

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_devices.sql"),
     include_str!("migrations/0005_recoveries.sql"),
     include_str!("migrations/0006_about.sql"),
+    include_str!("migrations/0007_rescue.sql"),
 ];
 
 /// The format this version writes.

@@ -33,10 +33,18 @@ pub enum AccountCommand {
         #[command(subcommand)]
         command: Option<PhraseCommand>,
     },
-    /// Restore a backup into a profile without an account
+    /// Restore a backup, or the account of the 24 words, into a profile without an account
     Restore {
         /// Written by `backup`
-        file: PathBuf,
+        #[arg(required_unless_present = "phrase", conflicts_with = "phrase")]
+        file: Option<PathBuf>,
+        /// By the 24 words instead, which are asked for on the terminal or read from standard input. Every device of before is
+        /// revoked. Join the account's network first
+        #[arg(long)]
+        phrase: bool,
+        /// With the words: also where the network does not know the account any more; its contacts are lost then
+        #[arg(long, requires = "phrase")]
+        anyway: bool,
         #[command(flatten)]
         passphrase: PassphraseArgs,
     },
@@ -82,7 +90,14 @@ pub async fn run(command: AccountCommand, settings: &Settings) -> Outcome {
         AccountCommand::Phrase {
             command: Some(PhraseCommand::Check { words }),
         } => phrase::check(&words, settings).await?,
-        AccountCommand::Restore { file, passphrase } => {
+        AccountCommand::Restore {
+            file: None, anyway, ..
+        } => phrase::restore(anyway, settings).await?,
+        AccountCommand::Restore {
+            file: Some(file),
+            passphrase,
+            ..
+        } => {
             let passphrase = passphrase::get(&passphrase, false).await?;
             let file = absolute(&file)?;
             let account =
@@ -120,7 +135,7 @@ async fn check_backup(file: &Path, passphrase: &PassphraseArgs, settings: &Setti
     Ok(())
 }
 
-fn show(account: &view::Account, settings: &Settings) {
+pub fn show(account: &view::Account, settings: &Settings) {
     if settings.json {
         return print::json(account);
     }

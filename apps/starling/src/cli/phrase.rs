@@ -1,15 +1,19 @@
 //! `starling account phrase`: the 24 words on the terminal, and whether somebody has them on paper.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, IsTerminal, Read};
 
 use starling_control::command::PhraseWord;
 use starling_control::{Command, ErrorKind, Failure, view};
 
 use super::profile::Settings;
-use super::{Outcome, launch, print};
+use super::{Outcome, account, launch, print};
 
 /// Words beside each other.
 const COLUMNS: usize = 4;
+/// Of a phrase.
+const WORDS: usize = 24;
+/// Bytes of a phrase as it is typed.
+const WORDS_MAX: u64 = 1_000;
 /// Bytes of an answer.
 const ANSWER_MAX: u64 = 100;
 
@@ -27,6 +31,43 @@ pub async fn show(settings: &Settings) -> Outcome {
          else can give it back to you. Then: starling account phrase check",
     );
     Ok(())
+}
+
+/// By the words, which never stand in an argument: others would see them in the list of processes.
+pub async fn restore(anyway: bool, settings: &Settings) -> Outcome {
+    let words = tokio::task::spawn_blocking(given).await;
+    let words = words
+        .map_err(io::Error::other)
+        .and_then(|words| words)
+        .map_err(|error| usage(&format!("the words could not be read: {error}")))?;
+    let command = Command::AccountRestorePhrase { words, anyway };
+    let restored: view::Restored = launch::ask(settings, command).await?;
+    if settings.json {
+        print::json(&restored);
+        return Ok(());
+    }
+    account::show(&restored.account, settings);
+    print::say(&format!(
+        "Restored. Contacts: {}, who are asked for their cards now and are back when their devices have answered; blocked: {}. \
+         Every other device of this account is revoked.",
+        restored.contacts, restored.blocked
+    ));
+    for note in &restored.notes {
+        print::say(&format!("note: {}", print::text(note)));
+    }
+    Ok(())
+}
+
+/// Everything up to the end, or on a terminal until there are enough words.
+fn given() -> io::Result<String> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        print::say("The 24 words, in their order, on one line or on several:");
+    }
+    let mut text = String::new();
+    let mut input = input.lock().take(WORDS_MAX);
+    while text.split_whitespace().count() < WORDS && input.read_line(&mut text)? > 0 {}
+    Ok(text)
 }
 
 fn lines(words: &[String]) -> Vec<String> {

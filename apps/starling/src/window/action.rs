@@ -143,6 +143,7 @@ fn read_profile(name: &str, form: &Reader<'_>) -> Result<Option<Plan>, Failure> 
             let (file, passphrase) = (form.line("file"), form.text("passphrase"));
             one(Command::AccountRestore { file, passphrase }, home())
         }
+        "account-words" => Some(bring_back(form)),
         "account-backup" => {
             let (passphrase, again) = (form.text("passphrase"), form.text("again"));
             Some(back_up(form.line("file"), passphrase, &again)?)
@@ -158,6 +159,21 @@ fn read_profile(name: &str, form: &Reader<'_>) -> Result<Option<Plan>, Failure> 
         }
         _ => None,
     })
+}
+
+/// Its network first, if it is named here.
+fn bring_back(form: &Reader<'_>) -> Plan {
+    let join = form
+        .some("source")
+        .map(|source| Command::NetworkJoin { source });
+    let restore = Command::AccountRestorePhrase {
+        words: form.text("words"),
+        anyway: form.some("anyway").is_some(),
+    };
+    Plan {
+        commands: join.into_iter().chain([restore]).collect(),
+        next: Next::Go("./".into()),
+    }
 }
 
 fn read_contact(name: &str, form: &Reader<'_>) -> Option<Plan> {
@@ -337,6 +353,29 @@ mod tests {
         );
         assert_eq!(plan.unwrap().commands.len(), 2);
         assert!(read("account-create", &fields(&[])).is_err());
+    }
+
+    #[test]
+    fn words_bring_an_account_back_after_its_network_was_joined() {
+        let form = [
+            ("words", "abandon art"),
+            ("source", "starling:x"),
+            ("anyway", "yes"),
+        ];
+        let plan = read("account-words", &fields(&form)).unwrap();
+        let restore = Command::AccountRestorePhrase {
+            words: "abandon art".into(),
+            anyway: true,
+        };
+        let join = Command::NetworkJoin {
+            source: "starling:x".into(),
+        };
+        assert_eq!(plan.commands, [join, restore]);
+        let plan = read("account-words", &fields(&form[..1])).unwrap();
+        assert!(matches!(
+            plan.commands[..],
+            [Command::AccountRestorePhrase { anyway: false, .. }]
+        ));
     }
 
     #[test]

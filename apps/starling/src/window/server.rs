@@ -142,7 +142,8 @@ fn answer_within(command: &Command) -> Option<Duration> {
         Command::FileSend { .. }
         | Command::AccountBackup { .. }
         | Command::AccountBackupCheck { .. }
-        | Command::AccountRestore { .. } => None,
+        | Command::AccountRestore { .. }
+        | Command::AccountRestorePhrase { .. } => None,
         _ => Some(ANSWER_WITHIN),
     }
 }

@@ -1,6 +1,8 @@
 //! Two people and their whole programs: contacts, chat, files, calls, restarts, backup, the sound test.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -373,4 +375,37 @@ fn a_network_is_made_and_joined_by_file_and_by_link() {
     alice.until(&["chat", "log", "Bob"], |message| {
         message["text"] == "through a server"
     });
+}
+
+#[test]
+fn account_10_the_words_bring_an_account_to_another_profile() {
+    let (frank, other) = (Person::new("Frank"), Person::nobody());
+    let phrase = &frank.json(&["account", "phrase"])[0]["words"];
+    let words = phrase.as_array().unwrap().iter().flat_map(Value::as_str);
+    let words = words.collect::<Vec<_>>().join("\n");
+    let restore = |words: &str, more: &[&str]| {
+        let mut restore = program(other.folder());
+        restore
+            .args(["--json", "account", "restore", "--phrase"])
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut running = restore.spawn().unwrap();
+        let mut input = running.stdin.take().unwrap();
+        input.write_all(words.as_bytes()).unwrap();
+        drop(input);
+        Ran::of(&running.wait_with_output().unwrap())
+    };
+    assert_eq!(restore("abandon ability", &[]).code, 2);
+    let unknown = restore(&words, &[]);
+    assert_eq!(unknown.code, 3, "it was in no network: {unknown:?}");
+    let restored = restore(&words, &["--anyway"]);
+    assert_eq!(restored.code, 0, "{restored:?}");
+    let restored: Value = serde_json::from_str(restored.out.trim()).unwrap();
+    assert_eq!(
+        restored["account"]["id"],
+        frank.json(&["account", "show"])[0]["id"]
+    );
+    assert_eq!(restored["contacts"], 0);
 }

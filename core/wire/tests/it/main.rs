@@ -5,3 +5,4 @@ mod devices;
 mod fuzz;
 mod mutator;
 mod name_logs;
+mod rescue;

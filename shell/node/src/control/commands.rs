@@ -19,7 +19,7 @@ use crate::drivers::views;
 use crate::node::{App, account_view};
 use crate::roles::serve::Change;
 use crate::session::Session;
-use crate::{backup, echo, recovery, status};
+use crate::{backup, echo, recovery, restore, status};
 
 /// Entries of a listing unless the client asks for another number.
 const LISTING: u32 = 50;
@@ -41,6 +41,7 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
         Command::AccountBackup { .. }
         | Command::AccountBackupCheck { .. }
         | Command::AccountRestore { .. }
+        | Command::AccountRestorePhrase { .. }
         | Command::AccountPhrase {}
         | Command::AccountPhraseCheck { .. } => about_recovery(app, command).await,
         Command::NetworkInit { name, advertise } => {
@@ -99,6 +100,9 @@ async fn about_recovery(app: &Arc<App>, command: Command) -> Result<Value, Failu
         Command::AccountPhraseCheck { words } => value(recovery::check(app, &words).await?),
         Command::AccountRestore { file, passphrase } => {
             value(backup::restore(app, &file, &passphrase).await?)
+        }
+        Command::AccountRestorePhrase { words, anyway } => {
+            value(restore::restore(app, &words, anyway).await?)
         }
         other => about_people(app, other).await,
     }

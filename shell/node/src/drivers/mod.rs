@@ -14,6 +14,7 @@ pub mod people;
 pub mod promotion;
 pub mod records;
 pub mod registration;
+pub mod rescue;
 pub mod rounds;
 pub mod supernode;
 pub mod surroundings;

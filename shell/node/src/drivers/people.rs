@@ -317,6 +317,11 @@ impl People {
         }
     }
 
+    /// There may be a letter that was not there before.
+    pub fn wake_post(&self) {
+        self.post.notify_one();
+    }
+
     /// The post may go out again now.
     pub async fn retry_post(&self) {
         let _ = self

@@ -32,6 +32,7 @@ use crate::cast::{Actor, PATIENCE, befriend, folder};
 
 mod devices;
 mod recovered;
+mod rescue;
 mod supernode;
 
 /// A front door of Mallory's that says what she likes.

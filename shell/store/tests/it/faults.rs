@@ -131,13 +131,7 @@ fn a_database_from_a_newer_version_is_left_alone() {
         .unwrap();
     let before = fs::read(profile.join(DATABASE_FILE)).unwrap();
     let error = Store::open(&profile).unwrap_err();
-    assert_eq!(
-        error,
-        StoreError::Newer {
-            found: 99,
-            known: 5
-        }
-    );
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }));
     assert!(error.to_string().contains("update Starling"));
     assert_eq!(fs::read(profile.join(DATABASE_FILE)).unwrap(), before);
 }

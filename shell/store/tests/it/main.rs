@@ -9,6 +9,7 @@ mod blobs;
 mod faults;
 mod group_commit;
 mod people;
+mod rescue;
 mod supernode;
 mod talk;
 

@@ -18,7 +18,7 @@ use starling_wire::supernode::{Answer, REQUEST_MAX, envelope_id};
 
 use crate::{carol, faults};
 
-const NOW_S: u64 = 1_795_500_000;
+pub const NOW_S: u64 = 1_795_500_000;
 const DOOR: EndpointKey = EndpointKey([8; 32]);
 
 fn key(seed: u8) -> SigningKey {
@@ -66,7 +66,7 @@ fn shown(
         .unwrap()
 }
 
-fn registration(seed: u8, sequence: u64) -> (AccountId, VerifiedRegistration) {
+pub fn registration(seed: u8, sequence: u64) -> (AccountId, VerifiedRegistration) {
     let shown = shown(seed, chain(seed), 100, DOOR, sequence);
     (shown.account(), shown)
 }
@@ -91,13 +91,16 @@ fn records_in_an_earlier_shape_are_forgotten() {
         })
         .unwrap();
     drop(store);
-    faults::behind(&dir.path().join("profile"))
+    let before = faults::behind(&dir.path().join("profile"));
+    before
         .execute_batch(
             "ALTER TABLE registered_accounts RENAME COLUMN record_order TO sequence;
              UPDATE registered_accounts SET record = x'00';
-             UPDATE index_records SET record = x'00';
-             PRAGMA user_version = 4;",
+             UPDATE index_records SET record = x'00';",
         )
+        .and_then(|()| {
+            before.execute_batch(include_str!("../../src/migrations/0005_recoveries.sql"))
+        })
         .unwrap();
     let mut store = Store::open(&dir.path().join("profile")).unwrap();
     store

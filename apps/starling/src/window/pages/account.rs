@@ -28,6 +28,16 @@ pub fn first_run(shell: &Shell) -> Markup {
         input id="passphrase" name="passphrase" type="password" required autocomplete="off";
         button.quiet type="submit" { "Restore" }
     };
+    let words = html! {
+        p { "First join the account's network: its file, its link, or a friend's link." }
+        label for="words-source" { "Link or file's text (leave empty if this profile has joined already)" }
+        textarea id="words-source" name="source" rows="2" maxlength="65536" spellcheck="false" {}
+        label for="words" { "The 24 words, in their order" }
+        textarea id="words" name="words" rows="3" required maxlength="1000" spellcheck="false" autocomplete="off" autocapitalize="none" {}
+        label.check { input type="checkbox" name="anyway" value="yes"; " Also if the network does not know the account any more (its contacts are lost then)" }
+        p.hint { "Every device that the account has now is revoked. Your contacts come back when their devices have answered." }
+        button.quiet type="submit" { "Bring my account back" }
+    };
     html! {
         div.welcome {
             div.mark { (bird()) }
@@ -36,6 +46,7 @@ pub fn first_run(shell: &Shell) -> Markup {
             (form(shell, "account-create", "panel stack", create))
             p.hint { "The account is made on this machine and lies only here. No address, no number, no password. This machine does nothing for others unless you say so later." }
             details.panel { summary { "I have a backup of my account" } (form(shell, "account-restore", "stack", restore)) }
+            details.panel { summary { "I have its 24 words" } (form(shell, "account-words", "stack", words)) }
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use iroh::Endpoint;
 use iroh::endpoint::Connection;
-use starling_store::{StoreError, supernode as rows};
+use starling_store::{StoreError, rescue, supernode as rows};
 use starling_wire::alpn;
 use starling_wire::descriptor::DescriptorError;
 use starling_wire::ids::EndpointKey;
@@ -381,6 +381,10 @@ async fn accept(service: Arc<Service>) {
 /// `SUPER-07`: once an hour, what is over is forgotten.
 async fn expire(service: Arc<Service>) {
     loop {
+        let copies = service.db.write(|tx| rescue::expire(tx, wall_s())).await;
+        if let Err(error) = copies {
+            warn!(%error, "old rescue copies could not be forgotten");
+        }
         match service.db.write(|tx| rows::expire(tx, wall_s())).await {
             Ok(rows::Expired {
                 accounts: 0,

@@ -1,7 +1,7 @@
 //! What clients ask of a supernode, each answered in one go: registrations, look-ups, envelopes, presence lists.
 
 use starling_protocol::index::holder::PutRefusal;
-use starling_store::{StoreError, supernode as rows};
+use starling_store::{StoreError, rescue, supernode as rows};
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::placement::IndexKey;
 use starling_wire::record::{
@@ -39,6 +39,8 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::DialBack(ports) => service.dial_back(asker, ports).await,
         Request::Upstream { .. } => service.upstream(asker),
         Request::Willing(willing) => service.note_willing(asker, willing).await,
+        Request::Keep(copy) => service.keep(asker, copy).await,
+        Request::Rescue { account, signature } => service.rescue(asker, account, signature).await,
         Request::Find(key) => Ok(Answer::Found(service.find(key).await.map(Box::new))),
     };
     result.unwrap_or_else(Answer::Refused)
@@ -205,6 +207,44 @@ impl Service {
         self.stored(move |tx| rows::forget_envelopes(tx, account, &ids))
             .await?;
         Ok(Answer::Ok)
+    }
+
+    /// `RESCUE-05`: a copy for a registered account, where letters are kept, too.
+    async fn keep(&self, asker: EndpointKey, copy: Vec<u8>) -> Result<Answer, Refusal> {
+        let account = self.account_of(asker).await?;
+        let bytes = copy.len() as u64;
+        if !self.carrier.is_on(Role::Mailbox) {
+            return Err(Refusal::NoMailbox);
+        }
+        if !self.carrier.letter(bytes) {
+            return Err(Refusal::Full);
+        }
+        self.carrier.meter().letter_received(bytes);
+        let kept = self.stored(move |tx| rescue::keep(tx, account, &copy, wall_s()));
+        match kept.await? {
+            rescue::Keeping::Kept => Ok(Answer::Ok),
+            rescue::Keeping::Full => Err(Refusal::Full),
+            rescue::Keeping::UnknownAccount => Err(Refusal::UnknownAccount),
+        }
+    }
+
+    /// `RESCUE-02`: whoever has not the recovery key hears what he would hear if there were none.
+    async fn rescue(
+        &self,
+        asker: EndpointKey,
+        account: AccountId,
+        signature: ([u8; 32], [u8; 32]),
+    ) -> Result<Answer, Refusal> {
+        let kept = self.stored(move |tx| rescue::get(tx, account)).await?;
+        let places = (self.own.id, asker);
+        let theirs = kept.filter(|kept| {
+            starling_wire::rescue::may_have(&kept.recovery_key, account, places, signature)
+        });
+        let copy = theirs.map(|kept| kept.copy);
+        if let Some(copy) = &copy {
+            self.carrier.meter().letter_sent(copy.len() as u64);
+        }
+        Ok(Answer::Rescue(copy))
     }
 
     async fn watch(

@@ -1,0 +1,163 @@
+//! The 24 words bring an account back, with its contacts; without them nobody gets anything.
+
+use starling_wire::account::Founding;
+use starling_wire::phrase;
+use starling_wire::rescue;
+
+use super::*;
+use crate::cast::Town;
+
+async fn words_of(actor: &Actor) -> String {
+    let phrase: view::Phrase = actor.ask(Command::AccountPhrase {}).await;
+    phrase.words.join(" ")
+}
+
+/// What a supernode gives to whoever knocks with this key.
+async fn copy_at(home: &SupernodeAddr, account: AccountId, seed: &[u8; 32]) -> Option<Vec<u8>> {
+    let mallory = Mallory::stranger().await;
+    let recovery = Founding::new(seed).recovery;
+    let signature = rescue::ask(&recovery, account, home.id, mallory.door.key());
+    let request = Request::Rescue { account, signature };
+    match mallory.ask(home, request).await {
+        Ok(Answer::Rescue(copy)) => copy,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn home_of(actor: &Actor) -> SupernodeAddr {
+    let link: view::OwnLink = actor.ask(Command::ContactLink {}).await;
+    let link: Link = link.link.parse().expect("a link");
+    link.supernodes[0].clone()
+}
+
+/// A copy with `people` people lies at the home.
+async fn until_copied(actor: &Actor, words: &str, people: usize) {
+    let seed = phrase::key(words).expect("the words");
+    let founding = Founding::new(&seed);
+    let account = founding.inception().id();
+    let home = home_of(actor).await;
+    let signing = founding.signing.verifying_key().to_bytes();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(copy) = copy_at(&home, account, &seed).await {
+            let opened = rescue::open(&copy, account, &founding.recovery, &signing);
+            if opened.expect("it opens").people.len() == people {
+                return;
+            }
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no copy in time");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+async fn newcomer(home: &Path, town: &Town) -> Actor {
+    let actor = Actor::start(home).await;
+    let source = town.link.clone();
+    actor
+        .ask::<view::Network>(Command::NetworkJoin { source })
+        .await;
+    actor
+}
+
+fn by(words: &str, anyway: bool) -> Command {
+    Command::AccountRestorePhrase {
+        words: words.to_owned(),
+        anyway,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn account_09_the_words_alone_bring_account_and_contacts_back() {
+    let (alices, bobs, fresh) = (folder(), folder(), folder());
+    let town = Town::found().await;
+    let mut alice = town.settle(alices.path(), "Alice").await;
+    let mut bob = town.settle(bobs.path(), "Bob").await;
+    befriend(&mut alice, &mut bob).await;
+    let words = words_of(&alice).await;
+    let id = alice.ask::<view::Account>(Command::AccountShow {}).await.id;
+    until_copied(&alice, &words, 1).await;
+    alice.node.stop().await;
+
+    let mut again = newcomer(fresh.path(), &town).await;
+    let restored: view::Restored = again.ask(by(&words.to_uppercase(), false)).await;
+    assert_eq!((restored.account.id, restored.contacts), (id, 1));
+    assert_eq!(restored.account.name, "Alice");
+    // Bob's device answers with its card by itself, and follows the new history.
+    again.until_online("Bob").await;
+    bob.until_online("Alice").await;
+    let people: Vec<view::Contact> = again.ask(Command::ContactList {}).await;
+    assert_eq!(people[0].relation, view::Relation::Contact);
+    let said: view::Message = again
+        .ask(Command::ChatSend {
+            who: "Bob".into(),
+            text: "it is me again".into(),
+        })
+        .await;
+    bob.until("the message", |event| match event {
+        Event::Message(message) if message.id == said.id => Some(()),
+        _ => None,
+    })
+    .await;
+
+    // The old device comes up once more: it is out.
+    let old = Actor::start(alices.path()).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let status: view::Status = old.ask(Command::Status {}).await;
+    assert_eq!(status.online_after_ms, None, "{status:?}");
+    old.node.stop().await;
+    again.node.stop().await;
+    bob.node.stop().await;
+    town.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rescue_02_nobody_without_the_words_gets_a_copy() {
+    let alices = folder();
+    let town = Town::found().await;
+    let alice = town.settle(alices.path(), "Alice").await;
+    alice.until_registered().await;
+    let words = words_of(&alice).await;
+    until_copied(&alice, &words, 0).await;
+    let home = home_of(&alice).await;
+    let account: view::Account = alice.ask(Command::AccountShow {}).await;
+    let account: AccountId = account.id.parse().expect("an id");
+    assert_eq!(copy_at(&home, account, &[9; 32]).await, None);
+    let nobody = AccountId([9; 32]);
+    assert_eq!(
+        copy_at(&home, nobody, &[9; 32]).await,
+        None,
+        "the same answer"
+    );
+    alice.node.stop().await;
+    town.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_words_and_unknown_ones_say_what_is_wrong() {
+    let fresh = folder();
+    let town = Town::found().await;
+    let actor = newcomer(fresh.path(), &town).await;
+    let short = actor
+        .try_ask::<view::Restored>(by("abandon art", false))
+        .await;
+    assert!(short.unwrap_err().to_string().contains("24 words"));
+    let mixed = format!("{}abandon", "abandon ".repeat(23));
+    let mixed = actor.try_ask::<view::Restored>(by(&mixed, false)).await;
+    assert!(
+        mixed
+            .unwrap_err()
+            .to_string()
+            .contains("do not belong together")
+    );
+    let zero = format!("{}art", "abandon ".repeat(23));
+    let unknown = actor.try_ask::<view::Restored>(by(&zero, false)).await;
+    let unknown = unknown.unwrap_err().to_string();
+    assert!(unknown.contains("does not know the account"), "{unknown}");
+    let none: Option<view::Account> = actor.ask(Command::AccountShow {}).await;
+    assert_eq!(none, None, "nothing was made");
+    let made: view::Restored = actor.ask(by(&zero, true)).await;
+    assert_eq!(made.contacts, 0);
+    actor.until_registered().await;
+    actor.node.stop().await;
+    town.end().await;
+}

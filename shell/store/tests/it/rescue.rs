@@ -1,0 +1,37 @@
+//! Rescue copies at a supernode.
+
+use starling_store::rescue::{self, Keeping};
+use starling_store::supernode;
+use starling_wire::ids::AccountId;
+use starling_wire::limits::RESCUE_TTL_S;
+
+use crate::supernode::{NOW_S, registration};
+use crate::{ALICE, carol};
+
+#[test]
+fn rescue_05_one_copy_of_each_registered_account_is_kept_for_a_year() {
+    let (_dir, mut store) = carol();
+    let (account, shown) = registration(1, 1);
+    store
+        .write(|tx| {
+            assert_eq!(
+                rescue::keep(tx, ALICE, b"copy", NOW_S)?,
+                Keeping::UnknownAccount
+            );
+            supernode::register(tx, &shown)?;
+            assert_eq!(rescue::keep(tx, account, b"first", NOW_S)?, Keeping::Kept);
+            assert_eq!(rescue::keep(tx, account, b"second", NOW_S)?, Keeping::Kept);
+            let kept = rescue::get(tx, account)?.expect("a copy");
+            assert_eq!(kept.copy, b"second");
+            let chain = shown.record().signed().record.by.inception.clone();
+            assert_eq!(kept.recovery_key, chain.recovery_key);
+            assert_eq!(rescue::get(tx, AccountId([1; 32]))?, None);
+            // The account is not seen for long: its record goes, the copy stays.
+            supernode::expire(tx, NOW_S + RESCUE_TTL_S / 2)?;
+            assert_eq!(supernode::record(tx, account)?, None);
+            assert_eq!(rescue::expire(tx, NOW_S + RESCUE_TTL_S - 1)?, 0);
+            assert_eq!(rescue::expire(tx, NOW_S + RESCUE_TTL_S)?, 1);
+            Ok(())
+        })
+        .unwrap();
+}
