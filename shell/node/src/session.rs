@@ -481,46 +481,51 @@ async fn route_signals(
         let Some(session) = session.upgrade() else {
             return;
         };
-        match signal {
-            Signal::Presence(account, _) => {
-                session.chat.presence(account);
-                session.tell_files(account);
-                views::announce_contact(&session.ctx, account).await;
-            }
-            Signal::Contact(_) => {
-                session.tell_home(HomeInput::Targets).await;
-                // Their request may just have been answered by itself.
-                session.people.wake_post();
-            }
-            Signal::Found(_) => {
-                session.tell_home(HomeInput::Targets).await;
-                session.people.retry_post().await;
-            }
-            Signal::Permissions(account) => {
-                session.chat.prune();
-                session.chat.resume(account);
-            }
-            Signal::Gone(account) => {
-                session.chat.prune();
-                session.calls.prune().await;
-                session.tell_files(account);
-                session.tell_home(HomeInput::Targets).await;
-            }
-            Signal::Home(_) => {
-                session.calls.home_changed().await;
-                session.records.supernodes().await;
-                session.people.retry_post().await;
-                tell_contacts(&session).await;
-            }
-            Signal::Candidates => session.records.supernodes().await,
-            // For the promotion driver, which is not the session's.
-            Signal::Load { .. } => {}
-            Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
-            Signal::Silence => session.tell_home(HomeInput::Suspicion).await,
-            Signal::Network => {
-                session.tell_home(HomeInput::Network).await;
-                session.ctx.inner.look_round().await;
-            }
+        act_on(&session, signal).await;
+    }
+}
+
+/// The table above.
+async fn act_on(session: &Session, signal: Signal) {
+    match signal {
+        Signal::Presence(account, _) => {
+            session.chat.presence(account);
+            session.tell_files(account);
+            views::announce_contact(&session.ctx, account).await;
+        }
+        Signal::Contact(_) => {
+            session.tell_home(HomeInput::Targets).await;
+            // Their request may just have been answered by itself.
+            session.people.wake_post();
+        }
+        Signal::Found(_) => {
+            session.tell_home(HomeInput::Targets).await;
+            session.people.retry_post().await;
+        }
+        Signal::Permissions(account) => {
+            session.chat.prune();
+            session.chat.resume(account);
+        }
+        Signal::Gone(account) => {
+            session.chat.prune();
+            session.calls.prune().await;
+            session.tell_files(account);
+            session.tell_home(HomeInput::Targets).await;
+        }
+        Signal::Home(_) => {
+            session.calls.home_changed().await;
+            session.records.supernodes().await;
+            session.people.retry_post().await;
+            tell_contacts(session).await;
+        }
+        Signal::Candidates => session.records.supernodes().await,
+        // For the promotion driver, which is not the session's.
+        Signal::Load { .. } => {}
+        Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
+        Signal::Silence => session.tell_home(HomeInput::Suspicion).await,
+        Signal::Network => {
+            session.tell_home(HomeInput::Network).await;
+            session.ctx.inner.look_round().await;
         }
     }
 }
