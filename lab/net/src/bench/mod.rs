@@ -4,6 +4,7 @@
 
 mod calls;
 mod chat;
+mod contacts;
 mod files;
 mod idle;
 pub mod machine;
@@ -39,6 +40,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "online",
         about: "Alice's node starts, with and without UDP, until she sees Bob online; 7 times each",
         run: online::run,
+    },
+    Scenario {
+        name: "contact",
+        about: "Bob asks Alice by her link and she says yes, 7 times on the link",
+        run: contacts::run,
     },
     Scenario {
         name: "chat",
