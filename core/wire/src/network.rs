@@ -13,7 +13,7 @@ use crate::supernode::SupernodeAddr;
 
 const CONTEXT: &[u8] = b"starling 1 network file";
 const FORMAT: u32 = 1;
-pub(crate) const SUPERNODES_IN_FILE_MAX: usize = 100;
+pub const SUPERNODES_IN_FILE_MAX: usize = 100;
 
 /// A network as its owner describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

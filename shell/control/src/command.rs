@@ -61,6 +61,54 @@ pub enum Command {
         #[serde(default)]
         anyway: bool,
     },
+    /// Makes a link for a new device of this account. [`view::Pairing`](crate::view::Pairing)
+    #[serde(rename = "device.add")]
+    DeviceAdd {
+        /// Whether it is to hold the account's key, too.
+        owner: bool,
+    },
+    /// Joins an account by such a link, in a profile without one. [`view::Pairing`](crate::view::Pairing)
+    #[serde(rename = "device.join")]
+    DeviceJoin {
+        /// A `starling-device:` link.
+        link: String,
+        /// What this device is called; the machine's name if absent.
+        name: Option<String>,
+    },
+    /// How that stands, on either side. [`view::Pairing`](crate::view::Pairing), or null
+    #[serde(rename = "device.pairing")]
+    DevicePairing {},
+    /// Whether the words on both screens are the same, on either side. [`view::Pairing`](crate::view::Pairing)
+    #[serde(rename = "device.answer")]
+    DeviceAnswer {
+        /// `false` cancels, also before there are words.
+        same: bool,
+    },
+    /// List of [`view::Device`](crate::view::Device), this one first.
+    #[serde(rename = "device.list")]
+    DeviceList {},
+    /// List of [`view::Device`](crate::view::Device)
+    #[serde(rename = "device.rename")]
+    DeviceRename {
+        /// Its name, or the beginning of its id.
+        device: String,
+        /// At most 64 bytes.
+        name: String,
+    },
+    /// Removes a device from the account. List of [`view::Device`](crate::view::Device)
+    #[serde(rename = "device.revoke")]
+    DeviceRevoke {
+        /// Its name, or the beginning of its id.
+        device: String,
+    },
+    /// Marks a device that is to hold the account's key. List of [`view::Device`](crate::view::Device)
+    #[serde(rename = "device.owner")]
+    DeviceOwner {
+        /// Its name, or the beginning of its id.
+        device: String,
+        /// Whether it is to.
+        owner: bool,
+    },
     /// Makes a network with this machine as its first supernode. [`view::NetworkMade`](crate::view::NetworkMade)
     #[serde(rename = "network.init")]
     NetworkInit {

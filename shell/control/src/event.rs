@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::view::{Call, Contact, ContactRequest, Message, Status, Transfer};
+use crate::view::{Call, Contact, ContactRequest, Message, Pairing, Status, Transfer};
 
 /// Something changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -10,6 +10,8 @@ use crate::view::{Call, Contact, ContactRequest, Message, Status, Transfer};
 pub enum Event {
     /// Account, reachability, roles, warnings.
     Status(Box<Status>),
+    /// A new device is on its way into the account.
+    Pairing(Pairing),
     /// A contact is new or changed (also presence and unread count).
     Contact(Contact),
     /// A contact is gone; its account id.

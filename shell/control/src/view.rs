@@ -64,6 +64,44 @@ pub struct Restored {
     pub notes: Vec<String>,
 }
 
+/// A device of the account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Device id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it may hold the account's key.
+    pub owner: bool,
+    /// Whether it is the one that answers.
+    pub this: bool,
+    /// Whether it is linked with the one that answers.
+    pub connected: bool,
+}
+
+/// A new device on its way into an account, as one of the two sides sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pairing {
+    /// The link to be opened on the new device, on the side that shows it. Valid for ten minutes, once.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// What the new device calls itself.
+    #[serde(default)]
+    pub device_name: Option<String>,
+    /// Four words, once both sides can show them. A person has to see that they are the same.
+    #[serde(default)]
+    pub words: Option<String>,
+    /// It has joined: its device id.
+    #[serde(default)]
+    pub joined: Option<String>,
+    /// It came to nothing, and why.
+    #[serde(default)]
+    pub failed: Option<String>,
+    /// What the person should know beside.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
 /// The words that bring an account back. They are its recovery key: whoever has them has the account.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phrase {

@@ -47,6 +47,12 @@ impl Abouts {
         Ok(())
     }
 
+    /// As it was kept since.
+    pub fn set(&self, account: AccountId, about: About) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(account, about);
+    }
+
     /// They are no contact any more; what is left is the store's.
     pub fn forget(&self, account: AccountId) {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -95,7 +95,11 @@ pub async fn write(app: &Arc<App>, file: &str, passphrase: &str) -> Result<(), F
         return Err(Failure::new(ErrorKind::Usage, sentence));
     }
     let session = app.session()?;
-    let identity = session.ctx.identity.clone();
+    let identity = session.ctx.identity.get();
+    if !identity.can_sign() {
+        let sentence = "this device does not hold the account's key; make the backup on one of your devices that does";
+        return Err(Failure::new(ErrorKind::State, sentence));
+    }
     let plain = app.db.read(move |tx| collect(tx, &identity));
     let plain = plain.await.map_err(store_failure)?;
     let (file, passphrase) = (PathBuf::from(file), passphrase.to_owned());
@@ -138,8 +142,12 @@ fn collect(tx: &Tx<'_>, identity: &Identity) -> Result<Zeroizing<Vec<u8>>, Store
     let base = Base {
         format: FORMAT,
         seeds: [
-            identity.signing.to_bytes(),
-            identity.recovery_seed,
+            identity
+                .signing
+                .as_ref()
+                .map_or([0; 32], SigningKey::to_bytes),
+            // A device that joined has none.
+            identity.recovery_seed.unwrap_or_default(),
             identity.device.to_bytes(),
             identity.front_door_seed,
             identity.request_secret,
@@ -305,14 +313,18 @@ fn identity(base: &Base) -> Identity {
         request_secret,
         discovery_key,
     ] = base.seeds;
+    let recovery = SigningKey::from_bytes(&recovery_seed).verifying_key();
+    let has_recovery = recovery.to_bytes() == base.chain.inception.recovery_key;
     Identity {
-        signing: SigningKey::from_bytes(&signing),
-        recovery_seed,
+        signing: Some(SigningKey::from_bytes(&signing)),
+        recovery_seed: has_recovery.then_some(recovery_seed),
         device: SigningKey::from_bytes(&device),
         front_door_seed,
         request_secret,
+        earlier_requests: Vec::new(),
         discovery_key,
         chain: base.chain.clone(),
+        seen: None,
         name: base.name.clone(),
         device_name: base.device_name.clone(),
         sequence: base.sequence,

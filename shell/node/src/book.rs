@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use starling_control::view;
 use starling_wire::card::{Door, SignedCard};
-use starling_wire::ids::{AccountId, EndpointKey};
+use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
 use starling_wire::supernode::SupernodeAddr;
 
 use crate::transport::front_door::Visitor;
@@ -59,6 +59,14 @@ pub struct Book(Arc<RwLock<Pages>>);
 struct Pages {
     people: BTreeMap<AccountId, Person>,
     own_supernodes: BTreeSet<EndpointKey>,
+    /// Of our other devices.
+    own_doors: Vec<Door>,
+    /// Whose doors these are, also of a device that has not said yet where it is.
+    own_keys: BTreeMap<EndpointKey, DeviceId>,
+    /// Of those that were removed.
+    removed_doors: BTreeSet<EndpointKey>,
+    /// A link for a new device is valid: whoever has it may knock.
+    pairing: bool,
     /// The supernode of the local network that stands in for all others.
     nearby: Option<SupernodeAddr>,
 }
@@ -135,7 +143,7 @@ impl Book {
     pub fn account_behind(&self, key: EndpointKey) -> Option<AccountId> {
         match self.visitor(key)? {
             Visitor::Contact(account, _) => Some(account),
-            Visitor::Supernode => None,
+            _ => None,
         }
     }
 
@@ -146,6 +154,9 @@ impl Book {
         let nearby = pages.nearby.as_ref().is_some_and(|one| one.id == key);
         if nearby || pages.own_supernodes.contains(&key) {
             return Some(Visitor::Supernode);
+        }
+        if let Some(device) = pages.own_keys.get(&key) {
+            return Some(Visitor::Own(*device));
         }
         let contacts = || {
             let people = pages.people.iter();
@@ -161,6 +172,44 @@ impl Book {
             .flat_map(|door| &door.home)
             .any(|home| home.id == key)
             .then_some(Visitor::Supernode)
+            .or_else(|| {
+                let removed = pages.removed_doors.contains(&key);
+                removed.then_some(Visitor::Removed)
+            })
+            .or_else(|| pages.pairing.then_some(Visitor::Stranger))
+    }
+
+    /// Our other devices, and the doors of those that were removed.
+    pub fn set_own_devices(
+        &self,
+        doors: Vec<Door>,
+        joined: BTreeMap<EndpointKey, DeviceId>,
+        removed: BTreeSet<EndpointKey>,
+    ) {
+        let mut pages = self.pages_mut();
+        pages.own_keys = joined;
+        let keys = doors.iter().map(|door| (door.endpoint, door.device));
+        pages.own_keys.extend(keys);
+        pages.own_doors = doors;
+        pages.removed_doors = removed;
+    }
+
+    /// Where another device of ours is found.
+    pub fn own_door(&self, device: DeviceId) -> Option<Door> {
+        let pages = self.pages();
+        let mut doors = pages.own_doors.iter();
+        doors.find(|door| door.device == device).cloned()
+    }
+
+    /// Our other devices.
+    pub fn own_devices(&self) -> Vec<DeviceId> {
+        let pages = self.pages();
+        pages.own_doors.iter().map(|door| door.device).collect()
+    }
+
+    /// `PAIR-11`: from now on strangers may knock because of a link for a new device, or no more.
+    pub fn admit_strangers(&self, pairing: bool) {
+        self.pages_mut().pairing = pairing;
     }
 
     /// Supernodes that serve us.

@@ -15,7 +15,8 @@ use crate::book::{Book, Person};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::db::Db;
-use crate::identity::Identity;
+use crate::own::Own;
+use crate::own_set::OwnSet;
 use crate::paths::Paths;
 use crate::relaying::Relaying;
 use crate::traffic::Traffic;
@@ -38,6 +39,12 @@ pub enum Signal {
     Permissions(AccountId),
     /// Somebody is a contact no more.
     Gone(AccountId),
+    /// A contact has a device less: whoever is behind its door is nobody any more.
+    DeviceGone(AccountId),
+    /// This device was removed from its account.
+    Revoked,
+    /// Our own account is another than before: its history, its key, or what it publishes.
+    Account,
     /// We are registered at a home supernode, perhaps another than before.
     Home(SupernodeAddr),
     /// There are other supernodes to choose from.
@@ -71,7 +78,9 @@ pub struct Context {
     /// To drivers.
     pub signals: broadcast::Sender<Signal>,
     /// Who we are.
-    pub identity: Identity,
+    pub identity: Arc<Own>,
+    /// What all own devices keep together.
+    pub own_set: Arc<OwnSet>,
     /// Whom we know.
     pub book: Book,
     /// Known supernode keys.

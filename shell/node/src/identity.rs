@@ -3,7 +3,7 @@
 use ed25519_dalek::SigningKey;
 use starling_store::profile::{Keys, Profile};
 use starling_wire::account::{Chain, Founding};
-use starling_wire::card::{Card, Door, DoorKeys, SignedCard};
+use starling_wire::card::{Card, Door, DoorKeys, SignedCard, VerifiedCard};
 use starling_wire::envelope;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use starling_wire::limits::RECORD_TTL_S;
@@ -14,23 +14,30 @@ use zeroize::Zeroizing;
 
 use crate::clock::{random, wall_ms, wall_s};
 
+/// Request secrets that are kept after another one came.
+const EARLIER_REQUESTS_MAX: usize = 4;
+
 /// Everything that makes this device this account's.
 #[derive(Clone)]
 pub struct Identity {
-    /// Signs for the account.
-    pub signing: SigningKey,
-    /// The recovery key, which the account id names for good.
-    pub recovery_seed: [u8; 32],
+    /// Signs for the account; only on an owner's device.
+    pub signing: Option<SigningKey>,
+    /// The recovery key, which the account id names for good; where the account was made or its words were entered.
+    pub recovery_seed: Option<[u8; 32]>,
     /// This device.
     pub device: SigningKey,
     /// This device's front door.
     pub front_door_seed: [u8; 32],
     /// Opens sealed requests.
     pub request_secret: [u8; 32],
+    /// Those before it, for what was sealed then; the newest first.
+    pub earlier_requests: Vec<[u8; 32]>,
     /// Lets contacts recognise us on a LAN.
     pub discovery_key: [u8; 32],
     /// The account's history.
     pub chain: Chain,
+    /// The account's card as it was last seen, with the doors of all devices.
+    pub seen: Option<SignedCard>,
     /// Display name.
     pub name: String,
     /// This device's name.
@@ -48,13 +55,15 @@ impl Identity {
         let founding = Founding::new(&recovery_seed);
         let chain = founding.found(device_id, device_name);
         Self {
-            signing: founding.signing,
-            recovery_seed,
+            signing: Some(founding.signing),
+            recovery_seed: Some(recovery_seed),
             device,
             front_door_seed: random(),
             request_secret: random(),
+            earlier_requests: Vec::new(),
             discovery_key: random(),
             chain,
+            seen: None,
             name: name.to_owned(),
             device_name: device_name.to_owned(),
             sequence: 0,
@@ -68,13 +77,23 @@ impl Identity {
             chain: self.chain.clone(),
             name: self.name.clone(),
             device_name: self.device_name.clone(),
+            card: self.seen.clone(),
             keys: Keys {
-                signing: Zeroizing::new(self.signing.to_bytes()),
-                recovery: Some(Zeroizing::new(self.recovery_seed)),
+                signing: self
+                    .signing
+                    .as_ref()
+                    .map(|key| Zeroizing::new(key.to_bytes())),
+                recovery: self.recovery_seed.map(Zeroizing::new),
                 device: Zeroizing::new(self.device.to_bytes()),
                 front_door: Zeroizing::new(self.front_door_seed),
                 inner: Zeroizing::new(random()),
                 request: Zeroizing::new(self.request_secret),
+                earlier_requests: self
+                    .earlier_requests
+                    .iter()
+                    .copied()
+                    .map(Zeroizing::new)
+                    .collect(),
                 discovery: Zeroizing::new(self.discovery_key),
             },
             sequence: self.sequence,
@@ -86,13 +105,22 @@ impl Identity {
     pub fn from_profile(profile: &Profile) -> Self {
         let keys = &profile.keys;
         Self {
-            signing: SigningKey::from_bytes(&keys.signing),
-            recovery_seed: keys.recovery.as_ref().map_or([0; 32], |seed| **seed),
+            signing: keys
+                .signing
+                .as_ref()
+                .map(|seed| SigningKey::from_bytes(seed)),
+            recovery_seed: keys.recovery.as_ref().map(|seed| **seed),
             device: SigningKey::from_bytes(&keys.device),
             front_door_seed: *keys.front_door,
             request_secret: *keys.request,
+            earlier_requests: keys
+                .earlier_requests
+                .iter()
+                .map(|secret| **secret)
+                .collect(),
             discovery_key: *keys.discovery,
             chain: profile.chain.clone(),
+            seen: profile.card.clone(),
             name: profile.name.clone(),
             device_name: profile.device_name.clone(),
             sequence: profile.sequence,
@@ -124,41 +152,115 @@ impl Identity {
         SigningKey::from_bytes(&self.front_door_seed)
     }
 
-    /// What contacts get. `sequence` comes from the store: one was never used before.
+    /// What contacts get: the account's half as it was signed last, or anew where something in it is another and this device may
+    /// sign, and all doors, this device's as it is now. `sequence` comes from the store: one was never used before.
     pub fn card(
         &self,
         sequence: u64,
         home: &[SupernodeAddr],
         network: Option<NetworkId>,
     ) -> SignedCard {
+        let device = self.device_id();
+        let others = self.seen.iter().flat_map(|seen| &seen.doors);
+        let others = others.filter(|door| door.device != device);
+        let mut doors: Vec<Door> = others.cloned().collect();
+        doors.push(self.door(sequence, home));
+        doors.sort_by_key(|door| door.device);
+        let half = Card {
+            chain: self.chain.clone(),
+            network,
+            name: self.name.clone(),
+            request_key: self.request_key(),
+            discovery_key: self.discovery_key,
+            sequence,
+        };
+        match (&self.signing, &self.seen) {
+            (Some(_), Some(seen)) if says_the_same(&seen.card, &half) => with_doors(seen, doors),
+            (Some(key), _) => {
+                // A door of a device that this half does not list any more makes a card that nobody takes.
+                let listed = half.chain.verify().ok();
+                doors.retain(|door| {
+                    let listed = listed.as_ref();
+                    listed.is_none_or(|account| account.devices().contains_key(&door.device))
+                });
+                half.sign(key, doors)
+            }
+            (None, Some(seen)) => with_doors(seen, doors),
+            // Nobody's: a device joins with a card. What is signed by another key is refused by whoever reads it.
+            (None, None) => half.sign(&self.device, doors),
+        }
+    }
+
+    /// Where this device is.
+    fn door(&self, sequence: u64, home: &[SupernodeAddr]) -> Door {
         let keeper = DoorKeys {
             account: self.account(),
             device: &self.device,
             door: &self.front_door_key(),
         };
-        let door = Door::new(&keeper, home.to_vec(), sequence);
-        Card {
-            chain: self.chain.clone(),
-            network,
-            name: self.name.clone(),
-            request_key: envelope::request_key(&self.request_secret),
-            discovery_key: self.discovery_key,
-            sequence,
-        }
-        .sign(&self.signing, vec![door])
+        Door::new(&keeper, home.to_vec(), sequence)
     }
 
-    /// What everybody may see, for a week from now.
-    pub fn record(&self, sequence: u64, home: &[SupernodeAddr]) -> Signed<AccountRecord> {
-        AccountRecord {
+    /// The key that letters are sealed to: another device may have made a new one whose secret is still to come.
+    fn request_key(&self) -> [u8; 32] {
+        let seen = self.seen.as_ref().map(|seen| seen.card.request_key);
+        let mut ours = self.request_secrets().map(envelope::request_key);
+        match seen {
+            Some(seen) if !ours.any(|ours| ours == seen) => seen,
+            _ => envelope::request_key(&self.request_secret),
+        }
+    }
+
+    /// All that open sealed requests, the newest first.
+    pub fn request_secrets(&self) -> impl Iterator<Item = &[u8; 32]> {
+        std::iter::once(&self.request_secret).chain(&self.earlier_requests)
+    }
+
+    /// From now on letters are sealed to another key.
+    pub fn renew_request_secret(&mut self, secret: [u8; 32]) {
+        if self.request_secrets().any(|known| *known == secret) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.request_secret, secret);
+        self.earlier_requests.insert(0, before);
+        self.earlier_requests.truncate(EARLIER_REQUESTS_MAX);
+    }
+
+    /// The account is as this card says. A key that signs for it no more goes.
+    pub fn follow(&mut self, card: &VerifiedCard) {
+        let (account, half) = (card.account(), card.card());
+        self.chain = half.chain.clone();
+        self.name = half.name.clone();
+        if let Some(device) = account.devices().get(&self.device_id()) {
+            self.device_name = device.name.clone();
+        }
+        let signs = |key: &SigningKey| account.is_signing_key(&key.to_bytes());
+        self.signing = self.signing.take().filter(signs);
+        self.seen = Some(card.signed().clone());
+    }
+
+    /// Whether the account's history lists this device.
+    pub fn is_listed(&self) -> bool {
+        let account = self.chain.verify();
+        account.is_ok_and(|account| account.devices().contains_key(&self.device_id()))
+    }
+
+    /// Whether this device may sign for the account.
+    pub const fn can_sign(&self) -> bool {
+        self.signing.is_some()
+    }
+
+    /// What everybody may see, for a week from now; signed only by a device that can.
+    pub fn record(&self, sequence: u64, home: &[SupernodeAddr]) -> Option<Signed<AccountRecord>> {
+        let record = AccountRecord {
             by: self.chain.speaker(),
             head: self.chain.head(),
-            request_key: envelope::request_key(&self.request_secret),
+            request_key: self.request_key(),
             home: home.to_vec(),
             sequence,
             expires: wall_s() + RECORD_TTL_S,
-        }
-        .sign(&self.signing)
+        };
+        Some(record.sign(self.signing.as_ref()?))
     }
 
     /// What the front door shows `supernode`.
@@ -172,6 +274,22 @@ impl Identity {
             supernode,
         };
         Registration::new(record, self.chain.clone(), &self.device, place)
+    }
+}
+
+/// In all but its number.
+fn says_the_same(seen: &Card, half: &Card) -> bool {
+    let numbered = Card {
+        sequence: seen.sequence,
+        ..half.clone()
+    };
+    *seen == numbered
+}
+
+fn with_doors(seen: &SignedCard, doors: Vec<Door>) -> SignedCard {
+    SignedCard {
+        doors,
+        ..seen.clone()
     }
 }
 

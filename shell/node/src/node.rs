@@ -20,6 +20,7 @@ use crate::drivers::promotion;
 use crate::drivers::supernode::{Supernode, SupernodeError};
 use crate::echo::Echo;
 use crate::identity::Identity;
+use crate::joining::Joining;
 use crate::lock::{LockError, ProfileLock};
 use crate::roles::candidacy::Candidacy;
 use crate::roles::carrier::Carrier;
@@ -57,6 +58,8 @@ pub struct App {
     pub(crate) pins: Pins,
     /// What is carried for others.
     pub(crate) carrier: Carrier,
+    /// On its way into an account.
+    pub(crate) joining: Joining,
     session: RwLock<Option<Arc<Session>>>,
     supernode: RwLock<Option<Arc<Supernode>>>,
     /// Whom that serves, and how many at most.
@@ -68,7 +71,7 @@ pub struct App {
     /// Only one command changes account, network or roles at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
     /// Account, network or roles are others now.
-    pub(crate) changed: Notify,
+    pub(crate) changed: Arc<Notify>,
     stop: Notify,
 }
 
@@ -114,13 +117,14 @@ impl Node {
             echo: Echo::new(),
             pins: Pins::default(),
             carrier: Carrier::new(clock),
+            joining: Joining::default(),
             session: RwLock::default(),
             supernode: RwLock::default(),
             serving: Mutex::default(),
             candidacy: Candidacy::default(),
             volume: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
-            changed: Notify::new(),
+            changed: Arc::new(Notify::new()),
             stop: Notify::new(),
             config,
         });
@@ -284,7 +288,7 @@ impl App {
         self.start_session(identity)
             .await
             .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?;
-        Ok(account_view(&self.session()?.ctx.identity))
+        Ok(account_view(&self.session()?.ctx.identity.get()))
     }
 
     async fn start_session(&self, identity: Identity) -> Result<(), SessionError> {
@@ -297,6 +301,7 @@ impl App {
             carrier: self.carrier.clone(),
             homes: self.homes().await?,
             identity,
+            changed: Arc::clone(&self.changed),
         };
         let session = Session::start(start).await?;
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(session);

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ed25519_dalek::SigningKey;
 use starling_control::command::PhraseWord;
 use starling_control::{ErrorKind, Failure, view};
 use starling_store::{StoreError, Tx, settings};
@@ -57,7 +56,8 @@ pub async fn reminder(app: &App) -> Result<Option<String>, Failure> {
 /// The 24 words.
 pub fn phrase(app: &Arc<App>) -> Result<view::Phrase, Failure> {
     let session = app.session()?;
-    let key = key_of(&session.ctx.identity)?;
+    let identity = session.ctx.identity.get();
+    let key = key_of(&identity)?;
     let chance = u64::from_ne_bytes(random());
     Ok(view::Phrase {
         words: phrase::words(key).split(' ').map(str::to_owned).collect(),
@@ -68,7 +68,8 @@ pub fn phrase(app: &Arc<App>) -> Result<view::Phrase, Failure> {
 /// Whether these are some of the words.
 pub async fn check(app: &Arc<App>, words: &[PhraseWord]) -> Result<(), Failure> {
     let session = app.session()?;
-    let key = key_of(&session.ctx.identity)?;
+    let identity = session.ctx.identity.get();
+    let key = key_of(&identity)?;
     let numbers: BTreeSet<u8> = words.iter().map(|word| word.number).collect();
     if numbers.len() < phrase::ASKED || words.len() > phrase::WORDS {
         let sentence = "give three different ones of the 24 words, each with its number";
@@ -89,12 +90,9 @@ pub async fn check(app: &Arc<App>, words: &[PhraseWord]) -> Result<(), Failure> 
 
 /// A device that only joined the account was not given this key.
 fn key_of(identity: &Identity) -> Result<&[u8; 32], Failure> {
-    let key = SigningKey::from_bytes(&identity.recovery_seed).verifying_key();
-    if key.to_bytes() != identity.chain.inception.recovery_key {
-        return Err(Failure::new(
-            ErrorKind::State,
-            "this device does not have the account's 24 words; ask the device on which the account was made",
-        ));
-    }
-    Ok(&identity.recovery_seed)
+    identity.recovery_seed.as_ref().ok_or_else(|| {
+        let sentence =
+            "this device does not have the account's 24 words; ask the device on which the account was made";
+        Failure::new(ErrorKind::State, sentence)
+    })
 }

@@ -6,10 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use starling_store::{StoreError, Tx, settings};
 use starling_wire::ids::AccountId;
+use starling_wire::sync::item::Item;
 
 /// The setting: ids, and [`EVERYBODY`], separated by spaces.
 const NAME: &str = "always relay";
 const EVERYBODY: &str = "everybody";
+/// The same, as all own devices know it.
+pub const EVERYBODY_SETTING: &str = "always-relay-everybody";
 
 /// Who is relayed. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -40,28 +43,46 @@ impl Relaying {
         choice.everybody
     }
 
-    /// Chooses for one person, or for everybody, and stores it.
-    pub fn choose(
-        &self,
-        tx: &Tx<'_>,
-        who: Option<AccountId>,
-        always: bool,
-    ) -> Result<(), StoreError> {
-        let mut choice = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = choice.clone();
-        match who {
-            None => next.everybody = always,
-            Some(account) if always => {
-                next.people.insert(account);
-            }
-            Some(account) => {
-                next.people.remove(&account);
-            }
-        }
-        settings::set(tx, NAME, &next.to_text())?;
-        *choice = next;
-        Ok(())
+    /// As it was stored since.
+    pub fn set(&self, stored: &Self) {
+        let stored = stored.0.read().unwrap_or_else(PoisonError::into_inner);
+        let next = stored.clone();
+        drop(stored);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = next;
     }
+}
+
+/// Whether it was chosen for somebody in particular.
+pub fn is_chosen(tx: &Tx<'_>, account: AccountId) -> Result<bool, StoreError> {
+    let text = settings::get(tx, NAME)?.unwrap_or_default();
+    Ok(Choice::read(&text).people.contains(&account))
+}
+
+/// What was chosen, for all own devices.
+pub fn item(who: Option<AccountId>, always: bool) -> Item {
+    match who {
+        Some(account) => Item::Relayed(account, always),
+        None => {
+            let value = always.then(|| "yes".to_owned());
+            Item::Setting(EVERYBODY_SETTING.to_owned(), value)
+        }
+    }
+}
+
+/// Stores what was chosen for one person, or for everybody.
+pub fn note(tx: &Tx<'_>, who: Option<AccountId>, always: bool) -> Result<(), StoreError> {
+    let text = settings::get(tx, NAME)?.unwrap_or_default();
+    let mut choice = Choice::read(&text);
+    match who {
+        None => choice.everybody = always,
+        Some(account) if always => {
+            choice.people.insert(account);
+        }
+        Some(account) => {
+            choice.people.remove(&account);
+        }
+    }
+    settings::set(tx, NAME, &choice.to_text())
 }
 
 impl Choice {

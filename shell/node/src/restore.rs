@@ -254,13 +254,15 @@ fn identity(words: &Words, known: &Known) -> Identity {
     let name = known.rescue.as_ref().map(|rescue| rescue.name.clone());
     Identity {
         name: name.unwrap_or_else(|| words.account.short()),
-        signing,
-        recovery_seed: words.seed,
+        signing: Some(signing),
+        recovery_seed: Some(words.seed),
         device,
         front_door_seed: random(),
         request_secret: random(),
+        earlier_requests: Vec::new(),
         discovery_key: random(),
         chain,
+        seen: None,
         device_name,
         sequence: 0,
     }

@@ -7,30 +7,37 @@
 //! | inner endpoint: `media`, `file` | calls, files |
 //! | `Presence` | chat, files, clients |
 //! | `Contact` | home (watch lists), people (an answer that goes out by itself) |
+//! | front door, own device or whoever has a link for one: `link` | devices |
+//! | `Account` | records (registers anew) |
+//! | `DeviceGone` | front door, inner endpoint, home (watch lists) |
+//! | `Revoked` | the session, which ends |
 //! | `Gone` | chat, calls, files, home (watch lists) |
 //! | `Permissions` | chat |
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
 //! | `Home`, `Contact`, `Gone` | rescue (the copy for the 24 words) |
-//! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found) |
+//! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found), devices |
 //! | `Candidates` | records |
 //! | how the home is (watched by `announce.rs`) | clients |
 //! | `Load`, `Home` | promotion, which belongs to the node |
 //! | `InCall`, `Silence` | home (probes for silence) |
 //! | `Network` | home (dialled afresh), inner endpoint |
 
+pub(crate) mod card;
+mod signals;
+
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use iroh::endpoint::Connection;
 use starling_control::Event;
-use starling_store::{StoreError, contacts, settings};
+use starling_store::{StoreError, contacts};
 use starling_wire::alpn;
-use starling_wire::frame;
 use starling_wire::ids::AccountId;
 use starling_wire::permissions::Permission;
 use starling_wire::supernode::SupernodeAddr;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::debug;
 
@@ -42,6 +49,7 @@ use crate::context::{Context, Homes, Signal};
 use crate::db::Db;
 use crate::drivers::calls::Calls;
 use crate::drivers::chat::Chat;
+use crate::drivers::devices::Devices;
 use crate::drivers::files::Files;
 use crate::drivers::home::{self, HomeInput, HomeState};
 use crate::drivers::people::{self, People};
@@ -50,8 +58,10 @@ use crate::drivers::registration::Registrar;
 use crate::drivers::rescue::Rescuer;
 use crate::drivers::rounds::Rounds;
 use crate::drivers::turns::Turns;
-use crate::drivers::{lan, meet, surroundings, views};
+use crate::drivers::{lan, meet, surroundings};
 use crate::identity::Identity;
+use crate::own::Own;
+use crate::own_set::OwnSet;
 use crate::relaying::Relaying;
 use crate::roles::carrier::{Carrier, OwnDoor};
 use crate::traffic::Traffic;
@@ -69,8 +79,6 @@ const MEETINGS_MAX: usize = 32;
 /// Connections for files that no session has taken yet: of one contact, and of all.
 const FETCHES_OF_ONE: usize = 4;
 const FETCHES_MAX: usize = 64;
-/// Which homes the contacts were told of.
-const TOLD_HOMES: &str = "told homes";
 
 /// A signed-in node.
 #[derive(Debug)]
@@ -85,11 +93,14 @@ pub struct Session {
     pub files: Arc<Files>,
     /// Calls.
     pub calls: Arc<Calls>,
+    /// The account's other devices.
+    pub devices: Arc<Devices>,
     home: mpsc::Sender<HomeInput>,
     home_state: watch::Receiver<HomeState>,
     records: Records,
     beside: Beside,
     _own: OwnDoor,
+    stopped: AtomicBool,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -133,6 +144,8 @@ pub struct Start {
     pub homes: Homes,
     /// Who we are.
     pub identity: Identity,
+    /// Account, network or roles are others now.
+    pub changed: Arc<Notify>,
 }
 
 /// Why there is no session.
@@ -158,6 +171,7 @@ struct Doors {
 impl Doors {
     async fn open(mut start: Start) -> Result<Self, SessionError> {
         let registrar = Arc::new(Registrar::load(&start.db).await?);
+        let identity = card::with_card(&start).await?;
         prefer(&mut start.homes, &registrar.homes());
         let book = Book::default();
         for home in &start.homes.supernodes {
@@ -169,23 +183,27 @@ impl Doors {
             let book = book.clone();
             Arc::new(move |key| book.visitor(key))
         };
-        let seed = &start.identity.front_door_seed;
+        let seed = &identity.front_door_seed;
         let (pins, proxy) = (start.pins.clone(), start.config.proxy.clone());
         let door = FrontDoor::open(seed, pins, proxy, None, keeper, door_sender).await?;
         let door = Arc::new(door);
-        let own = start.carrier.own(door.key());
+        let own_door = start.carrier.own(door.key());
         let (inner_sender, inner_arrivals) = mpsc::channel(ARRIVALS);
         let (pins, listen) = (start.pins.clone(), start.config.udp());
         let inner = InnerEndpoints::new(pins, start.carrier, door.shim(), listen, inner_sender);
         let relaying = start.db.read(Relaying::load).await?;
         let abouts = start.db.read(Abouts::load).await?;
+        let identity = Arc::new(Own::new(identity, start.changed));
+        let own = Arc::clone(&identity);
+        let own_set = start.db.write(move |tx| OwnSet::load(tx, own)).await?;
         let ctx = Arc::new(Context {
             config: start.config,
             clock: start.clock,
             db: start.db,
             events: start.events,
             signals: broadcast::channel(SIGNALS).0,
-            identity: start.identity,
+            identity,
+            own_set: Arc::new(own_set),
             book,
             pins: start.pins,
             supernodes: Supernodes::new(Arc::clone(&door)),
@@ -201,7 +219,7 @@ impl Doors {
         Ok(Self {
             ctx,
             registrar,
-            own,
+            own: own_door,
             arrivals,
             inner_arrivals,
         })
@@ -221,6 +239,13 @@ impl Session {
         let (home_state_sender, home_state) = watch::channel(HomeState::default());
         let (records, records_inputs) = Records::new();
         let people = Arc::new(People::new(Arc::clone(&ctx), records.clone()));
+        let devices = Arc::new(Devices::new(
+            Arc::clone(&ctx),
+            Arc::clone(&people),
+            records.clone(),
+            Arc::clone(&doors.registrar),
+        ));
+        devices.doors().await?;
         let chat = Arc::new(Chat::start(Arc::clone(&ctx)).await?);
         let files = Arc::new(Files::start(Arc::clone(&ctx)));
         let (calls, calls_work) = Calls::start(Arc::clone(&ctx)).await?;
@@ -229,14 +254,20 @@ impl Session {
             calls: Arc::new(calls),
             people,
             chat,
+            devices,
             home,
             home_state,
             records,
             beside: Beside::default(),
             _own: doors.own,
+            stopped: AtomicBool::default(),
             tasks: Mutex::default(),
             ctx,
         });
+        // A device that was removed from its account shows its history and serves nobody.
+        if session.ctx.identity.is_revoked() {
+            return Ok(session);
+        }
         session.run_registration(
             doors.registrar,
             home_inputs,
@@ -277,11 +308,12 @@ impl Session {
         let mut tasks = self.tasks();
         tasks.spawn(route_door(Arc::downgrade(self), door));
         tasks.spawn(route_inner(Arc::downgrade(self), inner));
-        tasks.spawn(route_signals(Arc::downgrade(self), signals));
+        tasks.spawn(signals::route(Arc::downgrade(self), signals));
         if self.ctx.config.looks_around() {
             tasks.spawn(lan::run(Arc::clone(&self.ctx), self.home.clone()));
         }
         tasks.spawn(surroundings::run(Arc::clone(&self.ctx)));
+        tasks.spawn(Arc::clone(&self.devices).run());
         let people = Arc::clone(&self.people);
         tasks.spawn(async move { people.run_post().await });
         let rescuer = Rescuer {
@@ -371,6 +403,16 @@ impl Session {
         });
     }
 
+    /// Nobody hears a device any more that its account has removed.
+    async fn device_gone(&self, account: AccountId) {
+        let book = &self.ctx.book;
+        self.ctx
+            .door
+            .close_strangers(|key| book.visitor(key).is_some());
+        self.ctx.inner.forget(account).await;
+        self.tell_home(HomeInput::Targets).await;
+    }
+
     /// Transfers with somebody go on, wait or end, as the book says by now. Nobody waits for a slow one.
     fn tell_files(&self, account: AccountId) {
         let (files, ctx) = (Arc::clone(&self.files), Arc::clone(&self.ctx));
@@ -389,6 +431,10 @@ impl Session {
 
     /// Closes doors and stops the drivers.
     pub async fn stop(&self) {
+        if self.stopped.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.devices.stop().await;
         self.calls.stop().await;
         self.files.stop().await;
         let mut tasks = std::mem::take(&mut *self.tasks());
@@ -431,6 +477,11 @@ async fn route_door(session: std::sync::Weak<Session>, mut arrivals: mpsc::Recei
             (Visitor::Contact(account, _), alpn::LINK) => {
                 session.meet(account, arrival.connection);
             }
+            (visitor @ (Visitor::Own(_) | Visitor::Removed | Visitor::Stranger), alpn::LINK) => {
+                session
+                    .devices
+                    .arrived(visitor, arrival.key, arrival.connection);
+            }
             _ => {
                 debug!(
                     reason = "wrong protocol",
@@ -459,128 +510,5 @@ async fn route_inner(
                 .sound_arrived(arrival.account, arrival.connection),
             _ => arrival.connection.close(1u32.into(), b"not here"),
         }
-    }
-}
-
-async fn route_signals(
-    session: std::sync::Weak<Session>,
-    mut signals: broadcast::Receiver<Signal>,
-) {
-    loop {
-        let signal = match signals.recv().await {
-            Ok(signal) => signal,
-            Err(broadcast::error::RecvError::Lagged(missed)) => {
-                debug!(missed, "signals were lost: everything is looked at again");
-                if let Some(session) = session.upgrade() {
-                    make_good(&session).await;
-                }
-                continue;
-            }
-            Err(broadcast::error::RecvError::Closed) => return,
-        };
-        let Some(session) = session.upgrade() else {
-            return;
-        };
-        act_on(&session, signal).await;
-    }
-}
-
-/// The table above.
-async fn act_on(session: &Session, signal: Signal) {
-    match signal {
-        Signal::Presence(account, _) => {
-            session.chat.presence(account);
-            session.tell_files(account);
-            views::announce_contact(&session.ctx, account).await;
-        }
-        Signal::Contact(_) => {
-            session.tell_home(HomeInput::Targets).await;
-            // Their request may just have been answered by itself.
-            session.people.wake_post();
-        }
-        Signal::Found(_) => {
-            session.tell_home(HomeInput::Targets).await;
-            session.people.retry_post().await;
-        }
-        Signal::Permissions(account) => {
-            session.chat.prune();
-            session.chat.resume(account);
-        }
-        Signal::Gone(account) => {
-            session.chat.prune();
-            session.calls.prune().await;
-            session.tell_files(account);
-            session.tell_home(HomeInput::Targets).await;
-        }
-        Signal::Home(_) => {
-            session.calls.home_changed().await;
-            session.records.supernodes().await;
-            session.people.retry_post().await;
-            tell_contacts(session).await;
-        }
-        Signal::Candidates => session.records.supernodes().await,
-        // For the promotion driver, which is not the session's.
-        Signal::Load { .. } => {}
-        Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
-        Signal::Silence => session.tell_home(HomeInput::Suspicion).await,
-        Signal::Network => {
-            session.tell_home(HomeInput::Network).await;
-            session.ctx.inner.look_round().await;
-        }
-    }
-}
-
-/// Whatever was missed: the book, the calls and the store say how things stand.
-async fn make_good(session: &Session) {
-    session.tell_home(HomeInput::Targets).await;
-    let in_call = session.calls.in_call();
-    session.tell_home(HomeInput::InCall(in_call)).await;
-    session.chat.prune();
-    session.calls.prune().await;
-    let people = session.ctx.book.people().into_iter();
-    for (account, _) in people.filter(|(_, person)| person.relation == Relation::Contact) {
-        session.chat.presence(account);
-        session.tell_files(account);
-    }
-    for account in session.files.partners() {
-        session.tell_files(account);
-    }
-    session.calls.home_changed().await;
-    session.records.supernodes().await;
-    session.people.retry_post().await;
-    if session.home_state().registered {
-        tell_contacts(session).await;
-    }
-    session.ctx.emit(Event::Lagged);
-}
-
-/// New homes are told to every contact, once.
-async fn tell_contacts(session: &Session) {
-    let homes = session.ctx.home_list();
-    let told = data_encoding::HEXLOWER.encode(&frame::encode_body(&homes));
-    let before = session
-        .ctx
-        .db
-        .read(|tx| settings::get(tx, TOLD_HOMES))
-        .await;
-    let first_time = match before {
-        Ok(Some(before)) if before == told => return,
-        Ok(before) => before.is_none(),
-        Err(error) => {
-            debug!(%error, "the told homes cannot be read");
-            return;
-        }
-    };
-    if !first_time && let Err(error) = session.people.send_updates().await {
-        debug!(%error, "contacts could not be told of the new home");
-        return;
-    }
-    let stored = session
-        .ctx
-        .db
-        .write(move |tx| settings::set(tx, TOLD_HOMES, &told))
-        .await;
-    if let Err(error) = stored {
-        debug!(%error, "the told homes cannot be stored");
     }
 }

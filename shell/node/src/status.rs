@@ -14,6 +14,10 @@ use crate::roles::show;
 const INSPECTED: &str = "this network opens the outer layer of your connections: whoever runs it sees with which \
     supernodes you speak and when; what you say, write and send stays sealed between you and your contacts";
 
+/// Of a device that was removed from its account.
+const REVOKED: &str = "this device was removed from its account on another device: it receives and sends nothing any more; \
+    what is stored here can still be read";
+
 /// Everything at once.
 pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
     let session = app.session().ok();
@@ -36,13 +40,15 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
         Some(_) => recovery::reminder(app).await?,
         None => None,
     };
-    let home = session.as_ref().map(|session| session.home_state());
+    let serving = session.as_ref();
+    let serving = serving.filter(|session| !session.ctx.identity.is_revoked());
+    let home = serving.map(|session| session.home_state());
     Ok(view::Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         home: app.config.home.display().to_string(),
         account: session
             .as_ref()
-            .map(|session| account_view(&session.ctx.identity)),
+            .map(|session| account_view(&session.ctx.identity.get())),
         network: app.network_view().await?,
         supernode: home.as_ref().and_then(|home| supernode_status(app, home)),
         roles: app.role_views(&rules),
@@ -85,10 +91,25 @@ fn paths(ctx: &Context) -> Vec<view::PathView> {
 
 /// What is in the way to the supernode, in words.
 fn ways_out(ctx: &Context) -> Vec<String> {
-    let mut words: Vec<String> = ctx.door.shim().words().into_iter().collect();
+    let mut words = about_devices(ctx);
+    words.extend(ctx.door.shim().words());
     if ctx.door.is_opened() {
         // INSPECT-02
         words.push(INSPECTED.to_owned());
+    }
+    words
+}
+
+/// What is wrong with the account's devices, in words.
+fn about_devices(ctx: &Context) -> Vec<String> {
+    let mut words = Vec::new();
+    if ctx.identity.is_revoked() {
+        words.push(REVOKED.to_owned());
+    }
+    for name in ctx.identity.clocks_apart() {
+        words.push(format!(
+            "the clocks of this device and of your device \"{name}\" are more than a day apart: set the one that is wrong"
+        ));
     }
     words
 }

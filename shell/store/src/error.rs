@@ -67,6 +67,9 @@ pub enum StoreError {
         /// The system's words.
         why: String,
     },
+    /// What was to be stored is more than may be kept; in the words of who says so.
+    #[error("{0}")]
+    Refused(String),
     /// The store was closed, or its writer ended.
     #[error("the profile's database is closed")]
     Closed,

@@ -17,6 +17,7 @@ pub mod letters;
 pub mod messages;
 pub mod networks;
 pub mod outbox;
+pub mod own_set;
 pub mod profile;
 pub mod requests;
 pub mod rescue;

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_recoveries.sql"),
     include_str!("migrations/0006_about.sql"),
     include_str!("migrations/0007_rescue.sql"),
+    include_str!("migrations/0008_own_set.sql"),
 ];
 
 /// The format this version writes.

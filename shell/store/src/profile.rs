@@ -2,6 +2,7 @@
 
 use rusqlite::{Row, params};
 use starling_wire::account::Chain;
+use starling_wire::card::SignedCard;
 use starling_wire::ids::AccountId;
 use zeroize::Zeroizing;
 
@@ -22,6 +23,8 @@ pub struct Profile {
     pub name: String,
     /// What this device is called.
     pub device_name: String,
+    /// The account's card as it was last seen, with the doors of all devices.
+    pub card: Option<SignedCard>,
     /// Secrets.
     pub keys: Keys,
     /// The newest sequence number used for a card or record.
@@ -33,8 +36,8 @@ pub struct Profile {
 /// Seeds of Ed25519 keys, and two symmetric secrets. Never shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
-    /// Signs chain, cards and records.
-    pub signing: Secret,
+    /// Signs chain, cards and records; only on an owner's device.
+    pub signing: Option<Secret>,
     /// Overrules the signing key; absent where only the 24 words hold it.
     pub recovery: Option<Secret>,
     /// This device.
@@ -45,6 +48,8 @@ pub struct Keys {
     pub inner: Secret,
     /// Opens sealed envelopes.
     pub request: Secret,
+    /// Did so before, for those that were sealed then; the newest first.
+    pub earlier_requests: Vec<Secret>,
     /// Makes the daily LAN token.
     pub discovery: Secret,
 }
@@ -59,7 +64,7 @@ impl std::fmt::Debug for Keys {
 pub fn load(tx: &Tx<'_>) -> Result<Option<Profile>, StoreError> {
     tx.one(
         "SELECT account, chain, name, device_name, signing_seed, recovery_seed, device_seed, front_door_seed,
-                inner_seed, request_secret, discovery_key, sequence, created_at
+                inner_seed, request_secret, discovery_key, sequence, created_at, card, earlier_requests
          FROM profile",
         (),
         read,
@@ -74,14 +79,15 @@ pub fn create(tx: &Tx<'_>, profile: &Profile) -> Result<(), StoreError> {
     let keys = &profile.keys;
     tx.execute(
         "INSERT INTO profile (one, account, chain, name, device_name, signing_seed, recovery_seed, device_seed,
-                              front_door_seed, inner_seed, request_secret, discovery_key, sequence, created_at)
-         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                              front_door_seed, inner_seed, request_secret, discovery_key, sequence, created_at, card,
+                              earlier_requests)
+         VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             profile.account.0,
             pack(&profile.chain),
             profile.name,
             profile.device_name,
-            *keys.signing,
+            keys.signing.as_deref(),
             keys.recovery.as_deref(),
             *keys.device,
             *keys.front_door,
@@ -90,9 +96,44 @@ pub fn create(tx: &Tx<'_>, profile: &Profile) -> Result<(), StoreError> {
             *keys.discovery,
             int(profile.sequence),
             int(profile.created_at),
+            profile.card.as_ref().map(pack),
+            together(&keys.earlier_requests),
         ],
     )?;
     Ok(())
+}
+
+/// The account is another than before: its history, its name, its card, or keys that come and go with them.
+pub fn change(tx: &Tx<'_>, profile: &Profile) -> Result<(), StoreError> {
+    let keys = &profile.keys;
+    changed(tx.execute(
+        "UPDATE profile SET chain = ?1, name = ?2, device_name = ?3, card = ?4, signing_seed = ?5, recovery_seed = ?6,
+                            request_secret = ?7, earlier_requests = ?8
+         WHERE account = ?9",
+        params![
+            pack(&profile.chain),
+            profile.name,
+            profile.device_name,
+            profile.card.as_ref().map(pack),
+            keys.signing.as_deref(),
+            keys.recovery.as_deref(),
+            *keys.request,
+            together(&keys.earlier_requests),
+            profile.account.0,
+        ],
+    )?)
+}
+
+fn together(secrets: &[Secret]) -> Vec<u8> {
+    secrets.iter().flat_map(|secret| **secret).collect()
+}
+
+fn apart(bytes: &[u8]) -> Result<Vec<Secret>, StoreError> {
+    let (secrets, rest) = bytes.as_chunks::<32>();
+    if !rest.is_empty() {
+        return Err(StoreError::Damaged);
+    }
+    Ok(secrets.iter().copied().map(Zeroizing::new).collect())
 }
 
 /// The next sequence number for a card or record: the time, but always above every one before, also after a crash or with
@@ -124,18 +165,24 @@ fn changed(rows: usize) -> Result<(), StoreError> {
 fn read(row: &Row<'_>) -> Result<Profile, StoreError> {
     let secret =
         |column: usize| -> Result<Secret, StoreError> { Ok(Zeroizing::new(row.get(column)?)) };
+    let maybe = |column: usize| -> Result<Option<Secret>, StoreError> {
+        Ok(row.get::<_, Option<[u8; 32]>>(column)?.map(Zeroizing::new))
+    };
+    let card: Option<Vec<u8>> = row.get(13)?;
     Ok(Profile {
         account: AccountId(row.get(0)?),
         chain: unpack(row.get_ref(1)?.as_blob().map_err(|_| StoreError::Damaged)?)?,
         name: row.get(2)?,
         device_name: row.get(3)?,
+        card: card.map(|bytes| unpack(&bytes)).transpose()?,
         keys: Keys {
-            signing: secret(4)?,
-            recovery: row.get::<_, Option<[u8; 32]>>(5)?.map(Zeroizing::new),
+            signing: maybe(4)?,
+            recovery: maybe(5)?,
             device: secret(6)?,
             front_door: secret(7)?,
             inner: secret(8)?,
             request: secret(9)?,
+            earlier_requests: apart(&row.get::<_, Vec<u8>>(14)?)?,
             discovery: secret(10)?,
         },
         sequence: time(row, 11)?,

@@ -128,7 +128,8 @@ impl Changes {
             Event::Transfer(transfer) => {
                 self.transfers.insert(transfer.id.clone(), transfer);
             }
-            Event::Lagged => self.everything = true,
+            // Rare, and the page of the devices shows more than the event says.
+            Event::Pairing(_) | Event::Lagged => self.everything = true,
         }
     }
 }

@@ -29,6 +29,7 @@ const NOTE: &str = "note";
 const LISTS: &str = "lists";
 const PERMISSIONS: &str = "permissions";
 const VERIFIED: &str = "verified";
+const RELAYED: &str = "relayed";
 const PROFILE: &str = "profile/";
 const SETTING: &str = "setting/";
 const RECORD: &str = "record";
@@ -55,6 +56,8 @@ pub enum Item {
     Permissions(AccountId, Permissions),
     /// The key that signed for them when they were verified.
     Verified(AccountId, Option<[u8; 32]>),
+    /// Whether they are never reached directly.
+    Relayed(AccountId, bool),
     /// A part of our profile, by its name.
     Profile(String, Option<Vec<u8>>),
     /// A setting that holds for all devices, by its name.
@@ -146,6 +149,7 @@ impl Item {
                 (about(account, PERMISSIONS), bytes(some))
             }
             Self::Verified(account, key) => (about(account, VERIFIED), bytes(key.as_ref())),
+            Self::Relayed(account, on) => (about(account, RELAYED), on.then(Vec::new)),
             Self::Profile(name, value) => (own(PROFILE, name), value.clone()),
             Self::Setting(name, value) => (own(SETTING, name), bytes(value.as_ref())),
             Self::Record(record) => (own(RECORD, ""), bytes(record.as_ref())),
@@ -191,6 +195,7 @@ impl Item {
                 Self::Permissions(account, permissions.unwrap_or_default())
             }
             VERIFIED => Self::Verified(account, read(value, |_| Ok(()))?),
+            RELAYED => Self::Relayed(account, value.is_some()),
             _ => return Ok(None),
         }))
     }
@@ -346,6 +351,7 @@ mod tests {
             Item::Request(bob, Some(asked())),
             Item::Nickname(bob, text()),
             Item::Favourite(bob, true),
+            Item::Relayed(bob, true),
             Item::Note(bob, text()),
             Item::Lists(bob, vec!["Friends".into()]),
             Item::Permissions(bob, Permissions::from_denied(5)),
@@ -357,6 +363,7 @@ mod tests {
             Item::Request(bob, None),
             Item::Nickname(bob, None),
             Item::Favourite(bob, false),
+            Item::Relayed(bob, false),
             Item::Note(bob, None),
             Item::Lists(bob, Vec::new()),
             Item::Permissions(bob, Permissions::default()),
@@ -425,11 +432,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sync_10_no_value_makes_it_panic(field in 0_usize..10, value in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn sync_10_no_value_makes_it_panic(field in 0_usize..11, value in prop::collection::vec(any::<u8>(), 0..300)) {
             let fields = [
-                CONTACT, CARD, REQUEST, NICKNAME, FAVOURITE, NOTE, "profile/x", "setting/x", RECORD, REQUEST_KEY,
+                CONTACT, CARD, REQUEST, NICKNAME, FAVOURITE, NOTE, RELAYED, "profile/x", "setting/x", RECORD, REQUEST_KEY,
             ];
-            let about = (field < 6).then_some(AccountId([1; 32]));
+            let about = (field < 7).then_some(AccountId([1; 32]));
             let key = Key { about, field: fields[field].into() };
             let _ = Item::read(&key, Some(&value));
         }

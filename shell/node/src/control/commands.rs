@@ -14,6 +14,7 @@ use starling_wire::link::{Link, Target};
 use starling_wire::supernode::SupernodeAddr;
 
 use super::contacts;
+use super::devices;
 use crate::context::store_failure;
 use crate::drivers::views;
 use crate::node::{App, account_view};
@@ -30,13 +31,16 @@ const LISTING_BYTES: usize = LINE_MAX - 4096;
 
 /// Does what is asked.
 pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failure> {
+    if devices::are_meant(&command) {
+        return Box::pin(devices::carry_out(app, command)).await;
+    }
     match command {
         Command::Status {} => value(status::status(app).await?),
         Command::AccountCreate { name } => value(app.create_account(&name).await?),
         Command::AccountShow {} => value(
             app.session()
                 .ok()
-                .map(|session| account_view(&session.ctx.identity)),
+                .map(|session| account_view(&session.ctx.identity.get())),
         ),
         Command::AccountBackup { .. }
         | Command::AccountBackupCheck { .. }
@@ -110,6 +114,10 @@ async fn about_recovery(app: &Arc<App>, command: Command) -> Result<Value, Failu
 
 async fn about_people(app: &Arc<App>, command: Command) -> Result<Value, Failure> {
     let session = app.session()?;
+    if session.ctx.identity.is_revoked() && !only_reads(&command) {
+        let sentence = "this device was removed from its account on another device; what is stored here can still be read";
+        return Err(Failure::new(ErrorKind::State, sentence));
+    }
     match command {
         Command::ContactLink {} => value(own_link(app)?),
         Command::ContactPreview { link } => value(session.people.preview(&link)?),
@@ -143,6 +151,20 @@ async fn about_people(app: &Arc<App>, command: Command) -> Result<Value, Failure
         }
         other => contacts::carry_out(&session, other).await,
     }
+}
+
+/// What a device that was removed from its account still does.
+const fn only_reads(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::ContactList {}
+            | Command::ContactEarlier {}
+            | Command::ContactRequests {}
+            | Command::ChatLog { .. }
+            | Command::ChatRead { .. }
+            | Command::CallList { .. }
+            | Command::FileList {}
+    )
 }
 
 pub(super) async fn with_a_contact(session: &Session, command: Command) -> Result<Value, Failure> {

@@ -2,6 +2,7 @@
 
 pub mod commands;
 mod contacts;
+mod devices;
 pub mod handle;
 pub mod socket;
 

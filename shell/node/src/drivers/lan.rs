@@ -52,7 +52,8 @@ async fn announce_and_listen(
     let mut signals = ctx.signals.subscribe();
     loop {
         let now = wall_s();
-        let (account, key) = (ctx.identity.account(), &ctx.identity.discovery_key);
+        let identity = ctx.identity.get();
+        let (account, key) = (identity.account(), &identity.discovery_key);
         let wanted = rules::announcement(account, key, ctx.homes().own.as_ref(), now);
         air.announce(wanted)?;
         let homes = ctx.homes();

@@ -33,7 +33,7 @@ pub(super) fn seal(
     request_key: &[u8; 32],
     letter: Letter,
 ) -> Result<Vec<u8>, EnvelopeError> {
-    let identity = &ctx.identity;
+    let identity = ctx.identity.get();
     let sender = Sender {
         key: &identity.device,
         number: sequence,
@@ -44,13 +44,18 @@ pub(super) fn seal(
 
 /// Acts on a sealed envelope. `Ok` when it was acted on or dropped for good: its supernode may forget it.
 pub async fn receive(ctx: &Arc<Context>, sealed: &[u8]) -> Result<(), StoreError> {
-    let identity = &ctx.identity;
-    let opened = match envelope::open(sealed, identity.account(), &identity.request_secret) {
-        Ok(opened) => opened,
-        Err(error) => {
+    let identity = ctx.identity.get();
+    let opened = identity
+        .request_secrets()
+        .map(|secret| envelope::open(sealed, identity.account(), secret))
+        .reduce(|newest, earlier| newest.or(earlier));
+    let opened = match opened {
+        Some(Ok(opened)) => opened,
+        Some(Err(error)) => {
             debug!(%error, "dropped an envelope");
             return Ok(());
         }
+        None => return Ok(()),
     };
     let account = opened.sender.account().id();
     if account == identity.account() {
@@ -87,6 +92,7 @@ async fn ask(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReason
     };
     let account = opened.sender.account().id();
     let (sender, stamp) = (opened.sender, opened.stamp);
+    let own_set = Arc::clone(&ctx.own_set);
     let stored = ctx.db.write(move |tx| {
         let known = requests::get(tx, account)?;
         let card = newest(known.as_ref().map(|request| &request.card), &sender);
@@ -104,7 +110,10 @@ async fn ask(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReason
             at: wall_ms(),
         };
         match requests::put(tx, &request)? {
-            true => Ok(Ok(request)),
+            true => {
+                own_set.mirror(tx, account)?;
+                Ok(Ok(request))
+            }
             false => Ok(Err(DropReason::TooMany)),
         }
     });
@@ -129,6 +138,7 @@ async fn befriend(
         None
     };
     let (sender, stamp) = (opened.sender.clone(), opened.stamp);
+    let own_set = Arc::clone(&ctx.own_set);
     let stored = ctx.db.write(move |tx| {
         // Removed or blocked since the letter was judged.
         let known = contacts::get(tx, account)?;
@@ -153,6 +163,7 @@ async fn befriend(
         if let Some(sealed) = &sealed {
             letters::put(tx, account, LetterKind::Accept, sealed, wall_ms())?;
         }
+        own_set.mirror(tx, account)?;
         Ok(Ok(contact))
     });
     let contact = match stored.await? {

@@ -4,6 +4,7 @@
 
 pub mod calls;
 pub mod chat;
+pub mod devices;
 pub mod files;
 pub mod home;
 pub mod lan;

@@ -3,6 +3,7 @@
 
 mod organise;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use super::views;
 use crate::book::{Person, Relation};
 use crate::clock::{wall_ms, wall_s};
 use crate::context::{Context, Signal, store_failure};
+use crate::relaying::{self, Relaying};
 use crate::transport::dial::{DialError, staggered};
 
 const LETTERS_AT_ONCE: u32 = 20;
@@ -126,11 +128,13 @@ impl People {
         let sealed = seal(&self.ctx, sequence, account, key, Letter::Accept)
             .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?;
         let row = contact.clone();
+        let own_set = Arc::clone(&self.ctx.own_set);
         // One transaction: a contact without its acceptance on the way would be a contact on one side only.
         let stored = self.ctx.db.write(move |tx| {
             contacts::put(tx, &row)?;
             requests::remove(tx, account)?;
-            letters::put(tx, account, LetterKind::Accept, &sealed, wall_ms())
+            letters::put(tx, account, LetterKind::Accept, &sealed, wall_ms())?;
+            own_set.mirror(tx, account)
         });
         stored.await.map_err(store_failure)?;
         remember(&self.ctx, &contact);
@@ -143,9 +147,13 @@ impl People {
     /// Answers with silence.
     pub async fn decline(&self, who: &str) -> Result<(), Failure> {
         let account = self.find_request(who).await?.account;
+        let own_set = Arc::clone(&self.ctx.own_set);
         self.ctx
             .db
-            .write(move |tx| requests::remove(tx, account))
+            .write(move |tx| {
+                requests::remove(tx, account)?;
+                own_set.mirror(tx, account)
+            })
             .await
             .map_err(store_failure)?;
         self.ctx.emit(Event::RequestGone(account.to_string()));
@@ -154,9 +162,13 @@ impl People {
 
     /// Ends a contact. History stays on this machine.
     pub async fn remove(&self, account: AccountId) -> Result<(), Failure> {
+        let own_set = Arc::clone(&self.ctx.own_set);
         self.ctx
             .db
-            .write(move |tx| contacts::remove(tx, account))
+            .write(move |tx| {
+                contacts::remove(tx, account)?;
+                own_set.mirror(tx, account)
+            })
             .await
             .map_err(store_failure)?;
         self.forget(account).await;
@@ -173,6 +185,7 @@ impl People {
             }
             Err(failure) => return Err(failure),
         };
+        let own_set = Arc::clone(&self.ctx.own_set);
         let stored = self.ctx.db.write(move |tx| {
             if contacts::get(tx, account)?.is_none() {
                 let name = requests::get(tx, account)?.map(|request| request.card.card.name);
@@ -181,6 +194,7 @@ impl People {
             requests::remove(tx, account)?;
             // Card, letters, unsent messages and running transfers go as well.
             contacts::block(tx, account)?;
+            own_set.mirror(tx, account)?;
             contacts::get(tx, account)?.ok_or(StoreError::Missing("contact"))
         });
         let row = stored.await.map_err(store_failure)?;
@@ -205,9 +219,13 @@ impl People {
         }
         let nickname = (!nickname.trim().is_empty()).then(|| nickname.trim().to_owned());
         let row = nickname.clone();
+        let own_set = Arc::clone(&self.ctx.own_set);
         self.ctx
             .db
-            .write(move |tx| contacts::set_nickname(tx, account, row.as_deref()))
+            .write(move |tx| {
+                contacts::set_nickname(tx, account, row.as_deref())?;
+                own_set.mirror(tx, account)
+            })
             .await
             .map_err(store_failure)?;
         self.ctx
@@ -218,9 +236,13 @@ impl People {
 
     /// Marks a contact as the sound-test node.
     pub async fn mark_echo(&self, account: AccountId) -> Result<view::Contact, Failure> {
+        let own_set = Arc::clone(&self.ctx.own_set);
         self.ctx
             .db
-            .write(move |tx| contacts::set_echo(tx, account, true))
+            .write(move |tx| {
+                contacts::set_echo(tx, account, true)?;
+                own_set.mirror(tx, account)
+            })
             .await
             .map_err(store_failure)?;
         self.ctx.book.change(account, |person| person.echo = true);
@@ -435,9 +457,11 @@ impl People {
 
     async fn store_request(&self, contact: &Contact, sealed: Vec<u8>) -> Result<(), Failure> {
         let (account, row) = (contact.account, contact.clone());
+        let own_set = Arc::clone(&self.ctx.own_set);
         let stored = self.ctx.db.write(move |tx| {
             contacts::put(tx, &row)?;
-            letters::put(tx, account, LetterKind::Request, &sealed, wall_ms())
+            letters::put(tx, account, LetterKind::Request, &sealed, wall_ms())?;
+            own_set.mirror(tx, account)
         });
         stored.await.map_err(store_failure)?;
         remember(&self.ctx, contact);
@@ -463,12 +487,15 @@ impl People {
     }
 
     async fn choose_relay(&self, who: Option<AccountId>, always: bool) -> Result<(), Failure> {
-        let relaying = self.ctx.relaying.clone();
-        let stored = self
-            .ctx
-            .db
-            .write(move |tx| relaying.choose(tx, who, always));
-        stored.await.map_err(store_failure)
+        let own_set = Arc::clone(&self.ctx.own_set);
+        let stored = self.ctx.db.write(move |tx| {
+            relaying::note(tx, who, always)?;
+            own_set.change(tx, &[relaying::item(who, always)])?;
+            Relaying::load(tx)
+        });
+        let stored = stored.await.map_err(store_failure)?;
+        self.ctx.relaying.set(&stored);
+        Ok(())
     }
 
     async fn announced(&self, account: AccountId) -> Result<view::Contact, Failure> {
@@ -477,7 +504,8 @@ impl People {
         Ok(view)
     }
 
-    async fn forget(&self, account: AccountId) {
+    /// Nobody knows them any more.
+    pub(super) async fn forget(&self, account: AccountId) {
         self.ctx.book.remove(account);
         self.ctx.abouts.forget(account);
         self.ctx.inner.forget(account).await;
@@ -538,6 +566,11 @@ pub fn remember(ctx: &Context, contact: &Contact) {
         contacts::Relation::Removed => return,
     };
     let card = contact.card.clone();
+    let before = ctx.book.person(contact.account);
+    let before = before.iter().flat_map(Person::doors);
+    let doors = card.iter().flat_map(|card| &card.doors);
+    let now: BTreeSet<_> = doors.map(|door| door.endpoint).collect();
+    let gone = before.filter(|door| !now.contains(&door.endpoint)).count();
     let person = Person {
         relation,
         card,
@@ -547,6 +580,9 @@ pub fn remember(ctx: &Context, contact: &Contact) {
         linked,
     };
     ctx.book.put(contact.account, person);
+    if gone > 0 {
+        ctx.signal(Signal::DeviceGone(contact.account));
+    }
 }
 
 fn parse(text: &str) -> Result<Link, Failure> {

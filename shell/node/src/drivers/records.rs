@@ -52,6 +52,8 @@ pub struct Records(mpsc::Sender<RecordsInput>);
 pub enum RecordsInput {
     /// We are at home, perhaps elsewhere than before, or there are others to choose from.
     Supernodes,
+    /// There is, or has to be, another record of ours.
+    Account,
     /// Somebody's record is wanted.
     Lookup(AccountId, oneshot::Sender<Found>),
 }
@@ -66,6 +68,11 @@ impl Records {
     /// We are at home, perhaps elsewhere than before, or there are others to choose from.
     pub async fn supernodes(&self) {
         let _ = self.0.send(RecordsInput::Supernodes).await;
+    }
+
+    /// Our account is another than before, or another device signed its record.
+    pub async fn account(&self) {
+        let _ = self.0.send(RecordsInput::Account).await;
     }
 
     /// What the supernodes of our network know of an account.
@@ -186,6 +193,13 @@ impl Driver {
     fn handle(&mut self, input: RecordsInput) {
         match input {
             RecordsInput::Supernodes => self.tell_supernodes(),
+            RecordsInput::Account => {
+                self.signed = true;
+                let home = self.desk.state.borrow().clone();
+                if let Some(home) = home.supernode.filter(|_| home.registered) {
+                    self.register_anew(home);
+                }
+            }
             RecordsInput::Lookup(account, found) => {
                 self.last_lookup += 1;
                 self.lookups.insert(self.last_lookup, (account, found));

@@ -1,6 +1,7 @@
 //! Being at home: the registration that is shown to the home supernode, and the letters that wait there (spec page
 //! `super.md`). When to do either is decided by the home driver.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use data_encoding::HEXLOWER;
@@ -10,6 +11,7 @@ use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::limits::{DEPOSITS_PER_ACCOUNT_MAX, RECORD_MAX, RECORD_TTL_S};
 use starling_wire::record::{AccountRecord, Content, Signed, Verified};
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr, envelope_id};
+use starling_wire::sync::item::Item;
 use tracing::debug;
 
 use crate::clock::wall_s;
@@ -26,8 +28,10 @@ const LEFT_S: u64 = RECORD_TTL_S / 14;
 /// Registers and collects.
 #[derive(Debug, Default)]
 pub struct Registrar {
-    /// The record signed last.
+    /// The record signed last, by this device or another one.
     record: Mutex<Option<Signed<AccountRecord>>>,
+    /// It was another one.
+    adopted: AtomicBool,
     /// Where it was shown last, and its place in the order of our records.
     shown: Mutex<Option<(EndpointKey, u64)>>,
     /// One record is signed at a time.
@@ -62,9 +66,39 @@ impl Registrar {
             .unwrap_or_default()
     }
 
-    /// Whether our record names these homes.
+    /// Whether our record names these homes, or was signed by another device, which names its own.
     pub fn says(&self, homes: &[SupernodeAddr]) -> bool {
-        self.homes() == homes
+        self.is_adopted() || self.homes() == homes
+    }
+
+    fn is_adopted(&self) -> bool {
+        self.adopted.load(Ordering::Relaxed)
+    }
+
+    /// Another own device signed this record; whether it is newer than ours and counts from now on.
+    pub async fn adopt(
+        &self,
+        ctx: &Context,
+        record: Signed<AccountRecord>,
+    ) -> Result<bool, StoreError> {
+        let _one = self.signing.lock().await;
+        let account = ctx.identity.account();
+        let Ok(record) = record.verify(account, wall_s()) else {
+            return Ok(false);
+        };
+        let known = self.kept().as_ref().map(|known| known.record.order());
+        let of_now = record.record().head == ctx.identity.get().chain.head();
+        if !of_now || known >= Some(record.record().order()) {
+            return Ok(false);
+        }
+        learn(ctx, record.record()).await?;
+        let record = record.signed().clone();
+        let stored = HEXLOWER.encode(&frame::encode_body(&record));
+        let keep = move |tx: &Tx<'_>| settings::set(tx, OWN_RECORD, &stored);
+        ctx.db.write(keep).await?;
+        *self.kept() = Some(record);
+        self.adopted.store(true, Ordering::Relaxed);
+        Ok(true)
     }
 
     /// Whether the record of this place in the order was the last shown, and there.
@@ -100,7 +134,7 @@ impl Registrar {
     async fn current(&self, ctx: &Context) -> Result<Signed<AccountRecord>, RequestError> {
         let _one = self.signing.lock().await;
         let kept = self.kept().clone();
-        match kept.filter(|record| is_current(record, ctx)) {
+        match kept.filter(|record| is_current(record, ctx, self.is_adopted())) {
             Some(record) => Ok(record),
             None => self.sign(ctx).await,
         }
@@ -109,10 +143,18 @@ impl Registrar {
     async fn sign(&self, ctx: &Context) -> Result<Signed<AccountRecord>, RequestError> {
         let sequence = |tx: &Tx<'_>| profile::next_sequence(tx, wall_s());
         let sequence = ctx.db.write(sequence).await?;
-        let record = ctx.identity.record(sequence, &ctx.home_list());
+        let identity = ctx.identity.get();
+        let record = identity.record(sequence, &ctx.home_list());
+        let record = record.ok_or(RequestError::Unsigned)?;
         let stored = HEXLOWER.encode(&frame::encode_body(&record));
-        let keep = move |tx: &Tx<'_>| settings::set(tx, OWN_RECORD, &stored);
+        let own_set = Arc::clone(&ctx.own_set);
+        let item = Item::Record(Some(Box::new(record.clone())));
+        let keep = move |tx: &Tx<'_>| {
+            settings::set(tx, OWN_RECORD, &stored)?;
+            own_set.change(tx, &[item])
+        };
         ctx.db.write(keep).await?;
+        self.adopted.store(false, Ordering::Relaxed);
         *self.kept() = Some(record.clone());
         Ok(record)
     }
@@ -124,7 +166,7 @@ impl Registrar {
         record: Signed<AccountRecord>,
     ) -> Result<(), RequestError> {
         let order = record.record.order();
-        let registration = ctx.identity.registration(record, supernode.id);
+        let registration = ctx.identity.get().registration(record, supernode.id);
         let request = Request::Register(Box::new(registration));
         match ctx.supernodes.ask(supernode, &request).await? {
             Answer::Ok => {
@@ -173,10 +215,13 @@ impl Registrar {
 }
 
 /// Whether a record may be shown again: it says what is still so, for a while.
-fn is_current(record: &Signed<AccountRecord>, ctx: &Context) -> bool {
-    let head = ctx.identity.chain.head();
+fn is_current(record: &Signed<AccountRecord>, ctx: &Context, adopted: bool) -> bool {
+    let identity = ctx.identity.get();
     let record = &record.record;
-    record.home == ctx.home_list() && record.head == head && record.expires > wall_s() + LEFT_S
+    let homes = adopted || record.home == ctx.home_list();
+    // Whoever cannot sign shows what he has as long as it counts.
+    let left = if identity.can_sign() { LEFT_S } else { 0 };
+    homes && record.head == identity.chain.head() && record.expires > wall_s() + left
 }
 
 /// Our own record as the supernode has it. It is signed by us, so nobody can make us jump further than we ever were.
@@ -196,7 +241,7 @@ async fn learn_sequence(ctx: &Context, supernode: &SupernodeAddr) -> Result<(), 
 /// Somebody with our keys signed this: the next of ours goes on from there. Numbers from before or after another recovery say
 /// nothing of ours.
 pub(super) async fn learn(ctx: &Context, record: &AccountRecord) -> Result<(), StoreError> {
-    if record.by != ctx.identity.chain.speaker() {
+    if record.by != ctx.identity.get().chain.speaker() {
         debug!("a record of ours is known that another key signed");
         return Ok(());
     }

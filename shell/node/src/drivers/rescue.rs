@@ -75,10 +75,14 @@ impl Rescuer {
 
     /// Every home has the copy as it is to be now; whether they have.
     async fn keep(&self) -> Result<bool, StoreError> {
+        // A device that cannot sign leaves it to one that can.
+        if !self.ctx.identity.get().can_sign() {
+            return Ok(true);
+        }
         let own = self.ctx.homes().network;
         let (rescue, told) = self.ctx.db.read(move |tx| collect(tx, own)).await?;
         let rescue = Rescue {
-            name: self.ctx.identity.name.clone(),
+            name: self.ctx.identity.get().name.clone(),
             ..rescue
         };
         let mut now: Copies = Copies::new();
@@ -103,13 +107,16 @@ impl Rescuer {
     }
 
     async fn bring(&self, home: &SupernodeAddr, rescue: &Rescue) -> bool {
-        let identity = &self.ctx.identity;
+        let identity = self.ctx.identity.get();
+        let Some(signing) = &identity.signing else {
+            return false;
+        };
         let rescue = Rescue {
             made_at: wall_ms(),
             ..rescue.clone()
         };
         let key = &identity.chain.inception.recovery_key;
-        let copy = match rescue.seal(&identity.signing, identity.account(), key, random()) {
+        let copy = match rescue.seal(signing, identity.account(), key, random()) {
             Ok(copy) => copy,
             Err(error) => {
                 debug!(%error, "no rescue copy was made");

@@ -37,6 +37,12 @@ const CONTACTS_MAX: usize = 1024;
 pub enum Visitor {
     /// A contact's device.
     Contact(AccountId, DeviceId),
+    /// Another device of ours.
+    Own(DeviceId),
+    /// A device of ours that was removed from the account.
+    Removed,
+    /// Somebody who may have the link for a new device.
+    Stranger,
     /// A supernode of ours or of a contact.
     Supernode,
 }
@@ -217,6 +223,21 @@ impl FrontDoor {
         Ok(connection)
     }
 
+    /// Dials a front door of which no more is known than where it is reached.
+    pub async fn dial_at(
+        &self,
+        key: EndpointKey,
+        homes: &[SupernodeAddr],
+        alpn: &[u8],
+    ) -> Result<Connection, DialError> {
+        self.dial_key(key, homes, alpn).await
+    }
+
+    /// Closes connections with whoever may not knock any more (`PEER-09`).
+    pub fn close_strangers(&self, known: impl Fn(EndpointKey) -> bool) {
+        self.contacts.close(known);
+    }
+
     /// Dials a supernode itself, through its own relay.
     pub async fn dial_supernode(
         &self,
@@ -289,6 +310,14 @@ impl Contacts {
         open.push_back((key, connection.weak_handle()));
     }
 
+    fn close(&self, known: impl Fn(EndpointKey) -> bool) {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let strangers = open.iter().filter(|(key, _)| !known(*key));
+        for connection in strangers.filter_map(|(_, connection)| connection.upgrade()) {
+            connection.close(1u32.into(), b"unknown");
+        }
+    }
+
     fn leave(&self, key: EndpointKey) {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let theirs = open.iter().filter(|(contact, _)| *contact == key);
@@ -332,7 +361,7 @@ async fn admit(incoming: Incoming, (keeper, contacts, arrivals): Reception) {
     // PEER-05: somebody may have been removed during the handshake.
     match keeper(key) {
         Some(visitor) => {
-            if let Visitor::Contact(..) = visitor {
+            if visitor != Visitor::Supernode {
                 contacts.note(key, &connection);
             }
             let _ = arrivals

@@ -38,6 +38,9 @@ pub enum RequestError {
     /// It said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// This device cannot sign for the account, and none that can has signed of late.
+    #[error("this device waits for another one of yours that can sign for the account")]
+    Unsigned,
     /// Its answer does not fit the question.
     #[error("the supernode's answer does not fit the question")]
     Unexpected,

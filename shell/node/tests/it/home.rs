@@ -206,6 +206,7 @@ impl Bare {
                 supernodes: vec![twins.first.clone(), twins.second.clone()],
                 own: None,
             },
+            changed: Arc::default(),
             identity,
         };
         let session = Box::pin(Session::start(start)).await.expect("a session");

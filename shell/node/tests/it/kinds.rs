@@ -281,7 +281,10 @@ async fn index_27_a_record_that_is_too_large_is_counted_in_a_registration_too() 
     let at = land.towns[0].at();
     let why = "the record is larger than Starling allows";
     assert_eq!(count(&land, Kind::Account, why), 0);
-    let record = mallory.identity.record(1, &vec![at.clone(); 30]);
+    let record = mallory
+        .identity
+        .record(1, &vec![at.clone(); 30])
+        .expect("a key");
     let refused = Err(Refusal::InvalidRecord.to_string());
     assert_eq!(register(&mallory, at, record).await, refused);
     assert_eq!(count(&land, Kind::Account, why), 1);
@@ -293,7 +296,10 @@ async fn index_33_a_record_that_was_not_brought_to_its_holders_is_registered_now
     let land = Land::of(1).await;
     let alice = Person::new("Alice").await;
     let at = land.towns[0].at();
-    let record = |number| alice.identity.record(number, std::slice::from_ref(at));
+    let record = |number| {
+        let record = alice.identity.record(number, std::slice::from_ref(at));
+        record.expect("a key")
+    };
     assert_eq!(publish(&alice, at, record(7)).await, Ok(Answer::Ok));
     // The holders refuse it each time, so they are asked each time.
     let older = Err(Refusal::Older.to_string());
@@ -332,7 +338,10 @@ async fn index_33_whom_the_index_has_no_room_for_is_registered_all_the_same() {
         brought += 1;
     }
     assert_eq!(publish(&mallory, at, throwaway(brought)).await, full);
-    let record = alice.identity.record(1, std::slice::from_ref(at));
+    let record = alice
+        .identity
+        .record(1, std::slice::from_ref(at))
+        .expect("a key");
     assert_eq!(register(&alice, at, record).await, Ok(Answer::Ok));
     let collected = alice.ask(at, Request::Collect).await;
     assert_eq!(collected, Ok(Answer::Envelopes(Vec::new())));

@@ -5,6 +5,7 @@ mod calls;
 mod cast;
 mod chat;
 mod contacts;
+mod devices;
 mod files;
 mod home;
 mod hostile;

@@ -165,7 +165,10 @@ impl Person {
 
     /// Registers there, with the record of this number.
     async fn settle(&self, at: &SupernodeAddr, sequence: u64) -> Result<Answer, String> {
-        let record = self.identity.record(sequence, std::slice::from_ref(at));
+        let record = self
+            .identity
+            .record(sequence, std::slice::from_ref(at))
+            .expect("a key");
         let registration = self.identity.registration(record, at.id);
         self.ask(at, Request::Register(Box::new(registration)))
             .await
@@ -219,7 +222,10 @@ async fn index_25_whoever_is_told_to_publish_a_record_verifies_it_and_brings_it_
     land.whole().await;
     let alice = Person::new("Alice").await;
     let [first, second] = [&land.towns[0], &land.towns[1]].map(Town::at);
-    let mut record = alice.identity.record(7, std::slice::from_ref(first));
+    let mut record = alice
+        .identity
+        .record(7, std::slice::from_ref(first))
+        .expect("a key");
     let publish =
         |record: &Signed<AccountRecord>| Request::Publish(Box::new(record.clone().into()));
     let answer = alice.ask(first, publish(&record)).await;
@@ -290,7 +296,7 @@ async fn over_02_who_is_no_member_brings_no_records() {
     let land = Land::of(1).await;
     let mallory = Person::new("Mallory").await;
     let connection = mallory.dial(&land).await;
-    let record = mallory.identity.record(1, &[]);
+    let record = mallory.identity.record(1, &[]).expect("a key");
     let key = IndexKey::account(mallory.identity.account());
     let nothing = Reply::Record(None);
     assert_eq!(ask(&connection, Question::Record(key)).await, nothing);

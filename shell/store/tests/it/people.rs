@@ -5,15 +5,17 @@ use starling_store::about::{self, About};
 use starling_store::contacts;
 use starling_store::letters::{self, LetterKind};
 use starling_store::networks::{self, Joined};
+use starling_store::own_set;
 use starling_store::profile::{self, Keys, Profile};
 use starling_store::requests::{self, Request};
-use starling_store::{StoreError, settings};
+use starling_store::{Store, StoreError, settings};
 use starling_wire::account::Chain;
 use starling_wire::card::{Card, SignedCard};
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use starling_wire::limits::REQUESTS_MAX;
 use starling_wire::permissions::Permissions;
 use starling_wire::supernode::SupernodeAddr;
+use starling_wire::sync::{Author, Key, VALUE_MAX};
 use zeroize::Zeroizing;
 
 use crate::{ALICE, BOB, NOW, carol, carol_with_friends, contact};
@@ -56,13 +58,15 @@ fn an_account_is_made_once_and_reads_back() {
         chain,
         name: "Carol".into(),
         device_name: "desk".into(),
+        card: None,
         keys: Keys {
-            signing: secret(1),
+            signing: Some(secret(1)),
             recovery: Some(secret(2)),
             device: secret(3),
             front_door: secret(4),
             inner: secret(5),
             request: secret(6),
+            earlier_requests: vec![secret(8), secret(9)],
             discovery: secret(7),
         },
         sequence: 0,
@@ -101,6 +105,57 @@ fn an_account_is_made_once_and_reads_back() {
         !format!("{carol:?}").contains("[1, 1"),
         "secrets are not printed"
     );
+    changes(&mut store, carol);
+}
+
+/// Another key, name and card.
+fn changes(store: &mut Store, mut carol: Profile) {
+    carol.keys.signing = None;
+    carol.keys.recovery = None;
+    carol.keys.earlier_requests.clear();
+    carol.card = Some(card("Carol", 901));
+    carol.name = "Caro".into();
+    store.write(|tx| profile::change(tx, &carol)).unwrap();
+    assert_eq!(store.read(profile::load), Ok(Some(carol)));
+}
+
+#[test]
+fn what_own_devices_keep_together_reads_back() {
+    let (dir, mut store) = carol();
+    let author = Author::new(ALICE, SigningKey::from_bytes(&[5; 32]));
+    let key = |field: &str| Key {
+        about: Some(BOB),
+        field: field.into(),
+    };
+    let largest = author.sign(key("note"), Some(vec![7; VALUE_MAX]), u64::MAX);
+    let deleted = author.sign(key("contact"), None, 8);
+    let head = chain().1.head();
+    assert_eq!(store.read(own_set::settled), Ok(None));
+    store
+        .write(|tx| {
+            own_set::put(tx, &author.sign(key("note"), None, 7))?;
+            own_set::put(tx, &largest)?;
+            own_set::put(tx, &deleted)?;
+            own_set::settle(tx, None)?;
+            own_set::door_joined(tx, DeviceId([2; 32]), EndpointKey([4; 32]))?;
+            own_set::door_removed(tx, EndpointKey([3; 32]), NOW)?;
+            own_set::door_removed(tx, EndpointKey([3; 32]), NOW + 1)
+        })
+        .unwrap();
+    drop(store);
+    let mut store = starling_store::Store::open(&dir.path().join("profile")).unwrap();
+    assert_eq!(store.read(own_set::settled), Ok(Some(None)));
+    store.write(|tx| own_set::settle(tx, Some(head))).unwrap();
+    assert_eq!(store.read(own_set::settled), Ok(Some(Some(head))));
+    let doors = store.read(own_set::joined_doors);
+    assert_eq!(doors, Ok(vec![(DeviceId([2; 32]), EndpointKey([4; 32]))]));
+    let doors = store.read(own_set::removed_doors);
+    assert_eq!(doors, Ok(vec![EndpointKey([3; 32])]));
+    let found = store.read(|tx| own_set::get(tx, &key("note")));
+    assert_eq!(found, Ok(Some(largest)));
+    assert_eq!(store.read(own_set::list).unwrap().len(), 2);
+    store.write(|tx| own_set::remove(tx, &key("note"))).unwrap();
+    assert_eq!(store.read(own_set::list), Ok(vec![deleted]));
 }
 
 #[test]

@@ -527,7 +527,7 @@ impl Task {
         };
         // CALL-23: the words name our device that has the call.
         if let EndReason::AnsweredOn(device) | EndReason::DeclinedOn(device) = reason {
-            running.elsewhere = self.ctx.identity.name_of(device);
+            running.elsewhere = self.ctx.identity.get().name_of(device);
         }
         if reason == EndReason::Merged
             && let Some(prepared) = running.prepared.take()

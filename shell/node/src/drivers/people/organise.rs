@@ -1,6 +1,8 @@
 //! Organising contacts: favourites, notes, lists, and what each of them may do here. All of it is ours alone; every change goes
 //! through [`People::keep`].
 
+use std::sync::Arc;
+
 use starling_control::{ErrorKind, Failure, view};
 use starling_store::about::About;
 use starling_wire::ids::AccountId;
@@ -119,10 +121,11 @@ impl People {
     ) -> Result<view::Contact, Failure> {
         let account: AccountId = views::find(&self.ctx, who).await?;
         let abouts = self.ctx.abouts.clone();
-        let stored = self
-            .ctx
-            .db
-            .write(move |tx| abouts.change(tx, account, change));
+        let own_set = Arc::clone(&self.ctx.own_set);
+        let stored = self.ctx.db.write(move |tx| {
+            abouts.change(tx, account, change)?;
+            own_set.mirror(tx, account)
+        });
         stored.await.map_err(store_failure)?;
         self.announced(account).await
     }

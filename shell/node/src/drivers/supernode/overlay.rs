@@ -572,7 +572,9 @@ mod tests {
 
     #[test]
     fn over_03_a_holders_answer_counts_only_if_its_owner_signed_it() {
-        let record = Identity::create("Alice", "laptop").record(5, &[]);
+        let record = Identity::create("Alice", "laptop")
+            .record(5, &[])
+            .expect("a key");
         let mut forged = record.clone();
         forged.record.sequence = 6;
         let mut counted = Vec::new();

@@ -16,14 +16,15 @@ fn stolen() -> Identity {
 
 /// Her account on a new machine.
 fn recovered(stolen: &Identity) -> Identity {
-    let words = SigningKey::from_bytes(&stolen.recovery_seed);
+    let words = SigningKey::from_bytes(stolen.recovery_seed.as_ref().expect("the words"));
+    let signing = SigningKey::from_bytes(&[51; 32]);
     let new = Identity {
-        signing: SigningKey::from_bytes(&[51; 32]),
+        signing: Some(signing.clone()),
         device: SigningKey::from_bytes(&[52; 32]),
         front_door_seed: [53; 32],
         ..stolen.clone()
     };
-    let word = Recovery::new(&words, stolen.account(), 1, &new.signing.verifying_key());
+    let word = Recovery::new(&words, stolen.account(), 1, &signing.verifying_key());
     let (device, name) = (new.device_id(), "found again".to_owned());
     let mut chain = stolen.chain.clone();
     chain.append(&words, Change::Recover { word, device, name });
@@ -56,13 +57,13 @@ async fn record_15_a_stolen_signing_key_outbids_no_recovered_account() {
     let home = find(&thief, &link).await.home;
     let (account, homes) = (vera.identity.account(), std::slice::from_ref(&home));
     // He has taken the account over, with the highest number there is.
-    let taken = thief.identity.record(SEQUENCE_MAX, homes);
+    let taken = thief.identity.record(SEQUENCE_MAX, homes).expect("a key");
     assert_eq!(
         registers(&thief, &home, &taken).await.ok(),
         Some(Answer::Ok)
     );
     // The words are entered: a low number is enough, and his door is not Vera's any more.
-    let back = vera.identity.record(1, homes);
+    let back = vera.identity.record(1, homes).expect("a key");
     assert_eq!(registers(&vera, &home, &back).await.ok(), Some(Answer::Ok));
     let collected = thief.ask(&home, Request::Collect).await;
     assert!(
@@ -81,7 +82,7 @@ async fn record_15_a_stolen_signing_key_outbids_no_recovered_account() {
         by: vera.identity.chain.speaker(),
         ..taken.record
     };
-    let under = under.sign(&thief.identity.signing);
+    let under = under.sign(thief.identity.signing.as_ref().expect("a key"));
     let forged = thief
         .ask(&home, Request::Publish(Box::new(under.into())))
         .await;
