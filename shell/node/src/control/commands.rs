@@ -31,9 +31,6 @@ const LISTING_BYTES: usize = LINE_MAX - 4096;
 
 /// Does what is asked.
 pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failure> {
-    if devices::are_meant(&command) {
-        return Box::pin(devices::carry_out(app, command)).await;
-    }
     match command {
         Command::Status {} => value(status::status(app).await?),
         Command::AccountCreate { name } => value(app.create_account(&name).await?),
@@ -113,6 +110,9 @@ async fn about_recovery(app: &Arc<App>, command: Command) -> Result<Value, Failu
 }
 
 async fn about_people(app: &Arc<App>, command: Command) -> Result<Value, Failure> {
+    if devices::are_meant(&command) {
+        return Box::pin(devices::carry_out(app, command)).await;
+    }
     let session = app.session()?;
     if session.ctx.identity.is_revoked() && !only_reads(&command) {
         let sentence = "this device was removed from its account on another device; what is stored here can still be read";

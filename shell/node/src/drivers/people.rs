@@ -2,8 +2,8 @@
 //! `protocol::people::requests`.
 
 mod organise;
+mod rows;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +22,12 @@ use tracing::debug;
 
 pub use organise::{DIRECT, permission_name};
 
+use self::rows::nobody;
+pub use self::rows::remember;
 use super::letters::{contact_of, next_sequence, seal};
 use super::records::Records;
 use super::views;
-use crate::book::{Person, Relation};
+use crate::book::Relation;
 use crate::clock::{wall_ms, wall_s};
 use crate::context::{Context, Signal, store_failure};
 use crate::relaying::{self, Relaying};
@@ -533,55 +535,6 @@ impl People {
                 ))
             }
         }
-    }
-}
-
-/// A row for somebody who is not in the list.
-fn nobody(account: AccountId, name: String) -> Contact {
-    Contact {
-        account,
-        relation: contacts::Relation::Blocked,
-        card: None,
-        name,
-        nickname: None,
-        network: None,
-        homes: Vec::new(),
-        echo: false,
-        added_at: wall_ms(),
-    }
-}
-
-/// Puts a stored contact into the book.
-pub fn remember(ctx: &Context, contact: &Contact) {
-    let (presence, linked) = ctx
-        .book
-        .person(contact.account)
-        .map_or((view::Presence::Unknown, false), |person| {
-            (person.presence, person.linked)
-        });
-    let relation = match contact.relation {
-        contacts::Relation::Contact => Relation::Contact,
-        contacts::Relation::Requested => Relation::Requested,
-        contacts::Relation::Blocked => Relation::Blocked,
-        contacts::Relation::Removed => return,
-    };
-    let card = contact.card.clone();
-    let before = ctx.book.person(contact.account);
-    let before = before.iter().flat_map(Person::doors);
-    let doors = card.iter().flat_map(|card| &card.doors);
-    let now: BTreeSet<_> = doors.map(|door| door.endpoint).collect();
-    let gone = before.filter(|door| !now.contains(&door.endpoint)).count();
-    let person = Person {
-        relation,
-        card,
-        nickname: contact.nickname.clone(),
-        echo: contact.echo,
-        presence,
-        linked,
-    };
-    ctx.book.put(contact.account, person);
-    if gone > 0 {
-        ctx.signal(Signal::DeviceGone(contact.account));
     }
 }
 

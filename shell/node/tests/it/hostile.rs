@@ -86,10 +86,8 @@ impl Mallory {
     /// Registers at a supernode.
     async fn settle(&self, home: &SupernodeAddr) -> Known {
         self.door.set_home(home).await;
-        let record = self
-            .identity
-            .record(1, std::slice::from_ref(home))
-            .expect("a key");
+        let record = self.identity.record(1, std::slice::from_ref(home));
+        let record = record.expect("a key");
         let request = self.identity.registration(record.clone(), home.id);
         let registered = self.ask(home, Request::Register(Box::new(request))).await;
         assert_eq!(registered.ok(), Some(Answer::Ok));
