@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use starling_control::{Command, ErrorKind, Failure, view};
 
+use super::device::{self, DeviceCommand};
 use super::passphrase::{self, PassphraseArgs};
 use super::profile::Settings;
 use super::{Outcome, launch, phrase, print};
@@ -33,6 +34,9 @@ pub enum AccountCommand {
         #[command(subcommand)]
         command: Option<PhraseCommand>,
     },
+    /// Your devices: add, rename, remove them; or make this profile one of them
+    #[command(subcommand)]
+    Device(DeviceCommand),
     /// Restore a backup, or the account of the 24 words, into a profile without an account
     Restore {
         /// Written by `backup`
@@ -78,6 +82,7 @@ pub async fn run(command: AccountCommand, settings: &Settings) -> Outcome {
                 }
             }
         }
+        AccountCommand::Device(command) => device::run(command, settings).await?,
         AccountCommand::Backup {
             file,
             check: true,

@@ -3,8 +3,6 @@
 mod organise;
 
 use clap::{Subcommand, ValueEnum};
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 use starling_control::view::{Contact, ContactRequest, LinkPreview, OwnLink, Presence, Relation};
 use starling_control::{Command, Failure};
 
@@ -241,17 +239,8 @@ fn link(own: &OwnLink, settings: &Settings) {
     for warning in &own.warnings {
         print::say(&print::text(warning));
     }
-    if print::is_seen() {
-        // A link that is too long for a QR code is still a link.
-        if let Ok(code) = QrCode::new(own.link.to_ascii_uppercase()) {
-            // The terminal is taken to be dark.
-            let drawn = code
-                .render::<Dense1x2>()
-                .dark_color(Dense1x2::Light)
-                .light_color(Dense1x2::Dark)
-                .build();
-            print::line(&drawn);
-        }
+    if let Some(drawn) = print::qr(&own.link) {
+        print::line(&drawn);
     }
     print::line(&own.link);
 }

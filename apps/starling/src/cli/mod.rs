@@ -9,6 +9,7 @@ mod call;
 mod chat;
 mod client;
 mod contact;
+mod device;
 mod duration;
 mod echo_bot;
 mod file;

@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind as Io, IsTerminal, Write};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
 use serde::Serialize;
 
 /// Characters of an id in a listing; commands take the beginning of an id.
@@ -66,8 +68,20 @@ pub fn listing<T: Serialize>(
 }
 
 /// Whether a person looks at the results.
-pub fn is_seen() -> bool {
+fn is_seen() -> bool {
     io::stdout().is_terminal()
+}
+
+/// A link as a QR code, where somebody sees it. A link that is too long for one is still a link.
+pub fn qr(link: &str) -> Option<String> {
+    let code = QrCode::new(link.to_ascii_uppercase()).ok()?;
+    // The terminal is taken to be dark.
+    let drawn = code
+        .render::<Dense1x2>()
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
+        .build();
+    is_seen().then_some(drawn)
 }
 
 /// Rows under a head, in aligned columns.

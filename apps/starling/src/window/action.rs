@@ -122,6 +122,7 @@ fn read(name: &str, fields: &Fields) -> Result<Plan, Failure> {
     let form = Reader(fields);
     let found = match name.split_once('-') {
         Some(("account" | "network" | "node" | "echo", _)) => read_profile(name, &form)?,
+        Some(("device", _)) => read_device(name, &form),
         Some(("contact", _)) => read_contact(name, &form),
         Some(("chat" | "file", _)) => read_talk(name, &form)?,
         Some(("call", _)) => read_call(name, &form),
@@ -174,6 +175,29 @@ fn bring_back(form: &Reader<'_>) -> Plan {
         commands: join.into_iter().chain([restore]).collect(),
         next: Next::Go("./".into()),
     }
+}
+
+fn read_device(name: &str, form: &Reader<'_>) -> Option<Plan> {
+    let device = form.line("device");
+    let command = match name {
+        "device-add" => Command::DeviceAdd {
+            owner: form.line("owner") == "yes",
+        },
+        "device-join" => Command::DeviceJoin {
+            link: form.line("link"),
+            name: form.some("name"),
+        },
+        "device-answer" => Command::DeviceAnswer {
+            same: form.line("same") == "yes",
+        },
+        "device-rename" => Command::DeviceRename {
+            device,
+            name: form.line("name"),
+        },
+        "device-revoke" => Command::DeviceRevoke { device },
+        _ => return None,
+    };
+    one(command, Next::Go("devices".into()))
 }
 
 fn read_contact(name: &str, form: &Reader<'_>) -> Option<Plan> {

@@ -203,6 +203,7 @@ impl Screen {
         match self.looking.page.as_str() {
             "status" => parts.push(status::page(&self.shell.status)),
             "calls" => parts.push(call::log(&pages::all_calls(&self.ui).await?, &self.shell)),
+            "devices" => parts.push(pages::pairing(&self.ui, &self.shell).await?),
             _ => {}
         }
         let shown = self.patch(html! { @for part in &parts { (part) } }).await;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -233,6 +233,13 @@ impl Running {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Self { child, out }
+    }
+
+    /// The same for a command that reads answers.
+    pub fn answered(command: Command) -> (Self, ChildStdin) {
+        let mut running = Self::start(command);
+        let answers = running.child.stdin.take().unwrap();
+        (running, answers)
     }
 
     /// The next line; a process that never writes one is caught by the test's own limit.

@@ -8,11 +8,13 @@
 
 mod cli_bad_input;
 mod cli_cast;
+mod cli_devices;
 mod cli_roles;
 mod cli_story;
 mod cli_window;
 mod window_browser;
 mod window_cdp;
+mod window_devices;
 mod window_http;
 mod window_lively;
 mod window_pages;

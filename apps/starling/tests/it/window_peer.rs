@@ -29,6 +29,8 @@ pub struct Script {
     pub transfers: Vec<Transfer>,
     pub calls: Vec<Call>,
     pub own_link: OwnLink,
+    pub devices: Vec<Device>,
+    pub pairing: Option<Pairing>,
     /// Whether every passphrase is wrong.
     pub refuses_restore: bool,
     /// Whether a file that is to be sent is read for ever, or until the test answers.
@@ -118,6 +120,8 @@ impl Script {
                 let _ = events.send(Event::RequestGone(id));
                 to_value(known)
             }
+            Command::DeviceList {} => to_value(&self.devices),
+            Command::DevicePairing {} => to_value(&self.pairing),
             Command::EchoOpen {} => {
                 let echo = Contact {
                     echo: true,

@@ -188,16 +188,20 @@ async fn a_link_is_for_one_device_and_for_whoever_has_its_secret() {
     let mut phone = fresh(p.path()).await;
     let mut other = fresh(q.path()).await;
     let link = link_of(&alice, false).await;
-    let twice = alice
-        .try_ask::<view::Pairing>(Command::DeviceAdd { owner: false })
-        .await;
-    assert_eq!(
-        twice.expect_err("one at a time").data.kind,
-        ErrorKind::State
-    );
+    // A newer one stands in its place.
+    let link = {
+        let newer = link_of(&alice, false).await;
+        assert_ne!(link, newer);
+        newer
+    };
     join(&phone, &link, "phone").await;
     let shown = alice.until("words", words).await;
     assert_eq!(phone.until("words", words).await, shown);
+    let twice = alice
+        .try_ask::<view::Pairing>(Command::DeviceAdd { owner: false })
+        .await;
+    let twice = twice.expect_err("one at a time");
+    assert!(twice.message.contains("yes or no"), "{twice}");
     // Somebody else has the link, too, and is late.
     join(&other, &link, "other").await;
     let refused = other.until("the answer", ended).await.failed;
@@ -261,6 +265,45 @@ async fn nobody_joins_by_another_secret_or_before_both_have_compared_the_words()
     assert_eq!(phone.until("the device to join", ended).await.failed, None);
     until_connected(&alice, 2).await;
     for actor in [alice, phone, other] {
+        actor.node.stop().await;
+    }
+    town.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contacts_hear_no_more_of_a_device_that_was_removed_while_it_was_off() {
+    let town = Town::found().await;
+    let [a, b, p] = [folder(), folder(), folder()];
+    let mut alice = town.settle(a.path(), "Alice").await;
+    let mut bob = town.settle(b.path(), "Bob").await;
+    befriend(&mut alice, &mut bob).await;
+    let mut phone = fresh(p.path()).await;
+    add(&mut alice, &mut phone, "phone", false).await;
+    until_knows(&phone, "Bob").await;
+    phone.until_online("Bob").await;
+    phone.node.stop().await;
+    // The phone is off, and so is Bob.
+    bob.node.stop().await;
+    let device = "phone".to_owned();
+    alice
+        .ask::<Vec<view::Device>>(Command::DeviceRevoke { device })
+        .await;
+    let mut bob = Actor::start(b.path()).await;
+    let text = "from the desk".to_owned();
+    alice.until_online("Bob").await;
+    let who = "Bob".to_owned();
+    alice
+        .ask::<view::Message>(Command::ChatSend { who, text })
+        .await;
+    bob.until("the desk's message", |event| match event {
+        Event::Message(message) if message.text == "from the desk" => Some(()),
+        _ => None,
+    })
+    .await;
+    // The phone comes back, knocks at the desk, and is told.
+    let phone = Actor::start(p.path()).await;
+    until_removed(&phone).await;
+    for actor in [alice, bob, phone] {
         actor.node.stop().await;
     }
     town.end().await;

@@ -1,14 +1,14 @@
 //! The account: the first-run page, the page of the own account with its backup, and what home shows.
 
 use maud::{Markup, html};
-use starling_control::view::Status;
+use starling_control::view::{Pairing, Status};
 
 use super::frame::{Shell, bird, form};
 use super::icon::{Icon, icon};
-use super::{side, words};
+use super::{devices, side, words};
 
 /// The first page anybody sees.
-pub fn first_run(shell: &Shell) -> Markup {
+pub fn first_run(shell: &Shell, joining: Option<&Pairing>) -> Markup {
     let create = html! {
         label for="name" { "Your name, as your contacts will see it" }
         input id="name" name="name" required maxlength="60" dir="auto" autocomplete="off" autofocus;
@@ -45,6 +45,11 @@ pub fn first_run(shell: &Shell) -> Markup {
             p.lead { "Calls, chat and files between your machine and your friends' machines. No server in the middle, keys only on your devices." }
             (form(shell, "account-create", "panel stack", create))
             p.hint { "The account is made on this machine and lies only here. No address, no number, no password. This machine does nothing for others unless you say so later." }
+            details.panel open[joining.is_some()] {
+                summary { "I have Starling on another device" }
+                p { "On that device: Account, Devices, then show a link." }
+                (devices::region(shell, joining, true))
+            }
             details.panel { summary { "I have a backup of my account" } (form(shell, "account-restore", "stack", restore)) }
             details.panel { summary { "I have its 24 words" } (form(shell, "account-words", "stack", words)) }
         }
@@ -115,6 +120,7 @@ pub fn page(shell: &Shell) -> Markup {
                 dt { "This device" } dd { (words::name(&account.device_name)) " " code { (account.device) } }
                 dt { "Stored in" } dd { code { (words::plain(&shell.status.home)) } }
             }
+            p { a href="devices" { "Your devices" } ": add another one, or remove one." }
             h2 { "Backup" }
             p { "Your account lies only on this device. Without a backup it is lost with it; nobody else can give it back." }
             (form(shell, "account-backup", "stack", backup))

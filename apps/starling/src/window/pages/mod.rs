@@ -3,6 +3,7 @@
 mod account;
 pub mod call;
 pub mod chat;
+pub mod devices;
 pub mod file;
 pub mod frame;
 mod icon;
@@ -21,8 +22,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
 use starling_control::view::{
-    Call, CallState, Contact, ContactRequest, LinkPreview, Network, NetworkMade, OwnLink, Status,
-    Transfer,
+    Call, CallState, Contact, ContactRequest, Device, LinkPreview, Network, NetworkMade, OwnLink,
+    Pairing, Status, Transfer,
 };
 use starling_control::{Command, ErrorKind, Failure};
 
@@ -38,7 +39,7 @@ const CALLS: u32 = 200;
 pub async fn home(State(ui): State<Arc<Ui>>) -> Response {
     match shell(&ui).await {
         Err(failure) => failure_page(&failure),
-        Ok(shell) if shell.status.account.is_none() => first_run(&shell),
+        Ok(shell) if shell.status.account.is_none() => first_run(&ui, &shell).await,
         Ok(shell) => answer(&shell, &Looking::at(""), "Home", account::home(&shell)),
     }
 }
@@ -57,7 +58,7 @@ pub async fn page(
         Err(failure) => return failure_page(&failure),
     };
     if shell.status.account.is_none() {
-        return first_run(&shell);
+        return first_run(&ui, &shell).await;
     }
     match content(&ui, &shell, &name, &query).await {
         Ok((looking, title, main)) => answer(&shell, &looking, &title, main),
@@ -208,6 +209,7 @@ async fn content(
         }
         "status" => ("Status", status::page(&shell.status)),
         "account" => ("Account", account::page(shell)),
+        "devices" => ("Devices", devices(ui, shell).await?),
         _ => return Err(Failure::new(ErrorKind::NotFound, "There is no such page.")),
     };
     Ok((Looking::at(name), title.into(), main))
@@ -256,8 +258,23 @@ fn find_request<'a>(shell: &'a Shell, id: &str) -> Result<&'a ContactRequest, Fa
     })
 }
 
-fn first_run(shell: &Shell) -> Response {
-    let main = account::first_run(shell);
+/// The account's devices, and one that is on its way.
+pub async fn devices(ui: &Ui, shell: &Shell) -> Result<Markup, Failure> {
+    let devices: Vec<Device> = ui.ask(Command::DeviceList {}).await?;
+    let pairing: Option<Pairing> = ui.ask(Command::DevicePairing {}).await?;
+    Ok(devices::page(shell, &devices, pairing.as_ref()))
+}
+
+/// One that is on its way, alone.
+pub async fn pairing(ui: &Ui, shell: &Shell) -> Result<Markup, Failure> {
+    let pairing: Option<Pairing> = ui.ask(Command::DevicePairing {}).await?;
+    Ok(devices::region(shell, pairing.as_ref(), false))
+}
+
+async fn first_run(ui: &Ui, shell: &Shell) -> Response {
+    let joining = ui.ask::<Option<Pairing>>(Command::DevicePairing {}).await;
+    let joining = joining.unwrap_or_default();
+    let main = account::first_run(shell, joining.as_ref());
     Html(frame::bare("Welcome", Some(&shell.token), main).into_string()).into_response()
 }
 

@@ -81,7 +81,7 @@ pub fn my_link(own: &OwnLink) -> Markup {
     let link = html! {
         p.link id="own-link" { (own.link) }
         div.actions.scripted { button.primary type="button" data-copy=(own.link) { "Copy" } }
-        @if let Some(code) = qr(&own.link) { figure.qr { (code) figcaption { "Or let them scan it." } } }
+        @if let Some(code) = qr(&own.link, "QR code of your link") { figure.qr { (code) figcaption { "Or let them scan it." } } }
     };
     html! {
         article.sheet {
@@ -96,7 +96,7 @@ pub fn my_link(own: &OwnLink) -> Markup {
 }
 
 /// QR code (ISO/IEC 18004) as one SVG path with a quiet zone of four modules. Upper case fits the denser alphanumeric mode.
-fn qr(link: &str) -> Option<Markup> {
+pub fn qr(link: &str, label: &str) -> Option<Markup> {
     const QUIET: usize = 4;
     let code = QrCode::new(link.to_uppercase()).ok()?;
     let width = code.width();
@@ -109,7 +109,7 @@ fn qr(link: &str) -> Option<Markup> {
     }
     let side = width + 2 * QUIET;
     Some(html! {
-        svg viewBox={ "0 0 " (side) " " (side) } role="img" aria-label="QR code of your link" shape-rendering="crispEdges" {
+        svg viewBox={ "0 0 " (side) " " (side) } role="img" aria-label=(label) shape-rendering="crispEdges" {
             rect width=(side) height=(side) fill="#fff" {}
             path d=(PreEscaped(path)) fill="#000" {}
         }

@@ -32,7 +32,7 @@ use crate::transport::stream;
 const OUTBOX: usize = 8;
 /// What was said last gets this long to arrive.
 const FLUSH_TIME: Duration = Duration::from_secs(5);
-const ALREADY: &str = "a link for a new device is valid; cancel it first, or use it";
+const ALREADY: &str = "a new device waits for your answer about its words; say yes or no first";
 
 /// The link of now, and what became of the last one.
 #[derive(Debug, Default)]
@@ -130,7 +130,8 @@ impl Devices {
         };
         {
             let mut pairing = self.pairings.0.lock().await;
-            if pairing.as_ref().is_some_and(Pairing::goes_on) {
+            let busy = |one: &Pairing| one.goes_on() && one.newcomer.is_some();
+            if pairing.as_ref().is_some_and(busy) {
                 return Err(Failure::new(ErrorKind::State, ALREADY));
             }
             *pairing = Some(Pairing {
