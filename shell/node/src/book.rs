@@ -162,6 +162,7 @@ impl Book {
             let people = pages.people.iter();
             people.filter(|(_, person)| person.relation == Relation::Contact)
         };
+        // CONTACT-08: whoever is blocked is a stranger, whose knock nobody hears.
         for (account, person) in contacts() {
             if let Some(door) = person.doors().iter().find(|door| door.endpoint == key) {
                 return Some(Visitor::Contact(*account, door.device));

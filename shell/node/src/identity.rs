@@ -202,7 +202,7 @@ impl Identity {
     }
 
     /// The key that letters are sealed to: another device may have made a new one whose secret is still to come.
-    fn request_key(&self) -> [u8; 32] {
+    pub fn request_key(&self) -> [u8; 32] {
         let seen = self.seen.as_ref().map(|seen| seen.card.request_key);
         let mut ours = self.request_secrets().map(envelope::request_key);
         match seen {
@@ -231,6 +231,7 @@ impl Identity {
         let (account, half) = (card.account(), card.card());
         self.chain = half.chain.clone();
         self.name = half.name.clone();
+        self.discovery_key = half.discovery_key;
         if let Some(device) = account.devices().get(&self.device_id()) {
             self.device_name = device.name.clone();
         }

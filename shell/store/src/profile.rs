@@ -108,8 +108,8 @@ pub fn change(tx: &Tx<'_>, profile: &Profile) -> Result<(), StoreError> {
     let keys = &profile.keys;
     changed(tx.execute(
         "UPDATE profile SET chain = ?1, name = ?2, device_name = ?3, card = ?4, signing_seed = ?5, recovery_seed = ?6,
-                            request_secret = ?7, earlier_requests = ?8
-         WHERE account = ?9",
+                            request_secret = ?7, earlier_requests = ?8, discovery_key = ?9
+         WHERE account = ?10",
         params![
             pack(&profile.chain),
             profile.name,
@@ -119,6 +119,7 @@ pub fn change(tx: &Tx<'_>, profile: &Profile) -> Result<(), StoreError> {
             keys.recovery.as_deref(),
             *keys.request,
             together(&keys.earlier_requests),
+            *keys.discovery,
             profile.account.0,
         ],
     )?)

@@ -45,6 +45,7 @@ pub(super) fn seal(
 /// Acts on a sealed envelope. `Ok` when it was acted on or dropped for good: its supernode may forget it.
 pub async fn receive(ctx: &Arc<Context>, sealed: &[u8]) -> Result<(), StoreError> {
     let identity = ctx.identity.get();
+    // CONTACT-07
     let opened = identity
         .request_secrets()
         .map(|secret| envelope::open(sealed, identity.account(), secret))

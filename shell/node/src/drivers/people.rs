@@ -2,6 +2,7 @@
 //! `protocol::people::requests`.
 
 mod organise;
+mod parting;
 mod rows;
 
 use std::sync::Arc;
@@ -165,15 +166,16 @@ impl People {
     /// Ends a contact. History stays on this machine.
     pub async fn remove(&self, account: AccountId) -> Result<(), Failure> {
         let own_set = Arc::clone(&self.ctx.own_set);
-        self.ctx
-            .db
-            .write(move |tx| {
-                contacts::remove(tx, account)?;
-                own_set.mirror(tx, account)
-            })
-            .await
-            .map_err(store_failure)?;
+        let keys = self.other_keys(account).await.map_err(store_failure)?;
+        let changed = keys.is_some();
+        let removed = self.ctx.db.write(move |tx| {
+            contacts::remove(tx, account)?;
+            keys.map_or(Ok(()), |keys| keys.keep(tx))?;
+            own_set.mirror(tx, account)
+        });
+        removed.await.map_err(store_failure)?;
         self.forget(account).await;
+        self.tell_others(changed).await;
         self.ctx.emit(Event::ContactRemoved(account.to_string()));
         Ok(())
     }
@@ -188,7 +190,10 @@ impl People {
             Err(failure) => return Err(failure),
         };
         let own_set = Arc::clone(&self.ctx.own_set);
+        let keys = self.other_keys(account).await.map_err(store_failure)?;
+        let changed = keys.is_some();
         let stored = self.ctx.db.write(move |tx| {
+            keys.map_or(Ok(()), |keys| keys.keep(tx))?;
             if contacts::get(tx, account)?.is_none() {
                 let name = requests::get(tx, account)?.map(|request| request.card.card.name);
                 contacts::put(tx, &nobody(account, name.unwrap_or_default()))?;
@@ -204,6 +209,7 @@ impl People {
         remember(&self.ctx, &row);
         self.ctx.emit(Event::RequestGone(account.to_string()));
         let _ = self.announced(account).await;
+        self.tell_others(changed).await;
         Ok(())
     }
 

@@ -258,13 +258,20 @@ impl Driver {
         let home = self.desk.state.borrow().clone();
         if home.registered
             && let Some(home) = home.supernode
-            && !self.desk.registrar.says(&homes)
+            && !self.says(&homes)
         {
             self.register_anew(home);
         }
     }
 
-    /// The record names other homes than before: the home is shown a new one, and contacts are told.
+    /// Whether our record is as it should be; whoever cannot sign another one has to leave it.
+    fn says(&self, homes: &[SupernodeAddr]) -> bool {
+        let identity = self.desk.ctx.identity.get();
+        let key = identity.can_sign().then(|| identity.request_key());
+        self.desk.registrar.says(homes, key)
+    }
+
+    /// The record names other homes, or another key for letters, than before: the home is shown a new one, and contacts are told.
     fn register_anew(&mut self, home: SupernodeAddr) {
         let (ctx, registrar) = self.shared();
         self.tasks.spawn(async move {

@@ -66,9 +66,14 @@ impl Registrar {
             .unwrap_or_default()
     }
 
-    /// Whether our record names these homes, or was signed by another device, which names its own.
-    pub fn says(&self, homes: &[SupernodeAddr]) -> bool {
-        self.is_adopted() || self.homes() == homes
+    /// Whether our record names these homes and this key for letters, or was signed by another device, which names its own.
+    pub fn says(&self, homes: &[SupernodeAddr], request_key: Option<[u8; 32]>) -> bool {
+        let kept = self.kept();
+        let says = |signed: &Signed<AccountRecord>| {
+            let key = request_key.is_none_or(|key| signed.record.request_key == key);
+            key && signed.record.home == homes
+        };
+        self.is_adopted() || kept.as_ref().is_some_and(says)
     }
 
     fn is_adopted(&self) -> bool {
@@ -221,7 +226,9 @@ fn is_current(record: &Signed<AccountRecord>, ctx: &Context, adopted: bool) -> b
     let homes = adopted || record.home == ctx.home_list();
     // Whoever cannot sign shows what he has as long as it counts.
     let left = if identity.can_sign() { LEFT_S } else { 0 };
-    homes && record.head == identity.chain.head() && record.expires > wall_s() + left
+    // Whoever cannot sign shows the key of before.
+    let key = adopted || !identity.can_sign() || record.request_key == identity.request_key();
+    homes && key && record.head == identity.chain.head() && record.expires > wall_s() + left
 }
 
 /// Our own record as the supernode has it. It is signed by us, so nobody can make us jump further than we ever were.

@@ -334,7 +334,8 @@ async fn accept(endpoint: Endpoint, reception: Reception) {
     let mut handshakes = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
         while handshakes.try_join_next().is_some() {}
-        // PEER-02: a relayed packet names its sender's key, so strangers get no handshake.
+        // PEER-02: a relayed packet names its sender's key, so strangers get no handshake. CONTACT-08: and no answer, so that
+        // whoever is blocked hears what an empty house says.
         let known = match incoming.remote_addr() {
             IncomingAddr::Relay { endpoint_id, .. } => keeper(endpoint_key(endpoint_id)).is_some(),
             _ => false,
@@ -342,9 +343,9 @@ async fn accept(endpoint: Endpoint, reception: Reception) {
         if !known {
             debug!(
                 reason = "unknown key",
-                "refused a connection to the front door"
+                "left a knock at the front door unanswered"
             );
-            incoming.refuse();
+            incoming.ignore();
             continue;
         }
         let reception = (Arc::clone(&keeper), Arc::clone(&contacts), arrivals.clone());

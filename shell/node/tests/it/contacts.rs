@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use starling_control::command::Sound;
 use starling_control::{Command, ErrorKind, Event, view};
+use starling_store::{Store, StoreError, Tx, contacts, letters, profile};
+use starling_wire::envelope;
 use tempfile::TempDir;
 
 use crate::cast::{Actor, PATIENCE, Town, befriend, folder};
@@ -206,6 +208,163 @@ async fn contact_05_what_may_not_come_waits_where_it_is_and_goes_when_it_may() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     end(town, [alice, bob]).await;
+}
+
+/// What Alice sees of somebody: how a call ended and after how long. A message waits beside it.
+async fn looks(alice: &mut Actor, who: &str) -> (String, Duration) {
+    let say = Command::ChatSend {
+        who: who.into(),
+        text: "are you there?".into(),
+    };
+    let sent: view::Message = alice.ask(say).await;
+    let call = Command::CallStart {
+        who: who.into(),
+        sound: Sound {
+            echo: true,
+            ..Sound::default()
+        },
+    };
+    let began = Instant::now();
+    let call: view::Call = alice.ask(call).await;
+    let over = |event: &Event| match event {
+        Event::Call(one) if one.id == call.id && one.state == view::CallState::Ended => {
+            Some(one.words.clone())
+        }
+        _ => None,
+    };
+    let words = alice.until("the end of the call", over).await;
+    let took = began.elapsed();
+    let log = Command::ChatLog {
+        who: who.into(),
+        limit: None,
+        before: None,
+    };
+    let log: Vec<view::Message> = alice.ask(log).await;
+    let message = log.iter().find(|one| one.id == sent.id);
+    assert_ne!(
+        message.expect("the message").delivery,
+        view::Delivery::Delivered
+    );
+    (words, took)
+}
+
+async fn until_gone(alice: &Actor, who: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let list: Vec<view::Contact> = alice.ask(Command::ContactList {}).await;
+        let found = list.iter().find(|one| one.name == who);
+        if found.is_some_and(|one| one.presence == view::Presence::Offline) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{who} is still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// One asks the other, who says yes.
+async fn meet(asker: (&mut Actor, &str), asked: (&mut Actor, &str)) {
+    let own: view::OwnLink = asked.0.ask(Command::ContactLink {}).await;
+    let message = String::new();
+    let add = Command::ContactAdd {
+        link: own.link,
+        message,
+    };
+    asker.0.ask::<view::Contact>(add).await;
+    let request = |event: &Event| match event {
+        Event::Request(request) => Some(request.id.clone()),
+        _ => None,
+    };
+    let id = asked.0.until("the request", request).await;
+    asked
+        .0
+        .ask::<view::Contact>(Command::ContactAccept { id })
+        .await;
+    asked.0.until_online(asker.1).await;
+    asker.0.until_online(asked.1).await;
+}
+
+/// What lies in a profile whose node does not run.
+fn kept<T>(home: &TempDir, read: impl FnOnce(&Tx<'_>) -> Result<T, StoreError>) -> T {
+    let store = Store::open(home.path()).expect("the profile");
+    store.read(read).expect("its rows")
+}
+
+fn request_key(tx: &Tx<'_>) -> Result<[u8; 32], StoreError> {
+    let profile = profile::load(tx)?.expect("an account");
+    Ok(envelope::request_key(&profile.keys.request))
+}
+
+/// The key for letters to `name` that a contact of theirs has.
+fn key_of(tx: &Tx<'_>, name: &str) -> Result<Option<[u8; 32]>, StoreError> {
+    let everybody = contacts::list(tx)?;
+    let found = everybody.into_iter().find(|one| one.name == name);
+    let card = found.and_then(|one| one.card);
+    Ok(card.map(|card| card.card.request_key))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contact_06_07_who_stays_gets_other_keys_when_somebody_is_blocked() {
+    let (town, homes, alice, mut bob) = friends().await;
+    let carol_home = folder();
+    let mut carol = town.settle(carol_home.path(), "Carol").await;
+    carol.until_registered().await;
+    meet((&mut bob, "Bob"), (&mut carol, "Carol")).await;
+    let who = "Alice".to_owned();
+    bob.ask::<()>(Command::ContactBlock { who }).await;
+    let news = |event: &Event| match event {
+        Event::Contact(contact) if contact.name == "Bob" => Some(()),
+        _ => None,
+    };
+    carol.until("Bob's new card", news).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for actor in [alice, bob, carol] {
+        actor.node.stop().await;
+    }
+    let today = kept(&homes[1], request_key);
+    assert_eq!(kept(&carol_home, |tx| key_of(tx, "Bob")), Some(today));
+    let alices = kept(&homes[0], |tx| key_of(tx, "Bob")).expect("she keeps the card");
+    assert_ne!(alices, today);
+    // CONTACT-07: what is under way to the key of before is opened.
+    let earlier = kept(&homes[1], |tx| {
+        Ok(profile::load(tx)?.expect("an account").keys)
+    });
+    assert_eq!(envelope::request_key(&earlier.earlier_requests[0]), alices);
+    town.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contact_08_whoever_is_blocked_sees_what_they_see_of_somebody_away() {
+    let (town, homes, mut alice, mut bob) = friends().await;
+    let dora_home = folder();
+    let mut dora = town.settle(dora_home.path(), "Dora").await;
+    dora.until_registered().await;
+    meet((&mut dora, "Dora"), (&mut alice, "Alice")).await;
+    dora.node.stop().await;
+    until_gone(&alice, "Dora").await;
+    let who = "Alice".to_owned();
+    bob.ask::<()>(Command::ContactBlock { who }).await;
+    while bob.events.try_recv().is_ok() {}
+    let of_dora = looks(&mut alice, "Dora").await;
+    let of_bob = looks(&mut alice, "Bob").await;
+    assert_eq!(of_bob.0, of_dora.0);
+    let apart = of_bob.1.abs_diff(of_dora.1);
+    assert!(apart < Duration::from_secs(3), "{of_bob:?} {of_dora:?}");
+    // A letter is taken for both.
+    alice
+        .ask::<()>(Command::ContactRemove { who: "Dora".into() })
+        .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    alice.node.stop().await;
+    let waiting = kept(&homes[0], |tx| letters::due(tx, u64::MAX >> 1, 100));
+    assert!(waiting.is_empty(), "{waiting:?}");
+    while let Ok(event) = bob.events.try_recv() {
+        let came = matches!(
+            event,
+            Event::Message(_) | Event::Call(_) | Event::Request(_)
+        );
+        assert!(!came, "{event:?}");
+    }
+    end(town, [bob]).await;
 }
 
 fn alice_file(home: &TempDir) -> String {
