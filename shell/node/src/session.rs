@@ -403,12 +403,17 @@ impl Session {
         });
     }
 
-    /// Nobody hears a device any more that its account has removed.
-    async fn device_gone(&self, account: AccountId) {
+    /// Whoever may not knock any more is not connected any more.
+    fn close_strangers(&self) {
         let book = &self.ctx.book;
         self.ctx
             .door
             .close_strangers(|key| book.visitor(key).is_some());
+    }
+
+    /// Nobody hears a device any more that its account has removed.
+    async fn device_gone(&self, account: AccountId) {
+        self.close_strangers();
         self.ctx.inner.forget(account).await;
         self.tell_home(HomeInput::Targets).await;
     }

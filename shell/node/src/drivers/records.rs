@@ -393,7 +393,7 @@ impl Driver {
             match event {
                 PublisherEvent::Renew => self.renew().await,
                 PublisherEvent::Witnessed => debug!("our record is found at others than our home"),
-                PublisherEvent::Newer(record) => self.learn(record.record()).await,
+                PublisherEvent::Newer(record) => self.learn(&record).await,
                 PublisherEvent::Blame(whom, fault) => self.blame(whom, fault).await,
             }
         }
@@ -403,12 +403,22 @@ impl Driver {
     async fn renew(&mut self) {
         match self.desk.registrar.renew(&self.desk.ctx).await {
             Ok(()) => self.signed = true,
+            // Another device of ours does it.
+            Err(RequestError::Unsigned) => {}
             Err(error) => warn!(%error, "a new record could not be signed"),
         }
     }
 
-    async fn learn(&self, record: &AccountRecord) {
-        if let Err(error) = registration::learn(&self.desk.ctx, record).await {
+    /// Where another device of ours signs, this is what it has signed since.
+    async fn learn(&mut self, record: &Verified<AccountRecord>) {
+        let (ctx, registrar) = self.shared();
+        let learned = if ctx.identity.get().can_sign() {
+            registration::learn(&ctx, record.record()).await
+        } else {
+            let adopted = registrar.adopt(&ctx, record.signed().clone()).await;
+            adopted.map(|adopted| self.signed |= adopted)
+        };
+        if let Err(error) = learned {
             warn!(%error, "the number of a newer record could not be noted");
         }
     }

@@ -127,8 +127,12 @@ impl Registrar {
         match self.show(ctx, supernode, record).await {
             // A backup was restored, or a clock was set back: our own newer record says where to go on.
             Err(RequestError::Refused(Refusal::Older)) => {
-                learn_sequence(ctx, supernode).await?;
-                self.renew(ctx).await?;
+                let known = learn_sequence(ctx, supernode).await?;
+                if ctx.identity.get().can_sign() {
+                    self.renew(ctx).await?;
+                } else {
+                    self.adopt(ctx, known).await?;
+                }
                 let record = self.current(ctx).await?;
                 self.show(ctx, supernode, record).await
             }
@@ -232,7 +236,10 @@ fn is_current(record: &Signed<AccountRecord>, ctx: &Context, adopted: bool) -> b
 }
 
 /// Our own record as the supernode has it. It is signed by us, so nobody can make us jump further than we ever were.
-async fn learn_sequence(ctx: &Context, supernode: &SupernodeAddr) -> Result<(), RequestError> {
+async fn learn_sequence(
+    ctx: &Context,
+    supernode: &SupernodeAddr,
+) -> Result<Signed<AccountRecord>, RequestError> {
     let account = ctx.identity.account();
     let request = Request::Lookup { account };
     let Answer::Record(Some(record)) = ctx.supernodes.ask(supernode, &request).await? else {
@@ -242,7 +249,7 @@ async fn learn_sequence(ctx: &Context, supernode: &SupernodeAddr) -> Result<(), 
         .verify(account, wall_s())
         .map_err(|_| RequestError::Unexpected)?;
     learn(ctx, record.record()).await?;
-    Ok(())
+    Ok(record.signed().clone())
 }
 
 /// Somebody with our keys signed this: the next of ours goes on from there. Numbers from before or after another recovery say

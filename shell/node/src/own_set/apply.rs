@@ -26,6 +26,8 @@ pub enum Effect {
     Account,
     /// A device of ours has moved, or the account's name is another one.
     Doors,
+    /// The set is complete for the first time: everybody the account knows is known here, too.
+    Complete,
     /// What the account publishes was signed on another device.
     Record(Box<Signed<AccountRecord>>),
     /// Letters are sealed to another key from now on.

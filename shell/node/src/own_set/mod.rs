@@ -192,7 +192,11 @@ impl OwnSet {
                 self.own.set(identity);
                 effects.push(Effect::Account);
             }
-            SyncPersist::Settled(head) => own_set::settle(tx, Some(head))?,
+            SyncPersist::Settled(head) => {
+                let before = own_set::settled(tx)?.flatten();
+                own_set::settle(tx, Some(head))?;
+                effects.extend(before.is_none().then_some(Effect::Complete));
+            }
         }
         Ok(())
     }
@@ -216,9 +220,13 @@ impl OwnSet {
         };
         let mut identity = Identity::clone(&self.own.get());
         let listed = card.account().devices();
-        let before = identity.seen.iter().flat_map(|seen| &seen.doors);
-        for gone in before.filter(|door| !listed.contains_key(&door.device)) {
-            own_set::door_removed(tx, gone.endpoint, wall_ms())?;
+        let said = identity.seen.iter().flat_map(|seen| &seen.doors);
+        let said = said.map(|door| (door.device, door.endpoint));
+        // Some joined, and never said where they were.
+        for (device, door) in said.chain(own_set::joined_doors(tx)?) {
+            if !listed.contains_key(&device) {
+                own_set::door_removed(tx, door, wall_ms())?;
+            }
         }
         let head = identity.chain.head();
         identity.follow(&card);

@@ -89,7 +89,7 @@ fn end(session: &Arc<Session>) {
 }
 
 /// Whatever was missed: the book, the calls and the store say how things stand.
-async fn make_good(session: &Session) {
+async fn make_good(session: &Arc<Session>) {
     session.tell_home(HomeInput::Targets).await;
     let in_call = session.calls.in_call();
     session.tell_home(HomeInput::InCall(in_call)).await;
@@ -105,9 +105,15 @@ async fn make_good(session: &Session) {
     }
     session.calls.home_changed().await;
     session.records.supernodes().await;
+    session.records.account().await;
+    session.close_strangers();
     session.people.retry_post().await;
     if session.home_state().registered {
         card::tell_contacts(session).await;
+        session.devices.at_home().await;
+    }
+    if session.ctx.identity.is_revoked() {
+        return end(session);
     }
     session.ctx.emit(Event::Lagged);
 }

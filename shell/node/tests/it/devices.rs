@@ -8,7 +8,7 @@ use starling_control::{Command, ErrorKind, Event, view};
 use crate::cast::{Actor, PATIENCE, Town, befriend, folder};
 
 /// A node without an account, at home in the town's network by the link alone.
-async fn fresh(home: &Path) -> Actor {
+pub async fn fresh(home: &Path) -> Actor {
     Actor::start(home).await
 }
 
@@ -45,7 +45,7 @@ async fn say(actor: &Actor, same: bool) -> view::Pairing {
 }
 
 /// A device of the owner's, with everything that follows.
-async fn add(owner: &mut Actor, device: &mut Actor, name: &str, marked: bool) {
+pub async fn add(owner: &mut Actor, device: &mut Actor, name: &str, marked: bool) {
     let link = link_of(owner, marked).await;
     join(device, &link, name).await;
     let shown = owner.until("words at the owner's", words).await;
@@ -77,7 +77,7 @@ async fn until_list<T: serde::de::DeserializeOwned>(
     }
 }
 
-async fn until_knows(actor: &Actor, name: &str) {
+pub async fn until_knows(actor: &Actor, name: &str) {
     until_list(actor, Command::ContactList {}, name, |list| {
         list.iter().any(|contact: &view::Contact| {
             contact.name == name && contact.relation == view::Relation::Contact
@@ -86,7 +86,7 @@ async fn until_knows(actor: &Actor, name: &str) {
     .await;
 }
 
-async fn until_connected(actor: &Actor, count: usize) {
+pub async fn until_connected(actor: &Actor, count: usize) {
     until_list(actor, Command::DeviceList {}, "link", |list| {
         list.iter()
             .filter(|device: &&view::Device| device.connected)
@@ -265,6 +265,54 @@ async fn nobody_joins_by_another_secret_or_before_both_have_compared_the_words()
     assert_eq!(phone.until("the device to join", ended).await.failed, None);
     until_connected(&alice, 2).await;
     for actor in [alice, phone, other] {
+        actor.node.stop().await;
+    }
+    town.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_marked_later_gets_the_key_and_changes_the_list() {
+    let town = Town::found().await;
+    let [a, p, q] = [folder(), folder(), folder()];
+    let mut alice = town.settle(a.path(), "Alice").await;
+    let mut phone = fresh(p.path()).await;
+    alice.until_registered().await;
+    add(&mut alice, &mut phone, "phone", false).await;
+    until_connected(&alice, 2).await;
+    let device = "phone".to_owned();
+    let owner = true;
+    alice
+        .ask::<Vec<view::Device>>(Command::DeviceOwner { device, owner })
+        .await;
+    let marked = |list: &[view::Device]| list.iter().all(|device| device.owner);
+    until_list(&phone, Command::DeviceList {}, "mark", marked).await;
+    // The key comes with the next word.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let (device, name) = ("phone".to_owned(), "pocket".to_owned());
+    let rename = Command::DeviceRename { device, name };
+    while phone
+        .try_ask::<Vec<view::Device>>(rename.clone())
+        .await
+        .is_err()
+    {
+        assert!(tokio::time::Instant::now() < deadline, "no key");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // And it may add another one.
+    let mut tablet = fresh(q.path()).await;
+    phone.until_registered().await;
+    add(&mut phone, &mut tablet, "tablet", true).await;
+    for actor in [&alice, &phone, &tablet] {
+        let three = |list: &[view::Device]| {
+            list.len() == 3 && list.iter().any(|device| device.name == "pocket")
+        };
+        until_list(actor, Command::DeviceList {}, "third device", three).await;
+    }
+    let device = "tablet".to_owned();
+    let refused = alice.try_ask::<serde_json::Value>(Command::DeviceRevoke { device });
+    let refused = refused.await.expect_err("it has the key");
+    assert!(refused.message.contains("24 words"), "{refused}");
+    for actor in [alice, phone, tablet] {
         actor.node.stop().await;
     }
     town.end().await;

@@ -25,6 +25,8 @@ impl Devices {
             Effect::Account => self.account().await,
             Effect::Doors => self.doors().await,
             Effect::Record(record) => self.record(*record).await,
+            // Contacts are to know this device, too.
+            Effect::Complete => self.people.send_updates().await,
             // The set has kept it already.
             Effect::RequestKey(_) => Ok(()),
         };

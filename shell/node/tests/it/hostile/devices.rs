@@ -1,14 +1,21 @@
 //! A device that its owner revoked goes on as if nothing had happened.
 
+use std::time::Instant;
+
 use ed25519_dalek::SigningKey;
-use starling_control::{Event, view};
+use starling_control::{Command, Event, view};
 use starling_node::identity::Identity;
 use starling_wire::account::Change;
-use starling_wire::card::SignedCard;
+use starling_wire::alpn;
+use starling_wire::card::{Card, SignedCard};
 use starling_wire::envelope::Letter;
+use starling_wire::ids::DeviceId;
 
-use super::{Mallory, befriend_as, find, link_of, read_profile, wall_s};
-use crate::cast::{Actor, folder};
+use super::{
+    Mallory, PATIENCE, befriend_as, card_of as card_named, find, link_of, read_profile, wall_s,
+};
+use crate::cast::{Actor, Town, befriend, folder};
+use crate::devices;
 
 /// Bob's phone, as it was before he revoked it.
 fn phone_of(bob: &Identity) -> Identity {
@@ -127,4 +134,68 @@ async fn people_07_a_revoked_device_does_not_change_a_request_that_waits() {
         assert_eq!(asked, (name.to_owned(), text.to_owned()));
     }
     alice.node.stop().await;
+}
+
+/// A card in which the phone says that the desk is removed.
+fn coup(phone: &Identity, desk: DeviceId, sequence: u64) -> SignedCard {
+    let mut chain = phone.chain.clone();
+    chain.append(&phone.device, Change::RemoveDevice { device: desk });
+    let card = Card {
+        chain,
+        network: None,
+        name: "Thief".into(),
+        request_key: [0; 32],
+        discovery_key: [0; 32],
+        sequence,
+    };
+    let doors = phone.card(sequence, &[], None).doors;
+    card.sign(&phone.device, doors)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peer_09_a_contact_closes_the_door_to_a_removed_device_that_goes_on() {
+    let town = Town::found().await;
+    let [a, b, p] = [folder(), folder(), folder()];
+    let mut alice = town.settle(a.path(), "Alice").await;
+    let mut bob = town.settle(b.path(), "Bob").await;
+    befriend(&mut alice, &mut bob).await;
+    let mut phone = devices::fresh(p.path()).await;
+    devices::add(&mut alice, &mut phone, "phone", false).await;
+    devices::until_knows(&phone, "Bob").await;
+    phone.until_online("Bob").await;
+    phone.node.stop().await;
+    // Whoever has the phone now lets nobody tell it anything.
+    let (identity, known) = read_profile(p.path());
+    let door = card_named(&known, "Bob").doors[0].clone();
+    let thief = Mallory::with(identity).await;
+    let open = thief.open(&door, alpn::CHAT, 1).await;
+    let list: Vec<view::Device> = alice.ask(Command::DeviceList {}).await;
+    let desk = list[0].id.parse().expect("an id");
+    let device = "phone".to_owned();
+    alice
+        .ask::<Vec<view::Device>>(Command::DeviceRevoke { device })
+        .await;
+    let began = Instant::now();
+    let closed = tokio::time::timeout(PATIENCE, open[0].closed()).await;
+    println!("closed after {:?}: {closed:?}", began.elapsed());
+    assert!(closed.is_ok(), "Bob still hears the thief");
+    assert!(thief.door.dial(&door, alpn::CHAT).await.is_err());
+    // Now it removes the others, without the account's key, and says so to Bob.
+    let link = link_of(&bob).await;
+    let at = find(&thief, &link).await;
+    let card = coup(&thief.identity, desk, wall_s() + 900);
+    thief.write(&at, Letter::Update, card).await;
+    let (who, text) = ("Bob".to_owned(), "still me".to_owned());
+    alice
+        .ask::<view::Message>(Command::ChatSend { who, text })
+        .await;
+    let heard = bob.until("the desk's message", |event| match event {
+        Event::Message(message) => Some((message.who.clone(), message.text.clone())),
+        _ => None,
+    });
+    assert_eq!(heard.await, ("Alice".to_owned(), "still me".to_owned()));
+    for actor in [alice, bob] {
+        actor.node.stop().await;
+    }
+    town.end().await;
 }
