@@ -11,7 +11,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use crate::account::{sign, signed_by};
+use crate::account::{Entry, sign, signed_by};
 use crate::card::{CardError, SignedCard, VerifiedCard};
 use crate::frame::{self, FrameError};
 use crate::ids::{AccountId, DeviceId};
@@ -34,6 +34,8 @@ pub enum Letter {
     Accept,
     /// "My card has changed." Only from accepted contacts.
     Update,
+    /// "My account is no more": the last entry of its history, which goes on from the card's. Only from accepted contacts.
+    Farewell(Box<Entry>),
 }
 
 /// The plaintext of an envelope.

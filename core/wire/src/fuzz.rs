@@ -33,6 +33,8 @@ pub fn supernode(data: &[u8]) {
                 supernode: EndpointKey([8; 32]),
             };
             let _ = registration.verify(place, 1_800_000_000);
+        } else if let Request::End(ending) = request {
+            let _ = ending.verify(1_800_000_000);
         }
     }
     let _ = frame::decode_body::<Answer>(data, REQUEST_MAX);

@@ -11,6 +11,7 @@ pub mod card;
 pub mod chat;
 pub mod descriptor;
 pub mod discovery;
+pub mod ending;
 pub mod envelope;
 pub mod file;
 pub mod frame;

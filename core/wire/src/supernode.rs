@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::descriptor::SignedDescriptor;
+use crate::ending::Ending;
 use crate::ids::{AccountId, EndpointKey, EnvelopeId};
 use crate::limits::{DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, RECORD_MAX, WATCH_MAX};
 use crate::placement::IndexKey;
@@ -177,6 +178,8 @@ pub enum Request {
     Willing(bool),
     /// "Which record does the index have under this key?" Of whatever kind.
     Find(IndexKey),
+    /// "This account is no more": forget it, and tell its record's holders. From any front door.
+    End(Box<Ending>),
     /// "Keep this rescue copy of my account", in place of the one before. Only after `Register` from the same front door.
     Keep(Vec<u8>),
     /// "Give me the rescue copy of this account; I have its recovery key." From any front door.
@@ -297,6 +300,9 @@ impl Request {
             }
             Self::Watch { doors, .. } if doors.len() > WATCH_MAX => Err(Refusal::Malformed),
             Self::Register(registration) if registration.record.encoded_len() > RECORD_MAX => {
+                Err(Refusal::InvalidRecord)
+            }
+            Self::End(ending) if ending.record.encoded_len() > RECORD_MAX => {
                 Err(Refusal::InvalidRecord)
             }
             Self::Collected { ids } if ids.len() > DEPOSITS_PER_ACCOUNT_MAX => {

@@ -344,6 +344,8 @@ pub enum Relation {
     Blocked,
     /// Was a contact; the history is left.
     Removed,
+    /// The same, because they deleted their account.
+    Ended,
 }
 
 /// Whether somebody is there.

@@ -24,6 +24,8 @@ pub enum Relation {
     Blocked,
     /// Was a contact; only the history is left.
     Removed,
+    /// The same, because they deleted their account.
+    Ended,
 }
 
 /// Somebody.
@@ -86,8 +88,8 @@ pub fn get(tx: &Tx<'_>, account: AccountId) -> Result<Option<Contact>, StoreErro
 /// Everybody but the removed.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<Contact>, StoreError> {
     tx.all(
-        &format!("SELECT {COLUMNS} FROM contacts WHERE relation <> ?1 ORDER BY added_at, account"),
-        params![Relation::Removed.code()],
+        &format!("SELECT {COLUMNS} FROM contacts WHERE relation NOT IN (?1, ?2) ORDER BY added_at, account"),
+        params![Relation::Removed.code(), Relation::Ended.code()],
         read,
     )
 }
@@ -95,8 +97,10 @@ pub fn list(tx: &Tx<'_>) -> Result<Vec<Contact>, StoreError> {
 /// The removed, whose history is still here.
 pub fn removed(tx: &Tx<'_>) -> Result<Vec<Contact>, StoreError> {
     tx.all(
-        &format!("SELECT {COLUMNS} FROM contacts WHERE relation = ?1 ORDER BY added_at, account"),
-        params![Relation::Removed.code()],
+        &format!(
+            "SELECT {COLUMNS} FROM contacts WHERE relation IN (?1, ?2) ORDER BY added_at, account"
+        ),
+        params![Relation::Removed.code(), Relation::Ended.code()],
         read,
     )
 }
@@ -165,6 +169,11 @@ pub fn remove(tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
     end(tx, account, Relation::Removed)
 }
 
+/// The same, because they deleted their account.
+pub fn bury(tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
+    end(tx, account, Relation::Ended)
+}
+
 /// The same, and nothing of theirs is accepted again. The row must exist: somebody who only sent a request is put
 /// in the table first.
 pub fn block(tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
@@ -221,6 +230,7 @@ impl Relation {
             Self::Requested => 1,
             Self::Blocked => 2,
             Self::Removed => 3,
+            Self::Ended => 4,
         }
     }
 
@@ -230,6 +240,7 @@ impl Relation {
             1 => Ok(Self::Requested),
             2 => Ok(Self::Blocked),
             3 => Ok(Self::Removed),
+            4 => Ok(Self::Ended),
             _ => Err(StoreError::Damaged),
         }
     }

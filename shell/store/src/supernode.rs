@@ -104,6 +104,32 @@ pub fn register(
     Ok(standing)
 }
 
+/// An account that was at home here has ended: its doors and letters go, and this last record stands above whatever is signed
+/// by the same key until it has expired.
+pub fn end(tx: &Tx<'_>, last: &Signed<AccountRecord>) -> Result<(), StoreError> {
+    let account = last.account();
+    match known(tx, account)? {
+        Some((order, _)) if order < int(last.record.order()) => {}
+        _ => return Ok(()),
+    }
+    tx.execute(
+        "UPDATE registered_accounts SET record = ?2, record_order = ?3, expires_s = ?4 WHERE account = ?1",
+        params![
+            account.0,
+            pack(last),
+            int(last.record.order()),
+            int(last.record.expires)
+        ],
+    )?;
+    for rows in ["registered_doors", "deposits"] {
+        tx.execute(
+            &format!("DELETE FROM {rows} WHERE account = ?1"),
+            params![account.0],
+        )?;
+    }
+    Ok(())
+}
+
 /// What [`register`] would say. Nothing is changed.
 pub fn standing(
     tx: &Tx<'_>,

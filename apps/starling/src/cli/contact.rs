@@ -300,6 +300,7 @@ fn standing(contact: &Contact) -> &'static str {
     match (contact.relation, contact.presence) {
         (Relation::Requested, _) => "asked",
         (Relation::Blocked, _) => "blocked",
+        (Relation::Ended, _) => "has deleted this account",
         (Relation::Removed, _) => "removed",
         (Relation::Contact, Presence::Online) => "online",
         (Relation::Contact, Presence::Offline) => "offline",

@@ -28,6 +28,8 @@ pub enum Outcome {
     },
     /// Keep their newer card.
     Update,
+    /// Their account is no more, if its history says so.
+    End,
     /// Drop it.
     Drop(DropReason),
 }
@@ -47,6 +49,8 @@ pub enum DropReason {
     Replayed,
     /// Its device was revoked (`PEOPLE-07`).
     Revoked,
+    /// It says that an account has ended whose history goes on (`PEOPLE-08`).
+    GoesOn,
 }
 
 /// Decides (`PEOPLE-01` to `PEOPLE-05`). `waiting` is the number of unanswered requests from other people.
@@ -60,6 +64,8 @@ pub const fn decide(standing: Standing, letter: &Letter, waiting: usize) -> Outc
         // PEOPLE-03: a contact who asks again has lost us (a restored backup): they are answered.
         (Standing::Contact, Letter::Request { .. }) => Outcome::Befriend { answer: true },
         (Standing::Contact, Letter::Accept | Letter::Update) => Outcome::Update,
+        // PEOPLE-08: whose account has ended is no contact any more; the driver looks whether it has.
+        (Standing::Contact | Standing::Requested, Letter::Farewell(_)) => Outcome::End,
         // PEOPLE-04: strangers may ask, within a bound.
         (Standing::Stranger, Letter::Request { .. }) if waiting >= REQUESTS_MAX => {
             Outcome::Drop(DropReason::TooMany)
@@ -67,14 +73,16 @@ pub const fn decide(standing: Standing, letter: &Letter, waiting: usize) -> Outc
         (Standing::Stranger, Letter::Request { .. }) => Outcome::Ask,
         // PEOPLE-05: nobody becomes a contact by saying so.
         (Standing::Stranger, Letter::Accept) => Outcome::Drop(DropReason::Unasked),
-        (Standing::Stranger | Standing::Requested, Letter::Update) => {
-            Outcome::Drop(DropReason::NoContact)
-        }
+        (Standing::Stranger | Standing::Requested, Letter::Update)
+        | (Standing::Stranger, Letter::Farewell(_)) => Outcome::Drop(DropReason::NoContact),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use starling_wire::account::{Change, Founding};
+    use starling_wire::ids::DeviceId;
+
     use super::*;
 
     fn request() -> Letter {
@@ -127,6 +135,23 @@ mod tests {
             decide(Standing::Stranger, &request(), REQUESTS_MAX),
             Outcome::Drop(DropReason::TooMany)
         );
+    }
+
+    #[test]
+    fn people_08_only_whom_we_know_can_say_farewell() {
+        let founding = Founding::new(&[1; 32]);
+        let mut chain = founding.found(DeviceId([2; 32]), "desk");
+        chain.append(&founding.signing, Change::Delete);
+        let last = chain.entries.pop().expect("the end");
+        let farewell = Letter::Farewell(Box::new(last));
+        for (standing, outcome) in [
+            (Standing::Contact, Outcome::End),
+            (Standing::Requested, Outcome::End),
+            (Standing::Stranger, Outcome::Drop(DropReason::NoContact)),
+            (Standing::Blocked, Outcome::Drop(DropReason::Blocked)),
+        ] {
+            assert_eq!(decide(standing, &farewell, 0), outcome);
+        }
     }
 
     #[test]

@@ -80,6 +80,7 @@ pub async fn receive(ctx: &Arc<Context>, sealed: &[u8]) -> Result<(), StoreError
         Outcome::Ask => ask(ctx, opened).await?,
         Outcome::Befriend { answer } => befriend(ctx, &opened, answer).await?,
         Outcome::Update => befriend(ctx, &opened, false).await?,
+        Outcome::End => bury(ctx, opened).await?,
     };
     if let Err(reason) = outcome {
         debug!(?reason, "dropped a letter");
@@ -174,6 +175,35 @@ async fn befriend(
     remember(ctx, &contact);
     ctx.signal(Signal::Contact(account));
     views::announce_contact(ctx, account).await;
+    Ok(Ok(()))
+}
+
+/// `PEOPLE-08`: somebody's account is no more, if the history that counts goes on to that end.
+async fn bury(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReason>, StoreError> {
+    let account = opened.sender.account().id();
+    let Letter::Farewell(last) = opened.letter else {
+        return Ok(Err(DropReason::Unasked));
+    };
+    let sender = opened.sender;
+    let stored = ctx.db.write(move |tx| {
+        let known = contacts::get(tx, account)?;
+        let known = known.as_ref().and_then(|contact| contact.card.as_ref());
+        let mut chain = newest(known, &sender).card().chain.clone();
+        chain.entries.push(*last);
+        if !chain.verify().is_ok_and(|account| account.is_deleted()) {
+            return Ok(Err(DropReason::GoesOn));
+        }
+        contacts::bury(tx, account)?;
+        requests::remove(tx, account)?;
+        Ok(Ok(()))
+    });
+    if let Err(reason) = stored.await? {
+        return Ok(Err(reason));
+    }
+    ctx.book.remove(account);
+    ctx.inner.forget(account).await;
+    ctx.signal(Signal::Gone(account));
+    ctx.emit(Event::ContactRemoved(account.to_string()));
     Ok(Ok(()))
 }
 

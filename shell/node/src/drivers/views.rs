@@ -85,6 +85,7 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
             contacts::Relation::Blocked => view::Relation::Blocked,
             contacts::Relation::Contact => view::Relation::Contact,
             contacts::Relation::Removed => view::Relation::Removed,
+            contacts::Relation::Ended => view::Relation::Ended,
         },
         presence,
         unread: summary.unseen,

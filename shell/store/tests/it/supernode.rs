@@ -11,7 +11,7 @@ use starling_wire::limits::{
     DEPOSIT_BYTES_PER_ACCOUNT_MAX, DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX,
     SEQUENCE_MAX,
 };
-use starling_wire::record::{AccountRecord, Content, SignedRecord};
+use starling_wire::record::{AccountRecord, Content, Signed, SignedRecord};
 use starling_wire::registration::{Place, Registration, VerifiedRegistration};
 use starling_wire::speaker::Recovery;
 use starling_wire::supernode::{Answer, REQUEST_MAX, envelope_id};
@@ -64,6 +64,12 @@ fn shown(
     Registration::new(record.sign(&key(seed)), chain, &key(own), place)
         .verify(place, NOW_S)
         .unwrap()
+}
+
+/// The same account's record with another number.
+pub fn record_of(shown: &VerifiedRegistration, sequence: u64) -> Signed<AccountRecord> {
+    let record = shown.record().record().clone();
+    AccountRecord { sequence, ..record }.sign(&key(1))
 }
 
 pub fn registration(seed: u8, sequence: u64) -> (AccountId, VerifiedRegistration) {

@@ -247,6 +247,7 @@ fn composer(shell: &Shell, contact: &Contact) -> Markup {
         @match contact.relation {
             Relation::Requested => p.closed { "You can write once your request was accepted." },
             Relation::Blocked => p.closed { "You blocked this contact." },
+            Relation::Ended => p.closed { "They have deleted their account. What was said stays here." },
             Relation::Removed => p.closed { "No longer a contact. What was said stays here." },
             Relation::Contact => {
                 form.composer id="composer" method="post" action="chat-send" {

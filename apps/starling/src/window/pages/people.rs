@@ -163,7 +163,7 @@ pub fn contact(shell: &Shell, contact: &Contact) -> Markup {
                 dt { "Account id" } dd { code { (words::plain(&contact.id)) } }
             }
             p { a href=(words::chat_href(&contact.id)) { "Open the chat" } }
-            @if contact.relation != Relation::Removed {
+            @if !matches!(contact.relation, Relation::Removed | Relation::Ended) {
                 (form(shell, "contact-nickname", "stack", nickname))
                 (organise::keeping(shell, contact))
                 @if contact.relation == Relation::Contact { (organise::permissions(shell, contact)) }

@@ -146,6 +146,7 @@ pub fn presence(contact: &Contact) -> &'static str {
     match (contact.relation, contact.presence) {
         (Relation::Requested, _) => "Request sent",
         (Relation::Blocked, _) => "Blocked",
+        (Relation::Ended, _) => "Has deleted this account",
         (Relation::Removed, _) => "No longer a contact",
         (Relation::Contact, Presence::Online) => "Online",
         (Relation::Contact, Presence::Offline) => "Offline",

@@ -37,7 +37,7 @@ pub fn remember(ctx: &Context, contact: &Contact) {
         contacts::Relation::Contact => Relation::Contact,
         contacts::Relation::Requested => Relation::Requested,
         contacts::Relation::Blocked => Relation::Blocked,
-        contacts::Relation::Removed => return,
+        contacts::Relation::Removed | contacts::Relation::Ended => return,
     };
     let card = contact.card.clone();
     let before = ctx.book.person(contact.account);

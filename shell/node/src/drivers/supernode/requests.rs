@@ -2,6 +2,7 @@
 
 use starling_protocol::index::holder::PutRefusal;
 use starling_store::{StoreError, rescue, supernode as rows};
+use starling_wire::ending::Ending;
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::placement::IndexKey;
 use starling_wire::record::{
@@ -39,6 +40,7 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::DialBack(ports) => service.dial_back(asker, ports).await,
         Request::Upstream { .. } => service.upstream(asker),
         Request::Willing(willing) => service.note_willing(asker, willing).await,
+        Request::End(ending) => service.end(asker, &ending).await,
         Request::Keep(copy) => service.keep(asker, copy).await,
         Request::Rescue { account, signature } => service.rescue(asker, account, signature).await,
         Request::Find(key) => Ok(Answer::Found(service.find(key).await.map(Box::new))),
@@ -206,6 +208,29 @@ impl Service {
         let account = self.account_of(asker).await?;
         self.stored(move |tx| rows::forget_envelopes(tx, account, &ids))
             .await?;
+        Ok(Answer::Ok)
+    }
+
+    /// `ENDING-03`: an account that has ended has no door, no letters and no copy here, and its record says so everywhere.
+    async fn end(&self, asker: EndpointKey, ending: &Ending) -> Result<Answer, Refusal> {
+        let record = ending.verify(wall_s()).map_err(|error| {
+            debug!(%error, "refused an account's end");
+            Refusal::InvalidRecord
+        })?;
+        let (account, signed) = (record.account(), record.signed().clone());
+        let doors = self.stored(move |tx| rows::doors(tx, account)).await?;
+        if let Some(among) = self.among() {
+            match self.spread(asker, record.into(), &among).await {
+                Ok(_) | Err(Refusal::Full) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        self.stored(move |tx| {
+            rows::end(tx, &signed)?;
+            rescue::forget(tx, account)
+        })
+        .await?;
+        debug!(doors = doors.len(), "an account has ended");
         Ok(Answer::Ok)
     }
 
