@@ -72,26 +72,6 @@ impl Founding {
         let recovery = self.recovery.verifying_key();
         Chain::create(&self.signing, &recovery, self.salt, device, name)
     }
-
-    /// A history that begins with the recovery key's word: `signing` signs from now on, and this device is the only one. Whatever
-    /// went before need not be known.
-    pub fn recover(
-        &self,
-        number: u16,
-        signing: &VerifyingKey,
-        device: DeviceId,
-        name: &str,
-    ) -> Chain {
-        let inception = self.inception();
-        let word = Recovery::new(&self.recovery, inception.id(), number, signing);
-        let mut chain = Chain {
-            inception,
-            entries: Vec::new(),
-        };
-        let name = name.to_owned();
-        chain.append(&self.recovery, Change::Recover { word, device, name });
-        chain
-    }
 }
 
 /// One change to an account.
@@ -207,6 +187,25 @@ impl Inception {
     /// The account's id.
     pub fn id(&self) -> AccountId {
         AccountId(blake3::derive_key(ID_CONTEXT, &frame::encode_body(self)))
+    }
+
+    /// A history that begins with the recovery key's word: `signing` signs from now on, and this device is the only one. Whatever
+    /// went before need not be known.
+    pub fn recover(
+        &self,
+        recovery: &SigningKey,
+        number: u16,
+        signing: &VerifyingKey,
+        (device, name): (DeviceId, &str),
+    ) -> Chain {
+        let word = Recovery::new(recovery, self.id(), number, signing);
+        let mut chain = Chain {
+            inception: self.clone(),
+            entries: Vec::new(),
+        };
+        let name = name.to_owned();
+        chain.append(recovery, Change::Recover { word, device, name });
+        chain
     }
 
     /// The signing key, if both keys are points of the curve.

@@ -109,6 +109,28 @@ pub enum Command {
         /// Whether it is to.
         owner: bool,
     },
+    /// Makes this device the only one of its account, by the 24 words. [`view::Account`](crate::view::Account)
+    #[serde(rename = "account.recover")]
+    AccountRecover {
+        /// All 24.
+        words: String,
+    },
+    /// Deletes the account everywhere, and everything of it on this machine; then the node ends.
+    /// [`view::Deleted`](crate::view::Deleted)
+    #[serde(rename = "account.delete")]
+    AccountDelete {
+        /// The account's display name, as a sign that it is meant.
+        name: String,
+        /// Also where the key of the network's owner goes with it.
+        #[serde(default)]
+        with_network: bool,
+    },
+    /// Forgets the 24 words on this device; whoever has them proves it by all of them. `null`
+    #[serde(rename = "account.phrase_forget")]
+    AccountPhraseForget {
+        /// All 24.
+        words: String,
+    },
     /// Makes a network with this machine as its first supernode. [`view::NetworkMade`](crate::view::NetworkMade)
     #[serde(rename = "network.init")]
     NetworkInit {

@@ -102,6 +102,17 @@ pub struct Pairing {
     pub note: Option<String>,
 }
 
+/// An account that is no more. What could not be told before the end is not told later.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// Contacts whose supernode has the last letter.
+    pub told: usize,
+    /// Contacts who will see nothing more than that you are not there.
+    pub not_told: usize,
+    /// Home supernodes that have forgotten the account.
+    pub supernodes: usize,
+}
+
 /// The words that bring an account back. They are its recovery key: whoever has them has the account.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phrase {

@@ -13,6 +13,7 @@ pub mod db;
 pub mod descriptors;
 pub mod drivers;
 pub mod echo;
+mod ending;
 pub mod identity;
 mod joining;
 pub mod lock;

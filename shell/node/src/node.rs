@@ -1,5 +1,7 @@
 //! A node: profile lock, store, supernode role, session, control socket. Everything that lives as long as the process.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use starling_control::{ErrorKind, Event, Failure, view};
@@ -8,6 +10,7 @@ use starling_store::{Store, StoreError, StoreHandle};
 use starling_wire::limits::{DEVICE_NAME_MAX, NAME_MAX};
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinSet;
+use tracing::error;
 
 use crate::announce;
 use crate::clock::Clock;
@@ -19,6 +22,7 @@ use crate::db::Db;
 use crate::drivers::promotion;
 use crate::drivers::supernode::{Supernode, SupernodeError};
 use crate::echo::Echo;
+use crate::ending;
 use crate::identity::Identity;
 use crate::joining::Joining;
 use crate::lock::{LockError, ProfileLock};
@@ -73,6 +77,8 @@ pub struct App {
     /// Account, network or roles are others now.
     pub(crate) changed: Arc<Notify>,
     stop: Notify,
+    /// The account was deleted.
+    wiping: AtomicBool,
 }
 
 /// Why the node does not run.
@@ -106,7 +112,7 @@ impl Node {
         let clock = Clock::start();
         let lock = ProfileLock::take(&config.home)?;
         let home = config.home.clone();
-        let store = tokio::task::spawn_blocking(move || StoreHandle::start(Store::open(&home)?))
+        let store = tokio::task::spawn_blocking(move || StoreHandle::start(open_store(&home)?))
             .await
             .map_err(|error| StoreError::Internal(error.to_string()))??;
         let (control, inbox) = handle::channel();
@@ -126,6 +132,7 @@ impl Node {
             changing: tokio::sync::Mutex::default(),
             changed: Arc::new(Notify::new()),
             stop: Notify::new(),
+            wiping: AtomicBool::default(),
             config,
         });
         app.load_volume().await?;
@@ -181,6 +188,11 @@ impl Node {
         }
         self.app.stop_supernode().await;
         self.app.keep_volume().await;
+        if self.app.wiping.load(Ordering::SeqCst)
+            && let Err(error) = ending::wipe(&self.app.config.home)
+        {
+            error!(%error, "the deleted account's data could not be removed; it goes at the next start");
+        }
     }
 }
 
@@ -249,6 +261,12 @@ impl App {
         }
     }
 
+    /// Ends the node, and what its profile holds goes.
+    pub fn forget_everything(&self) {
+        self.wiping.store(true, Ordering::SeqCst);
+        self.stop.notify_one();
+    }
+
     /// Ends the node.
     pub fn ask_to_stop(&self) {
         self.stop.notify_one();
@@ -291,6 +309,21 @@ impl App {
         Ok(account_view(&self.session()?.ctx.identity.get()))
     }
 
+    /// The account is another than the one this session began with.
+    pub(crate) async fn sign_in_again(&self) -> Result<view::Account, Failure> {
+        let before = self
+            .session
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(before) = before {
+            before.stop().await;
+        }
+        let profile = self.db.read(profile::load).await.map_err(store_failure)?;
+        let profile = profile.ok_or_else(|| store_failure(StoreError::Missing("account")))?;
+        self.sign_in(Identity::from_profile(&profile)).await
+    }
+
     async fn start_session(&self, identity: Identity) -> Result<(), SessionError> {
         let start = Start {
             config: self.config.clone(),
@@ -308,6 +341,17 @@ impl App {
         self.changed.notify_one();
         Ok(())
     }
+}
+
+/// The profile's store; a fresh one where the account was deleted and its data had not gone yet.
+fn open_store(home: &Path) -> Result<Store, StoreError> {
+    let store = Store::open(home)?;
+    if !store.read(ending::is_due)? {
+        return Ok(store);
+    }
+    drop(store);
+    ending::wipe(home).map_err(|error| StoreError::Internal(error.to_string()))?;
+    Store::open(home)
 }
 
 /// A person's or a network's name, as everybody's node takes it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use starling_control::command::PhraseWord;
 use starling_control::{ErrorKind, Failure, view};
-use starling_store::{StoreError, Tx, settings};
+use starling_store::{StoreError, Tx, profile, settings};
 use starling_wire::phrase;
 
 use crate::clock::random;
@@ -88,11 +88,32 @@ pub async fn check(app: &Arc<App>, words: &[PhraseWord]) -> Result<(), Failure> 
     }
 }
 
+/// From now on the words are on paper alone, so whoever steals this device cannot recover the account.
+pub async fn forget(app: &Arc<App>, words: &str) -> Result<(), Failure> {
+    let session = app.session()?;
+    let given =
+        phrase::key(words).map_err(|error| Failure::new(ErrorKind::Usage, error.to_string()))?;
+    let own = Arc::clone(&session.ctx.identity);
+    if key_of(&own.get())? != &*given {
+        let sentence = "these are the words of another account; nothing was forgotten";
+        return Err(Failure::new(ErrorKind::Refused, sentence));
+    }
+    let kept = app.db.write(move |tx| {
+        let mut identity = Identity::clone(&own.get());
+        identity.recovery_seed = None;
+        profile::change(tx, &identity.to_profile())?;
+        note(tx, Way::Phrase)?;
+        own.set(identity);
+        Ok(())
+    });
+    kept.await.map_err(store_failure)
+}
+
 /// A device that only joined the account was not given this key.
 fn key_of(identity: &Identity) -> Result<&[u8; 32], Failure> {
     identity.recovery_seed.as_ref().ok_or_else(|| {
         let sentence =
-            "this device does not have the account's 24 words; ask the device on which the account was made";
+            "this device does not have the account's 24 words: they are on the device on which the account was made, or on paper alone";
         Failure::new(ErrorKind::State, sentence)
     })
 }

@@ -13,7 +13,7 @@ use starling_store::contacts::{self, Contact, Relation};
 use starling_store::profile;
 use starling_store::rescue::{self as rows, Missing};
 use starling_store::{StoreError, Tx};
-use starling_wire::account::Founding;
+use starling_wire::account::{Founding, Inception};
 use starling_wire::ids::{AccountId, DeviceId};
 use starling_wire::limits::RECOVERIES_MAX;
 use starling_wire::phrase;
@@ -40,9 +40,21 @@ const EPOCH_S: u64 = 1_767_225_600;
 
 /// What somebody has who has the words.
 struct Words {
-    founding: Founding,
-    seed: [u8; 32],
-    account: AccountId,
+    recovery: SigningKey,
+    /// The account's first record.
+    inception: Inception,
+}
+
+impl Words {
+    fn read(words: &str) -> Result<SigningKey, Failure> {
+        let seed = phrase::key(words);
+        let seed = seed.map_err(|error| Failure::new(ErrorKind::Usage, error.to_string()))?;
+        Ok(SigningKey::from_bytes(&seed))
+    }
+
+    fn account(&self) -> AccountId {
+        self.inception.id()
+    }
 }
 
 /// What is known of the account besides.
@@ -55,13 +67,10 @@ struct Known {
 /// Brings the account of these words into a profile that has none. `anyway`: also where its network does not know it.
 pub async fn restore(app: &Arc<App>, words: &str, anyway: bool) -> Result<view::Restored, Failure> {
     app.without_account()?;
-    let seed =
-        phrase::key(words).map_err(|error| Failure::new(ErrorKind::Usage, error.to_string()))?;
-    let founding = Founding::new(&seed);
+    let recovery = Words::read(words)?;
     let words = Words {
-        seed: *seed,
-        account: founding.inception().id(),
-        founding,
+        inception: Founding::new(&recovery.to_bytes()).inception(),
+        recovery,
     };
     let known = find(app, &words).await?;
     if known.record.is_none() && !anyway {
@@ -86,6 +95,28 @@ pub async fn restore(app: &Arc<App>, words: &str, anyway: bool) -> Result<view::
     stored.await.map_err(store_failure)?;
     let account = app.sign_in(identity).await?;
     Ok(view::Restored { account, ..told })
+}
+
+/// Makes this device the only one of its account, also where it was removed. Contacts, messages and settings stay.
+pub async fn recover(app: &Arc<App>, words: &str) -> Result<view::Account, Failure> {
+    let session = app.session()?;
+    let recovery = Words::read(words)?;
+    let inception = session.ctx.identity.get().chain.inception.clone();
+    if recovery.verifying_key().to_bytes() != inception.recovery_key {
+        let sentence = "these are the words of another account";
+        return Err(Failure::new(ErrorKind::Refused, sentence));
+    }
+    let words = Words {
+        recovery,
+        inception,
+    };
+    let known = find(app, &words).await?;
+    let _one = app.changing.lock().await;
+    let before = session.ctx.identity.get().chain.speaker().recoveries();
+    let next = number(known.record.as_ref()).max(before.saturating_add(1));
+    session.devices.recover(&words.recovery, next).await?;
+    recovery::checked(app, Way::Phrase).await?;
+    app.sign_in_again().await
 }
 
 fn told(identity: &Identity, rescue: Option<&Rescue>, was_found: bool) -> view::Restored {
@@ -154,7 +185,7 @@ impl Visit<'_> {
         for supernode in at.iter().take(ASKED) {
             self.app.pins.learn(supernode);
             self.door.set_home(supernode).await;
-            let account = self.words.account;
+            let account = self.words.account();
             let answer = self
                 .supernodes
                 .ask(supernode, &Request::Lookup { account })
@@ -181,7 +212,7 @@ impl Visit<'_> {
 
     /// The newest record of the account that one of these has.
     async fn record(&self, at: &[SupernodeAddr]) -> Option<AccountRecord> {
-        let account = self.words.account;
+        let account = self.words.account();
         let answers = self.ask_all(at, |_| Request::Lookup { account }).await;
         let records = answers.into_iter().filter_map(|answer| match answer {
             Answer::Record(Some(record)) => record.verify(account, wall_s()).ok(),
@@ -193,19 +224,17 @@ impl Visit<'_> {
 
     /// `RESCUE-04`: the newest copy that the account's key signed.
     async fn copy(&self, at: &[SupernodeAddr], record: Option<&AccountRecord>) -> Option<Rescue> {
-        let Words {
-            account, founding, ..
-        } = self.words;
-        let first = founding.signing.verifying_key().to_bytes();
+        let (account, recovery) = (self.words.account(), &self.words.recovery);
+        let first = self.words.inception.signing_key;
         let signing_key = record.map_or(first, |record| *record.by.signing_key());
         let asked = |supernode: &SupernodeAddr| Request::Rescue {
-            account: *account,
-            signature: rescue::ask(&founding.recovery, *account, supernode.id, self.door.key()),
+            account,
+            signature: rescue::ask(recovery, account, supernode.id, self.door.key()),
         };
         let answers = self.ask_all(at, asked).await;
         let opened = answers.into_iter().filter_map(|answer| match answer {
             Answer::Rescue(Some(copy)) => {
-                let opened = rescue::open(&copy, *account, &founding.recovery, &signing_key);
+                let opened = rescue::open(&copy, account, recovery, &signing_key);
                 opened
                     .inspect_err(|error| debug!(%error, "a rescue copy was refused"))
                     .ok()
@@ -245,17 +274,18 @@ fn identity(words: &Words, known: &Known) -> Identity {
     let signing = SigningKey::from_bytes(&random());
     let device = SigningKey::from_bytes(&random());
     let device_name = device_name();
-    let chain = words.founding.recover(
+    let id = DeviceId(device.verifying_key().to_bytes());
+    let chain = words.inception.recover(
+        &words.recovery,
         number(known.record.as_ref()),
         &signing.verifying_key(),
-        DeviceId(device.verifying_key().to_bytes()),
-        &device_name,
+        (id, &device_name),
     );
     let name = known.rescue.as_ref().map(|rescue| rescue.name.clone());
     Identity {
-        name: name.unwrap_or_else(|| words.account.short()),
+        name: name.unwrap_or_else(|| words.account().short()),
         signing: Some(signing),
-        recovery_seed: Some(words.seed),
+        recovery_seed: Some(words.recovery.to_bytes()),
         device,
         front_door_seed: random(),
         request_secret: random(),
@@ -315,7 +345,8 @@ mod tests {
         let words = Founding::new(&[1; 32]);
         let signing = SigningKey::from_bytes(&[2; 32]).verifying_key();
         let device = DeviceId(signing.to_bytes());
-        let chain = words.recover(7, &signing, device, "new");
+        let inception = words.inception();
+        let chain = inception.recover(&words.recovery, 7, &signing, (device, "new"));
         let record = AccountRecord {
             by: chain.speaker(),
             head: chain.head(),

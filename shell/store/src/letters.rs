@@ -15,6 +15,8 @@ pub enum LetterKind {
     Accept,
     /// Our card has changed.
     Update,
+    /// Our account is no more.
+    Farewell,
 }
 
 /// A letter on its way.
@@ -113,6 +115,18 @@ pub fn deposited(tx: &Tx<'_>, number: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// How many wait.
+pub fn count(tx: &Tx<'_>) -> Result<usize, StoreError> {
+    let count = tx.count("SELECT count(*) FROM letters", ())?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
+/// Forgets all letters: none of them matters any more.
+pub fn drop_all(tx: &Tx<'_>) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM letters", ())?;
+    Ok(())
+}
+
 /// Forgets all letters to an account.
 pub fn drop_to(tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
     tx.execute("DELETE FROM letters WHERE account = ?1", params![account.0])?;
@@ -125,6 +139,7 @@ impl LetterKind {
             Self::Request => 0,
             Self::Accept => 1,
             Self::Update => 2,
+            Self::Farewell => 3,
         }
     }
 
@@ -133,6 +148,7 @@ impl LetterKind {
             0 => Ok(Self::Request),
             1 => Ok(Self::Accept),
             2 => Ok(Self::Update),
+            3 => Ok(Self::Farewell),
             _ => Err(StoreError::Damaged),
         }
     }

@@ -37,6 +37,19 @@ pub enum AccountCommand {
     /// Your devices: add, rename, remove them; or make this profile one of them
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Make this device the only one of the account, by the 24 words: for when another device was stolen. They are asked for on the
+    /// terminal or read from standard input; contacts, messages and settings stay
+    Recover,
+    /// Delete the account everywhere, and all of it on this machine. Nobody can undo it; the 24 words can bring the account back
+    /// without its contacts
+    Delete {
+        /// The account's name, instead of being asked for it
+        #[arg(long)]
+        name: Option<String>,
+        /// Also where the key of the network's owner is lost with it
+        #[arg(long)]
+        with_network: bool,
+    },
     /// Restore a backup, or the account of the 24 words, into a profile without an account
     Restore {
         /// Written by `backup`
@@ -62,6 +75,9 @@ pub enum PhraseCommand {
         #[arg(value_name = "NUMBER=WORD")]
         words: Vec<String>,
     },
+    /// Forget the words on this device, so that nobody who steals it can recover the account: they are on your paper alone then. All
+    /// of them are asked for
+    Forget,
 }
 
 pub async fn run(command: AccountCommand, settings: &Settings) -> Outcome {
@@ -95,6 +111,13 @@ pub async fn run(command: AccountCommand, settings: &Settings) -> Outcome {
         AccountCommand::Phrase {
             command: Some(PhraseCommand::Check { words }),
         } => phrase::check(&words, settings).await?,
+        AccountCommand::Phrase {
+            command: Some(PhraseCommand::Forget),
+        } => phrase::forget(settings).await?,
+        AccountCommand::Recover => phrase::recover(settings).await?,
+        AccountCommand::Delete { name, with_network } => {
+            delete(name, with_network, settings).await?;
+        }
         AccountCommand::Restore {
             file: None, anyway, ..
         } => phrase::restore(anyway, settings).await?,
@@ -110,6 +133,24 @@ pub async fn run(command: AccountCommand, settings: &Settings) -> Outcome {
             show(&account, settings);
         }
     }
+    Ok(())
+}
+
+async fn delete(name: Option<String>, with_network: bool, settings: &Settings) -> Outcome {
+    let name = match name {
+        Some(name) => name,
+        None => phrase::typed("Type the account's name to delete it everywhere:").await?,
+    };
+    let command = Command::AccountDelete { name, with_network };
+    let deleted: view::Deleted = launch::ask(settings, command).await?;
+    if settings.json {
+        print::json(&deleted);
+        return Ok(());
+    }
+    print::say(&format!(
+        "Deleted, and gone from this machine. Contacts told: {}, not told: {}; supernodes told: {}. Received files are where you put them.",
+        deleted.told, deleted.not_told, deleted.supernodes
+    ));
     Ok(())
 }
 

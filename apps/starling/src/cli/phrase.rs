@@ -35,11 +35,7 @@ pub async fn show(settings: &Settings) -> Outcome {
 
 /// By the words, which never stand in an argument: others would see them in the list of processes.
 pub async fn restore(anyway: bool, settings: &Settings) -> Outcome {
-    let words = tokio::task::spawn_blocking(given).await;
-    let words = words
-        .map_err(io::Error::other)
-        .and_then(|words| words)
-        .map_err(|error| usage(&format!("the words could not be read: {error}")))?;
+    let words = all_words().await?;
     let command = Command::AccountRestorePhrase { words, anyway };
     let restored: view::Restored = launch::ask(settings, command).await?;
     if settings.json {
@@ -56,6 +52,45 @@ pub async fn restore(anyway: bool, settings: &Settings) -> Outcome {
         print::say(&format!("note: {}", print::text(note)));
     }
     Ok(())
+}
+
+/// This device is the only one afterwards.
+pub async fn recover(settings: &Settings) -> Outcome {
+    let words = all_words().await?;
+    let recovered = launch::ask(settings, Command::AccountRecover { words }).await?;
+    account::show(&recovered, settings);
+    print::say("This is the account's only device now; your contacts are being told.");
+    Ok(())
+}
+
+/// The words are on paper alone afterwards.
+pub async fn forget(settings: &Settings) -> Outcome {
+    let words = all_words().await?;
+    let mut client = launch::client(settings).await?;
+    client.call(Command::AccountPhraseForget { words }).await?;
+    print::say(
+        "This device has forgotten the words. Without your paper nobody can recover the account.",
+    );
+    Ok(())
+}
+
+/// A line that answers a question.
+pub async fn typed(question: &'static str) -> Result<String, Failure> {
+    let line = tokio::task::spawn_blocking(move || {
+        print::say(question);
+        let mut line = String::new();
+        io::stdin().lock().take(WORDS_MAX).read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    });
+    let line = line.await.map_err(io::Error::other);
+    let line = line.and_then(|line: io::Result<String>| line);
+    line.map_err(|error| usage(&format!("nobody answers here: {error}")))
+}
+
+async fn all_words() -> Result<String, Failure> {
+    let words = tokio::task::spawn_blocking(given).await;
+    let words = words.map_err(io::Error::other).and_then(|words| words);
+    words.map_err(|error| usage(&format!("the words could not be read: {error}")))
 }
 
 /// Everything up to the end, or on a terminal until there are enough words.

@@ -145,6 +145,21 @@ fn read_profile(name: &str, form: &Reader<'_>) -> Result<Option<Plan>, Failure> 
             one(Command::AccountRestore { file, passphrase }, home())
         }
         "account-words" => Some(bring_back(form)),
+        "account-recover" => one(
+            Command::AccountRecover {
+                words: form.text("words"),
+            },
+            home(),
+        ),
+        "account-delete" => {
+            let words =
+                "The account is deleted, and Starling has stopped. You can close this window.";
+            let command = Command::AccountDelete {
+                name: form.line("name"),
+                with_network: form.some("with_network").is_some(),
+            };
+            one(command, Next::Say(words.into()))
+        }
         "account-backup" => {
             let (passphrase, again) = (form.text("passphrase"), form.text("again"));
             Some(back_up(form.line("file"), passphrase, &again)?)

@@ -143,7 +143,9 @@ fn answer_within(command: &Command) -> Option<Duration> {
         | Command::AccountBackup { .. }
         | Command::AccountBackupCheck { .. }
         | Command::AccountRestore { .. }
-        | Command::AccountRestorePhrase { .. } => None,
+        | Command::AccountRestorePhrase { .. }
+        | Command::AccountRecover { .. }
+        | Command::AccountDelete { .. } => None,
         _ => Some(ANSWER_WITHIN),
     }
 }

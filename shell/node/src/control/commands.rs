@@ -20,7 +20,7 @@ use crate::drivers::views;
 use crate::node::{App, account_view};
 use crate::roles::serve::Change;
 use crate::session::Session;
-use crate::{backup, echo, recovery, restore, status};
+use crate::{backup, echo, ending, recovery, restore, status};
 
 /// Entries of a listing unless the client asks for another number.
 const LISTING: u32 = 50;
@@ -39,12 +39,6 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
                 .ok()
                 .map(|session| account_view(&session.ctx.identity.get())),
         ),
-        Command::AccountBackup { .. }
-        | Command::AccountBackupCheck { .. }
-        | Command::AccountRestore { .. }
-        | Command::AccountRestorePhrase { .. }
-        | Command::AccountPhrase {}
-        | Command::AccountPhraseCheck { .. } => about_recovery(app, command).await,
         Command::NetworkInit { name, advertise } => {
             value(app.init_network(&name, advertise.as_deref()).await?)
         }
@@ -85,7 +79,7 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
             app.ask_to_stop();
             Ok(Value::Null)
         }
-        other => about_people(app, other).await,
+        other => about_recovery(app, other).await,
     }
 }
 
@@ -105,6 +99,11 @@ async fn about_recovery(app: &Arc<App>, command: Command) -> Result<Value, Failu
         Command::AccountRestorePhrase { words, anyway } => {
             value(restore::restore(app, &words, anyway).await?)
         }
+        Command::AccountRecover { words } => value(restore::recover(app, &words).await?),
+        Command::AccountDelete { name, with_network } => {
+            value(ending::delete(app, &name, with_network).await?)
+        }
+        Command::AccountPhraseForget { words } => value(recovery::forget(app, &words).await?),
         other => about_people(app, other).await,
     }
 }

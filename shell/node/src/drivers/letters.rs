@@ -20,13 +20,13 @@ use crate::clock::{random, wall_ms, wall_s};
 use crate::context::{Context, Signal};
 
 /// The next number of a letter: higher than all of this device before, so that its reader can tell a replay.
-pub(super) async fn next_sequence(ctx: &Context) -> Result<u64, StoreError> {
+pub(crate) async fn next_sequence(ctx: &Context) -> Result<u64, StoreError> {
     ctx.db
         .write(|tx| profile::next_sequence(tx, wall_s()))
         .await
 }
 
-pub(super) fn seal(
+pub(crate) fn seal(
     ctx: &Context,
     sequence: u64,
     account: AccountId,
@@ -185,6 +185,7 @@ async fn bury(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReaso
         return Ok(Err(DropReason::Unasked));
     };
     let sender = opened.sender;
+    let own_set = Arc::clone(&ctx.own_set);
     let stored = ctx.db.write(move |tx| {
         let known = contacts::get(tx, account)?;
         let known = known.as_ref().and_then(|contact| contact.card.as_ref());
@@ -195,6 +196,7 @@ async fn bury(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReaso
         }
         contacts::bury(tx, account)?;
         requests::remove(tx, account)?;
+        own_set.mirror(tx, account)?;
         Ok(Ok(()))
     });
     if let Err(reason) = stored.await? {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use data_encoding::HEXLOWER;
+use starling_protocol::people::own_record::{Lesson, lesson};
 use starling_store::{StoreError, Tx, profile, settings};
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, EndpointKey};
@@ -15,7 +16,7 @@ use starling_wire::sync::item::Item;
 use tracing::debug;
 
 use crate::clock::wall_s;
-use crate::context::Context;
+use crate::context::{Context, Signal};
 use crate::db::Db;
 use crate::transport::requests::RequestError;
 
@@ -255,18 +256,25 @@ async fn learn_sequence(
 /// Somebody with our keys signed this: the next of ours goes on from there. Numbers from before or after another recovery say
 /// nothing of ours.
 pub(super) async fn learn(ctx: &Context, record: &AccountRecord) -> Result<(), StoreError> {
-    if record.by != ctx.identity.get().chain.speaker() {
-        debug!("a record of ours is known that another key signed");
-        return Ok(());
-    }
-    let sequence = record.sequence;
+    let own = ctx.identity.get().chain.speaker();
+    let lesson = lesson(record, &own, wall_s());
     debug!(
-        sequence,
-        "a newer record of ours is known: going on from there"
+        ?lesson,
+        "a record of ours is known that is newer, or another"
     );
-    ctx.db
-        .write(move |tx| profile::used_sequence(tx, sequence))
-        .await
+    match lesson {
+        Lesson::Out => {
+            ctx.identity.revoke();
+            ctx.signal(Signal::Revoked);
+            Ok(())
+        }
+        Lesson::GoOn(sequence) => {
+            ctx.db
+                .write(move |tx| profile::used_sequence(tx, sequence))
+                .await
+        }
+        Lesson::Nothing => Ok(()),
+    }
 }
 
 async fn collect_all(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> Result<(), RequestError> {

@@ -65,7 +65,8 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
 
 fn remove(tx: &Tx<'_>, account: AccountId) -> Result<Option<Effect>, StoreError> {
     let row = contacts::get(tx, account)?;
-    if row.is_none_or(|row| row.relation == Relation::Removed || row.echo) {
+    if row.is_none_or(|row| matches!(row.relation, Relation::Removed | Relation::Ended) || row.echo)
+    {
         return Ok(None);
     }
     contacts::remove(tx, account)?;

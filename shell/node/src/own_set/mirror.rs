@@ -55,7 +55,7 @@ const fn relation(relation: Relation) -> Option<item::Relation> {
         Relation::Contact => Some(item::Relation::Contact),
         Relation::Requested => Some(item::Relation::Requested),
         Relation::Blocked => Some(item::Relation::Blocked),
-        Relation::Removed => None,
+        Relation::Removed | Relation::Ended => None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cast::{Actor, befriend};
 const FRAME: usize = 960;
 
 /// Two seconds that no other two seconds resemble: tones whose height changes every 50 ms.
-fn tune(seed: u32, path: &Path) -> Vec<f32> {
+pub fn tune(seed: u32, path: &Path) -> Vec<f32> {
     let mut phase = 0.0_f32;
     let samples: Vec<f32> = (0..96_000_u32)
         .map(|n| {
@@ -61,7 +61,7 @@ fn likeness(sent: &[f32], heard: &[f32]) -> f64 {
     fits[fits.len() / 2]
 }
 
-fn play_and_record(folder: &Path, name: &str) -> Sound {
+pub fn play_and_record(folder: &Path, name: &str) -> Sound {
     Sound {
         play: Some(
             folder
@@ -79,7 +79,7 @@ fn play_and_record(folder: &Path, name: &str) -> Sound {
     }
 }
 
-async fn until_call(actor: &mut Actor, what: &str, state: view::CallState) -> view::Call {
+pub async fn until_call(actor: &mut Actor, what: &str, state: view::CallState) -> view::Call {
     actor
         .until(what, |event| match event {
             Event::Call(call) if call.state == state => Some(call.clone()),

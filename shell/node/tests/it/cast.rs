@@ -173,13 +173,19 @@ impl Town {
 
     /// A node with an account, at home here.
     pub async fn settle(&self, home: &Path, name: &str) -> Actor {
+        let actor = self.join(home).await;
+        actor
+            .ask::<view::Account>(Command::AccountCreate { name: name.into() })
+            .await;
+        actor
+    }
+
+    /// A node without an account, in this network.
+    pub async fn join(&self, home: &Path) -> Actor {
         let actor = Actor::start(home).await;
         let source = self.link.clone();
         actor
             .ask::<view::Network>(Command::NetworkJoin { source })
-            .await;
-        actor
-            .ask::<view::Account>(Command::AccountCreate { name: name.into() })
             .await;
         actor
     }

@@ -97,7 +97,7 @@ pub async fn until_connected(actor: &Actor, count: usize) {
 }
 
 /// Until a device knows that it is out.
-async fn until_removed(device: &Actor) {
+pub async fn until_removed(device: &Actor) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let status: view::Status = device.ask(Command::Status {}).await;

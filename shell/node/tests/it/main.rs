@@ -14,6 +14,7 @@ mod network;
 mod overlay;
 mod promotion;
 mod records;
+mod recovery;
 mod roles;
 mod shim;
 mod status;

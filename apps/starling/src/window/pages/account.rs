@@ -124,6 +124,21 @@ pub fn page(shell: &Shell) -> Markup {
             h2 { "Backup" }
             p { "Your account lies only on this device. Without a backup it is lost with it; nobody else can give it back." }
             (form(shell, "account-backup", "stack", backup))
+            h2 { "Another device was stolen" }
+            p { "The 24 words make this device the only one of your account. Contacts, messages and settings stay." }
+            details { summary { "Recover with the words" } (form(shell, "account-recover", "stack", html! {
+                label for="recover-words" { "The 24 words, in their order" }
+                textarea id="recover-words" name="words" rows="3" required maxlength="1000" spellcheck="false" autocomplete="off" autocapitalize="none" {}
+                button.quiet.danger type="submit" { "Make this the only device" }
+            })) }
+            h2 { "Delete the account" }
+            p { "Contacts and supernodes are told, and everything on this machine goes: account, contacts, messages. Received files stay where they are." }
+            details { summary { "Delete it" } (form(shell, "account-delete", "stack", html! {
+                label for="delete-name" { "Type the account's name, " (words::name(&account.name)) ", if you mean it" }
+                input id="delete-name" name="name" required autocomplete="off" dir="auto";
+                label.check { input type="checkbox" name="with_network" value="yes"; " Also if the network's key is lost with it" }
+                button.quiet.danger type="submit" { "Delete my account" }
+            })) }
             h2 { "Quit" }
             p { "Closing the window leaves Starling running, so that calls and messages reach you." }
             (form(shell, "node-stop", "inline", html! { button.quiet.danger type="submit" { "Quit Starling" } }))

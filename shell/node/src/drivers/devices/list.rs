@@ -121,7 +121,7 @@ impl Devices {
     }
 
     /// Contacts and supernodes hear of it.
-    async fn told(self: &Arc<Self>) -> Result<(), StoreError> {
+    pub(super) async fn told(self: &Arc<Self>) -> Result<(), StoreError> {
         self.doors().await?;
         self.people.send_updates().await
     }

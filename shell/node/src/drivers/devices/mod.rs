@@ -5,6 +5,7 @@ mod effects;
 mod link;
 mod list;
 pub mod owner;
+mod recover;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -50,15 +50,6 @@ async fn until_copied(actor: &Actor, words: &str, people: usize) {
     }
 }
 
-async fn newcomer(home: &Path, town: &Town) -> Actor {
-    let actor = Actor::start(home).await;
-    let source = town.link.clone();
-    actor
-        .ask::<view::Network>(Command::NetworkJoin { source })
-        .await;
-    actor
-}
-
 fn by(words: &str, anyway: bool) -> Command {
     Command::AccountRestorePhrase {
         words: words.to_owned(),
@@ -78,7 +69,7 @@ async fn account_09_the_words_alone_bring_account_and_contacts_back() {
     until_copied(&alice, &words, 1).await;
     alice.node.stop().await;
 
-    let mut again = newcomer(fresh.path(), &town).await;
+    let mut again = town.join(fresh.path()).await;
     let restored: view::Restored = again.ask(by(&words.to_uppercase(), false)).await;
     assert_eq!((restored.account.id, restored.contacts), (id, 1));
     assert_eq!(restored.account.name, "Alice");
@@ -136,7 +127,7 @@ async fn rescue_02_nobody_without_the_words_gets_a_copy() {
 async fn wrong_words_and_unknown_ones_say_what_is_wrong() {
     let fresh = folder();
     let town = Town::found().await;
-    let actor = newcomer(fresh.path(), &town).await;
+    let actor = town.join(fresh.path()).await;
     let short = actor
         .try_ask::<view::Restored>(by("abandon art", false))
         .await;
