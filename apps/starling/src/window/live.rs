@@ -129,7 +129,7 @@ impl Changes {
                 self.transfers.insert(transfer.id.clone(), transfer);
             }
             // Rare, and the page of the devices shows more than the event says.
-            Event::Pairing(_) | Event::Lagged => self.everything = true,
+            Event::Pairing(_) | Event::KeyChanged(_) | Event::Lagged => self.everything = true,
         }
     }
 }

@@ -47,6 +47,7 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
         Item::Permissions(account, permissions) => {
             change(tx, account, |about| about.permissions = permissions)
         }
+        Item::Verified(account, key) => change(tx, account, |about| about.verified = key),
         Item::Request(account, asked) => request(tx, account, asked),
         Item::Relayed(account, always) => {
             relaying::note(tx, Some(account), always)?;
@@ -59,7 +60,7 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
         Item::Record(Some(record)) => Ok(Some(Effect::Record(record))),
         Item::RequestKey(seed) => Ok(Some(Effect::RequestKey(seed))),
         // Kept for those who show them.
-        Item::Verified(..) | Item::Profile(..) | Item::Setting(..) | Item::Record(None) => Ok(None),
+        Item::Profile(..) | Item::Setting(..) | Item::Record(None) => Ok(None),
     }
 }
 
