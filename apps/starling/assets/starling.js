@@ -369,6 +369,16 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+// The person is at the machine: said once a minute at most.
+let saidActive = 0;
+for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) {
+  addEventListener(kind, () => {
+    if (Date.now() - saidActive < 60000 || !at("own")) return;
+    saidActive = Date.now();
+    fetch("presence-active", { method: "POST", body: new URLSearchParams(), headers: { "X-Starling-Token": page.token } }).catch(() => {});
+  }, { passive: true });
+}
+
 // Ctrl+M: microphone off and on during a call.
 addEventListener("keydown", (event) => {
   if (!event.ctrlKey || event.key.toLowerCase() !== "m") return;

@@ -15,6 +15,7 @@ use crate::overlay::{QUESTION_MAX, Question, Reply, WORD_MAX, Word};
 use crate::packet::Packets;
 use crate::pairing::{Doors, FROM_OWNER_MAX, PairingFrame, PairingLink, Secret};
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
+use crate::presence::{self, Sealed};
 use crate::record::{self, DeviceRecord, Signed, SignedRecord};
 use crate::registration::Place;
 use crate::rescue;
@@ -37,7 +38,13 @@ pub fn supernode(data: &[u8]) {
             let _ = ending.verify(1_800_000_000);
         }
     }
-    let _ = frame::decode_body::<Answer>(data, REQUEST_MAX);
+    if let Ok(Answer::Presence(sightings)) = frame::decode_body::<Answer>(data, REQUEST_MAX) {
+        for sighting in sightings {
+            let _ = sighting.is_whole();
+        }
+    }
+    presence::fuzz_inside(data);
+    let _ = Sealed(data.to_vec()).open(EndpointKey([7; 32]), &[5; 32]);
     let _ = frame::decode_body::<Notice>(data, REQUEST_MAX);
 }
 

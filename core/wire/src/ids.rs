@@ -90,6 +90,8 @@ id!(/// One file transfer, chosen by the sender.
     TransferId, 16);
 id!(/// One sealed envelope: the start of the BLAKE3 hash of its bytes.
     EnvelopeId, 16);
+id!(/// By which one account watches one front door of another. Nobody but the two can tell whose it is.
+    SubscriptionId, 16);
 
 #[cfg(test)]
 mod tests {

@@ -47,14 +47,26 @@ pub const MEDIA_OFFERS_MAX: usize = 8;
 pub const MEDIA_PAYLOAD_MAX: usize = 1_000;
 /// Unanswered contact requests kept; a flood of strangers cannot fill the disk.
 pub const REQUESTS_MAX: usize = 100;
-/// Ids one device may watch at one supernode: list and answer fit a frame.
-pub const WATCH_MAX: usize = 1_900;
+/// Ids in one watch list: the states of all of them fit one answer. Who watches more sends several lists.
+pub const WATCH_MAX: usize = 200;
+/// Watch lists of one device at one supernode.
+pub const WATCH_LISTS_MAX: u8 = 10;
 /// Watch lists a supernode keeps.
 pub const WATCHERS_MAX: usize = 20_000;
 /// Ids in all watch lists of a supernode together. A list of [`WATCH_SHORT`] is taken beyond it.
 pub const WATCHED_MAX: usize = 200_000;
-/// A watch list that is short enough to be taken as long as there is room for another list.
+/// A list that is short enough to be taken as long as there is room for another one.
 pub const WATCH_SHORT: usize = 20;
+/// Ids of those that may see a device's presence, and of contacts that may not, together.
+pub const GRANTED_TO_MAX: usize = 2_400;
+/// Ids of all devices of a supernode together. A list of [`WATCH_SHORT`] is taken beyond it.
+pub const GRANTED_MAX: usize = 400_000;
+/// Devices whose state a supernode keeps.
+pub const STATES_MAX: usize = 20_000;
+/// What a person says about himself, in bytes of UTF-8.
+pub const MOOD_MAX: usize = 128;
+/// States told in one notice.
+pub const SIGHTINGS_MAX: usize = 16;
 /// Accounts a supernode keeps records for.
 pub const ACCOUNTS_MAX: usize = 20_000;
 /// Envelopes a supernode keeps for one account.

@@ -9,9 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::descriptor::SignedDescriptor;
 use crate::ending::Ending;
-use crate::ids::{AccountId, EndpointKey, EnvelopeId};
-use crate::limits::{DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, RECORD_MAX, WATCH_MAX};
+use crate::ids::{AccountId, EndpointKey, EnvelopeId, SubscriptionId};
+use crate::limits::{
+    DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, FRAME_MAX, GRANTED_TO_MAX, RECORD_MAX, SIGHTINGS_MAX,
+    WATCH_LISTS_MAX, WATCH_MAX,
+};
 use crate::placement::IndexKey;
+use crate::presence::{SEALED, Sealed, Sighting};
 use crate::record::{AccountRecord, Signed, SignedRecord};
 use crate::registration::Registration;
 use crate::rescue::RESCUE_MAX;
@@ -156,12 +160,16 @@ pub enum Request {
         /// What was stored durably.
         ids: Vec<EnvelopeId>,
     },
-    /// "Tell me now, and again when it changes, whether these front doors are here." Replaces the earlier list.
-    Watch {
-        /// Front doors that the asker was told by their owners.
-        doors: Vec<EndpointKey>,
-        /// Where the asker's front door is reached (its own home supernode).
+    /// "Tell me how these stand, now and whenever it changes." Replaces this list of the asker's.
+    Watch(Watch),
+    /// "I still watch that list, and know this of it": the [`digest`](crate::presence::digest) of ids and sightings.
+    StillWatch {
+        /// Which of the asker's lists.
+        list: u8,
+        /// Where the asker's front door is reached.
         reply_to: SupernodeAddr,
+        /// What is known.
+        digest: [u8; 16],
     },
     /// "Which other supernodes do you know?"
     Supernodes,
@@ -189,6 +197,30 @@ pub enum Request {
         /// As in [`crate::rescue::ask`].
         signature: ([u8; 32], [u8; 32]),
     },
+    /// "These may see how I am." Replaces the earlier ones. Only after `Register` from the same front door.
+    Grant(Grant),
+    /// "This is how I am." Only after `Register` from the same front door.
+    State(Sealed),
+}
+
+/// Who may see how a device's person is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// These; with [`Grant::unseen`] at most [`GRANTED_TO_MAX`].
+    pub ids: Vec<SubscriptionId>,
+    /// These see nothing at all, not even that the device left: they reach it all the same.
+    pub unseen: Vec<SubscriptionId>,
+}
+
+/// What is watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Which of the asker's lists.
+    pub list: u8,
+    /// At most [`WATCH_MAX`], in ascending order.
+    pub ids: Vec<SubscriptionId>,
+    /// Where the asker's front door is reached (its own home supernode).
+    pub reply_to: SupernodeAddr,
 }
 
 /// Where the asker of a dial-back answers.
@@ -220,8 +252,8 @@ pub enum Answer {
     Record(Option<Signed<AccountRecord>>),
     /// Envelopes that wait.
     Envelopes(Vec<Vec<u8>>),
-    /// Which of the watched doors are here.
-    Presence(Vec<(EndpointKey, bool)>),
+    /// How the watched ids stand, in the order in which they were asked.
+    Presence(Vec<Sighting>),
     /// Refused.
     Refused(Refusal),
     /// Some of the network's supernodes, by chance, at most [`SUPERNODES_TOLD`].
@@ -259,15 +291,18 @@ pub enum Refusal {
     #[error("the supernode keeps no letters for anybody")]
     NoMailbox,
     /// So often is too often.
-    #[error("the supernode was asked for this less than a minute ago")]
+    #[error("the supernode was asked for this a moment ago")]
     TooSoon,
+    /// What it has is something else: it wants to be told all of it.
+    #[error("the supernode has another list")]
+    Changed,
 }
 
 /// What a supernode tells a client unasked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
-    /// A watched front door came or went.
-    Presence(EndpointKey, bool),
+    /// How watched ids stand by now, at most [`SIGHTINGS_MAX`].
+    Presence(Vec<(SubscriptionId, Sighting)>),
     /// An envelope waits: collect.
     EnvelopeWaiting,
     /// The supernode is about to stop.
@@ -284,12 +319,15 @@ pub enum Notice {
 /// Supernodes told in one answer.
 pub const SUPERNODES_TOLD: usize = 8;
 /// Bound on one request or answer: the longest is the answer to the longest watch list.
-pub const REQUEST_MAX: usize = 33 * WATCH_MAX + 1024;
+pub const REQUEST_MAX: usize = SIGHTING_MAX * WATCH_MAX + 1024;
+/// The longest sighting, with its length.
+const SIGHTING_MAX: usize = SEALED + 16;
 const _: () = assert!(RESCUE_MAX + 1024 <= REQUEST_MAX);
 /// Of one measurement of the way up.
 pub const UPSTREAM_MAX: usize = 48 * 1024;
 /// Bound on one notice.
-pub const NOTICE_MAX: usize = 256;
+pub const NOTICE_MAX: usize = (SIGHTING_MAX + 16) * SIGHTINGS_MAX + 16;
+const _: () = assert!(REQUEST_MAX <= FRAME_MAX && 16 * GRANTED_TO_MAX + 16 <= REQUEST_MAX);
 
 impl Request {
     /// Bounds that postcard does not know (`SUPER-01`).
@@ -298,7 +336,12 @@ impl Request {
             Self::Deposit { envelope, .. } if envelope.len() > ENVELOPE_MAX => {
                 Err(Refusal::Malformed)
             }
-            Self::Watch { doors, .. } if doors.len() > WATCH_MAX => Err(Refusal::Malformed),
+            Self::Watch(watch) if !watch.is_bounded() => Err(Refusal::Malformed),
+            Self::StillWatch { list, .. } if *list >= WATCH_LISTS_MAX => Err(Refusal::Malformed),
+            Self::Grant(grant) if grant.ids.len() + grant.unseen.len() > GRANTED_TO_MAX => {
+                Err(Refusal::Malformed)
+            }
+            Self::State(state) if !state.is_whole() => Err(Refusal::Malformed),
             Self::Register(registration) if registration.record.encoded_len() > RECORD_MAX => {
                 Err(Refusal::InvalidRecord)
             }
@@ -320,6 +363,12 @@ impl Request {
     }
 }
 
+impl Watch {
+    fn is_bounded(&self) -> bool {
+        self.list < WATCH_LISTS_MAX && self.ids.len() <= WATCH_MAX && self.ids.is_sorted()
+    }
+}
+
 /// The id of an envelope: the first 16 bytes of its BLAKE3 hash.
 pub fn envelope_id(envelope: &[u8]) -> EnvelopeId {
     let hash = blake3::hash(envelope);
@@ -332,7 +381,6 @@ pub fn envelope_id(envelope: &[u8]) -> EnvelopeId {
 mod tests {
     use super::*;
     use crate::frame::encode_body;
-    use crate::limits::FRAME_MAX;
 
     fn at(tcp: &str) -> SupernodeAddr {
         SupernodeAddr {
@@ -441,11 +489,21 @@ mod tests {
             envelope: vec![0; ENVELOPE_MAX + 1],
         };
         assert_eq!(big.check(), Err(Refusal::Malformed));
-        let many = |count| Request::Watch {
-            doors: vec![EndpointKey([0; 32]); count],
-            reply_to: at("[2001:db8::1]:65535"),
+        let many = |count| {
+            Request::Watch(Watch {
+                list: 0,
+                ids: vec![SubscriptionId([0; 16]); count],
+                reply_to: at("[2001:db8::1]:65535"),
+            })
         };
         assert_eq!(many(WATCH_MAX + 1).check(), Err(Refusal::Malformed));
+        let granted = Request::Grant(Grant {
+            ids: vec![SubscriptionId([0; 16]); GRANTED_TO_MAX],
+            unseen: vec![SubscriptionId([0; 16])],
+        });
+        assert_eq!(granted.check(), Err(Refusal::Malformed));
+        let state = Request::State(Sealed(vec![0; SEALED + 1]));
+        assert_eq!(state.check(), Err(Refusal::Malformed));
         let all = Request::Collected {
             ids: vec![EnvelopeId([0; 16]); DEPOSITS_PER_ACCOUNT_MAX + 1],
         };
@@ -453,11 +511,16 @@ mod tests {
         // What is allowed fits its frame, and so does the answer to it.
         assert_eq!(many(WATCH_MAX).check(), Ok(()));
         assert!(encode_body(&many(WATCH_MAX)).len() <= REQUEST_MAX);
-        let answer = Answer::Presence(vec![(EndpointKey([0; 32]), true); WATCH_MAX]);
+        let left = Sighting::Left {
+            at: u64::MAX,
+            state: Sealed(vec![0; SEALED]),
+        };
+        let answer = Answer::Presence(vec![left.clone(); WATCH_MAX]);
         assert!(encode_body(&answer).len() <= REQUEST_MAX);
+        let notice = Notice::Presence(vec![(SubscriptionId([0; 16]), left); SIGHTINGS_MAX]);
+        assert!(encode_body(&notice).len() <= NOTICE_MAX);
         let envelope = Answer::Envelopes(vec![vec![0; ENVELOPE_MAX]]);
         assert!(encode_body(&envelope).len() <= REQUEST_MAX);
-        const { assert!(REQUEST_MAX <= FRAME_MAX) };
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::view::CarriedContact;
+use crate::presence::PresenceChange;
 
 /// A request to the node. `WHO` fields take a display name, a nickname or an account id (its beginning is enough).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,51 +253,6 @@ pub enum Command {
         /// Allowed or denied.
         allowed: bool,
     },
-    /// The words that two people compare. [`view::Safety`](crate::view::Safety)
-    #[serde(rename = "contact.safety")]
-    ContactSafety {
-        /// WHO.
-        who: String,
-    },
-    /// Marks somebody as verified, if words or code are the right ones. [`view::Contact`](crate::view::Contact)
-    #[serde(rename = "contact.verify")]
-    ContactVerify {
-        /// WHO.
-        who: String,
-        /// The words as the other side has them.
-        words: Option<String>,
-        /// Or their code.
-        code: Option<String>,
-    },
-    /// Takes the mark away. [`view::Contact`](crate::view::Contact)
-    #[serde(rename = "contact.unverify")]
-    ContactUnverify {
-        /// WHO.
-        who: String,
-    },
-    /// The person has read that somebody's key changed. [`view::Contact`](crate::view::Contact)
-    #[serde(rename = "contact.key_seen")]
-    ContactKeySeen {
-        /// WHO.
-        who: String,
-    },
-    /// Accepts a request, and always relays. [`view::Contact`](crate::view::Contact)
-    #[serde(rename = "contact.accept_relayed")]
-    ContactAcceptRelayed {
-        /// Of the request (account id, or its beginning, or the name).
-        id: String,
-    },
-    /// Every contact, to be carried elsewhere; no secrets. List of [`view::CarriedContact`](crate::view::CarriedContact)
-    #[serde(rename = "contact.export")]
-    ContactExport {},
-    /// Takes one in: keeps what is said of a contact, asks anybody else. [`view::Imported`](crate::view::Imported)
-    #[serde(rename = "contact.import")]
-    ContactImport {
-        /// As exported.
-        contact: CarriedContact,
-        /// Goes with the request.
-        message: String,
-    },
     /// Whether somebody is never reached directly, in calls and transfers neither. [`view::Contact`](crate::view::Contact)
     #[serde(rename = "contact.relay")]
     ContactRelay {
@@ -312,6 +267,21 @@ pub enum Command {
         /// Never directly.
         always: bool,
     },
+    /// Changes how contacts see the own person. [`view::OwnPresence`](crate::view::OwnPresence)
+    #[serde(rename = "presence.set")]
+    PresenceSet(PresenceChange),
+    /// How contacts see the own person. [`view::OwnPresence`](crate::view::OwnPresence)
+    #[serde(rename = "presence.show")]
+    PresenceShow {},
+    /// How a contact is. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "presence.of")]
+    PresenceOf {
+        /// WHO.
+        who: String,
+    },
+    /// The person is at the machine. `null`
+    #[serde(rename = "presence.active")]
+    PresenceActive {},
     /// Starts the sound-test node if it does not run and makes it a contact. [`view::Contact`](crate::view::Contact)
     #[serde(rename = "echo.open")]
     EchoOpen {},
@@ -438,6 +408,31 @@ pub enum Command {
     /// Ends the node. `null`
     #[serde(rename = "node.stop")]
     NodeStop {},
+}
+
+impl Command {
+    /// Whether a person did something with it, rather than a program looking on.
+    pub const fn is_act(&self) -> bool {
+        !matches!(
+            self,
+            Self::Status {}
+                | Self::AccountShow {}
+                | Self::NetworkShow {}
+                | Self::RolesShow {}
+                | Self::ContactList {}
+                | Self::ContactEarlier {}
+                | Self::ContactRequests {}
+                | Self::ContactLink {}
+                | Self::CallList { .. }
+                | Self::FileList {}
+                | Self::ChatLog { .. }
+                | Self::PresenceShow {}
+                | Self::PresenceOf { .. }
+                | Self::Events {}
+                | Self::ChatRead { .. }
+                | Self::NodeStop {}
+        )
+    }
 }
 
 /// One of the 24 words.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::view::{Call, Contact, ContactRequest, Message, Pairing, Status, Transfer};
+use crate::view::{Call, Contact, ContactRequest, Message, OwnPresence, Pairing, Status, Transfer};
 
 /// Something changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,8 +14,6 @@ pub enum Event {
     Pairing(Pairing),
     /// A contact is new or changed (also presence and unread count).
     Contact(Contact),
-    /// Another key signs for a contact than before.
-    KeyChanged(Contact),
     /// A contact is gone; its account id.
     ContactRemoved(String),
     /// Somebody asks.
@@ -28,6 +26,8 @@ pub enum Event {
     Call(Call),
     /// A transfer is new or changed; while it runs up to four times a second.
     Transfer(Transfer),
+    /// Contacts see the own person otherwise, or something else was chosen.
+    OwnPresence(OwnPresence),
     /// The client was too slow and missed events: ask for everything again.
     Lagged,
 }

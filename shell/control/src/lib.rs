@@ -5,9 +5,9 @@
 //! Types only: this crate opens nothing.
 
 pub mod command;
-mod contacts;
 pub mod event;
 pub mod fuzz;
+pub mod presence;
 pub mod rpc;
 pub mod view;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::contacts::{CarriedContact, ContactGroup, Imported, Safety, Verification};
+pub use crate::presence::{OwnPresence, Presence, PresenceChange, PresenceChoice};
 
 /// Who am I, how am I reachable, what do I carry.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ pub struct Status {
     pub home: String,
     /// The account, if one was made.
     pub account: Option<Account>,
+    /// How contacts see the own person, if there is an account.
+    pub presence: Option<OwnPresence>,
     /// The network, if the profile belongs to one.
     pub network: Option<Network>,
     /// The home supernode in use.
@@ -296,8 +298,14 @@ pub struct Contact {
     pub nickname: Option<String>,
     /// How the contact stands.
     pub relation: Relation,
-    /// Whether they are there.
+    /// How they are there.
     pub presence: Presence,
+    /// What they say about themselves; not verified.
+    pub mood: String,
+    /// In a call, if they share that.
+    pub in_call: bool,
+    /// When they were last seen, if they are not there and that is known; Unix milliseconds, to the minute.
+    pub last_seen: Option<u64>,
     /// Unread messages.
     pub unread: u32,
     /// Messages that wait for them to return.
@@ -322,12 +330,15 @@ pub struct Contact {
     /// What they may not do here: "call", "chat", "files", "presence", "direct".
     #[serde(default)]
     pub denied: Vec<String>,
-    /// Whether safety words were compared.
-    #[serde(default)]
-    pub verification: Verification,
-    /// Since when another key signs for them, until the person has looked.
-    #[serde(default)]
-    pub key_changed_at: Option<u64>,
+}
+
+/// A list of contacts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactGroup {
+    /// Its name.
+    pub name: String,
+    /// Account ids of those in it.
+    pub members: Vec<String>,
 }
 
 impl Contact {
@@ -356,19 +367,6 @@ pub enum Relation {
     Removed,
     /// The same, because they deleted their account.
     Ended,
-}
-
-/// Whether somebody is there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Presence {
-    /// Their device is at its home supernode.
-    Online,
-    /// It is not.
-    Offline,
-    /// Their home supernode cannot be asked.
-    #[default]
-    Unknown,
 }
 
 /// Somebody asks to be a contact.
@@ -453,6 +451,8 @@ pub struct Call {
     pub quality: Option<CallQuality>,
     /// What a person should know ("no microphone was found: the other side hears silence").
     pub warnings: Vec<String>,
+    /// Comes in while one does not want to be disturbed: it does not ring.
+    pub quiet: bool,
 }
 
 /// State of a call.

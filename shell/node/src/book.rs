@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use starling_control::view;
+use starling_protocol::presence::person::{Presence, Shown};
+use starling_protocol::presence::watcher::Target;
 use starling_wire::card::{Door, SignedCard};
-use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
+use starling_wire::ids::{AccountId, DeviceId, EndpointKey, SubscriptionId};
 use starling_wire::supernode::SupernodeAddr;
 
 use crate::transport::front_door::Visitor;
@@ -22,6 +23,18 @@ pub enum Relation {
     Blocked,
 }
 
+/// Whether a device of somebody is at its home supernode. Not what is shown of its person: somebody invisible is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody says.
+    #[default]
+    Unknown,
+    /// It is.
+    Here,
+    /// It is not.
+    Gone,
+}
+
 /// Somebody in the book.
 #[derive(Debug, Clone)]
 pub struct Person {
@@ -33,8 +46,10 @@ pub struct Person {
     pub nickname: Option<String>,
     /// The sound-test node.
     pub echo: bool,
-    /// Whether they are there.
-    pub presence: view::Presence,
+    /// How they are shown.
+    pub shown: Shown,
+    /// Whether a device of theirs is there, shown or not.
+    pub reach: Reach,
     /// Whether a chat connection with them is open.
     pub linked: bool,
 }
@@ -43,6 +58,11 @@ impl Person {
     /// The name they gave themselves.
     pub fn name(&self) -> &str {
         self.card.as_ref().map_or("", |card| &card.card.name)
+    }
+
+    /// Whether a device of theirs is there and shown so.
+    pub fn is_there(&self) -> bool {
+        self.reach == Reach::Here && self.shown.presence != Presence::Offline
     }
 
     /// Front doors of their devices.
@@ -123,19 +143,41 @@ impl Book {
             .is_some()
     }
 
-    /// Accepted contacts' doors, with the supernode each is watched at.
-    pub fn watch_targets(&self) -> Vec<(EndpointKey, SupernodeAddr)> {
+    /// Accepted contacts' doors, with the supernode each is watched at and the id that `subscribe` makes of the account's
+    /// request key and the door.
+    pub fn watch_targets(
+        &self,
+        subscribe: impl Fn(&[u8; 32], EndpointKey) -> Option<SubscriptionId>,
+    ) -> Vec<Target> {
         let pages = self.pages();
         let contacts = pages
             .people
             .values()
             .filter(|person| person.relation == Relation::Contact);
-        contacts
-            .flat_map(Person::doors)
-            .filter_map(|door| {
-                let at = pages.nearby.as_ref().or(door.home.first())?;
-                Some((door.endpoint, at.clone()))
+        let cards = contacts.filter_map(|person| person.card.as_ref());
+        let doors = cards.flat_map(|card| card.doors.iter().map(move |door| (&card.card, door)));
+        doors
+            .filter_map(|(card, door)| {
+                let home = pages.nearby.as_ref().or(door.home.first())?;
+                Some(Target {
+                    door: door.endpoint,
+                    id: subscribe(&card.request_key, door.endpoint)?,
+                    home: home.clone(),
+                })
             })
+            .collect()
+    }
+
+    /// The ids of those contacts that `id` makes one for, of account and request key.
+    pub fn granted(
+        &self,
+        id: impl Fn(AccountId, &[u8; 32]) -> Option<SubscriptionId>,
+    ) -> Vec<SubscriptionId> {
+        let pages = self.pages();
+        let people = pages.people.iter();
+        let contacts = people.filter(|(_, person)| person.relation == Relation::Contact);
+        contacts
+            .filter_map(|(account, person)| id(*account, &person.card.as_ref()?.card.request_key))
             .collect()
     }
 

@@ -3,11 +3,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use starling_control::{ErrorKind, Event, Failure, view};
+use starling_control::{ErrorKind, Event, Failure};
 use starling_protocol::index::standing::Standing;
 use starling_store::StoreError;
 use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
-use starling_wire::shown_name::shown_name;
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::broadcast;
 
@@ -16,6 +15,7 @@ use crate::book::{Book, Person};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::db::Db;
+use crate::drivers::presence::OwnPresence;
 use crate::own::Own;
 use crate::own_set::OwnSet;
 use crate::paths::Paths;
@@ -31,13 +31,15 @@ use crate::transport::requests::Supernodes;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
     /// A contact's presence changed.
-    Presence(AccountId, view::Presence),
+    Presence(AccountId),
     /// Somebody became a contact, or a contact's card changed.
     Contact(AccountId),
     /// A contact was seen on the local network at another address.
     Found(AccountId),
     /// A contact may do more or less than before.
     Permissions(AccountId),
+    /// Our request key or discovery key is another one.
+    Keys,
     /// Somebody is a contact no more.
     Gone(AccountId),
     /// A contact has a device less: whoever is behind its door is nobody any more.
@@ -102,6 +104,8 @@ pub struct Context {
     pub abouts: Abouts,
     /// Whom we never reach directly.
     pub relaying: Relaying,
+    /// How contacts see us.
+    pub own_presence: OwnPresence,
     /// How far supernodes are trusted.
     pub standing: Mutex<Standing<EndpointKey>>,
 }
@@ -183,15 +187,8 @@ impl Context {
     pub fn title(&self, account: AccountId) -> String {
         match self.book.person(account) {
             Some(person) if person.nickname.is_some() => person.nickname.unwrap_or_default(),
-            Some(person) => {
-                let name = shown_name(person.name());
-                if name.is_empty() {
-                    account.short()
-                } else {
-                    name
-                }
-            }
-            None => account.short(),
+            Some(person) if !person.name().is_empty() => person.name().to_owned(),
+            _ => account.short(),
         }
     }
 }

@@ -148,7 +148,8 @@ impl Identity {
         EndpointKey(self.front_door_key().verifying_key().to_bytes())
     }
 
-    fn front_door_key(&self) -> SigningKey {
+    /// Signs as the front door.
+    pub fn front_door_key(&self) -> SigningKey {
         SigningKey::from_bytes(&self.front_door_seed)
     }
 

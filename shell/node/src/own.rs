@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use starling_wire::ids::{AccountId, DeviceId};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::identity::Identity;
 
@@ -20,6 +20,8 @@ pub struct Own {
     apart: Mutex<BTreeSet<DeviceId>>,
     /// Whoever shows the status looks again.
     changed: Arc<Notify>,
+    /// Contacts are to know other keys than before.
+    keys: watch::Sender<()>,
 }
 
 impl Own {
@@ -32,6 +34,7 @@ impl Own {
             now: RwLock::new(Arc::new(identity)),
             apart: Mutex::default(),
             changed,
+            keys: watch::channel(()).0,
         }
     }
 
@@ -42,8 +45,20 @@ impl Own {
 
     /// From now on.
     pub fn set(&self, identity: Identity) {
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);
+        let keys = |identity: &Identity| (identity.request_secret, identity.discovery_key);
+        let after = keys(&identity);
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        let before: Arc<Identity> = std::mem::replace(&mut *now, Arc::new(identity));
+        drop(now);
+        if keys(&before) != after {
+            self.keys.send_replace(());
+        }
         self.changed.notify_one();
+    }
+
+    /// Hears when request key or discovery key change.
+    pub fn keys(&self) -> watch::Receiver<()> {
+        self.keys.subscribe()
     }
 
     /// The account, which stays.

@@ -6,21 +6,23 @@
 //! | front door, contact: `link`, `chat`, `call` | meet, chat, calls |
 //! | inner endpoint: `media`, `file` | calls, files |
 //! | `Presence` | chat, files, clients |
-//! | `Contact` | home (watch lists), people (an answer that goes out by itself) |
+//! | `Contact` | home (watch lists), people (an answer that goes out by itself), own presence (who may see it) |
 //! | front door, own device or whoever has a link for one: `link` | devices |
 //! | `Account` | records (registers anew) |
 //! | `DeviceGone` | front door, inner endpoint, home (watch lists) |
 //! | `Revoked` | the session, which ends |
-//! | `Gone` | chat, calls, files, home (watch lists) |
-//! | `Permissions` | chat |
+//! | `Gone` | chat, calls, files, home (watch lists), own presence |
+//! | `Permissions` | chat, own presence |
+//! | `Keys` | home (watch lists), own presence |
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
 //! | `Home`, `Contact`, `Gone` | rescue (the copy for the 24 words) |
-//! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found), devices |
+//! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found), devices, own presence |
 //! | `Candidates` | records |
 //! | how the home is (watched by `announce.rs`) | clients |
 //! | `Load`, `Home` | promotion, which belongs to the node |
 //! | `InCall`, `Silence` | home (probes for silence) |
+//! | `InCall` | own presence |
 //! | `Network` | home (dialled afresh), inner endpoint |
 
 pub(crate) mod card;
@@ -53,6 +55,7 @@ use crate::drivers::devices::Devices;
 use crate::drivers::files::Files;
 use crate::drivers::home::{self, HomeInput, HomeState};
 use crate::drivers::people::{self, People};
+use crate::drivers::presence::{self, OwnPresence};
 use crate::drivers::records::{self, Records, RecordsInput};
 use crate::drivers::registration::Registrar;
 use crate::drivers::rescue::Rescuer;
@@ -196,6 +199,7 @@ impl Doors {
         let identity = Arc::new(Own::new(identity, start.changed));
         let own = Arc::clone(&identity);
         let own_set = start.db.write(move |tx| OwnSet::load(tx, own)).await?;
+        let own_presence = OwnPresence::load(&start.db, start.clock).await?;
         let ctx = Arc::new(Context {
             config: start.config,
             clock: start.clock,
@@ -214,6 +218,7 @@ impl Doors {
             paths: Arc::default(),
             abouts,
             relaying,
+            own_presence,
             standing: Mutex::default(),
         });
         Ok(Self {
@@ -312,6 +317,10 @@ impl Session {
         if self.ctx.config.looks_around() {
             tasks.spawn(lan::run(Arc::clone(&self.ctx), self.home.clone()));
         }
+        tasks.spawn(presence::run(
+            Arc::clone(&self.ctx),
+            self.home_state.clone(),
+        ));
         tasks.spawn(surroundings::run(Arc::clone(&self.ctx)));
         tasks.spawn(Arc::clone(&self.devices).run());
         let people = Arc::clone(&self.people);
@@ -426,7 +435,7 @@ impl Session {
             async move {
                 match ctx.book.person(account) {
                     Some(person) if person.relation == Relation::Contact => {
-                        files.presence(account, person.presence).await;
+                        files.presence(account, person.reach).await;
                     }
                     _ => files.gone(account).await,
                 }

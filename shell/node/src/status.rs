@@ -5,7 +5,6 @@ use std::sync::Arc;
 use starling_control::{Failure, view};
 
 use crate::context::{Context, store_failure};
-use crate::drivers::people::key_warnings;
 use crate::node::{App, account_view};
 use crate::paths::OpenPath;
 use crate::recovery;
@@ -34,11 +33,6 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
     let mut warnings = vec![app.db.key_words()];
     warnings.extend(missing_devices().await);
     warnings.extend(session.iter().flat_map(|session| ways_out(&session.ctx)));
-    warnings.extend(
-        session
-            .iter()
-            .flat_map(|session| key_warnings(&session.ctx)),
-    );
     if session.is_none() {
         warnings.insert(0, "this profile has no account yet".to_owned());
     }
@@ -55,6 +49,9 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
         account: session
             .as_ref()
             .map(|session| account_view(&session.ctx.identity.get())),
+        presence: session
+            .as_ref()
+            .map(|session| session.ctx.own_presence.view()),
         network: app.network_view().await?,
         supernode: home.as_ref().and_then(|home| supernode_status(app, home)),
         roles: app.role_views(&rules),

@@ -117,7 +117,7 @@ pub async fn answer(args: AnswerArgs, settings: &Settings) -> Outcome {
 }
 
 async fn until_it_rings(client: &mut Client) -> Result<String, Failure> {
-    let rings = |call: &Call| !call.outgoing && call.state == CallState::Ringing;
+    let rings = |call: &Call| !call.outgoing && !call.quiet && call.state == CallState::Ringing;
     let calls: Vec<Call> = client.ask(Command::CallList { limit: None }).await?;
     if let Some(call) = calls.into_iter().find(rings) {
         return Ok(call.id);

@@ -96,6 +96,12 @@ async fn get_ready(control: &ControlHandle, network: &str) -> Result<String, Fai
             })
             .await?;
     }
+    // It never does anything of its own accord, and is there all the same.
+    let there = view::PresenceChange {
+        choice: Some(view::PresenceChoice::Online),
+        ..view::PresenceChange::default()
+    };
+    control.call(Command::PresenceSet(there)).await?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
         let status: view::Status = control.ask(Command::Status {}).await?;

@@ -19,6 +19,7 @@ mod node;
 mod passphrase;
 mod phrase;
 mod policy;
+mod presence;
 mod print;
 mod profile;
 mod role;
@@ -161,6 +162,9 @@ enum Command {
     /// People
     #[command(subcommand)]
     Contact(contact::ContactCommand),
+    /// How contacts see you, and how they are
+    #[command(subcommand)]
+    Presence(presence::PresenceCommand),
     /// Messages
     #[command(subcommand)]
     Chat(chat::ChatCommand),
@@ -242,6 +246,7 @@ async fn ask(command: Command, settings: &Settings) -> Outcome {
         Command::Role(args) => role::run(args, settings).await,
         Command::Policy(command) => policy::run(&command, settings),
         Command::Contact(command) => contact::run(command, settings).await,
+        Command::Presence(command) => presence::run(command, settings).await,
         Command::Chat(command) => chat::run(command, settings).await,
         Command::Call(args) => call::call(args, settings).await,
         Command::Answer(args) => call::answer(args, settings).await,

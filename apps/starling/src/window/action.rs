@@ -13,6 +13,7 @@ use starling_control::{Command, ErrorKind, Failure};
 
 use super::guard::{Guard, TOKEN_HEADER};
 use super::pages;
+use super::pages::presence;
 use super::pages::words::{chat_href, encoded};
 use super::server::{Fields, Ui, json, json_failure, status_of};
 
@@ -21,13 +22,16 @@ pub const NO_TOKEN: &str = "This form is from an earlier run of Starling. Reload
 
 /// Commands in their order, then a page.
 #[derive(Debug, PartialEq)]
-struct Plan {
-    commands: Vec<Command>,
-    next: Next,
+pub struct Plan {
+    /// What is asked of the node.
+    pub commands: Vec<Command>,
+    /// Where the browser goes.
+    pub next: Next,
 }
 
+/// Where a browser goes after a form.
 #[derive(Debug, PartialEq)]
-enum Next {
+pub enum Next {
     /// The page shows the change by itself; without script, this page.
     Stay(String),
     /// Another page.
@@ -126,6 +130,7 @@ fn read(name: &str, fields: &Fields) -> Result<Plan, Failure> {
         Some(("contact", _)) => read_contact(name, &form),
         Some(("chat" | "file", _)) => read_talk(name, &form)?,
         Some(("call", _)) => read_call(name, &form),
+        Some(("presence", _)) => presence::read(name, fields)?,
         _ => None,
     };
     found.ok_or_else(|| Failure::new(ErrorKind::NotFound, "There is no such page."))
@@ -224,7 +229,6 @@ fn read_contact(name: &str, form: &Reader<'_>) -> Option<Plan> {
             one(Command::ContactAdd { link, message }, Next::Chat)
         }
         "contact-accept" => one(Command::ContactAccept { id }, Next::Chat),
-        "contact-accept-relayed" => one(Command::ContactAcceptRelayed { id }, Next::Chat),
         "contact-decline" => one(Command::ContactDecline { id }, home),
         "contact-block" => one(Command::ContactBlock { who }, home),
         "contact-remove" => one(Command::ContactRemove { who }, home),
@@ -248,12 +252,6 @@ fn read_organising(name: &str, form: &Reader<'_>) -> Option<Plan> {
             let note = form.text("note").replace("\r\n", "\n");
             Command::ContactNote { who, note }
         }
-        "contact-verify" => {
-            let (words, code) = (form.some("words"), form.some("code"));
-            Command::ContactVerify { who, words, code }
-        }
-        "contact-unverify" => Command::ContactUnverify { who },
-        "contact-key-seen" => Command::ContactKeySeen { who },
         "contact-list-add" => Command::ContactListAdd { who, list },
         "contact-list-remove" => Command::ContactListRemove { who, list },
         "contact-permit" => {

@@ -16,13 +16,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use maud::{Markup, html};
-use starling_control::view::{Call, CallState, Message, Status, Transfer};
+use starling_control::view::{Call, CallState, Message, OwnPresence, Status, Transfer};
 use starling_control::{Event, Failure};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
 
 use super::pages::frame::{Looking, Shell};
-use super::pages::{self, call, chat, file, side, status};
+use super::pages::{self, call, chat, file, presence, side, status};
 use super::server::{Fields, Ui, now_ms};
 
 /// Changes closer together than this arrive as one: at most ten patches a second.
@@ -99,6 +99,7 @@ struct Changes {
     people: bool,
     figures: bool,
     status: Option<Box<Status>>,
+    own: Option<OwnPresence>,
     messages: Vec<Message>,
     transfers: BTreeMap<String, Transfer>,
     calls: BTreeMap<String, Call>,
@@ -128,8 +129,9 @@ impl Changes {
             Event::Transfer(transfer) => {
                 self.transfers.insert(transfer.id.clone(), transfer);
             }
+            Event::OwnPresence(own) => self.own = Some(own),
             // Rare, and the page of the devices shows more than the event says.
-            Event::Pairing(_) | Event::KeyChanged(_) | Event::Lagged => self.everything = true,
+            Event::Pairing(_) | Event::Lagged => self.everything = true,
         }
     }
 }
@@ -164,7 +166,12 @@ impl Screen {
             self.shell.status = *status;
             parts.push(side::own(&self.shell.status));
         }
-        if changes.figures || (parts.len() == 1 && self.looking.page == "status") {
+        if let Some(own) = changes.own {
+            self.shell.status.presence = Some(own);
+            parts.push(side::own(&self.shell.status));
+            parts.push(presence::chooser(&self.shell));
+        }
+        if changes.figures || (!parts.is_empty() && self.looking.page == "status") {
             parts.push(self.figures().await?);
         }
         let call_ended = self.note_calls(&changes.calls);
@@ -196,6 +203,7 @@ impl Screen {
         self.shell = pages::shell(&self.ui).await?;
         let mut parts = vec![
             side::own(&self.shell.status),
+            presence::chooser(&self.shell),
             side::people(&self.shell, &self.looking),
             call::region(&self.shell.calls, &self.shell),
         ];

@@ -1,19 +1,32 @@
-//! The supernode's side: leases of front doors (a lease is a relay link) and the people who watch them.
+//! The supernode's side: leases of front doors (a lease is a relay link), what their devices said of their persons, who may
+//! see it and who wants to. It cannot read what it keeps.
+
+mod watches;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use starling_wire::ids::EndpointKey;
-use starling_wire::limits::{WATCH_MAX, WATCH_SHORT, WATCHED_MAX, WATCHERS_MAX};
-use starling_wire::supernode::SupernodeAddr;
+use starling_wire::ids::{EndpointKey, SubscriptionId};
+use starling_wire::limits::{GRANTED_MAX, GRANTED_TO_MAX, STATES_MAX, WATCH_SHORT};
+use starling_wire::presence::{Sealed, Sighting, digest};
+use starling_wire::supernode::{Grant, SupernodeAddr, Watch};
 
-use super::watcher::REFRESH;
+use self::watches::Watches;
+pub use self::watches::{LIST_TIME, ListKey};
 use crate::machine::{Deadline, Time};
 
 /// A link that ends is often followed by the next at once (a new network, a relay dialled afresh): nobody is told before.
 pub const GRACE: Duration = Duration::from_secs(2);
-/// A list that was not sent again for so long is forgotten: its owner is somewhere else.
-pub const LIST_TIME: Duration = Duration::from_secs(3 * REFRESH.as_secs());
+/// What a device left is kept so long after its link has ended.
+pub const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// A device changes what it says so often at once.
+const BURST: u32 = 6;
+/// And once more after each of these.
+const EVERY: Duration = Duration::from_secs(2);
+/// When somebody left is told to the minute.
+const ROUND_S: u64 = 60;
+/// Ids that may see nothing any more, and are answered as if their device had left.
+const PARTED_MAX: usize = 10_000;
 
 /// Somebody is to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +36,18 @@ pub struct Tell {
     /// Where they are reached.
     pub reply_to: SupernodeAddr,
     /// About whom.
-    pub door: EndpointKey,
-    /// Here or gone.
-    pub online: bool,
+    pub id: SubscriptionId,
+}
+
+/// Why the desk refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeskRefusal {
+    /// No room.
+    Full,
+    /// Too often.
+    TooSoon,
+    /// The list is not known, or something about it changed.
+    Changed,
 }
 
 /// Why the machine wants to be woken.
@@ -35,13 +57,8 @@ pub enum DeskReason {
     GraceOver,
     /// A watch list was not sent again.
     ListOver,
-}
-
-#[derive(Debug)]
-struct Watch {
-    doors: BTreeSet<EndpointKey>,
-    reply_to: SupernodeAddr,
-    until: Time,
+    /// What somebody left is old.
+    StateOver,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,18 +69,33 @@ enum Lease {
     Leaving(Time),
 }
 
-/// Who is here, and who wants to know.
+/// What a device said. As small as it can be: thousands of them lie in memory.
+#[derive(Debug)]
+struct Said {
+    state: Option<Box<[u8]>>,
+    granted: Box<[SubscriptionId]>,
+    /// When its link ended, by this machine's clock and by the world's.
+    left: Option<(Time, u64)>,
+    /// A token bucket: what it may still change at once, and since when.
+    tokens: u32,
+    filled: Time,
+}
+
+/// Who is here, what they said, and who wants to know.
 #[derive(Debug, Default)]
 pub struct Desk {
     leases: BTreeMap<EndpointKey, Lease>,
     /// Leases in their grace, by its end.
     leaving: BTreeSet<(Time, EndpointKey)>,
-    watches: BTreeMap<EndpointKey, Watch>,
-    /// Watch lists, by their end.
-    ending: BTreeSet<(Time, EndpointKey)>,
-    watched: BTreeMap<EndpointKey, BTreeSet<EndpointKey>>,
-    /// Doors in all lists together.
-    pairs: usize,
+    said: BTreeMap<EndpointKey, Said>,
+    /// What was said by those who are not here, by when they left.
+    old: BTreeSet<(Time, EndpointKey)>,
+    /// Whose each id is.
+    granted: BTreeMap<SubscriptionId, EndpointKey>,
+    /// How those are answered that may see nothing any more, and in which order that came.
+    parted: BTreeMap<SubscriptionId, Sighting>,
+    parting: VecDeque<SubscriptionId>,
+    watches: Watches,
     tells: VecDeque<Tell>,
 }
 
@@ -79,8 +111,11 @@ impl Desk {
             _ => {}
         }
         self.leases.insert(door, Lease::Here(link));
-        if before.is_none() {
-            self.tell(door, true);
+        if let Some(said) = self.said.get_mut(&door)
+            && let Some((at, _)) = said.left.take()
+        {
+            self.old.remove(&(at, door));
+            self.tell(door);
         }
     }
 
@@ -97,237 +132,250 @@ impl Desk {
         matches!(self.leases.get(&door), Some(Lease::Here(_)))
     }
 
-    /// Replaces what `watcher` watches; returns how things stand. `None` when no more lists, or none so long, are taken
+    /// A registered door says who may see how it is. `wall_s` is the world's time in seconds.
+    pub fn grant(
+        &mut self,
+        door: EndpointKey,
+        grant: Grant,
+        now: Time,
+        wall_s: u64,
+    ) -> Result<(), DeskRefusal> {
+        let Grant { mut ids, unseen } = grant;
+        ids.sort_unstable();
+        ids.dedup();
+        // PRESENCE-16: an id is whose it was first; nobody takes another's.
+        ids.retain(|id| self.granted.get(id).is_none_or(|owner| *owner == door));
+        let before = self.said.get(&door).map_or(0, |said| said.granted.len());
+        let crowded = self.granted.len() - before + ids.len() > GRANTED_MAX;
+        if ids.len() > GRANTED_TO_MAX || (crowded && ids.len() > before.max(WATCH_SHORT)) {
+            return Err(DeskRefusal::Full);
+        }
+        let said = self.said_by(door, now)?;
+        let before = said.granted.clone();
+        for id in before.iter().filter(|id| ids.binary_search(id).is_err()) {
+            self.part(*id, unseen.contains(id), wall_s);
+        }
+        for id in &ids {
+            self.granted.insert(*id, door);
+            self.parted.remove(id);
+        }
+        if let Some(said) = self.said.get_mut(&door) {
+            said.granted = ids.clone().into_boxed_slice();
+        }
+        for id in ids.iter().filter(|id| before.binary_search(id).is_err()) {
+            self.tell_about(*id);
+        }
+        Ok(())
+    }
+
+    /// `PRESENCE-15`: for whoever may see nothing any more, the device has left; nothing is known of it, if it is still to be
+    /// reached.
+    fn part(&mut self, id: SubscriptionId, unseen: bool, wall_s: u64) {
+        let parted = match self.sighting(id) {
+            Sighting::Here(state) => Sighting::Left {
+                at: wall_s / ROUND_S * ROUND_S,
+                state,
+            },
+            other => other,
+        };
+        self.granted.remove(&id);
+        if parted != Sighting::Nothing && !unseen {
+            self.parted.insert(id, parted);
+            self.parting.push_back(id);
+        }
+        if self.parting.len() > PARTED_MAX
+            && let Some(oldest) = self.parting.pop_front()
+        {
+            self.parted.remove(&oldest);
+        }
+        self.tell_about(id);
+    }
+
+    /// A registered door says how its person is.
+    pub fn set_state(
+        &mut self,
+        door: EndpointKey,
+        state: Sealed,
+        now: Time,
+    ) -> Result<(), DeskRefusal> {
+        let said = self.said_by(door, now)?;
+        said.state = Some(state.0.into_boxed_slice());
+        self.tell(door);
+        Ok(())
+    }
+
+    /// `PRESENCE-17`: the record of what a door said, if it may change it now.
+    fn said_by(&mut self, door: EndpointKey, now: Time) -> Result<&mut Said, DeskRefusal> {
+        if !self.said.contains_key(&door) {
+            if self.said.len() >= STATES_MAX && !self.forget_oldest() {
+                return Err(DeskRefusal::Full);
+            }
+            // Its link may not be counted yet; if none comes, this is old some day.
+            let left = (!self.leases.contains_key(&door)).then_some((now, 0));
+            self.old.extend(left.map(|(at, _)| (at, door)));
+            let said = Said {
+                state: None,
+                granted: Box::default(),
+                left,
+                tokens: BURST,
+                filled: now,
+            };
+            self.said.insert(door, said);
+        }
+        let said = self.said.get_mut(&door).ok_or(DeskRefusal::Full)?;
+        said.take_token(now)?;
+        Ok(said)
+    }
+
+    /// Replaces a watch list; returns how its ids stand. Refused when no more lists, or none so long, are taken
     /// (`PRESENCE-03`).
     pub fn watch(
         &mut self,
         watcher: EndpointKey,
-        doors: &[EndpointKey],
-        reply_to: SupernodeAddr,
+        watch: Watch,
         now: Time,
-    ) -> Option<Vec<(EndpointKey, bool)>> {
-        let known = self.watches.get(&watcher);
-        let before = known.map_or(0, |watch| watch.doors.len());
-        let full = known.is_none() && self.watches.len() >= WATCHERS_MAX;
-        let crowded = self.pairs - before + doors.len() > WATCHED_MAX;
-        if full || doors.len() > WATCH_MAX || (crowded && doors.len() > WATCH_SHORT) {
-            return None;
+    ) -> Result<Vec<Sighting>, DeskRefusal> {
+        let key = ListKey {
+            watcher,
+            list: watch.list,
+        };
+        let standing = watch.ids.iter().map(|id| self.sighting(*id)).collect();
+        self.watches.set(key, watch.ids, watch.reply_to, now)?;
+        Ok(standing)
+    }
+
+    /// `PRESENCE-20`: a list of which nothing changed is kept on without being sent again.
+    pub fn still_watch(
+        &mut self,
+        key: ListKey,
+        reply_to: &SupernodeAddr,
+        known: [u8; 16],
+        now: Time,
+    ) -> Result<(), DeskRefusal> {
+        let ids = self
+            .watches
+            .ids(key, reply_to)
+            .ok_or(DeskRefusal::Changed)?;
+        let marked = ids.iter().map(|id| (*id, self.sighting(*id).mark()));
+        if digest(marked) != known {
+            return Err(DeskRefusal::Changed);
         }
-        self.unwatch(watcher);
-        let doors: BTreeSet<EndpointKey> = doors.iter().copied().collect();
-        for door in &doors {
-            self.watched.entry(*door).or_default().insert(watcher);
-        }
-        self.pairs += doors.len();
-        let state = doors
-            .iter()
-            .map(|door| (*door, self.leases.contains_key(door)))
-            .collect();
-        if !doors.is_empty() {
-            let until = now + LIST_TIME;
-            self.ending.insert((until, watcher));
-            let watch = Watch {
-                doors,
-                reply_to,
-                until,
-            };
-            self.watches.insert(watcher, watch);
-        }
-        Some(state)
+        self.watches.keep(key, now);
+        Ok(())
     }
 
     /// Forgets a watcher that could not be told (`PRESENCE-04`): it asks again when it is back.
     pub fn unwatch(&mut self, watcher: EndpointKey) {
-        let Some(watch) = self.watches.remove(&watcher) else {
-            return;
+        self.watches.forget(watcher);
+    }
+
+    /// How an id stands. One that nobody lets see anything is answered like one that never was.
+    pub fn sighting(&self, id: SubscriptionId) -> Sighting {
+        if let Some(parted) = self.parted.get(&id) {
+            return parted.clone();
+        }
+        let door = self.granted.get(&id).copied();
+        let said = door.and_then(|door| self.said.get(&door));
+        let Some((door, said)) = door.zip(said) else {
+            return Sighting::Nothing;
         };
-        self.ending.remove(&(watch.until, watcher));
-        self.pairs -= watch.doors.len();
-        for door in watch.doors {
-            if let Some(watchers) = self.watched.get_mut(&door) {
-                watchers.remove(&watcher);
-                if watchers.is_empty() {
-                    self.watched.remove(&door);
-                }
-            }
+        let Some(state) = said.state.clone() else {
+            return Sighting::Nothing;
+        };
+        let state = Sealed(state.into_vec());
+        match said.left {
+            None if self.leases.contains_key(&door) => Sighting::Here(state),
+            Some((_, at)) if at != 0 => Sighting::Left { at, state },
+            _ => Sighting::Nothing,
         }
     }
 
-    /// Ends leases whose grace is over, and lists that were not sent again (`PRESENCE-09`).
-    pub fn handle_timeout(&mut self, now: Time) {
+    /// Ends leases whose grace is over, and forgets lists that were not sent again (`PRESENCE-09`) and states that are old.
+    /// `wall_s` is the world's time in seconds.
+    pub fn handle_timeout(&mut self, now: Time, wall_s: u64) {
         while let Some((at, door)) = self.leaving.first().copied()
             && at <= now
         {
             self.leaving.remove(&(at, door));
             self.leases.remove(&door);
-            self.tell(door, false);
+            if let Some(said) = self.said.get_mut(&door) {
+                // The clock may be wrong; 0 stands for "was never here".
+                said.left = Some((now, (wall_s / ROUND_S * ROUND_S).max(1)));
+                self.old.insert((now, door));
+                self.tell(door);
+            }
         }
-        while let Some((at, watcher)) = self.ending.first().copied()
-            && at <= now
+        self.watches.handle_timeout(now);
+        while let Some((at, _)) = self.old.first()
+            && *at + KEPT <= now
         {
-            self.unwatch(watcher);
+            self.forget_oldest();
         }
     }
 
     /// When to be woken, and why.
     pub fn poll_timeout(&self) -> Option<Deadline<DeskReason>> {
-        let first = |set: &BTreeSet<(Time, EndpointKey)>, reason| {
-            set.first().map(|(at, _)| Deadline::new(*at, reason))
-        };
+        let leaving = self.leaving.first().map(|(at, _)| *at);
+        let old = self.old.first().map(|(at, _)| *at + KEPT);
         Deadline::earliest([
-            first(&self.leaving, DeskReason::GraceOver),
-            first(&self.ending, DeskReason::ListOver),
+            leaving.map(|at| Deadline::new(at, DeskReason::GraceOver)),
+            self.watches
+                .next_end()
+                .map(|at| Deadline::new(at, DeskReason::ListOver)),
+            old.map(|at| Deadline::new(at, DeskReason::StateOver)),
         ])
     }
 
-    /// Who is to be told next.
+    /// Who is to be told next. What is told is how the id stands by then.
     pub fn poll_tell(&mut self) -> Option<Tell> {
         self.tells.pop_front()
     }
 
-    fn tell(&mut self, door: EndpointKey, online: bool) {
-        for watcher in self.watched.get(&door).into_iter().flatten() {
-            if let Some(watch) = self.watches.get(watcher) {
-                self.tells.push_back(Tell {
-                    watcher: *watcher,
-                    reply_to: watch.reply_to.clone(),
-                    door,
-                    online,
-                });
-            }
+    /// Forgets what was said by whoever has been gone longest; whether anybody is gone.
+    fn forget_oldest(&mut self) -> bool {
+        let Some((_, door)) = self.old.pop_first() else {
+            return false;
+        };
+        let said = self.said.remove(&door);
+        for id in said.iter().flat_map(|said| &said.granted) {
+            self.granted.remove(id);
         }
+        true
+    }
+
+    fn tell(&mut self, door: EndpointKey) {
+        let Some(said) = self.said.get(&door).filter(|said| said.state.is_some()) else {
+            return;
+        };
+        for id in said.granted.clone() {
+            self.tell_about(id);
+        }
+    }
+
+    fn tell_about(&mut self, id: SubscriptionId) {
+        for (watcher, reply_to) in self.watches.of(id) {
+            self.tells.push_back(Tell {
+                watcher,
+                reply_to: reply_to.clone(),
+                id,
+            });
+        }
+    }
+}
+
+impl Said {
+    fn take_token(&mut self, now: Time) -> Result<(), DeskRefusal> {
+        while self.tokens < BURST && self.filled + EVERY <= now {
+            self.tokens += 1;
+            self.filled += EVERY;
+        }
+        if self.tokens == BURST {
+            self.filled = now;
+        }
+        self.tokens = self.tokens.checked_sub(1).ok_or(DeskRefusal::TooSoon)?;
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ALICE: EndpointKey = EndpointKey([1; 32]);
-    const BOB: EndpointKey = EndpointKey([2; 32]);
-
-    fn home() -> SupernodeAddr {
-        SupernodeAddr {
-            id: EndpointKey([9; 32]),
-            tcp: "127.0.0.1:1".parse().expect("an address"),
-            discovery_port: 0,
-        }
-    }
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
-
-    fn told(desk: &mut Desk) -> Vec<bool> {
-        std::iter::from_fn(|| desk.poll_tell())
-            .map(|tell| tell.online)
-            .collect()
-    }
-
-    #[test]
-    fn presence_01_the_newest_link_is_the_lease() {
-        let mut desk = Desk::default();
-        assert_eq!(
-            desk.watch(ALICE, &[BOB], home(), seconds(0)),
-            Some(vec![(BOB, false)])
-        );
-        desk.link_up(BOB, 2);
-        desk.link_up(BOB, 1);
-        assert_eq!(told(&mut desk), [true]);
-        desk.link_down(BOB, 1, seconds(0));
-        assert!(desk.is_here(BOB));
-        assert_eq!(
-            desk.watch(ALICE, &[BOB], home(), seconds(0)),
-            Some(vec![(BOB, true)])
-        );
-    }
-
-    #[test]
-    fn presence_02_a_link_dialled_afresh_is_no_absence() {
-        let mut desk = Desk::default();
-        desk.watch(ALICE, &[BOB], home(), seconds(0));
-        desk.link_up(BOB, 1);
-        desk.link_down(BOB, 1, seconds(5));
-        let grace = Deadline::new(seconds(7), DeskReason::GraceOver);
-        assert_eq!(desk.poll_timeout(), Some(grace));
-        desk.link_up(BOB, 2);
-        desk.handle_timeout(seconds(60));
-        assert_eq!(told(&mut desk), [true]);
-        desk.link_down(BOB, 2, seconds(61));
-        desk.handle_timeout(seconds(62));
-        assert_eq!(told(&mut desk), [] as [bool; 0]);
-        desk.handle_timeout(seconds(63));
-        assert_eq!(told(&mut desk), [false]);
-        let list = Deadline::new(LIST_TIME, DeskReason::ListOver);
-        assert_eq!(desk.poll_timeout(), Some(list));
-    }
-
-    #[test]
-    fn presence_03_watch_lists_are_bounded() {
-        let mut desk = Desk::default();
-        assert_eq!(
-            desk.watch(ALICE, &vec![BOB; WATCH_MAX + 1], home(), seconds(0)),
-            None
-        );
-        for number in 0..WATCHERS_MAX {
-            let watcher = numbered(number);
-            assert!(desk.watch(watcher, &[BOB], home(), seconds(0)).is_some());
-        }
-        assert_eq!(desk.watch(ALICE, &[BOB], home(), seconds(0)), None);
-    }
-
-    fn numbered(number: usize) -> EndpointKey {
-        let mut key = [0; 32];
-        key[..8].copy_from_slice(&number.to_be_bytes());
-        EndpointKey(key)
-    }
-
-    #[test]
-    fn presence_03_long_lists_are_bounded_together_and_short_ones_still_taken() {
-        let mut desk = Desk::default();
-        let doors: Vec<EndpointKey> = (0..WATCH_MAX).map(numbered).collect();
-        let fit = WATCHED_MAX / WATCH_MAX;
-        for number in 0..fit {
-            let watcher = numbered(1_000_000 + number);
-            assert!(desk.watch(watcher, &doors, home(), seconds(0)).is_some());
-        }
-        assert_eq!(desk.watch(ALICE, &doors, home(), seconds(0)), None);
-        let short = &doors[..WATCH_SHORT];
-        assert!(desk.watch(ALICE, short, home(), seconds(0)).is_some());
-        let same = numbered(1_000_000);
-        assert!(
-            desk.watch(same, &doors, home(), seconds(0)).is_some(),
-            "a list that is sent again takes its own place"
-        );
-        for number in 0..fit {
-            desk.unwatch(numbered(1_000_000 + number));
-        }
-        assert_eq!(desk.pairs, WATCH_SHORT);
-    }
-
-    #[test]
-    fn presence_09_a_list_that_is_not_sent_again_is_forgotten() {
-        let mut desk = Desk::default();
-        desk.watch(ALICE, &[BOB], home(), seconds(0));
-        desk.watch(ALICE, &[BOB], home(), seconds(100));
-        desk.handle_timeout(LIST_TIME);
-        desk.link_up(BOB, 1);
-        assert_eq!(told(&mut desk), [true]);
-        desk.handle_timeout(LIST_TIME + seconds(100));
-        assert_eq!(desk.poll_timeout(), None);
-        desk.link_down(BOB, 1, seconds(5_000));
-        desk.handle_timeout(seconds(5_002));
-        assert_eq!(told(&mut desk), [] as [bool; 0]);
-        assert!(desk.watched.is_empty() && desk.watches.is_empty() && desk.pairs == 0);
-    }
-
-    #[test]
-    fn presence_04_who_cannot_be_told_is_forgotten() {
-        let mut desk = Desk::default();
-        desk.watch(ALICE, &[BOB], home(), seconds(0));
-        desk.unwatch(ALICE);
-        desk.link_up(BOB, 1);
-        assert_eq!(told(&mut desk), [] as [bool; 0]);
-        assert!(desk.watched.is_empty());
-    }
-}
+mod tests;

@@ -1,7 +1,10 @@
-//! Presence, its simple form: a front door is here while its relay link is up. Two sides: the supernode's [`desk`], which
-//! knows who is here and who wants to hear of it, and the client's [`watcher`]. Beside the desk lie the [`letters`] that a
-//! door is to hear of. Spec page: `docs/spec/super.md`.
+//! Presence: how a person is, told to those who may know. The supernode's side is the [`desk`], which knows who is here and
+//! who wants to hear of it and can read nothing; the client's are the [`publisher`], which says how its own person is, and the
+//! [`watcher`]; what several devices of a contact say together is [`person`]. Beside the desk lie the [`letters`] that a door is
+//! to hear of. Spec page: `docs/spec/presence.md`.
 
 pub mod desk;
 pub mod letters;
+pub mod person;
+pub mod publisher;
 pub mod watcher;

@@ -1,39 +1,83 @@
-//! The client's side: which front doors are watched at which supernode, what is known of them, when to ask again.
+//! The client's side: which contacts' doors are watched at which supernode, what is known of them, when to ask again.
+
+mod place;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use starling_wire::ids::EndpointKey;
-use starling_wire::limits::WATCH_MAX;
+use starling_wire::ids::{EndpointKey, SubscriptionId};
+use starling_wire::limits::{WATCH_LISTS_MAX, WATCH_MAX};
+use starling_wire::presence::{Sighting, digest};
 use starling_wire::supernode::SupernodeAddr;
 
+use self::place::{Known, Place, Wanted};
 use crate::machine::Deadline;
 
-/// A subscription is renewed so often: a supernode that was restarted has forgotten it.
+/// A list is kept on so often: a supernode that was restarted has forgotten it.
 pub const REFRESH: Duration = Duration::from_secs(5 * 60);
+/// Whoever watches at many supernodes asks each of them less often: two in [`REFRESH`] are asked.
+const REFRESH_EACH: Duration = Duration::from_secs(REFRESH.as_secs() / 2);
+/// But so often at least.
+pub const REFRESH_MAX: Duration = Duration::from_secs(2 * 3600);
+/// Whoever was here and is not known any more is asked for again after this: its supernode may have been started anew.
+const DOUBT: Duration = Duration::from_secs(10);
 const RETRY_FIRST: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
 
-/// What is known of a door.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    /// Its supernode could not be asked.
-    Unknown,
-    /// Its link is up.
-    Here,
-    /// It is not.
-    Gone,
+/// A door that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Whose presence.
+    pub door: EndpointKey,
+    /// By which id.
+    pub id: SubscriptionId,
+    /// Where.
+    pub home: SupernodeAddr,
 }
 
-/// A watch list to send.
+/// What is known of a door.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Seen {
+    /// Its supernode could not be asked.
+    #[default]
+    Unknown,
+    /// What its supernode says.
+    Said(Sighting),
+}
+
+/// A question about one list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     /// To be given back with the answer.
     pub number: u64,
     /// To whom.
     pub supernode: SupernodeAddr,
-    /// About whom.
-    pub doors: Vec<EndpointKey>,
+    /// Which list.
+    pub list: u8,
+    /// What.
+    pub question: Question,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// How these stand.
+    Watch(Vec<SubscriptionId>),
+    /// Whether that is still so.
+    Still([u8; 16]),
+}
+
+/// What came of a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// How the ids stand, in their order.
+    Sightings(Vec<Sighting>),
+    /// Nothing changed.
+    Still,
+    /// The supernode has another list: it is told anew.
+    Changed,
+    /// It could not be asked.
+    Failed,
 }
 
 /// Why the machine wants to be woken.
@@ -43,40 +87,13 @@ pub enum WatchReason {
     ListDue,
 }
 
-#[derive(Debug)]
-struct Place {
-    /// Where cards say it is, the most named first. Never empty.
-    addresses: Vec<SupernodeAddr>,
-    /// Which of them is asked.
-    at: usize,
-    doors: BTreeSet<EndpointKey>,
-    next_ask: Duration,
-    failures: u32,
-    /// The question that is out.
-    asking: Option<u64>,
-}
-
-/// What cards say about one supernode.
-#[derive(Debug, Default)]
-struct Wanted {
-    doors: BTreeSet<EndpointKey>,
-    named: BTreeMap<SupernodeAddr, usize>,
-}
-
-impl Wanted {
-    fn in_order(self) -> (Vec<SupernodeAddr>, BTreeSet<EndpointKey>) {
-        let mut named: Vec<_> = self.named.into_iter().collect();
-        named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let addresses = named.into_iter().map(|(address, _)| address).collect();
-        (addresses, self.doors)
-    }
-}
+/// A supernode, and a list there.
+type At = (EndpointKey, u8);
 
 /// Watches contacts' doors at their supernodes.
 #[derive(Debug)]
 pub struct Watcher {
-    places: BTreeMap<EndpointKey, Place>,
-    seen: BTreeMap<EndpointKey, Seen>,
+    places: BTreeMap<At, Place>,
     changes: VecDeque<(EndpointKey, Seen)>,
     asks: u64,
     random: u64,
@@ -87,7 +104,6 @@ impl Watcher {
     pub const fn new(seed: u64) -> Self {
         Self {
             places: BTreeMap::new(),
-            seen: BTreeMap::new(),
             changes: VecDeque::new(),
             asks: 0,
             random: seed | 1,
@@ -95,145 +111,166 @@ impl Watcher {
     }
 
     /// Replaces who is watched where (`PRESENCE-05`: only what changed is asked anew).
-    pub fn set_targets(&mut self, targets: &[(EndpointKey, SupernodeAddr)], now: Duration) {
+    pub fn set_targets(&mut self, targets: &[Target], now: Duration) {
         let mut wanted: BTreeMap<EndpointKey, Wanted> = BTreeMap::new();
-        for (door, home) in targets {
-            let place = wanted.entry(home.id).or_default();
-            place.doors.insert(*door);
-            *place.named.entry(home.clone()).or_default() += 1;
+        for target in targets {
+            wanted.entry(target.home.id).or_default().add(target);
         }
-        for (id, place) in &mut self.places {
-            if !wanted.contains_key(id) && !place.doors.is_empty() {
-                place.doors.clear();
-                place.next_ask = now;
+        let known = self.known();
+        let mut kept: BTreeSet<At> = BTreeSet::new();
+        for (supernode, wanted) in wanted {
+            let (addresses, ids) = wanted.in_order();
+            for (list, ids) in (0..WATCH_LISTS_MAX).zip(ids.chunks(WATCH_MAX)) {
+                let at = (supernode, list);
+                kept.insert(at);
+                let place = self.places.entry(at).or_insert_with(|| Place::new(now));
+                place.want(&addresses, ids, &known, now);
             }
         }
-        for (id, wanted) in wanted {
-            let (addresses, doors) = wanted.in_order();
-            let fresh = || Place {
-                addresses: Vec::new(),
-                at: 0,
-                doors: BTreeSet::new(),
-                next_ask: now,
-                failures: 0,
-                asking: None,
-            };
-            let place = self.places.entry(id).or_insert_with(fresh);
-            if place.doors != doors || place.addresses != addresses {
-                // An address that works is kept while anybody names it.
-                let used = place.addresses.get(place.at);
-                let at = addresses.iter().position(|address| Some(address) == used);
-                if at.is_none() {
-                    // PRESENCE-08: what is asked at the old address is not waited for.
-                    place.asking = None;
-                }
-                place.at = at.unwrap_or(0);
-                place.doors = doors;
-                place.addresses = addresses;
-                place.next_ask = now;
-                place.failures = 0;
+        for (at, place) in &mut self.places {
+            if !kept.contains(at) {
+                place.withdraw(now);
             }
         }
-        let watched: BTreeSet<EndpointKey> = targets.iter().map(|(door, _)| *door).collect();
-        self.seen.retain(|door, _| watched.contains(door));
-        for door in watched {
-            self.seen.entry(door).or_insert(Seen::Unknown);
-        }
+    }
+
+    /// What is known by now: a door that is watched by another id, or elsewhere, is not unknown there.
+    fn known(&self) -> BTreeMap<EndpointKey, Known> {
+        let all = self.places.values().flat_map(|place| place.ids.values());
+        all.map(|known| (known.door, known.clone())).collect()
     }
 
     /// Our own home changed or came back: everybody has to learn where we are reached.
     pub fn ask_all(&mut self, now: Duration) {
         for place in self.places.values_mut() {
-            place.next_ask = now;
-            place.failures = 0;
+            place.ask_anew(now);
         }
     }
 
-    /// The next list that is due.
+    /// The next question that is due.
     pub fn poll_ask(&mut self, now: Duration) -> Option<Ask> {
-        let place = self
-            .places
-            .values_mut()
-            .find(|place| place.asking.is_none() && place.next_ask <= now)?;
+        let due = |place: &Place| place.asking.is_none() && place.next_ask <= now;
+        let (&(_, list), place) = self.places.iter_mut().find(|(_, place)| due(place))?;
         self.asks += 1;
         place.asking = Some(self.asks);
+        let question = if place.told {
+            let marks = place.ids.iter().map(|(id, known)| (*id, known.mark));
+            Question::Still(digest(marks))
+        } else {
+            Question::Watch(place.ids.keys().copied().collect())
+        };
         Some(Ask {
             number: self.asks,
             supernode: place.addresses[place.at].clone(),
-            // Beyond the bound the whole list would be refused; the rest stays unknown.
-            doors: place.doors.iter().copied().take(WATCH_MAX).collect(),
+            list,
+            question,
         })
     }
 
-    /// A supernode answered.
-    pub fn handle_answer(
-        &mut self,
-        supernode: EndpointKey,
-        number: u64,
-        state: &[(EndpointKey, bool)],
-        now: Duration,
-    ) {
-        let Some(place) = self.answered(supernode, number) else {
+    /// What came of a question.
+    pub fn handle_reply(&mut self, ask: &Ask, reply: Reply, now: Duration) {
+        let at = (ask.supernode.id, ask.list);
+        let Some(place) = self.places.get_mut(&at) else {
             return;
         };
-        place.failures = 0;
-        place.next_ask = place.next_ask.max(now + REFRESH);
-        if place.doors.is_empty() {
-            self.places.remove(&supernode);
+        if place.asking.take_if(|asked| *asked == ask.number).is_none() {
             return;
         }
-        let here: Vec<_> = state
-            .iter()
-            .filter(|(door, _)| place.doors.contains(door))
-            .copied()
-            .collect();
-        for (door, online) in here {
-            self.set(door, if online { Seen::Here } else { Seen::Gone });
+        let stale = std::mem::take(&mut place.stale);
+        if place.ids.is_empty() && !stale {
+            self.places.remove(&at);
+            return;
+        }
+        match (reply, &ask.question) {
+            (Reply::Sightings(sightings), Question::Watch(ids)) if sightings.len() == ids.len() => {
+                self.answered(at, ids, sightings, now);
+            }
+            (Reply::Still, Question::Still(_)) => self.heard(at, now),
+            (Reply::Changed, Question::Still(_)) => place.ask_anew(now),
+            _ => return self.failed(at, now),
+        }
+        if stale && let Some(place) = self.places.get_mut(&at) {
+            place.ask_anew(now);
+        }
+    }
+
+    fn answered(
+        &mut self,
+        at: At,
+        ids: &[SubscriptionId],
+        sightings: Vec<Sighting>,
+        now: Duration,
+    ) {
+        let Some(place) = self.places.get_mut(&at) else {
+            return;
+        };
+        place.told = true;
+        let mut doubted = false;
+        for (id, sighting) in ids.iter().zip(sightings) {
+            let Some(known) = place.ids.get_mut(id) else {
+                continue;
+            };
+            // PRESENCE-21: a supernode that was started anew has nobody's word yet.
+            let was_here = matches!(known.seen, Seen::Said(Sighting::Here(_)));
+            if was_here && sighting == Sighting::Nothing && !known.doubted {
+                known.doubted = true;
+                doubted = true;
+                continue;
+            }
+            known.hear(sighting, &mut self.changes);
+        }
+        if doubted {
+            place.told = false;
+            place.failures = 0;
+            place.next_ask = place.next_ask.max(now + DOUBT);
+        } else {
+            self.heard(at, now);
+        }
+    }
+
+    /// A list stands as it should.
+    fn heard(&mut self, at: At, now: Duration) {
+        let supernodes: BTreeSet<EndpointKey> = self.places.keys().map(|(id, _)| *id).collect();
+        let many = u32::try_from(supernodes.len()).unwrap_or(u32::MAX);
+        let wait = REFRESH_EACH.saturating_mul(many);
+        if let Some(place) = self.places.get_mut(&at) {
+            place.failures = 0;
+            place.next_ask = place.next_ask.max(now + wait.clamp(REFRESH, REFRESH_MAX));
         }
     }
 
     /// A supernode could not be asked (`PRESENCE-06`: its doors are unknown, not gone; retries slow down).
-    pub fn handle_failure(&mut self, supernode: EndpointKey, number: u64, now: Duration) {
-        let Some(place) = self.answered(supernode, number) else {
+    fn failed(&mut self, at: At, now: Duration) {
+        let spread = self.spread();
+        let Some(place) = self.places.get_mut(&at) else {
             return;
         };
-        if place.doors.is_empty() {
-            self.places.remove(&supernode);
-            return;
-        }
         // PRESENCE-10: a card with a wrong address does not hide the doors that others name.
         place.at = (place.at + 1) % place.addresses.len();
+        place.told = false;
         let wait = RETRY_FIRST
             .saturating_mul(1 << place.failures.min(8))
             .min(RETRY_MAX);
         place.failures += 1;
-        let doors: Vec<_> = place.doors.iter().copied().collect();
-        let wait = wait / 2 + wait.mul_f64(self.spread()) / 2;
-        if let Some(place) = self.places.get_mut(&supernode) {
-            place.next_ask = now + wait;
-        }
-        for door in doors {
-            self.set(door, Seen::Unknown);
+        place.next_ask = now + wait / 2 + wait.mul_f64(spread) / 2;
+        for known in place.ids.values_mut() {
+            known.lose(&mut self.changes);
         }
     }
 
-    /// A supernode says that a door came or went. Believed only for doors that are watched there (`PRESENCE-07`).
-    pub fn handle_notice(&mut self, supernode: EndpointKey, door: EndpointKey, online: bool) {
-        if self
+    /// A supernode says how an id stands by now. Believed only for ids that are watched there (`PRESENCE-07`).
+    pub fn handle_notice(&mut self, supernode: EndpointKey, id: SubscriptionId, said: Sighting) {
+        let lists = self
             .places
-            .get(&supernode)
-            .is_some_and(|place| place.doors.contains(&door))
-        {
-            self.set(door, if online { Seen::Here } else { Seen::Gone });
+            .range_mut((supernode, 0)..=(supernode, WATCH_LISTS_MAX));
+        for (_, place) in lists {
+            if let Some(known) = place.ids.get_mut(&id) {
+                known.hear(said.clone(), &mut self.changes);
+            }
         }
     }
 
-    /// What is known of a door.
-    pub fn seen(&self, door: EndpointKey) -> Seen {
-        self.seen.get(&door).copied().unwrap_or(Seen::Unknown)
-    }
-
-    /// The next change.
+    /// The next change: a door, and what is known of it now.
     pub fn poll_change(&mut self) -> Option<(EndpointKey, Seen)> {
         self.changes.pop_front()
     }
@@ -243,22 +280,6 @@ impl Watcher {
         let due = |place: &Place| Deadline::new(place.next_ask, WatchReason::ListDue);
         let idle = self.places.values().filter(|place| place.asking.is_none());
         Deadline::earliest(idle.map(|place| Some(due(place))))
-    }
-
-    /// The place whose question has come to an end, if it was its last one.
-    fn answered(&mut self, supernode: EndpointKey, number: u64) -> Option<&mut Place> {
-        let place = self.places.get_mut(&supernode)?;
-        place.asking.take_if(|asked| *asked == number)?;
-        Some(place)
-    }
-
-    fn set(&mut self, door: EndpointKey, seen: Seen) {
-        if let Some(known) = self.seen.get_mut(&door)
-            && *known != seen
-        {
-            *known = seen;
-            self.changes.push_back((door, seen));
-        }
     }
 
     /// xorshift64: good enough to keep a thousand clients from asking in the same second.
@@ -271,126 +292,4 @@ impl Watcher {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOB: EndpointKey = EndpointKey([2; 32]);
-    const CAROL: EndpointKey = EndpointKey([3; 32]);
-
-    fn home(id: u8) -> SupernodeAddr {
-        SupernodeAddr {
-            id: EndpointKey([id; 32]),
-            tcp: "127.0.0.1:1".parse().expect("an address"),
-            discovery_port: 0,
-        }
-    }
-
-    fn seconds(n: u64) -> Duration {
-        Duration::from_secs(n)
-    }
-
-    #[test]
-    fn presence_05_only_what_changed_is_asked_anew() {
-        let mut watcher = Watcher::new(1);
-        watcher.set_targets(&[(BOB, home(7))], seconds(0));
-        assert_eq!(
-            watcher.poll_ask(seconds(0)),
-            Some(Ask {
-                number: 1,
-                supernode: home(7),
-                doors: vec![BOB]
-            })
-        );
-        assert_eq!(watcher.poll_ask(seconds(0)), None, "an answer is awaited");
-        watcher.handle_answer(home(7).id, 1, &[(BOB, true)], seconds(1));
-        assert_eq!(watcher.poll_change(), Some((BOB, Seen::Here)));
-        watcher.set_targets(&[(BOB, home(7)), (CAROL, home(8))], seconds(2));
-        assert_eq!(
-            watcher.poll_ask(seconds(2)),
-            Some(Ask {
-                number: 2,
-                supernode: home(8),
-                doors: vec![CAROL]
-            })
-        );
-        watcher.handle_answer(home(8).id, 2, &[(CAROL, false)], seconds(2));
-        let due = Deadline::new(seconds(301), WatchReason::ListDue);
-        assert_eq!(watcher.poll_timeout(), Some(due));
-        watcher.set_targets(&[(CAROL, home(8))], seconds(3));
-        assert_eq!(
-            watcher.poll_ask(seconds(3)),
-            Some(Ask {
-                number: 3,
-                supernode: home(7),
-                doors: vec![]
-            }),
-            "the list is withdrawn"
-        );
-    }
-
-    #[test]
-    fn presence_06_an_unreachable_supernode_makes_its_doors_unknown_and_is_asked_ever_less() {
-        let mut watcher = Watcher::new(5);
-        watcher.set_targets(&[(BOB, home(7))], seconds(0));
-        let mut now = seconds(0);
-        let mut waits = Vec::new();
-        for _ in 0..12 {
-            let ask = watcher.poll_ask(now).expect("due");
-            watcher.handle_failure(home(7).id, ask.number, now);
-            let next = watcher.poll_timeout().expect("a retry").at;
-            waits.push(next - now);
-            now = next;
-        }
-        assert!(
-            waits[0] <= RETRY_FIRST && waits[11] >= RETRY_MAX / 2 && waits[11] <= RETRY_MAX,
-            "{waits:?}"
-        );
-        assert_eq!(watcher.seen(BOB), Seen::Unknown);
-    }
-
-    #[test]
-    fn presence_08_a_supernode_that_moved_is_asked_at_once_and_the_old_answer_is_ignored() {
-        let mut watcher = Watcher::new(1);
-        let mut moved = home(7);
-        moved.tcp.set_port(2);
-        watcher.set_targets(&[(BOB, home(7))], seconds(0));
-        let old = watcher.poll_ask(seconds(0)).expect("due");
-        watcher.set_targets(&[(BOB, moved.clone())], seconds(1));
-        let new = watcher.poll_ask(seconds(1)).expect("due at once");
-        assert_eq!(new.supernode, moved);
-        watcher.handle_failure(home(7).id, old.number, seconds(5));
-        assert_eq!(watcher.poll_ask(seconds(5)), None, "the new one is out");
-        watcher.handle_answer(home(7).id, new.number, &[(BOB, true)], seconds(6));
-        assert_eq!(watcher.seen(BOB), Seen::Here);
-    }
-
-    #[test]
-    fn presence_07_a_notice_counts_only_from_the_doors_own_supernode() {
-        let mut watcher = Watcher::new(1);
-        watcher.set_targets(&[(BOB, home(7)), (CAROL, home(8))], seconds(0));
-        watcher.handle_notice(home(8).id, BOB, true);
-        assert_eq!(watcher.poll_change(), None);
-        watcher.handle_notice(home(7).id, BOB, true);
-        watcher.handle_notice(home(7).id, BOB, true);
-        assert_eq!(watcher.poll_change(), Some((BOB, Seen::Here)));
-        assert_eq!(watcher.poll_change(), None);
-    }
-
-    #[test]
-    fn presence_10_a_wrong_address_in_one_card_does_not_hide_the_others() {
-        let mut watcher = Watcher::new(1);
-        let mut wrong = home(7);
-        wrong.tcp = "127.0.0.1:0".parse().expect("sorts before the right one");
-        watcher.set_targets(&[(CAROL, wrong.clone()), (BOB, home(7))], seconds(0));
-        let first = watcher.poll_ask(seconds(0)).expect("due");
-        assert_eq!((first.supernode, first.doors.len()), (wrong, 2));
-        watcher.handle_failure(home(7).id, first.number, seconds(5));
-        let next = watcher.poll_timeout().expect("a retry").at;
-        let second = watcher.poll_ask(next).expect("due");
-        assert_eq!((second.supernode, second.doors.len()), (home(7), 2));
-        watcher.handle_answer(home(7).id, second.number, &[(BOB, true)], next);
-        assert_eq!(watcher.seen(BOB), Seen::Here);
-        let again = watcher.poll_ask(next + REFRESH).expect("due");
-        assert_eq!(again.supernode, home(7), "what worked is kept");
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use starling_wire::file::{FileFrame, Offer, Pull, PullAnswer, ReceiverState};
 use starling_wire::frame::encode_body;
 use starling_wire::fuzz;
 use starling_wire::ids::{
-    AccountId, CallId, DeviceId, EndpointKey, MessageId, NetworkId, TransferId,
+    AccountId, CallId, DeviceId, EndpointKey, MessageId, NetworkId, SubscriptionId, TransferId,
 };
 use starling_wire::link::{Link, Target};
 use starling_wire::name::Name;
@@ -22,6 +22,7 @@ use starling_wire::network::Network;
 use starling_wire::overlay::{Question, Reply, Word};
 use starling_wire::peer::{InnerAddr, LinkFrame};
 use starling_wire::placement::IndexKey;
+use starling_wire::presence::{Sealed, Sighting};
 use starling_wire::record::device::DeviceHome;
 use starling_wire::record::gateways::{Gateway, Publisher};
 use starling_wire::record::registrar::Registrar;
@@ -30,7 +31,9 @@ use starling_wire::record::{
 };
 use starling_wire::registration::{Place, Registration};
 use starling_wire::speaker::Recovery;
-use starling_wire::supernode::{Answer, Notice, Ports, Reached, Refusal, Request, SupernodeAddr};
+use starling_wire::supernode::{
+    Answer, Notice, Ports, Reached, Refusal, Request, SupernodeAddr, Watch,
+};
 use starling_wire::tunnel::Tunnel;
 
 use crate::{corpus, mutator};
@@ -403,19 +406,26 @@ fn supernodes_and_front_doors() {
         ),
         (
             "watch",
-            encode_body(&Request::Watch {
-                doors: vec![EndpointKey([4; 32]); 3],
+            encode_body(&Request::Watch(Watch {
+                list: 1,
+                ids: vec![SubscriptionId([4; 16]); 3],
                 reply_to: supernode(),
-            }),
+            })),
         ),
         (
             "presence",
-            encode_body(&Answer::Presence(vec![(EndpointKey([4; 32]), true)])),
+            encode_body(&Answer::Presence(vec![Sighting::Here(Sealed(vec![
+                1;
+                272
+            ]))])),
         ),
         ("refused", encode_body(&Answer::Refused(Refusal::Full))),
         (
             "notice",
-            encode_body(&Notice::Presence(EndpointKey([4; 32]), false)),
+            encode_body(&Notice::Presence(vec![(
+                SubscriptionId([4; 16]),
+                Sighting::Nothing,
+            )])),
         ),
         ("meet", encode_body(&LinkFrame::Meet { inner: inner() })),
     ];

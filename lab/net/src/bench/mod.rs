@@ -11,6 +11,7 @@ pub mod machine;
 mod network;
 mod online;
 pub mod page;
+mod presence;
 pub mod report;
 pub mod rows;
 mod stage;
@@ -45,6 +46,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "contact",
         about: "Bob asks Alice by her link and she says yes, 7 times on the link",
         run: contacts::run,
+    },
+    Scenario {
+        name: "presence",
+        about: "Alice says something else about herself, until Bob sees it; 8 times, 35 s apart",
+        run: presence::run,
     },
     Scenario {
         name: "chat",

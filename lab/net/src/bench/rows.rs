@@ -94,6 +94,15 @@ pub const ROWS: &[Row] = &[
         Scenario("online"),
     ),
     row(
+        "presence",
+        "a change of presence until a contact sees it, p95",
+        LINK,
+        "ms",
+        (Less, 175.0, 125.0),
+        "-",
+        Scenario("presence"),
+    ),
+    row(
         "name",
         "look-up of an account, p95, 200 supernodes",
         LINK,

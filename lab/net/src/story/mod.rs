@@ -186,10 +186,10 @@ pub fn start_to_online(
     Ok((person, took))
 }
 
-/// Waits until `person` sees the contact online, or not online, and says when.
+/// Waits until `person` sees the contact there (online, away, ...), or not there, and says when.
 pub fn wait_presence(person: &Actor, contact: &str, online: bool) -> Result<Instant, ActorError> {
     let fits = |candidate: &view::Contact| {
-        candidate.name == contact && (candidate.presence == view::Presence::Online) == online
+        candidate.name == contact && candidate.presence.is_there() == online
     };
     let list: Vec<view::Contact> = person.ask(Command::ContactList {})?;
     if list.iter().any(fits) {

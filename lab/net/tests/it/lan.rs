@@ -153,7 +153,7 @@ impl Person<'_> {
     fn sees(&self, name: &str) -> bool {
         let list: Vec<view::Contact> = self.ask(Command::ContactList {});
         list.iter()
-            .any(|contact| contact.name == name && contact.presence == view::Presence::Online)
+            .any(|contact| contact.name == name && contact.presence.is_there())
     }
 
     fn stop(self) {

@@ -31,6 +31,7 @@ const LISTING_BYTES: usize = LINE_MAX - 4096;
 
 /// Does what is asked.
 pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failure> {
+    note_act(app, &command);
     match command {
         Command::Status {} => value(status::status(app).await?),
         Command::AccountCreate { name } => value(app.create_account(&name).await?),
@@ -80,6 +81,15 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
             Ok(Value::Null)
         }
         other => about_recovery(app, other).await,
+    }
+}
+
+/// `PRESENCE-24`: whoever does something is there.
+fn note_act(app: &App, command: &Command) {
+    if command.is_act()
+        && let Ok(session) = app.session()
+    {
+        session.ctx.own_presence.handle_act();
     }
 }
 

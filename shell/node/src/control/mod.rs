@@ -4,6 +4,7 @@ pub mod commands;
 mod contacts;
 mod devices;
 pub mod handle;
+mod presence;
 pub mod socket;
 
 pub use handle::{ControlHandle, ControlInbox};

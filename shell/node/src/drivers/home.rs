@@ -2,16 +2,16 @@
 //! Owns the machines `overlay::home` and `presence::watcher`.
 
 mod around;
+mod watching;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use iroh::RelayUrl;
-use starling_control::view;
 use starling_protocol::overlay::home::{Home, HomeAction, SILENCE_IN_CALL};
 use starling_protocol::overlay::lan::{Nearby, Sighting};
-use starling_protocol::presence::watcher::{Ask, Seen, Watcher};
+use starling_protocol::presence::watcher::{Ask, Reply, Watcher};
 use starling_store::{StoreError, Tx, host_cache};
 use starling_wire::descriptor::SignedDescriptor;
 use starling_wire::ids::{EndpointKey, NetworkId};
@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use super::notices::Notices;
+use super::presence::contacts::Contacts;
 use super::registration::Registrar;
 use crate::clock::{random, wall_s};
 use crate::context::{Context, Signal};
@@ -75,11 +76,7 @@ pub struct HomeState {
 
 enum Done {
     Registered(SupernodeAddr, Result<(), RequestError>),
-    Asked(
-        EndpointKey,
-        u64,
-        Result<Vec<(EndpointKey, bool)>, RequestError>,
-    ),
+    Asked(Ask, Reply),
     Probed(bool),
     Collected(bool),
     /// Other supernodes, as they describe themselves.
@@ -100,6 +97,7 @@ pub async fn run(
     let mut driver = Driver {
         home: Home::new(ctx.homes().supernodes, now),
         watcher: Watcher::new(u64::from_be_bytes(random())),
+        contacts: Contacts::default(),
         linked: false,
         tasks: JoinSet::new(),
         notices: Notices::default(),
@@ -111,9 +109,7 @@ pub async fn run(
         search_at: None,
         ctx,
     };
-    driver
-        .watcher
-        .set_targets(&driver.ctx.book.watch_targets(), now);
+    driver.look_at_targets();
     let mut connected = driver.ctx.door.connected();
     let mut refused = driver.ctx.door.refused();
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
@@ -155,6 +151,8 @@ struct Driver {
     ctx: Arc<Context>,
     home: Home,
     watcher: Watcher,
+    /// What contacts are shown as.
+    contacts: Contacts,
     /// Whether the link to the current candidate's relay is up.
     linked: bool,
     tasks: JoinSet<Done>,
@@ -209,22 +207,13 @@ impl Driver {
                 HomeAction::Seek(candidates) => self.search(candidates),
             }
         }
-        if self.home.is_up() {
-            while let Some(ask) = self.watcher.poll_ask(self.ctx.clock.now()) {
-                self.ask(ask);
-            }
-        }
-        while let Some((door, seen)) = self.watcher.poll_change() {
-            self.presence_changed(door, seen);
-        }
+        self.watch();
     }
 
     fn handle(&mut self, input: HomeInput) {
         let now = self.ctx.clock.now();
         match input {
-            HomeInput::Targets => self
-                .watcher
-                .set_targets(&self.ctx.book.watch_targets(), now),
+            HomeInput::Targets => self.look_at_targets(),
             HomeInput::Candidates(candidates) => self.choose_from(candidates),
             HomeInput::InCall(in_call) => self.home.set_in_call(in_call, now),
             HomeInput::Suspicion => self.home.handle_suspicion(now),
@@ -295,14 +284,7 @@ impl Driver {
                 self.found(found);
             }
             Done::Collected(answered) => self.home.handle_collected(answered, now),
-            Done::Asked(supernode, number, Ok(state)) => {
-                self.watcher.handle_answer(supernode, number, &state, now);
-                self.home.handle_visit(supernode, now);
-            }
-            Done::Asked(supernode, number, Err(error)) => {
-                debug!(%error, "a supernode could not be asked for presence");
-                self.watcher.handle_failure(supernode, number, now);
-            }
+            Done::Asked(ask, reply) => self.answered(&ask, reply),
             Done::Probed(true) => self.home.handle_heard(now),
             Done::Probed(false) => {}
         }
@@ -311,7 +293,7 @@ impl Driver {
     fn noticed(&mut self, supernode: EndpointKey, notice: Notice) {
         let now = self.ctx.clock.now();
         match notice {
-            Notice::Presence(door, online) => self.watcher.handle_notice(supernode, door, online),
+            Notice::Presence(told) => self.told_presence(supernode, told),
             // HOME-08: any other supernode we let in has no say about our home.
             _ if self.home.current().map(|home| home.id) != Some(supernode) => {
                 debug!(reason = "not our home", "ignored a notice");
@@ -342,8 +324,7 @@ impl Driver {
         info!(supernode = %supernode.tcp, "registered at the home supernode");
         let nearby = self.is_nearby(supernode).then(|| supernode.clone());
         self.ctx.book.set_nearby(nearby);
-        let targets = self.ctx.book.watch_targets();
-        self.watcher.set_targets(&targets, self.ctx.clock.now());
+        self.look_at_targets();
         self.publish(supernode, true);
         self.watcher.ask_all(self.ctx.clock.now());
         self.ctx.signal(Signal::Home(supernode.clone()));
@@ -455,58 +436,11 @@ impl Driver {
         });
     }
 
-    fn ask(&mut self, ask: Ask) {
-        let ctx = Arc::clone(&self.ctx);
-        self.tasks.spawn(async move {
-            let Some(reply_to) = ctx.door.home() else {
-                return Done::Asked(ask.supernode.id, ask.number, Err(RequestError::Unexpected));
-            };
-            ctx.pins.learn(&ask.supernode);
-            let request = Request::Watch {
-                doors: ask.doors,
-                reply_to,
-            };
-            let state = match ctx.supernodes.ask(&ask.supernode, &request).await {
-                Ok(Answer::Presence(state)) => Ok(state),
-                Ok(_) => Err(RequestError::Unexpected),
-                Err(error) => Err(error),
-            };
-            Done::Asked(ask.supernode.id, ask.number, state)
-        });
-    }
-
     fn collect(&mut self, supernode: SupernodeAddr) {
         let ctx = Arc::clone(&self.ctx);
         let registrar = Arc::clone(&self.registrar);
         self.tasks
             .spawn(async move { Done::Collected(registrar.collect(&ctx, &supernode).await) });
-    }
-
-    fn presence_changed(&self, door: EndpointKey, _seen: Seen) {
-        let Some(account) = self.ctx.book.account_behind(door) else {
-            return;
-        };
-        let Some(person) = self.ctx.book.person(account) else {
-            return;
-        };
-        let seen: Vec<Seen> = person
-            .doors()
-            .iter()
-            .map(|door| self.watcher.seen(door.endpoint))
-            .collect();
-        let presence = if seen.contains(&Seen::Here) {
-            view::Presence::Online
-        } else if seen.iter().all(|seen| *seen == Seen::Gone) {
-            view::Presence::Offline
-        } else {
-            view::Presence::Unknown
-        };
-        if person.presence != presence {
-            self.ctx
-                .book
-                .change(account, |person| person.presence = presence);
-            self.ctx.signal(Signal::Presence(account, presence));
-        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod letters;
 pub mod meet;
 pub mod notices;
 pub mod people;
+pub mod presence;
 pub mod promotion;
 pub mod records;
 pub mod registration;

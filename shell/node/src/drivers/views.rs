@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use starling_control::{ErrorKind, Event, Failure, view};
-use starling_store::about::About;
+use starling_protocol::presence::person::Presence;
 use starling_store::contacts::{self, Contact};
 use starling_store::{StoreError, Tx, messages, requests};
-use starling_wire::card::SignedCard;
 use starling_wire::ids::AccountId;
 use starling_wire::permissions::{Permission, Permissions};
-use starling_wire::shown_name::shown_name;
 
 use super::people;
 use crate::book::Person;
@@ -72,16 +70,14 @@ pub async fn announce_contact(ctx: &Arc<Context>, account: AccountId) {
 }
 
 fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> view::Contact {
-    let presence = ctx
-        .book
-        .person(contact.account)
-        .map_or(view::Presence::Unknown, |person| person.presence);
+    let known = ctx.book.person(contact.account);
+    let shown = known.map(|person| person.shown).unwrap_or_default();
     let last = summary.last;
     let about = ctx.abouts.of(contact.account);
     let always_relay = ctx.relaying.holds(contact.account);
     view::Contact {
         id: contact.account.to_string(),
-        name: shown_name(&contact.name),
+        name: contact.name,
         nickname: contact.nickname,
         relation: match contact.relation {
             contacts::Relation::Requested => view::Relation::Requested,
@@ -90,7 +86,10 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
             contacts::Relation::Removed => view::Relation::Removed,
             contacts::Relation::Ended => view::Relation::Ended,
         },
-        presence,
+        presence: presence(shown.presence),
+        mood: shown.mood,
+        in_call: shown.in_call,
+        last_seen: shown.seen.map(|at| at * 1_000),
         unread: summary.unseen,
         waiting: summary.pending,
         last_at: last.as_ref().map(|message| message.stored_at),
@@ -99,19 +98,8 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
         always_relay,
         favourite: about.favourite,
         denied: denied(about.permissions, always_relay),
-        verification: verification(&about, contact.card.as_ref()),
-        key_changed_at: about.key_changed_at,
         note: about.note,
         lists: about.lists,
-    }
-}
-
-/// `CONTACT-12`: a mark belongs to the key that was verified.
-fn verification(about: &About, card: Option<&SignedCard>) -> view::Verification {
-    match (about.verified, card) {
-        (None, _) => view::Verification::None,
-        (Some(key), Some(card)) if people::key_of(card) == key => view::Verification::Verified,
-        (Some(_), _) => view::Verification::BeforeKeyChanged,
     }
 }
 
@@ -124,11 +112,22 @@ fn denied(permissions: Permissions, always_relay: bool) -> Vec<String> {
     names.chain(direct).map(str::to_owned).collect()
 }
 
+/// How somebody is shown, as clients see it.
+pub const fn presence(presence: Presence) -> view::Presence {
+    match presence {
+        Presence::Online => view::Presence::Online,
+        Presence::Away => view::Presence::Away,
+        Presence::Busy => view::Presence::DoNotDisturb,
+        Presence::Offline => view::Presence::Offline,
+        Presence::Unknown => view::Presence::Unknown,
+    }
+}
+
 /// A waiting request as clients see it.
 pub fn request(request: &requests::Request) -> view::ContactRequest {
     view::ContactRequest {
         id: request.account.to_string(),
-        name: shown_name(&request.card.card.name),
+        name: request.card.card.name.clone(),
         message: request.text.clone(),
         at: request.at,
     }
@@ -159,7 +158,7 @@ pub fn message(ctx: &Context, message: messages::Message) -> view::Message {
 
 /// Whether a message to somebody is on its way, or waits for their return.
 pub fn is_going(person: &Person) -> bool {
-    person.linked || person.presence == view::Presence::Online
+    person.linked || person.is_there()
 }
 
 /// The one account that `who` means, or a failure that lists those it may mean.

@@ -9,6 +9,7 @@ use starling_wire::record::{AccountRecord, Signed};
 use starling_wire::sync::Seed;
 use starling_wire::sync::item::{self, Asked, Item, Known};
 
+use crate::drivers::presence;
 use crate::relaying;
 
 /// What is another than before, for those who keep it in memory.
@@ -30,6 +31,8 @@ pub enum Effect {
     Complete,
     /// What the account publishes was signed on another device.
     Record(Box<Signed<AccountRecord>>),
+    /// How the person wants to be seen was chosen on another device.
+    Presence,
     /// Letters are sealed to another key from now on.
     RequestKey(Seed),
 }
@@ -47,7 +50,6 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
         Item::Permissions(account, permissions) => {
             change(tx, account, |about| about.permissions = permissions)
         }
-        Item::Verified(account, key) => change(tx, account, |about| about.verified = key),
         Item::Request(account, asked) => request(tx, account, asked),
         Item::Relayed(account, always) => {
             relaying::note(tx, Some(account), always)?;
@@ -59,8 +61,11 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
         }
         Item::Record(Some(record)) => Ok(Some(Effect::Record(record))),
         Item::RequestKey(seed) => Ok(Some(Effect::RequestKey(seed))),
+        Item::Profile(name, value) if presence::note(tx, &name, value.as_deref())? => {
+            Ok(Some(Effect::Presence))
+        }
         // Kept for those who show them.
-        Item::Profile(..) | Item::Setting(..) | Item::Record(None) => Ok(None),
+        Item::Verified(..) | Item::Profile(..) | Item::Setting(..) | Item::Record(None) => Ok(None),
     }
 }
 

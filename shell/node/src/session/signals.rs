@@ -35,8 +35,9 @@ pub(super) async fn route(session: Weak<Session>, mut signals: broadcast::Receiv
 
 /// The table above.
 async fn act_on(session: &Arc<Session>, signal: Signal) {
+    session.ctx.own_presence.handle(&signal);
     match signal {
-        Signal::Presence(account, _) => {
+        Signal::Presence(account) => {
             session.chat.presence(account);
             session.tell_files(account);
             views::announce_contact(&session.ctx, account).await;
@@ -68,6 +69,7 @@ async fn act_on(session: &Arc<Session>, signal: Signal) {
             session.devices.at_home().await;
         }
         Signal::DeviceGone(account) => session.device_gone(account).await,
+        Signal::Keys => session.tell_home(HomeInput::Targets).await,
         Signal::Account => session.records.account().await,
         Signal::Revoked => end(session),
         Signal::Candidates => session.records.supernodes().await,
@@ -93,6 +95,7 @@ async fn make_good(session: &Arc<Session>) {
     session.tell_home(HomeInput::Targets).await;
     let in_call = session.calls.in_call();
     session.tell_home(HomeInput::InCall(in_call)).await;
+    session.ctx.own_presence.make_good(in_call);
     session.chat.prune();
     session.calls.prune().await;
     let people = session.ctx.book.people().into_iter();

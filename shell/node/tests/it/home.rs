@@ -120,6 +120,17 @@ async fn say(from: &mut Actor, who: &str) -> Duration {
     begin.elapsed()
 }
 
+/// `PRESENCE-21`: what was seen of somebody until now.
+fn never_offline(mut seen: broadcast::Receiver<Event>, name: &str) {
+    while let Ok(event) = seen.try_recv() {
+        if let Event::Contact(contact) = event
+            && contact.name == name
+        {
+            assert_ne!(contact.presence, view::Presence::Offline, "{contact:?}");
+        }
+    }
+}
+
 async fn presence_of(actor: &Actor, name: &str) -> view::Presence {
     let list: Vec<view::Contact> = actor.ask(Command::ContactList {}).await;
     let found = list.into_iter().find(|contact| contact.name == name);
@@ -137,7 +148,7 @@ async fn home_01_when_the_home_supernodes_process_dies_the_next_one_serves_withi
         .settle(&homes[1], "Bob", [&twins.second, &twins.first])
         .await;
     befriend(&mut alice, &mut bob).await;
-    let mut seen_by_bob = bob.control.events();
+    let seen_by_bob = bob.control.events();
     // The relay's link stands some 200 ms after registering; only a link that stood can be seen to break.
     tokio::time::sleep(Duration::from_millis(500)).await;
     twins.shim.die();
@@ -148,11 +159,7 @@ async fn home_01_when_the_home_supernodes_process_dies_the_next_one_serves_withi
     say(&mut alice, "Bob").await;
     assert_eq!(presence_of(&bob, "Alice").await, view::Presence::Online);
     assert_eq!(presence_of(&alice, "Bob").await, view::Presence::Online);
-    while let Ok(event) = seen_by_bob.try_recv() {
-        if let Event::Contact(contact) = event {
-            assert_ne!(contact.presence, view::Presence::Offline, "{contact:?}");
-        }
-    }
+    never_offline(seen_by_bob, "Alice");
     alice.node.stop().await;
     bob.node.stop().await;
     twins.end().await;
@@ -169,11 +176,13 @@ async fn home_01_two_contacts_at_the_same_dying_supernode_find_each_other_again(
         .settle(&homes[1], "Bob", [&twins.first, &twins.second])
         .await;
     befriend(&mut alice, &mut bob).await;
+    let seen_by_bob = bob.control.events();
     twins.shim.die();
     until_at(&alice, &twins.second).await;
     until_at(&bob, &twins.second).await;
     let (there, back) = (say(&mut bob, "Alice").await, say(&mut alice, "Bob").await);
     println!("delivered after {there:?} and {back:?}");
+    never_offline(seen_by_bob, "Alice");
     alice.node.stop().await;
     bob.node.stop().await;
     twins.end().await;

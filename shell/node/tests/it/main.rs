@@ -12,6 +12,7 @@ mod hostile;
 mod kinds;
 mod network;
 mod overlay;
+mod presence;
 mod promotion;
 mod records;
 mod recovery;

@@ -10,12 +10,15 @@ use super::{side, words};
 /// Every call that is not over, and one that just ended; replaced as one by the event stream.
 pub fn region(calls: &[Call], shell: &Shell) -> Markup {
     let rings = |call: &&Call| call.state == CallState::Ringing && !call.outgoing;
+    // PRESENCE-25: whoever does not want to be disturbed sees it among the missed ones.
+    let shown = calls.iter().filter(|call| !(rings(call) && call.quiet));
+    let (ringing, others): (Vec<&Call>, Vec<&Call>) = shown.partition(rings);
     html! {
         div id="calls-now" {
             div.ringing id="ringing" aria-live="assertive" {
-                @for call in calls.iter().filter(rings) { (banner(call, shell)) }
+                @for call in ringing { (banner(call, shell)) }
             }
-            @for call in calls.iter().filter(|call| !rings(call)) {
+            @for call in others {
                 @if call.state == CallState::Ended { (ended(call)) } @else { (bar(call, shell)) }
             }
         }

@@ -5,13 +5,15 @@ use starling_control::view::{Contact, Relation, Status};
 
 use super::frame::{Looking, Shell, form};
 use super::icon::{Icon, icon};
-use super::{verify, words};
+use super::presence;
+use super::words;
 
 /// The whole column.
 pub fn column(shell: &Shell, looking: &Looking) -> Markup {
     html! {
         nav.side id="side" aria-label="Contacts and pages" {
             (own(&shell.status))
+            (presence::chooser(shell))
             div.add {
                 a.button href="add" aria-current=[current(looking, "add")] { (icon(Icon::Add)) "Add a contact" }
                 a.button href="my-link" aria-current=[current(looking, "my-link")] { (icon(Icon::Link)) "My link" }
@@ -48,7 +50,7 @@ pub fn own(status: &Status) -> Markup {
 
 fn reachability(status: &Status) -> (&'static str, String) {
     match &status.supernode {
-        Some(supernode) if supernode.connected => ("online", "Online".into()),
+        Some(supernode) if supernode.connected => presence::own_words(status),
         Some(supernode) => (
             "offline",
             format!("Supernode: {}", words::plain(&supernode.words)),
@@ -148,10 +150,16 @@ fn row(contact: &Contact, shell: &Shell, looking: &Looking) -> Markup {
         a class=(class) id={ "c-" (contact.id) } href=(words::chat_href(&contact.id)) aria-current=[here] {
             (avatar(&contact.id, contact.title(), Some(contact)))
             span.who {
-                span.name { (words::name(contact.title())) (verify::mark(contact)) }
+                span.name { (words::name(contact.title())) }
                 span.line {
-                    span class={ "presence " (words::presence_class(contact)) } { (words::presence(contact)) }
-                    @if let Some(text) = &contact.last_text {
+                    span class={ "presence " (words::presence_class(contact)) } {
+                        (words::presence(contact))
+                        @if let Some(more) = words::presence_more(contact, shell.now) { ", " (more) }
+                    }
+                    @if !contact.mood.is_empty() {
+                        span aria-hidden="true" { "·" }
+                        bdi.mood { (words::plain(&contact.mood)) }
+                    } @else if let Some(text) = &contact.last_text {
                         span aria-hidden="true" { "·" }
                         bdi.last { (words::plain(text)) }
                     }

@@ -149,6 +149,8 @@ pub fn presence(contact: &Contact) -> &'static str {
         (Relation::Ended, _) => "Has deleted this account",
         (Relation::Removed, _) => "No longer a contact",
         (Relation::Contact, Presence::Online) => "Online",
+        (Relation::Contact, Presence::Away) => "Away",
+        (Relation::Contact, Presence::DoNotDisturb) => "Do not disturb",
         (Relation::Contact, Presence::Offline) => "Offline",
         (Relation::Contact, Presence::Unknown) => "Presence unknown",
     }
@@ -158,8 +160,22 @@ pub fn presence(contact: &Contact) -> &'static str {
 pub fn presence_class(contact: &Contact) -> &'static str {
     match (contact.relation, contact.presence) {
         (Relation::Contact, Presence::Online) => "online",
+        (Relation::Contact, Presence::Away) => "away",
+        (Relation::Contact, Presence::DoNotDisturb) => "busy",
         (Relation::Contact, Presence::Offline) => "offline",
         _ => "unknown",
+    }
+}
+
+/// What is known beyond that: in a call, or last seen then.
+pub fn presence_more(contact: &Contact, now: u64) -> Option<String> {
+    match contact.last_seen {
+        _ if contact.relation != Relation::Contact => None,
+        _ if contact.in_call => Some("in a call".into()),
+        Some(at) if contact.presence == Presence::Offline => {
+            Some(format!("last seen {}", when(at, now)))
+        }
+        _ => None,
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Running {
     /// What our other device is called that has the call.
     pub elsewhere: Option<String>,
     who: String,
+    /// It came while we did not want to be disturbed.
+    quiet: bool,
     phase: Phase,
     clock: Clock,
     times: Times,
@@ -118,6 +120,7 @@ impl Running {
             warnings: Vec::new(),
             elsewhere: None,
             who: ctx.title(peer),
+            quiet: !outgoing && ctx.own_presence.is_quiet(),
             phase: if outgoing {
                 Phase::Calling
             } else {
@@ -249,6 +252,7 @@ impl Running {
                 None => self.quality.clone(),
             },
             warnings: self.warnings.clone(),
+            quiet: self.quiet,
         }
     }
 

@@ -9,7 +9,7 @@ use starling_chat::conversation::LINKS_MAX;
 use starling_chat::{
     Batch, CloseReason, Conversation as Machine, Event as Wish, LinkId, Load, Outcome, Reach,
 };
-use starling_control::{Event, view};
+use starling_control::Event;
 use starling_store::{StoreError, messages, outbox};
 use starling_wire::chat::ChatFrame;
 use starling_wire::ids::{AccountId, MessageId};
@@ -19,6 +19,7 @@ use tracing::{trace, warn};
 
 use super::link::{self, Ends, Heard, Link};
 use super::{News, Open};
+use crate::book;
 use crate::clock::wall_ms;
 use crate::context::Context;
 use crate::drivers::views;
@@ -133,11 +134,11 @@ impl Conversation {
 
     /// The book says how the contact is reached now.
     async fn presence(&mut self) {
-        let presence = self.ctx.book.person(self.account).map(|p| p.presence);
-        let reach = match presence {
-            Some(view::Presence::Online) => Reach::Online,
-            Some(view::Presence::Offline) => Reach::Offline,
-            Some(view::Presence::Unknown) | None => Reach::Unknown,
+        let reach = self.ctx.book.person(self.account).map(|p| p.reach);
+        let reach = match reach.unwrap_or_default() {
+            book::Reach::Here => Reach::Online,
+            book::Reach::Gone => Reach::Offline,
+            book::Reach::Unknown => Reach::Unknown,
         };
         self.machine.handle_reach(reach, self.ctx.clock.now());
         self.drain().await;

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use crate::book::Relation;
+use crate::book::{Reach, Relation};
 use crate::bulk::BulkError;
 use crate::bulk::index::Indexed;
 use crate::clock::{random, wall_ms};
@@ -179,14 +179,14 @@ impl Files {
     }
 
     /// A contact came or went: what waits for it goes on.
-    pub async fn presence(&self, account: AccountId, presence: view::Presence) {
+    pub async fn presence(&self, account: AccountId, reach: Reach) {
         let running = self.lock().open.get(&account).cloned();
         if let Some(running) = running
-            && running.send(Input::Presence(presence)).await.is_ok()
+            && running.send(Input::Presence(reach)).await.is_ok()
         {
             return;
         }
-        if presence != view::Presence::Online {
+        if reach != Reach::Here {
             return;
         }
         let open = self
@@ -195,7 +195,7 @@ impl Files {
             .read(move |tx| transfers::open(tx, account))
             .await;
         if open.is_ok_and(|open| !open.is_empty()) {
-            self.tell(account, Input::Presence(presence)).await;
+            self.tell(account, Input::Presence(reach)).await;
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream};
-use starling_control::{ErrorKind, Failure, view};
+use starling_control::{ErrorKind, Failure};
 use starling_protocol::transfer::entry::Entry;
 use starling_protocol::transfer::exchange::{
     LinkEnd, LinkId, Persist, Reach, TransferCommand, TransferEvent,
@@ -27,6 +27,7 @@ use tracing::debug;
 use super::pull::Fetched;
 use super::show::Show;
 use super::{pull, rows, serve};
+use crate::book;
 use crate::bulk::BulkError;
 use crate::drivers::meet;
 use crate::paths::PathGuard;
@@ -54,7 +55,7 @@ pub enum Input {
     /// The person wants something; whether it could be done.
     Command(TransferCommand, oneshot::Sender<Result<(), Failure>>),
     /// The contact's presence changed.
-    Presence(view::Presence),
+    Presence(book::Reach),
     /// The contact opened a connection.
     Arrival(Connection),
     /// The node stops, or the contact is one no more: close and note.
@@ -146,9 +147,8 @@ impl Session {
             .read(move |tx| transfers::open(tx, account));
         self.machine = Transfers::new(open.await?.iter().map(rows::entry));
         let person = self.show.ctx.book.person(account);
-        let presence = person.map(|person| person.presence).unwrap_or_default();
         // Before anything is dialled: whoever is known to be away is waited for.
-        if presence == view::Presence::Offline {
+        if person.is_some_and(|person| person.reach == book::Reach::Gone) {
             self.machine.handle_reach(Reach::Offline, self.now());
         }
         Ok(())
@@ -243,11 +243,11 @@ impl Session {
                 let _ = answer.send(done);
                 return stored;
             }
-            Input::Presence(presence) => {
-                let reach = match presence {
-                    view::Presence::Online => Reach::Online,
-                    view::Presence::Offline => Reach::Offline,
-                    view::Presence::Unknown => Reach::Unknown,
+            Input::Presence(reach) => {
+                let reach = match reach {
+                    book::Reach::Here => Reach::Online,
+                    book::Reach::Gone => Reach::Offline,
+                    book::Reach::Unknown => Reach::Unknown,
                 };
                 self.machine.handle_reach(reach, now);
             }

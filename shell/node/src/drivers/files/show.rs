@@ -123,7 +123,7 @@ impl Show {
             TransferState::Failed => view::TransferState::Failed,
         };
         let person = self.ctx.book.person(row.contact);
-        let online = person.is_some_and(|person| person.presence == view::Presence::Online);
+        let online = person.is_some_and(|person| person.is_there());
         let path = row.path.as_ref();
         let shown = path.filter(|_| row.outgoing || state == view::TransferState::Done);
         view::Transfer {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use starling_control::view;
 use starling_store::contacts::{self, Contact};
 use starling_wire::ids::AccountId;
 
@@ -27,12 +26,9 @@ pub(super) fn nobody(account: AccountId, name: String) -> Contact {
 
 /// Puts a stored contact into the book.
 pub fn remember(ctx: &Context, contact: &Contact) {
-    let (presence, linked) = ctx
-        .book
-        .person(contact.account)
-        .map_or((view::Presence::Unknown, false), |person| {
-            (person.presence, person.linked)
-        });
+    let known = ctx.book.person(contact.account);
+    let known = known.map(|person| (person.shown, person.reach, person.linked));
+    let (shown, reach, linked) = known.unwrap_or_default();
     let relation = match contact.relation {
         contacts::Relation::Contact => Relation::Contact,
         contacts::Relation::Requested => Relation::Requested,
@@ -50,7 +46,8 @@ pub fn remember(ctx: &Context, contact: &Contact) {
         card,
         nickname: contact.nickname.clone(),
         echo: contact.echo,
-        presence,
+        shown,
+        reach,
         linked,
     };
     ctx.book.put(contact.account, person);

@@ -6,6 +6,7 @@ mod crowd;
 mod dial_back;
 mod notices;
 mod overlay;
+mod presence;
 mod requests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

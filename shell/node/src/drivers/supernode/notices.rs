@@ -3,21 +3,23 @@
 //! Everything that waits to be said is bounded: presence by the watch lists (a newer state replaces an older one), "letters
 //! wait" by the doors that are here, and what is being said at once by [`TELLING_MAX`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use starling_protocol::overlay::crowd::Call;
 use starling_protocol::presence::desk::{Desk, Tell};
 use starling_protocol::presence::letters::Letters;
 use starling_wire::alpn;
-use starling_wire::ids::EndpointKey;
+use starling_wire::ids::{EndpointKey, SubscriptionId};
+use starling_wire::limits::SIGHTINGS_MAX;
 use starling_wire::supernode::{Notice, SupernodeAddr};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::Service;
-use crate::clock::{Clock, sleep_until};
+use super::presence::Question;
+use crate::clock::{Clock, sleep_until, wall_s};
 use crate::transport::relay_server::LinkEvent;
 use crate::transport::{congestion, dial, stream};
 
@@ -26,13 +28,8 @@ const TELLING_MAX: usize = 1_000;
 
 /// What the desk is asked.
 pub(super) enum DeskInput {
-    /// A watch list.
-    Watch {
-        watcher: EndpointKey,
-        doors: Vec<EndpointKey>,
-        reply_to: SupernodeAddr,
-        answer: oneshot::Sender<Option<Vec<(EndpointKey, bool)>>>,
-    },
+    /// Presence.
+    Presence(Question),
     /// A letter waits for whoever has these doors.
     Envelope(Vec<EndpointKey>),
     /// Tell these that the network is nearly full.
@@ -43,12 +40,18 @@ pub(super) enum DeskInput {
 
 /// What was on its way and has arrived, or not.
 enum Told {
-    /// Presence; `Some` for a watcher that could not be reached.
-    Presence(Option<EndpointKey>),
+    /// Presence to this watcher; whether that was heard.
+    Presence(EndpointKey, bool),
     /// A letter waits behind this door; whether that was heard.
     Envelope(EndpointKey, bool),
     Leaving,
     Load,
+}
+
+/// What one watcher is to be told.
+struct Untold {
+    reply_to: SupernodeAddr,
+    ids: BTreeSet<SubscriptionId>,
 }
 
 struct Notices {
@@ -58,9 +61,9 @@ struct Notices {
     /// Doors to be told of letters.
     letters: Letters,
     telling: JoinSet<Told>,
-    /// Presence to be told, in order; of two states of one door the newer.
-    order: VecDeque<(EndpointKey, EndpointKey)>,
-    presence: BTreeMap<(EndpointKey, EndpointKey), Tell>,
+    /// Watchers that are to be told of presence, in order, and of whom; who is being told stands in the second only: what they are told is how things stand by then.
+    order: VecDeque<EndpointKey>,
+    presence: BTreeMap<EndpointKey, Untold>,
     /// Doors to be told that the network is nearly full, and what they are told.
     load: Vec<(EndpointKey, Notice)>,
     /// Doors to be told that we leave, how many were not told yet, and who asked for it.
@@ -97,7 +100,7 @@ pub(super) async fn run(
                 LinkEvent::Down(door, number) => notices.desk.link_down(door, number, clock.now()),
             },
             Some(input) = inputs.recv() => notices.handle(input),
-            () = sleep_until(wake) => notices.desk.handle_timeout(clock.now()),
+            () = sleep_until(wake) => notices.desk.handle_timeout(clock.now(), wall_s()),
             Some(told) = notices.telling.join_next(), if !notices.telling.is_empty() => {
                 if let Ok(told) = told {
                     notices.told(told);
@@ -125,15 +128,7 @@ impl Notices {
     fn handle(&mut self, input: DeskInput) {
         let now = self.clock.now();
         match input {
-            DeskInput::Watch {
-                watcher,
-                doors,
-                reply_to,
-                answer,
-            } => {
-                let state = self.desk.watch(watcher, &doors, reply_to, now);
-                let _ = answer.send(state);
-            }
+            DeskInput::Presence(question) => self.answer(question),
             DeskInput::Envelope(doors) => {
                 for door in doors.into_iter().filter(|door| self.desk.is_here(*door)) {
                     self.letters.handle_letter(door, now);
@@ -158,8 +153,8 @@ impl Notices {
 
     fn told(&mut self, told: Told) {
         match told {
-            Told::Presence(Some(lost)) => self.desk.unwatch(lost),
-            Told::Presence(None) | Told::Load => {}
+            Told::Presence(watcher, heard) => self.told_presence(watcher, heard),
+            Told::Load => {}
             Told::Leaving => self.untold -= 1,
             Told::Envelope(door, told) => {
                 self.letters.handle_told(door, told, self.clock.now());
@@ -170,16 +165,73 @@ impl Notices {
     /// Says what there is to say, as far as there is room; that we leave comes first, and last.
     fn drain(&mut self) {
         while let Some(tell) = self.desk.poll_tell() {
-            let key = (tell.watcher, tell.door);
-            if self.presence.insert(key, tell).is_none() {
-                self.order.push_back(key);
-            }
+            self.owe(tell);
         }
         while self.telling.len() < TELLING_MAX && self.say_next() {}
         if self.untold == 0
             && let Some(told) = self.leave.take()
         {
             let _ = told.send(());
+        }
+    }
+
+    fn answer(&mut self, question: Question) {
+        let now = self.clock.now();
+        let desk = &mut self.desk;
+        // Whoever asked may not wait any more.
+        match question {
+            Question::Watch(watcher, watch, reply) => {
+                let _ = reply.send(desk.watch(watcher, watch, now));
+            }
+            Question::StillWatch(key, reply_to, digest, reply) => {
+                let _ = reply.send(desk.still_watch(key, &reply_to, digest, now));
+            }
+            Question::Grant(door, grant, reply) => {
+                let _ = reply.send(desk.grant(door, grant, now, wall_s()));
+            }
+            Question::State(door, state, reply) => {
+                let _ = reply.send(desk.set_state(door, state, now));
+            }
+        }
+    }
+
+    fn owe(&mut self, tell: Tell) {
+        let untold = self.presence.entry(tell.watcher).or_insert_with(|| {
+            self.order.push_back(tell.watcher);
+            Untold {
+                reply_to: tell.reply_to.clone(),
+                ids: BTreeSet::new(),
+            }
+        });
+        untold.reply_to = tell.reply_to;
+        untold.ids.insert(tell.id);
+    }
+
+    /// The next watcher, and as much as fits one notice. Each is told one at a time.
+    fn next_presence(&mut self) -> Option<(EndpointKey, SupernodeAddr, Notice)> {
+        let watcher = self.order.pop_front()?;
+        let untold = self.presence.get_mut(&watcher)?;
+        let mut told = Vec::new();
+        while told.len() < SIGHTINGS_MAX
+            && let Some(id) = untold.ids.pop_first()
+        {
+            told.push((id, self.desk.sighting(id)));
+        }
+        Some((watcher, untold.reply_to.clone(), Notice::Presence(told)))
+    }
+
+    fn told_presence(&mut self, watcher: EndpointKey, heard: bool) {
+        if !heard {
+            self.desk.unwatch(watcher);
+            self.presence.remove(&watcher);
+            return;
+        }
+        if let Some(untold) = self.presence.get_mut(&watcher) {
+            if untold.ids.is_empty() {
+                self.presence.remove(&watcher);
+            } else {
+                self.order.push_back(watcher);
+            }
         }
     }
 
@@ -210,11 +262,13 @@ impl Notices {
             });
             return true;
         }
-        let next = self.order.pop_front();
-        if let Some(tell) = next.and_then(|key| self.presence.remove(&key)) {
+        if let Some((watcher, reply_to, notice)) = self.next_presence() {
             self.telling.spawn(async move {
-                let told = tell_presence(&service, &tell).await;
-                Told::Presence(told.is_err().then_some(tell.watcher))
+                // Clients of ours are reached over loopback, whatever address they know us by.
+                let own = reply_to.id == service.own.id;
+                let place = if own { &service.own } else { &reply_to };
+                let told = notify(&service, watcher, place, &notice).await;
+                Told::Presence(watcher, told.is_ok())
             });
             return true;
         }
@@ -228,17 +282,6 @@ impl Notices {
         }
         false
     }
-}
-
-async fn tell_presence(service: &Service, tell: &Tell) -> Result<(), dial::DialError> {
-    // Clients of ours are reached over loopback, whatever address they know us by.
-    let place = if tell.reply_to.id == service.own.id {
-        &service.own
-    } else {
-        &tell.reply_to
-    };
-    let notice = Notice::Presence(tell.door, tell.online);
-    notify(service, tell.watcher, place, &notice).await
 }
 
 async fn notify(

@@ -9,8 +9,7 @@ use starling_wire::record::{
     AccountRecord, Content, Kind, RecordError, Signed, SignedRecord, VerifiedRecord,
 };
 use starling_wire::registration::{Place, Registration, RegistrationError};
-use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr};
-use tokio::sync::oneshot;
+use starling_wire::supernode::{Answer, Refusal, Request};
 use tracing::{debug, warn};
 
 use super::Service;
@@ -34,7 +33,14 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::Deposit { account, envelope } => service.deposit(account, envelope).await,
         Request::Collect => service.collect(asker).await,
         Request::Collected { ids } => service.collected(asker, ids).await,
-        Request::Watch { doors, reply_to } => service.watch(asker, doors, reply_to).await,
+        Request::Watch(watch) => service.watch(asker, watch).await,
+        Request::StillWatch {
+            list,
+            reply_to,
+            digest,
+        } => service.still_watch(asker, list, reply_to, digest).await,
+        Request::Grant(grant) => service.grant(asker, grant).await,
+        Request::State(state) => service.set_state(asker, state).await,
         Request::Supernodes => Ok(Answer::Supernodes(service.some_others())),
         Request::Publish(record) => service.publish(asker, &record).await,
         Request::DialBack(ports) => service.dial_back(asker, ports).await,
@@ -270,32 +276,6 @@ impl Service {
             self.carrier.meter().letter_sent(copy.len() as u64);
         }
         Ok(Answer::Rescue(copy))
-    }
-
-    async fn watch(
-        &self,
-        watcher: EndpointKey,
-        doors: Vec<EndpointKey>,
-        reply_to: SupernodeAddr,
-    ) -> Result<Answer, Refusal> {
-        // SUPER-05: nobody makes a public supernode dial into its own network, or any to itself as 0.0.0.0.
-        if !reply_to.is_usable() || !(self.private || reply_to.is_public()) {
-            return Err(Refusal::Malformed);
-        }
-        let (answer, state) = oneshot::channel();
-        let input = DeskInput::Watch {
-            watcher,
-            doors,
-            reply_to,
-            answer,
-        };
-        self.desk.send(input).await.map_err(|_| Refusal::Full)?;
-        state
-            .await
-            .ok()
-            .flatten()
-            .map(Answer::Presence)
-            .ok_or(Refusal::Full)
     }
 
     pub(super) async fn account_of(&self, door: EndpointKey) -> Result<AccountId, Refusal> {

@@ -1,6 +1,49 @@
 //! Askers who do not keep to what a supernode expects of them.
 
+use starling_wire::ids::SubscriptionId;
+use starling_wire::presence::{SEALED, Sealed, Sighting};
+use starling_wire::supernode::{Grant, Watch};
+
 use super::*;
+
+/// Whoever is not registered has no presence, and to whoever was told no id all ids are alike.
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_17_a_stranger_has_no_presence_and_sees_none() {
+    let a = folder();
+    let alice = Actor::create(a.path(), "Alice").await;
+    let mallory = Mallory::stranger().await;
+    let at = find(&mallory, &link_of(&alice).await).await;
+    let state = Request::State(Sealed(vec![1; SEALED]));
+    for request in [Request::Grant(Grant::default()), state] {
+        let answer = mallory.ask(&at.home, request).await;
+        assert!(
+            matches!(answer, Err(RequestError::Refused(Refusal::NotRegistered))),
+            "{answer:?}"
+        );
+    }
+    let record = async || {
+        let account = at.account;
+        mallory.ask(&at.home, Request::Lookup { account }).await
+    };
+    let before = record().await.expect("a record");
+    for choice in view::PresenceChoice::ALL {
+        let change = view::PresenceChange {
+            choice: Some(choice),
+            ..view::PresenceChange::default()
+        };
+        let _: view::OwnPresence = alice.ask(Command::PresenceSet(change)).await;
+        let watch = Watch {
+            list: 0,
+            ids: vec![SubscriptionId([1; 16])],
+            reply_to: at.home.clone(),
+        };
+        let answer = mallory.ask(&at.home, Request::Watch(watch)).await;
+        let nothing = Answer::Presence(vec![Sighting::Nothing]);
+        assert_eq!(answer.expect("an answer"), nothing, "{choice}");
+        assert_eq!(record().await.expect("a record"), before, "{choice}");
+    }
+    alice.node.stop().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn super_04_nobody_unregistered_collects_or_forgets() {
@@ -112,10 +155,12 @@ async fn super_05_a_supernode_is_not_told_to_dial_nowhere() {
             tcp: tcp.parse().expect("an address"),
             discovery_port: 0,
         };
-        let doors = vec![mallory.door.key()];
-        let answer = mallory
-            .ask(&at.home, Request::Watch { doors, reply_to })
-            .await;
+        let watch = Watch {
+            list: 0,
+            ids: vec![SubscriptionId([1; 16])],
+            reply_to,
+        };
+        let answer = mallory.ask(&at.home, Request::Watch(watch)).await;
         assert!(
             matches!(answer, Err(RequestError::Refused(Refusal::Malformed))),
             "{tcp}: {answer:?}"

@@ -1,0 +1,168 @@
+//! The watch lists at a desk, bounded in number and in ids together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use starling_wire::ids::{EndpointKey, SubscriptionId};
+use starling_wire::limits::{WATCH_LISTS_MAX, WATCH_MAX, WATCH_SHORT, WATCHED_MAX, WATCHERS_MAX};
+use starling_wire::supernode::SupernodeAddr;
+
+use super::DeskRefusal;
+use crate::machine::Time;
+use crate::presence::watcher::REFRESH_MAX;
+
+/// A list that was not sent again for so long is forgotten: its owner is somewhere else.
+pub const LIST_TIME: Duration = Duration::from_secs(5 * REFRESH_MAX.as_secs() / 2);
+
+/// One of somebody's lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ListKey {
+    /// Whose.
+    pub watcher: EndpointKey,
+    /// Which.
+    pub list: u8,
+}
+
+impl ListKey {
+    fn all_of(watcher: EndpointKey) -> RangeInclusive<Self> {
+        let key = |list| Self { watcher, list };
+        key(0)..=key(WATCH_LISTS_MAX)
+    }
+}
+
+#[derive(Debug)]
+struct List {
+    /// Stands for the list in the index of ids.
+    number: u32,
+    ids: Box<[SubscriptionId]>,
+    reply_to: SupernodeAddr,
+    until: Time,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    lists: BTreeMap<ListKey, List>,
+    /// By number.
+    keys: BTreeMap<u32, ListKey>,
+    /// Which lists each id stands in.
+    watched: BTreeSet<(SubscriptionId, u32)>,
+    /// By their end.
+    ending: BTreeSet<(Time, ListKey)>,
+    last: u32,
+}
+
+impl Watches {
+    /// Replaces a list; an empty one is withdrawn.
+    pub(super) fn set(
+        &mut self,
+        key: ListKey,
+        ids: Vec<SubscriptionId>,
+        reply_to: SupernodeAddr,
+        now: Time,
+    ) -> Result<(), DeskRefusal> {
+        let known = self.lists.get(&key);
+        let before = known.map_or(0, |list| list.ids.len());
+        let full = known.is_none() && self.lists.len() >= WATCHERS_MAX;
+        let crowded = self.watched.len() - before + ids.len() > WATCHED_MAX;
+        if full || ids.len() > WATCH_MAX || (crowded && ids.len() > before.max(WATCH_SHORT)) {
+            return Err(DeskRefusal::Full);
+        }
+        self.remove(key);
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let number = self.free_number();
+        self.keys.insert(number, key);
+        self.watched.extend(ids.iter().map(|id| (*id, number)));
+        let until = now + LIST_TIME;
+        self.ending.insert((until, key));
+        let list = List {
+            number,
+            ids: ids.into_boxed_slice(),
+            reply_to,
+            until,
+        };
+        self.lists.insert(key, list);
+        Ok(())
+    }
+
+    /// A list's ids, if whoever watches is reached where it was.
+    pub(super) fn ids(&self, key: ListKey, reply_to: &SupernodeAddr) -> Option<&[SubscriptionId]> {
+        let list = self.lists.get(&key)?;
+        (list.reply_to == *reply_to).then_some(&*list.ids)
+    }
+
+    /// A list counts on, as if it had been sent again.
+    pub(super) fn keep(&mut self, key: ListKey, now: Time) {
+        if let Some(list) = self.lists.get_mut(&key) {
+            self.ending.remove(&(list.until, key));
+            list.until = now + LIST_TIME;
+            self.ending.insert((list.until, key));
+        }
+    }
+
+    /// Forgets all lists of somebody.
+    pub(super) fn forget(&mut self, watcher: EndpointKey) {
+        let range = ListKey::all_of(watcher);
+        let keys: Vec<ListKey> = self.lists.range(range).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.remove(key);
+        }
+    }
+
+    /// Who watches an id, and where they are reached.
+    pub(super) fn of(
+        &self,
+        id: SubscriptionId,
+    ) -> impl Iterator<Item = (EndpointKey, &SupernodeAddr)> {
+        let numbers = self.watched.range((id, 0)..=(id, u32::MAX));
+        numbers.filter_map(|(_, number)| {
+            let key = self.keys.get(number)?;
+            Some((key.watcher, &self.lists.get(key)?.reply_to))
+        })
+    }
+
+    /// Forgets what was not sent again.
+    pub(super) fn handle_timeout(&mut self, now: Time) {
+        while let Some((at, key)) = self.ending.first().copied()
+            && at <= now
+        {
+            self.remove(key);
+        }
+    }
+
+    /// When the next list ends.
+    pub(super) fn next_end(&self) -> Option<Time> {
+        self.ending.first().map(|(at, _)| *at)
+    }
+
+    /// Nothing is kept.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let rows = (self.lists.len(), self.keys.len(), self.watched.len());
+        rows == (0, 0, 0) && self.ending.is_empty()
+    }
+
+    fn remove(&mut self, key: ListKey) {
+        let Some(list) = self.lists.remove(&key) else {
+            return;
+        };
+        self.ending.remove(&(list.until, key));
+        self.keys.remove(&list.number);
+        for id in list.ids {
+            self.watched.remove(&(id, list.number));
+        }
+    }
+
+    /// Numbers come round after four thousand million lists; those in use are few.
+    fn free_number(&mut self) -> u32 {
+        loop {
+            self.last = self.last.wrapping_add(1);
+            if !self.keys.contains_key(&self.last) {
+                return self.last;
+            }
+        }
+    }
+}
