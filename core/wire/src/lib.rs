@@ -36,10 +36,12 @@ pub mod proxy;
 pub mod record;
 pub mod registration;
 pub mod rescue;
+pub mod shown_name;
 pub mod speaker;
 pub mod supernode;
 pub mod sync;
 pub mod tunnel;
+pub mod verification;
 
 #[doc(hidden)]
 pub mod fuzz;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::presence::PresenceChange;
+use crate::view::CarriedContact;
 
 /// A request to the node. `WHO` fields take a display name, a nickname or an account id (its beginning is enough).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,6 +253,51 @@ pub enum Command {
         what: String,
         /// Allowed or denied.
         allowed: bool,
+    },
+    /// The words that two people compare. [`view::Safety`](crate::view::Safety)
+    #[serde(rename = "contact.safety")]
+    ContactSafety {
+        /// WHO.
+        who: String,
+    },
+    /// Marks somebody as verified, if words or code are the right ones. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.verify")]
+    ContactVerify {
+        /// WHO.
+        who: String,
+        /// The words as the other side has them.
+        words: Option<String>,
+        /// Or their code.
+        code: Option<String>,
+    },
+    /// Takes the mark away. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.unverify")]
+    ContactUnverify {
+        /// WHO.
+        who: String,
+    },
+    /// The person has read that somebody's key changed. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.key_seen")]
+    ContactKeySeen {
+        /// WHO.
+        who: String,
+    },
+    /// Accepts a request, and always relays. [`view::Contact`](crate::view::Contact)
+    #[serde(rename = "contact.accept_relayed")]
+    ContactAcceptRelayed {
+        /// Of the request (account id, or its beginning, or the name).
+        id: String,
+    },
+    /// Every contact, to be carried elsewhere; no secrets. List of [`view::CarriedContact`](crate::view::CarriedContact)
+    #[serde(rename = "contact.export")]
+    ContactExport {},
+    /// Takes one in: keeps what is said of a contact, asks anybody else. [`view::Imported`](crate::view::Imported)
+    #[serde(rename = "contact.import")]
+    ContactImport {
+        /// As exported.
+        contact: CarriedContact,
+        /// Goes with the request.
+        message: String,
     },
     /// Whether somebody is never reached directly, in calls and transfers neither. [`view::Contact`](crate::view::Contact)
     #[serde(rename = "contact.relay")]

@@ -14,6 +14,8 @@ pub enum Event {
     Pairing(Pairing),
     /// A contact is new or changed (also presence and unread count).
     Contact(Contact),
+    /// Another key signs for a contact than before.
+    KeyChanged(Contact),
     /// A contact is gone; its account id.
     ContactRemoved(String),
     /// Somebody asks.

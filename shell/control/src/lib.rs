@@ -5,6 +5,7 @@
 //! Types only: this crate opens nothing.
 
 pub mod command;
+mod contacts;
 pub mod event;
 pub mod fuzz;
 pub mod presence;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::contacts::{CarriedContact, ContactGroup, Imported, Safety, Verification};
 pub use crate::presence::{OwnPresence, Presence, PresenceChange, PresenceChoice};
 
 /// Who am I, how am I reachable, what do I carry.
@@ -330,15 +331,12 @@ pub struct Contact {
     /// What they may not do here: "call", "chat", "files", "presence", "direct".
     #[serde(default)]
     pub denied: Vec<String>,
-}
-
-/// A list of contacts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContactGroup {
-    /// Its name.
-    pub name: String,
-    /// Account ids of those in it.
-    pub members: Vec<String>,
+    /// Whether safety words were compared.
+    #[serde(default)]
+    pub verification: Verification,
+    /// Since when another key signs for them, until the person has looked.
+    #[serde(default)]
+    pub key_changed_at: Option<u64>,
 }
 
 impl Contact {

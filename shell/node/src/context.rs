@@ -7,6 +7,7 @@ use starling_control::{ErrorKind, Event, Failure};
 use starling_protocol::index::standing::Standing;
 use starling_store::StoreError;
 use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
+use starling_wire::shown_name::shown_name;
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::broadcast;
 
@@ -187,8 +188,15 @@ impl Context {
     pub fn title(&self, account: AccountId) -> String {
         match self.book.person(account) {
             Some(person) if person.nickname.is_some() => person.nickname.unwrap_or_default(),
-            Some(person) if !person.name().is_empty() => person.name().to_owned(),
-            _ => account.short(),
+            Some(person) => {
+                let name = shown_name(person.name());
+                if name.is_empty() {
+                    account.short()
+                } else {
+                    name
+                }
+            }
+            None => account.short(),
         }
     }
 }

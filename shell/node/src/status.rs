@@ -5,6 +5,7 @@ use std::sync::Arc;
 use starling_control::{Failure, view};
 
 use crate::context::{Context, store_failure};
+use crate::drivers::people::key_warnings;
 use crate::node::{App, account_view};
 use crate::paths::OpenPath;
 use crate::recovery;
@@ -33,6 +34,11 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
     let mut warnings = vec![app.db.key_words()];
     warnings.extend(missing_devices().await);
     warnings.extend(session.iter().flat_map(|session| ways_out(&session.ctx)));
+    warnings.extend(
+        session
+            .iter()
+            .flat_map(|session| key_warnings(&session.ctx)),
+    );
     if session.is_none() {
         warnings.insert(0, "this profile has no account yet".to_owned());
     }

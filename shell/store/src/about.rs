@@ -5,7 +5,7 @@ use starling_wire::ids::AccountId;
 use starling_wire::permissions::Permissions;
 
 use crate::error::StoreError;
-use crate::tx::{Tx, pack, unpack};
+use crate::tx::{Tx, int, pack, unpack};
 
 /// About somebody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,12 +18,16 @@ pub struct About {
     pub lists: Vec<String>,
     /// What they may do here.
     pub permissions: Permissions,
+    /// The key that signed for them when they were verified.
+    pub verified: Option<[u8; 32]>,
+    /// Since when another key signs for them, until the person has looked.
+    pub key_changed_at: Option<u64>,
 }
 
 /// What is kept about somebody; nothing where nothing was.
 pub fn get(tx: &Tx<'_>, account: AccountId) -> Result<About, StoreError> {
     let found = tx.one(
-        "SELECT account, favourite, note, lists, denied FROM about WHERE account = ?1",
+        "SELECT account, favourite, note, lists, denied, verified, key_changed_at FROM about WHERE account = ?1",
         params![account.0],
         read,
     )?;
@@ -33,7 +37,7 @@ pub fn get(tx: &Tx<'_>, account: AccountId) -> Result<About, StoreError> {
 /// Everybody about whom something is kept.
 pub fn all(tx: &Tx<'_>) -> Result<Vec<(AccountId, About)>, StoreError> {
     tx.all(
-        "SELECT account, favourite, note, lists, denied FROM about",
+        "SELECT account, favourite, note, lists, denied, verified, key_changed_at FROM about",
         (),
         read,
     )
@@ -42,15 +46,17 @@ pub fn all(tx: &Tx<'_>) -> Result<Vec<(AccountId, About)>, StoreError> {
 /// Keeps it, whole.
 pub fn put(tx: &Tx<'_>, account: AccountId, about: &About) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO about (account, favourite, note, lists, denied) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO about (account, favourite, note, lists, denied, verified, key_changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (account) DO UPDATE SET favourite = excluded.favourite, note = excluded.note, lists = excluded.lists,
-             denied = excluded.denied",
+             denied = excluded.denied, verified = excluded.verified, key_changed_at = excluded.key_changed_at",
         params![
             account.0,
             about.favourite,
             about.note,
             pack(&about.lists),
-            about.permissions.denied()
+            about.permissions.denied(),
+            about.verified,
+            about.key_changed_at.map(int)
         ],
     )?;
     Ok(())
@@ -75,6 +81,8 @@ fn read(row: &Row<'_>) -> Result<(AccountId, About), StoreError> {
         note: row.get(2)?,
         lists: unpack(&row.get::<_, Vec<u8>>(3)?)?,
         permissions: Permissions::from_denied(row.get(4)?),
+        verified: row.get(5)?,
+        key_changed_at: row.get::<_, Option<i64>>(6)?.map(i64::cast_unsigned),
     };
     Ok((AccountId(row.get(0)?), about))
 }

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_about.sql"),
     include_str!("migrations/0007_rescue.sql"),
     include_str!("migrations/0008_own_set.sql"),
+    include_str!("migrations/0009_verified.sql"),
 ];
 
 /// The format this version writes.

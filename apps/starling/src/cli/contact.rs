@@ -1,6 +1,10 @@
 //! `starling contact`: links, requests, people. Also `starling echo`, the contact that everybody has.
 
+mod carry;
 mod organise;
+mod verify;
+
+use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use starling_control::view::{Contact, ContactRequest, LinkPreview, OwnLink, Relation};
@@ -35,6 +39,9 @@ pub enum ContactCommand {
     Accept {
         /// Account id, its beginning, or the name
         id: String,
+        /// Through relays only: they never learn your address
+        #[arg(long)]
+        relay: bool,
     },
     /// Say no to a request; they are not told
     Decline {
@@ -96,6 +103,21 @@ pub enum ContactCommand {
     },
     /// Your lists and who is in them
     Lists,
+    /// Write your contacts into a file, without secrets
+    Export {
+        /// Must not exist
+        file: PathBuf,
+    },
+    /// Take contacts from such a file: whoever is none yet is asked
+    Import {
+        /// As written by export
+        file: PathBuf,
+        /// A few words that go with each request
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        message: String,
+    },
+    /// Safety words: compare them and you know that nobody stands between you
+    Verify(verify::Verify),
     /// Let a contact do something
     Allow {
         /// Contact
@@ -163,11 +185,12 @@ pub async fn run(command: ContactCommand, settings: &Settings) -> Outcome {
         }
         ContactCommand::List => list(&mut client, settings).await?,
         ContactCommand::Requests => requests(&mut client, settings).await?,
-        ContactCommand::Accept { id } => {
-            let contact = client.ask(Command::ContactAccept { id }).await?;
-            tell(&contact, settings, |name, _| {
-                format!("{name} is your contact now.")
-            });
+        ContactCommand::Accept { id, relay } => {
+            let command = match relay {
+                true => Command::ContactAcceptRelayed { id },
+                false => Command::ContactAccept { id },
+            };
+            tell(&client.ask(command).await?, settings, accepted);
         }
         ContactCommand::Decline { id } => {
             client.call(Command::ContactDecline { id }).await?;
@@ -204,6 +227,18 @@ pub async fn run(command: ContactCommand, settings: &Settings) -> Outcome {
         other => organise::run(other, &mut client, settings).await?,
     }
     Ok(())
+}
+
+fn accepted(name: &str, contact: &Contact) -> String {
+    if contact.always_relay {
+        return format!(
+            "{name} is your contact now, through relays only: they do not learn your address."
+        );
+    }
+    format!(
+        "{name} is your contact now. In calls and transfers their device learns all network addresses of this machine, also behind a \
+         VPN. To keep them to yourself: starling contact relay {name} always"
+    )
 }
 
 fn reached(name: &str, contact: &Contact) -> String {

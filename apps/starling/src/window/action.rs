@@ -229,6 +229,7 @@ fn read_contact(name: &str, form: &Reader<'_>) -> Option<Plan> {
             one(Command::ContactAdd { link, message }, Next::Chat)
         }
         "contact-accept" => one(Command::ContactAccept { id }, Next::Chat),
+        "contact-accept-relayed" => one(Command::ContactAcceptRelayed { id }, Next::Chat),
         "contact-decline" => one(Command::ContactDecline { id }, home),
         "contact-block" => one(Command::ContactBlock { who }, home),
         "contact-remove" => one(Command::ContactRemove { who }, home),
@@ -252,6 +253,12 @@ fn read_organising(name: &str, form: &Reader<'_>) -> Option<Plan> {
             let note = form.text("note").replace("\r\n", "\n");
             Command::ContactNote { who, note }
         }
+        "contact-verify" => {
+            let (words, code) = (form.some("words"), form.some("code"));
+            Command::ContactVerify { who, words, code }
+        }
+        "contact-unverify" => Command::ContactUnverify { who },
+        "contact-key-seen" => Command::ContactKeySeen { who },
         "contact-list-add" => Command::ContactListAdd { who, list },
         "contact-list-remove" => Command::ContactListRemove { who, list },
         "contact-permit" => {

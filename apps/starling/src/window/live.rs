@@ -131,7 +131,7 @@ impl Changes {
             }
             Event::OwnPresence(own) => self.own = Some(own),
             // Rare, and the page of the devices shows more than the event says.
-            Event::Pairing(_) | Event::Lagged => self.everything = true,
+            Event::Pairing(_) | Event::KeyChanged(_) | Event::Lagged => self.everything = true,
         }
     }
 }

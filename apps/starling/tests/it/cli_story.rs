@@ -98,6 +98,48 @@ fn organise(alice: &Person) {
     alice.fails(&["contact", "list-remove", "Bob", "Nobody"], 3);
 }
 
+/// CONTACT-13 and CONTACT-14
+fn carries_contacts(alice: &Person, bob: &Person) {
+    let file = alice.folder().join("people.jsonl");
+    let path = file.to_str().unwrap();
+    alice.ok(&["contact", "export", path]);
+    alice.fails(&["contact", "export", path], 5);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let line: Value = serde_json::from_str(text.trim()).unwrap();
+    assert_eq!(
+        (&line["name"], &line["note"]),
+        (&"Bob".into(), &"Likes birds".into())
+    );
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(
+        alice.ok(&["contact", "import", path]),
+        "1: a contact already; lists and notes are kept"
+    );
+    let own = bob.ok(&["contact", "link"]);
+    assert!(own.starts_with("starling:"));
+    assert_eq!(bob.ok(&["contact", "import", path]), "1: this is you");
+    // Wrong lines are named, and the others go on.
+    let hostile = format!("{{}}\n\n{}\nnot JSON\n\u{0}\n{text}", "x".repeat(100_000));
+    std::fs::write(&file, hostile).unwrap();
+    let said = alice.fails(&["contact", "import", path], 2);
+    for number in [1, 3, 4, 5] {
+        assert!(said.contains(&format!("line {number}: ")), "{said}");
+    }
+    assert!(
+        said.contains("1 contacts were taken, 4 lines were not."),
+        "{said}"
+    );
+}
+
+#[test]
+fn contact_13_14_contacts_go_into_a_file_and_come_from_it() {
+    let (alice, bob) = (Person::new("Alice"), Person::new("Bob"));
+    befriend(&alice, &bob, ("Alice", "Bob"));
+    alice.ok(&["contact", "note", "Bob", "Likes birds"]);
+    carries_contacts(&alice, &bob);
+}
+
 fn send_file(from: &Person, to: &Person, who: &str, size: usize) {
     let path = from.write("holiday.bin", size);
     let id = from.ok(&["file", "send", who, path.to_str().unwrap()]);

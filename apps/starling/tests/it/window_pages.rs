@@ -275,7 +275,7 @@ async fn a_request_says_what_accepting_gives_away() {
         "Decline",
         "Block",
         "It is me",
-        "your contact's device will learn this machine's network addresses",
+        "their device will learn all network addresses of this machine",
     ] {
         assert!(body.contains(words), "{words}");
     }
@@ -520,5 +520,38 @@ async fn a_contacts_page_keeps_lists_and_notes_and_says_what_a_denied_one_sees()
         "contact-permit",
     ] {
         assert!(page.contains(&format!("action=\"{action}\"")), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn contact_11_12_the_mark_stands_outside_the_name_and_a_changed_key_is_a_banner() {
+    let mut script = alice();
+    let bob = &mut script.contacts[0];
+    bob.name = "Bob ✔ verified".into();
+    let (_stage, visitor) = stage(script).await;
+    assert!(
+        !visitor
+            .get(&chat(BOB))
+            .await
+            .body
+            .contains("class=\"mark\"")
+    );
+
+    let mut script = alice();
+    let bob = &mut script.contacts[0];
+    bob.verification = Verification::Verified;
+    let (_stage, visitor) = stage(script).await;
+    let page = visitor.get(&chat(BOB)).await.body;
+    assert!(page.contains("</bdi><span class=\"mark\""), "{page}");
+
+    let mut script = alice();
+    let bob = &mut script.contacts[0];
+    bob.verification = Verification::BeforeKeyChanged;
+    bob.key_changed_at = Some(NOON);
+    let (_stage, visitor) = stage(script).await;
+    for page in [chat(BOB), format!("contact?with={BOB}")] {
+        let page = visitor.get(&page).await.body;
+        assert!(page.contains("verified before the key changed"));
+        assert!(page.contains("recovered with its 24 words") && page.contains("contact-key-seen"));
     }
 }

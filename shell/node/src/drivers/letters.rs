@@ -13,7 +13,7 @@ use starling_wire::envelope::{self, EnvelopeError, Letter, Opened, Sender};
 use starling_wire::ids::AccountId;
 use tracing::debug;
 
-use super::people::remember;
+use super::people::{announce_key, note_key, remember};
 use super::views;
 use crate::book::Relation;
 use crate::clock::{random, wall_ms, wall_s};
@@ -141,6 +141,7 @@ async fn befriend(
     };
     let (sender, stamp) = (opened.sender.clone(), opened.stamp);
     let own_set = Arc::clone(&ctx.own_set);
+    let noting = Arc::clone(ctx);
     let stored = ctx.db.write(move |tx| {
         // Removed or blocked since the letter was judged.
         let known = contacts::get(tx, account)?;
@@ -151,8 +152,8 @@ async fn befriend(
         ) {
             return Ok(Err(DropReason::NoContact));
         }
-        let known_card = known.as_ref().and_then(|contact| contact.card.as_ref());
-        let card = newest(known_card, &sender);
+        let known_card = known.as_ref().and_then(|contact| contact.card.clone());
+        let card = newest(known_card.as_ref(), &sender);
         // PEOPLE-07: the history that counts does not list the device any more.
         if !card.account().devices().contains_key(&stamp.device) {
             return Ok(Err(DropReason::Revoked));
@@ -162,19 +163,23 @@ async fn befriend(
         }
         let contact = merged(known, contact_of(&card, contacts::Relation::Contact));
         contacts::put(tx, &contact)?;
+        let new_key = note_key(&noting, tx, account, (known_card.as_ref(), card.signed()))?;
         if let Some(sealed) = &sealed {
             letters::put(tx, account, LetterKind::Accept, sealed, wall_ms())?;
         }
         own_set.mirror(tx, account)?;
-        Ok(Ok(contact))
+        Ok(Ok((contact, new_key)))
     });
-    let contact = match stored.await? {
+    let (contact, new_key) = match stored.await? {
         Ok(contact) => contact,
         Err(reason) => return Ok(Err(reason)),
     };
     remember(ctx, &contact);
     ctx.signal(Signal::Contact(account));
     views::announce_contact(ctx, account).await;
+    if new_key {
+        announce_key(ctx, account).await;
+    }
     Ok(Ok(()))
 }
 

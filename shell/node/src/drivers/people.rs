@@ -1,14 +1,17 @@
 //! People: contact requests out and in, answers, the book and its rows, sealed letters with retries. Decisions are
 //! `protocol::people::requests`.
 
+mod carry;
 mod organise;
 mod parting;
 mod rows;
+mod verify;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use starling_control::{ErrorKind, Event, Failure, view};
+use starling_protocol::people::asking::Asking;
 use starling_store::contacts::{self, Contact};
 use starling_store::letters::{self, LetterKind};
 use starling_store::{StoreError, requests};
@@ -22,6 +25,7 @@ use tokio::sync::Notify;
 use tracing::debug;
 
 pub use organise::{DIRECT, permission_name};
+pub use verify::{announce_key, key_of, key_warnings, note_key};
 
 use self::rows::nobody;
 pub use self::rows::remember;
@@ -43,16 +47,24 @@ pub struct People {
     ctx: Arc<Context>,
     records: Records,
     post: Notify,
+    asking: Mutex<Asking>,
 }
 
 impl People {
     /// For a session.
     pub fn new(ctx: Arc<Context>, records: Records) -> Self {
         Self {
+            asking: Mutex::new(Asking::new(ctx.clock.now())),
             ctx,
             records,
             post: Notify::new(),
         }
+    }
+
+    /// `CONTACT-15`: whether one more stranger from a file may be asked now.
+    fn may_ask(&self) -> bool {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        asking.take(self.ctx.clock.now())
     }
 
     /// Asks the person behind a link to be a contact. When this returns the request is on disk, and at their supernode if
@@ -145,6 +157,13 @@ impl People {
         self.ctx.signal(Signal::Contact(account));
         self.post.notify_one();
         self.announced(account).await
+    }
+
+    /// The same with somebody who is never to learn an address of ours.
+    pub async fn accept_relayed(&self, who: &str) -> Result<view::Contact, Failure> {
+        let account = self.find_request(who).await?.account;
+        self.choose_relay(Some(account), true).await?;
+        self.accept(who).await
     }
 
     /// Answers with silence.

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use starling_control::{ErrorKind, Event, Failure, view};
 use starling_protocol::presence::person::Presence;
+use starling_store::about::About;
 use starling_store::contacts::{self, Contact};
 use starling_store::{StoreError, Tx, messages, requests};
+use starling_wire::card::SignedCard;
 use starling_wire::ids::AccountId;
 use starling_wire::permissions::{Permission, Permissions};
+use starling_wire::shown_name::shown_name;
 
 use super::people;
 use crate::book::Person;
@@ -77,7 +80,7 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
     let always_relay = ctx.relaying.holds(contact.account);
     view::Contact {
         id: contact.account.to_string(),
-        name: contact.name,
+        name: shown_name(&contact.name),
         nickname: contact.nickname,
         relation: match contact.relation {
             contacts::Relation::Requested => view::Relation::Requested,
@@ -98,8 +101,19 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
         always_relay,
         favourite: about.favourite,
         denied: denied(about.permissions, always_relay),
+        verification: verification(&about, contact.card.as_ref()),
+        key_changed_at: about.key_changed_at,
         note: about.note,
         lists: about.lists,
+    }
+}
+
+/// `CONTACT-12`: a mark belongs to the key that was verified.
+fn verification(about: &About, card: Option<&SignedCard>) -> view::Verification {
+    match (about.verified, card) {
+        (None, _) => view::Verification::None,
+        (Some(key), Some(card)) if people::key_of(card) == key => view::Verification::Verified,
+        (Some(_), _) => view::Verification::BeforeKeyChanged,
     }
 }
 
@@ -127,7 +141,7 @@ pub const fn presence(presence: Presence) -> view::Presence {
 pub fn request(request: &requests::Request) -> view::ContactRequest {
     view::ContactRequest {
         id: request.account.to_string(),
-        name: request.card.card.name.clone(),
+        name: shown_name(&request.card.card.name),
         message: request.text.clone(),
         at: request.at,
     }

@@ -50,6 +50,7 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
         Item::Permissions(account, permissions) => {
             change(tx, account, |about| about.permissions = permissions)
         }
+        Item::Verified(account, key) => change(tx, account, |about| about.verified = key),
         Item::Request(account, asked) => request(tx, account, asked),
         Item::Relayed(account, always) => {
             relaying::note(tx, Some(account), always)?;
@@ -65,7 +66,7 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
             Ok(Some(Effect::Presence))
         }
         // Kept for those who show them.
-        Item::Verified(..) | Item::Profile(..) | Item::Setting(..) | Item::Record(None) => Ok(None),
+        Item::Profile(..) | Item::Setting(..) | Item::Record(None) => Ok(None),
     }
 }
 

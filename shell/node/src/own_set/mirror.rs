@@ -35,6 +35,7 @@ pub fn items(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Item>, StoreError> {
         Item::Note(account, about.note),
         Item::Lists(account, about.lists),
         Item::Permissions(account, about.permissions),
+        Item::Verified(account, about.verified),
         Item::Relayed(account, relaying::is_chosen(tx, account)?),
     ]);
     Ok(items)

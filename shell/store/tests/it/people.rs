@@ -256,6 +256,8 @@ fn contact_02_of_a_removed_contact_only_the_note_stays() {
         note: Some("Met in Tallinn".into()),
         lists: vec!["Friends".into(), "Work".into()],
         permissions: Permissions::from_denied(3),
+        verified: Some([8; 32]),
+        key_changed_at: Some(NOW),
     };
     store
         .write(|tx| {

@@ -15,7 +15,12 @@ pub async fn run(
     settings: &Settings,
 ) -> Result<(), Failure> {
     match command {
-        ContactCommand::Lists => return lists(client, settings).await,
+        ContactCommand::Lists => lists(client, settings).await,
+        ContactCommand::Verify(verify) => super::verify::run(verify, client, settings).await,
+        ContactCommand::Export { file } => super::carry::export(&file, client).await,
+        ContactCommand::Import { file, message } => {
+            super::carry::import(&file, &message, client, settings).await
+        }
         ContactCommand::Allow { who, what } => permit(client, settings, who, (what, true)).await,
         ContactCommand::Deny { who, what } => permit(client, settings, who, (what, false)).await,
         other => keep(other, client, settings).await,

@@ -5,7 +5,7 @@ use starling_control::view::{Call, Contact, Message, Relation, Transfer};
 
 use super::frame::{Shell, button};
 use super::icon::{Icon, icon};
-use super::{call, file, side, words};
+use super::{call, file, side, verify, words};
 
 /// Messages on one page of the log.
 pub const PAGE: u32 = 50;
@@ -68,6 +68,7 @@ pub fn page(shell: &Shell, contact: &Contact, log: &Log) -> Markup {
     html! {
         div.chat id="chat" data-who=(contact.id) {
             (head(shell, contact))
+            (verify::banner(shell, contact))
             div.log-scroll id="log-scroll" tabindex="0" role="region" aria-label=(label) {
                 (earlier(contact, log))
                 ol.log id="log" { (entries(shell, contact, log)) }
@@ -90,7 +91,7 @@ pub fn head(shell: &Shell, contact: &Contact) -> Markup {
             a.back href="./" aria-label="Back to contacts" { (icon(Icon::Back)) }
             (side::avatar(&contact.id, contact.title(), Some(contact)))
             div.who {
-                h1 { (words::name(contact.title())) }
+                h1 { (words::name(contact.title())) (verify::mark(contact)) }
                 p class={ "presence " (words::presence_class(contact)) } {
                     (words::presence(contact))
                     @if let Some(more) = words::presence_more(contact, shell.now) { ", " (more) }

@@ -22,6 +22,7 @@ pub enum Icon {
     Back,
     Sound,
     Info,
+    Verified,
 }
 
 /// Decoration: the words stand beside it.
@@ -57,6 +58,7 @@ fn outline(which: Icon) -> &'static str {
             "M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.3l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3A4 4 0 0 0 11 18.7l1-1"
         }
         Icon::Calls => "M12 3.5a8.5 8.5 0 1 1 0 17a8.5 8.5 0 0 1 0-17zM12 7.5V12l3 2",
+        Icon::Verified => "M12 3l7 3v5.5c0 4.5-3 7.8-7 9.5-4-1.7-7-5-7-9.5V6zM8.5 12l2.5 2.5 4.5-5",
         Icon::Files => "M6.5 3.5h7l4.5 4.5v12.5h-11.5zM13.5 3.5V8H18",
         Icon::Network => {
             "M12 3.5a2.3 2.3 0 1 1 0 4.6a2.3 2.3 0 0 1 0-4.6zM5.5 15.9a2.3 2.3 0 1 1 0 4.6a2.3 2.3 0 0 1 0-4.6zM18.5 15.9a2.3 2.3 0 1 1 0 4.6a2.3 2.3 0 0 1 0-4.6zM10.9 7.8L6.6 16M13.1 7.8l4.3 8.2M7.8 18.2h8.4"

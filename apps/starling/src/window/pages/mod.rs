@@ -13,6 +13,7 @@ mod people;
 pub mod presence;
 pub mod side;
 pub mod status;
+mod verify;
 pub mod words;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
 use starling_control::view::{
     Call, CallState, Contact, ContactRequest, Device, LinkPreview, Network, NetworkMade, OwnLink,
-    Pairing, Status, Transfer,
+    Pairing, Safety, Status, Transfer,
 };
 use starling_control::{Command, ErrorKind, Failure};
 
@@ -198,6 +199,11 @@ async fn content(
         "contact" => {
             let contact = find_contact(shell, field("with"))?;
             ("A contact", people::contact(shell, contact))
+        }
+        "verify" => {
+            let who = find_contact(shell, field("with"))?.id.clone();
+            let safety: Safety = ui.ask(Command::ContactSafety { who }).await?;
+            ("Safety words", verify::page(shell, &safety))
         }
         "calls" => ("Calls", call::log(&all_calls(ui).await?, shell)),
         "files" => {

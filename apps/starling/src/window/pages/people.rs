@@ -5,7 +5,7 @@ use qrcode::{Color, QrCode};
 use starling_control::view::{Contact, ContactRequest, LinkPreview, OwnLink, Relation};
 
 use super::frame::{Shell, button, form};
-use super::{organise, side, words};
+use super::{organise, side, verify, words};
 
 /// Asks for a link.
 pub fn add() -> Markup {
@@ -131,10 +131,12 @@ pub fn request(shell: &Shell, request: &ContactRequest) -> Markup {
             @if !request.message.is_empty() { blockquote.message dir="auto" { (request.message) } }
             p.hint { "The name is what they call themselves; anybody can choose it. Account id: " code { (words::plain(&request.id)) } }
             p.disclosure {
-                "If you accept, your contact's device will learn this machine's network addresses, and they will see when you are online."
+                "If you accept, their device will learn all network addresses of this machine in calls and transfers, also behind a VPN, and they "
+                "will see when you are online. Through relays only, they learn no address."
             }
             div.actions {
                 (button(shell, "contact-accept", &id, "primary", html! { "Accept" }))
+                (button(shell, "contact-accept-relayed", &id, "quiet", html! { "Accept, through relays only" }))
                 (button(shell, "contact-decline", &id, "quiet", html! { "Decline" }))
                 (button(shell, "contact-block", &who, "quiet danger", html! { "Block" }))
             }
@@ -156,8 +158,9 @@ pub fn contact(shell: &Shell, contact: &Contact) -> Markup {
         article.sheet {
             header.person {
                 (side::avatar(&contact.id, contact.title(), Some(contact)))
-                div { h1 { (words::name(contact.title())) } p class={ "presence " (words::presence_class(contact)) } { (words::presence(contact)) @if let Some(more) = words::presence_more(contact, shell.now) { ", " (more) } } @if !contact.mood.is_empty() { p.mood dir="auto" { (words::plain(&contact.mood)) } } }
+                div { h1 { (words::name(contact.title())) (verify::mark(contact)) } p class={ "presence " (words::presence_class(contact)) } { (words::presence(contact)) @if let Some(more) = words::presence_more(contact, shell.now) { ", " (more) } } @if !contact.mood.is_empty() { p.mood dir="auto" { (words::plain(&contact.mood)) } } }
             }
+            (verify::banner(shell, contact))
             dl.facts {
                 dt { "Calls themselves" } dd { (words::name(&contact.name)) }
                 dt { "Account id" } dd { code { (words::plain(&contact.id)) } }
@@ -166,6 +169,7 @@ pub fn contact(shell: &Shell, contact: &Contact) -> Markup {
             @if !matches!(contact.relation, Relation::Removed | Relation::Ended) {
                 (form(shell, "contact-nickname", "stack", nickname))
                 (organise::keeping(shell, contact))
+                @if contact.relation == Relation::Contact { (verify::section(shell, contact)) }
                 @if contact.relation == Relation::Contact { (organise::permissions(shell, contact)) }
                 h2 { "Part ways" }
                 p.disclosure { "Either way their device stops learning this machine's addresses. What was said stays here; what was not sent yet is dropped." }

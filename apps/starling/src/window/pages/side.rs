@@ -6,7 +6,7 @@ use starling_control::view::{Contact, Relation, Status};
 use super::frame::{Looking, Shell, form};
 use super::icon::{Icon, icon};
 use super::presence;
-use super::words;
+use super::{verify, words};
 
 /// The whole column.
 pub fn column(shell: &Shell, looking: &Looking) -> Markup {
@@ -150,7 +150,7 @@ fn row(contact: &Contact, shell: &Shell, looking: &Looking) -> Markup {
         a class=(class) id={ "c-" (contact.id) } href=(words::chat_href(&contact.id)) aria-current=[here] {
             (avatar(&contact.id, contact.title(), Some(contact)))
             span.who {
-                span.name { (words::name(contact.title())) }
+                span.name { (words::name(contact.title())) (verify::mark(contact)) }
                 span.line {
                     span class={ "presence " (words::presence_class(contact)) } {
                         (words::presence(contact))

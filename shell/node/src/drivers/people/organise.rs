@@ -114,7 +114,7 @@ impl People {
     }
 
     /// Changes what is kept about somebody, on disk, in memory and for the clients.
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         who: &str,
         change: impl FnOnce(&mut About) + Send + 'static,

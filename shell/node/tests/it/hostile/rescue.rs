@@ -1,5 +1,6 @@
 //! The 24 words bring an account back, with its contacts; without them nobody gets anything.
 
+use starling_control::ErrorKind;
 use starling_wire::account::Founding;
 use starling_wire::phrase;
 use starling_wire::rescue;
@@ -96,6 +97,73 @@ async fn account_09_the_words_alone_bring_account_and_contacts_back() {
     let status: view::Status = old.ask(Command::Status {}).await;
     assert_eq!(status.online_after_ms, None, "{status:?}");
     old.node.stop().await;
+    again.node.stop().await;
+    bob.node.stop().await;
+    town.end().await;
+}
+
+fn verify(words: &[String]) -> Command {
+    Command::ContactVerify {
+        who: "Alice".into(),
+        words: Some(words.join(" ")),
+        code: None,
+    }
+}
+
+async fn safety(actor: &Actor, who: &str) -> view::Safety {
+    let who = who.to_owned();
+    actor.ask(Command::ContactSafety { who }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contact_12_a_recovered_contact_is_told_loudly_and_the_mark_is_one_of_before() {
+    let (alices, bobs, fresh) = (folder(), folder(), folder());
+    let town = Town::found().await;
+    let mut alice = town.settle(alices.path(), "Alice").await;
+    let mut bob = town.settle(bobs.path(), "Bob").await;
+    befriend(&mut alice, &mut bob).await;
+    // CONTACT-09 and CONTACT-10: the same words on both sides, and only these mark.
+    let said = safety(&alice, "Bob").await.words;
+    assert_eq!(said, safety(&bob, "Alice").await.words);
+    let mut wrong = said.clone();
+    wrong.swap(0, 11);
+    let refused = bob.try_ask::<view::Contact>(verify(&wrong)).await;
+    assert_eq!(
+        refused.expect_err("other words").data.kind,
+        ErrorKind::Refused
+    );
+    let marked: view::Contact = bob.ask(verify(&said)).await;
+    assert_eq!(marked.verification, view::Verification::Verified);
+
+    let words = words_of(&alice).await;
+    until_copied(&alice, &words, 1).await;
+    alice.node.stop().await;
+    let mut again = town.join(fresh.path()).await;
+    again.ask::<view::Restored>(by(&words, false)).await;
+    let changed = |event: &Event| match event {
+        Event::KeyChanged(contact) => Some(contact.clone()),
+        _ => None,
+    };
+    let contact = bob.until("the word about the key", changed).await;
+    assert_eq!(contact.verification, view::Verification::BeforeKeyChanged);
+    assert!(contact.key_changed_at.is_some());
+    let status: view::Status = bob.ask(Command::Status {}).await;
+    let told = |status: &view::Status| {
+        let about = |line: &String| line.contains("key of Alice has changed");
+        status.warnings.iter().any(about)
+    };
+    assert!(told(&status), "{:?}", status.warnings);
+    again.until_online("Bob").await;
+    // The words are others now, and the same on both sides.
+    let refused = bob.try_ask::<view::Contact>(verify(&said)).await;
+    assert_eq!(
+        refused.expect_err("of before").data.kind,
+        ErrorKind::Refused
+    );
+    let said = safety(&again, "Bob").await.words;
+    let marked: view::Contact = bob.ask(verify(&said)).await;
+    assert_eq!(marked.verification, view::Verification::Verified);
+    assert!(!told(&bob.ask(Command::Status {}).await));
     again.node.stop().await;
     bob.node.stop().await;
     town.end().await;
