@@ -73,6 +73,7 @@ impl Device {
     /// Registers.
     pub async fn register(&self, home: &SupernodeAddr) -> Result<(), DeviceError> {
         let record = self.identity.record(1, std::slice::from_ref(home));
+        let record = record.ok_or(RequestError::Unsigned)?;
         let registration = self.identity.registration(record, home.id);
         self.ask(home, &Request::Register(Box::new(registration)))
             .await

@@ -84,6 +84,16 @@ impl Stage {
         &self.behaviours
     }
 
+    /// The public host for a supernode.
+    pub fn public(&self) -> &Host {
+        self.net.host("supernode")
+    }
+
+    /// A machine of a part: of the callers' 0, of the callees' 1.
+    pub fn host(&self, part: usize, number: usize) -> &Host {
+        &self.seats[part][number].host
+    }
+
     /// Starts a supernode in public and a node at each machine, and lets them register.
     pub fn enter(self) -> Result<Cast, ActorError> {
         let folder = story::temporary_folder()?;

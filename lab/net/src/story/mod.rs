@@ -3,6 +3,7 @@
 //! benchmarks; only where the actors stand differs.
 
 pub mod call;
+pub mod devices;
 pub mod speech;
 
 use std::path::{Path, PathBuf};

@@ -17,6 +17,7 @@ mod link;
 mod matrix;
 mod nat;
 mod node;
+mod people;
 mod privacy;
 mod proxy;
 mod speech;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
     let no_call = no_nat.clone().or_else(speech::missing);
     trials.extend(group(privacy::SPOKEN, no_call.clone()));
     trials.extend(group(matrix::TESTS, no_call.clone()));
+    trials.extend(group(people::TESTS, no_call.clone()));
     trials.extend(group(proxy::TESTS, no_call));
     trials.extend(group(node::TESTS, no_nat.or_else(speech::missing)));
     trials.extend(group(demo::TESTS, speech::missing()));

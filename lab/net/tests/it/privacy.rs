@@ -210,7 +210,9 @@ impl Mallory {
     /// His record says that he is at home at these places.
     fn register(&self, places: &[SupernodeAddr]) {
         let record = self.identity.record(1, places);
-        let registration = self.identity.registration(record, self.home.id);
+        let registration = self
+            .identity
+            .registration(record.expect("her key"), self.home.id);
         let answer = self.ask(Request::Register(Box::new(registration)));
         assert_eq!(answer, Answer::Ok);
     }
