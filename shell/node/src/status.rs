@@ -33,11 +33,10 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
     }
     let mut warnings = vec![app.db.key_words()];
     warnings.extend(missing_devices().await);
-    warnings.extend(session.iter().flat_map(|session| ways_out(&session.ctx)));
     warnings.extend(
         session
             .iter()
-            .flat_map(|session| key_warnings(&session.ctx)),
+            .flat_map(|session| about_session(&session.ctx)),
     );
     if session.is_none() {
         warnings.insert(0, "this profile has no account yet".to_owned());
@@ -98,14 +97,15 @@ fn paths(ctx: &Context) -> Vec<view::PathView> {
     ctx.paths.list().into_iter().map(view).collect()
 }
 
-/// What is in the way to the supernode, in words.
-fn ways_out(ctx: &Context) -> Vec<String> {
+/// What is in the way to the supernode, and whose key has changed, in words.
+fn about_session(ctx: &Context) -> Vec<String> {
     let mut words = about_devices(ctx);
     words.extend(ctx.door.shim().words());
     if ctx.door.is_opened() {
         // INSPECT-02
         words.push(INSPECTED.to_owned());
     }
+    words.extend(key_warnings(ctx));
     words
 }
 
