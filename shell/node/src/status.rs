@@ -10,6 +10,7 @@ use crate::node::{App, account_view};
 use crate::paths::OpenPath;
 use crate::recovery;
 use crate::roles::show;
+use crate::session::Session;
 
 /// Of a network that puts a certificate of its own in the supernode's place.
 const INSPECTED: &str = "this network opens the outer layer of your connections: whoever runs it sees with which \
@@ -54,9 +55,7 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
         account: session
             .as_ref()
             .map(|session| account_view(&session.ctx.identity.get())),
-        presence: session
-            .as_ref()
-            .map(|session| session.ctx.own_presence.view()),
+        presence: session.as_deref().map(own_presence),
         network: app.network_view().await?,
         supernode: home.as_ref().and_then(|home| supernode_status(app, home)),
         roles: app.role_views(&rules),
@@ -79,6 +78,10 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
             .and_then(|home| home.first_online)
             .map(|at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),
     })
+}
+
+fn own_presence(session: &Session) -> view::OwnPresence {
+    session.ctx.own_presence.view()
 }
 
 fn paths(ctx: &Context) -> Vec<view::PathView> {

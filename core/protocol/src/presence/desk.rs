@@ -264,9 +264,10 @@ impl Desk {
         Ok(())
     }
 
-    /// Forgets a watcher that could not be told (`PRESENCE-04`): it asks again when it is back.
-    pub fn unwatch(&mut self, watcher: EndpointKey) {
-        self.watches.forget(watcher);
+    /// Forgets the lists of a watcher that could not be told, beginning with `since` (`PRESENCE-04`): it asks again when it is
+    /// back. A list that came since then counts; whether there is one.
+    pub fn unwatch(&mut self, watcher: EndpointKey, since: Time) -> bool {
+        self.watches.forget(watcher, since)
     }
 
     /// How an id stands. One that nobody lets see anything is answered like one that never was.

@@ -139,19 +139,28 @@ fn presence_03_long_lists_are_bounded_together_and_short_ones_still_taken() {
     let again = desk.watch(same, long, seconds(0));
     assert!(again.is_ok(), "a list that is sent again takes its place");
     for number in 0..fit {
-        desk.unwatch(EndpointKey(numbered(1_000_000 + number)));
+        desk.unwatch(EndpointKey(numbered(1_000_000 + number)), seconds(0));
     }
-    desk.unwatch(ALICE);
+    desk.unwatch(ALICE, seconds(0));
     assert!(desk.watches.is_empty());
 }
 
 #[test]
 fn presence_04_who_cannot_be_told_is_forgotten() {
     let mut desk = watched();
-    desk.unwatch(ALICE);
+    assert!(!desk.unwatch(ALICE, seconds(0)));
     desk.set_state(BOB, sealed(2), seconds(1)).expect("said");
     assert_eq!(told(&mut desk), []);
     assert!(desk.watches.is_empty());
+}
+
+#[test]
+fn presence_04_whoever_asked_again_meanwhile_is_not_forgotten() {
+    let mut desk = watched();
+    desk.watch(ALICE, list(&[BOBS]), seconds(5)).expect("again");
+    assert!(desk.unwatch(ALICE, seconds(3)));
+    desk.set_state(BOB, sealed(2), seconds(6)).expect("said");
+    assert_eq!(told(&mut desk), [Sighting::Here(sealed(2))]);
 }
 
 #[test]
@@ -253,7 +262,7 @@ fn presence_17_what_somebody_left_is_forgotten_after_a_week() {
     let mut desk = watched();
     desk.link_down(BOB, 1, seconds(0));
     desk.handle_timeout(seconds(2), WALL);
-    desk.unwatch(ALICE);
+    desk.unwatch(ALICE, seconds(0));
     let over = Deadline::new(seconds(2) + KEPT, DeskReason::StateOver);
     assert_eq!(desk.poll_timeout(), Some(over));
     desk.handle_timeout(over.at, WALL);
@@ -279,6 +288,6 @@ fn presence_20_a_list_of_which_nothing_changed_is_not_sent_again() {
     let mut moved = home();
     moved.tcp.set_port(2);
     assert_eq!(desk.still_watch(key, &moved, here, seconds(1)), changed);
-    desk.unwatch(ALICE);
+    desk.unwatch(ALICE, seconds(200));
     assert_eq!(desk.still_watch(key, &home(), here, seconds(1)), changed);
 }

@@ -103,13 +103,17 @@ impl Watches {
         }
     }
 
-    /// Forgets all lists of somebody.
-    pub(super) fn forget(&mut self, watcher: EndpointKey) {
-        let range = ListKey::all_of(watcher);
-        let keys: Vec<ListKey> = self.lists.range(range).map(|(key, _)| *key).collect();
-        for key in keys {
+    /// Forgets all lists of somebody that were sent before; whether another is left.
+    pub(super) fn forget(&mut self, watcher: EndpointKey, before: Time) -> bool {
+        let lists = self.lists.range(ListKey::all_of(watcher));
+        let (fresh, old): (Vec<_>, Vec<_>) =
+            lists.partition(|(_, list)| list.until > before + LIST_TIME);
+        let left = !fresh.is_empty();
+        let old: Vec<ListKey> = old.into_iter().map(|(key, _)| *key).collect();
+        for key in old {
             self.remove(key);
         }
+        left
     }
 
     /// Who watches an id, and where they are reached.

@@ -42,6 +42,8 @@ pub async fn run(ctx: Arc<Context>, mut home: watch::Receiver<HomeState>) {
     let mut granted = Granted::default();
     let mut shown = None;
     let mut keys = ctx.identity.keys();
+    // They may have changed since others looked.
+    keys.mark_changed();
     loop {
         let registered = home.borrow_and_update().registered;
         let at = ctx.door.home().filter(|_| registered);

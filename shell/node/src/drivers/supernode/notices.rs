@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use starling_protocol::machine::Time;
 use starling_protocol::overlay::crowd::Call;
 use starling_protocol::presence::desk::{Desk, Tell};
 use starling_protocol::presence::letters::Letters;
@@ -40,8 +41,8 @@ pub(super) enum DeskInput {
 
 /// What was on its way and has arrived, or not.
 enum Told {
-    /// Presence to this watcher; whether that was heard.
-    Presence(EndpointKey, bool),
+    /// Presence to this watcher; since when, and whether that was heard.
+    Presence(EndpointKey, Time, bool),
     /// A letter waits behind this door; whether that was heard.
     Envelope(EndpointKey, bool),
     Leaving,
@@ -153,7 +154,7 @@ impl Notices {
 
     fn told(&mut self, told: Told) {
         match told {
-            Told::Presence(watcher, heard) => self.told_presence(watcher, heard),
+            Told::Presence(watcher, since, heard) => self.told_presence(watcher, since, heard),
             Told::Load => {}
             Told::Leaving => self.untold -= 1,
             Told::Envelope(door, told) => {
@@ -220,9 +221,8 @@ impl Notices {
         Some((watcher, untold.reply_to.clone(), Notice::Presence(told)))
     }
 
-    fn told_presence(&mut self, watcher: EndpointKey, heard: bool) {
-        if !heard {
-            self.desk.unwatch(watcher);
+    fn told_presence(&mut self, watcher: EndpointKey, since: Time, heard: bool) {
+        if !heard && !self.desk.unwatch(watcher, since) {
             self.presence.remove(&watcher);
             return;
         }
@@ -263,12 +263,13 @@ impl Notices {
             return true;
         }
         if let Some((watcher, reply_to, notice)) = self.next_presence() {
+            let since = self.clock.now();
             self.telling.spawn(async move {
                 // Clients of ours are reached over loopback, whatever address they know us by.
                 let own = reply_to.id == service.own.id;
                 let place = if own { &service.own } else { &reply_to };
                 let told = notify(&service, watcher, place, &notice).await;
-                Told::Presence(watcher, told.is_ok())
+                Told::Presence(watcher, since, told.is_ok())
             });
             return true;
         }
