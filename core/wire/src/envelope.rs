@@ -16,6 +16,8 @@ use crate::card::{CardError, SignedCard, VerifiedCard};
 use crate::frame::{self, FrameError};
 use crate::ids::{AccountId, DeviceId};
 use crate::limits::{ENVELOPE_MAX, REQUEST_TEXT_MAX};
+use crate::name::Name;
+use crate::name_claim::{Claim, Verdict};
 
 const VERSION: u8 = 1;
 const KEY_BYTES: usize = 32;
@@ -36,6 +38,10 @@ pub enum Letter {
     Update,
     /// "My account is no more": the last entry of its history, which goes on from the card's. Only from accepted contacts.
     Farewell(Box<Entry>),
+    /// To a registrar: something about a name is wanted.
+    Claim(Claim),
+    /// From a registrar: what came of it.
+    Verdict(Name, Box<Verdict>),
 }
 
 /// The plaintext of an envelope.
@@ -211,6 +217,7 @@ fn check_text(letter: &Letter) -> Result<(), EnvelopeError> {
         Letter::Request { text } if text.len() > REQUEST_TEXT_MAX => {
             Err(EnvelopeError::TextTooLong)
         }
+        Letter::Claim(claim) if !claim.fits() => Err(EnvelopeError::TextTooLong),
         _ => Ok(()),
     }
 }

@@ -10,8 +10,9 @@ use crate::http_head::{HEAD_MAX, Head};
 use crate::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use crate::link::Link;
 use crate::name_log::{Equivocation, Page};
+use crate::name_query::NameReply;
 use crate::network::Network;
-use crate::overlay::{QUESTION_MAX, Question, Reply, WORD_MAX, Word};
+use crate::overlay::{QUESTION_MAX, Question, REPLY_MAX, Reply, WORD_MAX, Word};
 use crate::packet::Packets;
 use crate::pairing::{Doors, FROM_OWNER_MAX, PairingFrame, PairingLink, Secret};
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
@@ -59,6 +60,10 @@ pub fn rescue(data: &[u8]) {
 /// What supernodes say to each other.
 pub fn overlay(data: &[u8]) {
     let _ = frame::decode_body::<Question>(data, QUESTION_MAX);
+    if let Ok(Reply::Names(NameReply::Found(found))) = frame::decode_body(data, REPLY_MAX) {
+        let network = NetworkId([8; 32]);
+        let _ = found.iter().all(|one| one.verify(network).is_ok());
+    }
     if let Ok(Reply::Description(signed)) = frame::decode_body(data, QUESTION_MAX) {
         let _ = signed.verify(None, 1_800_000_000);
     }

@@ -22,6 +22,7 @@ pub mod link;
 pub mod name;
 pub mod name_claim;
 pub mod name_log;
+pub mod name_query;
 pub mod network;
 pub mod overlay;
 pub mod packet;

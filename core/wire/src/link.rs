@@ -15,7 +15,8 @@ use crate::ids::{AccountId, NetworkId};
 use crate::limits::{LINK_MAX, SUPERNODES_MAX};
 use crate::supernode::SupernodeAddr;
 
-const SCHEME: &str = "starling:";
+/// What a link begins with.
+pub const SCHEME: &str = "starling:";
 /// A new device's link: [`crate::pairing`].
 pub(crate) const DEVICE_SCHEME: &str = "starling-device:";
 const VERSION: u8 = 1;

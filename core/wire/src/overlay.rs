@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::descriptor::{DESCRIPTOR_MAX, SignedDescriptor};
 use crate::ids::EndpointKey;
-use crate::limits::RECORD_MAX;
+use crate::limits::{FRAME_MAX, RECORD_MAX};
+use crate::name_query::{NameQuestion, NameReply, NameWord};
 use crate::placement::IndexKey;
 use crate::record::SignedRecord;
 
@@ -21,8 +22,10 @@ pub const COMPARED_MAX: usize = 500;
 pub const DIGEST_LEN: usize = 128;
 /// Bound on one word: the longest comparison.
 pub const WORD_MAX: usize = COMPARED_MAX * (32 + 10) + 16;
-/// Bound on one question or reply.
+/// Bound on one question.
 pub const QUESTION_MAX: usize = RECORD_MAX + DESCRIPTOR_MAX + 64;
+/// Bound on one reply: a page of the registrar's log is the longest.
+pub const REPLY_MAX: usize = FRAME_MAX;
 
 /// What is asked of a supernode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +36,8 @@ pub enum Question {
     Record(IndexKey),
     /// "It was brought to me for its holders: keep it."
     Put(Box<SignedRecord>),
+    /// About the registrar's log.
+    Names(NameQuestion),
 }
 
 /// The answer to a [`Question`].
@@ -46,6 +51,8 @@ pub enum Reply {
     Kept,
     /// It is not.
     Refused(IndexRefusal),
+    /// About the registrar's log.
+    Names(NameReply),
 }
 
 /// Why a record was not kept, or a question not answered.
@@ -100,6 +107,8 @@ pub enum Word {
     Hand(Box<SignedRecord>),
     /// "Send a packet to this UDP port of mine." The answer is a [`Word::Pong`].
     Knock(u16),
+    /// About the registrar's log.
+    Names(Box<NameWord>),
 }
 
 impl Word {
@@ -123,7 +132,7 @@ impl Word {
             Self::Compare(list) => list.len() <= COMPARED_MAX,
             Self::Want(keys) => keys.len() <= COMPARED_MAX,
             Self::Hand(record) => record.encoded_len() <= RECORD_MAX,
-            Self::Ping | Self::Pong(_) | Self::Knock(_) => true,
+            Self::Ping | Self::Pong(_) | Self::Knock(_) | Self::Names(_) => true,
         }
     }
 }

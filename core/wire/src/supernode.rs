@@ -14,6 +14,7 @@ use crate::limits::{
     DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, FRAME_MAX, GRANTED_TO_MAX, RECORD_MAX, SIGHTINGS_MAX,
     WATCH_LISTS_MAX, WATCH_MAX,
 };
+use crate::name_query::{NameQuestion, NameReply};
 use crate::placement::IndexKey;
 use crate::presence::{SEALED, Sealed, Sighting};
 use crate::record::{AccountRecord, Signed, SignedRecord};
@@ -201,6 +202,8 @@ pub enum Request {
     Grant(Grant),
     /// "This is how I am." Only after `Register` from the same front door.
     State(Sealed),
+    /// About the registrar's log.
+    Names(NameQuestion),
 }
 
 /// Who may see how a device's person is.
@@ -264,6 +267,8 @@ pub enum Answer {
     Found(Option<Box<SignedRecord>>),
     /// The rescue copy, if one is kept for whoever has this recovery key.
     Rescue(Option<Vec<u8>>),
+    /// About the registrar's log.
+    Names(NameReply),
 }
 
 /// Why a supernode refused.
@@ -296,6 +301,9 @@ pub enum Refusal {
     /// What it has is something else: it wants to be told all of it.
     #[error("the supernode has another list")]
     Changed,
+    /// Too many searches.
+    #[error("the supernode was searched too often from here; wait a minute before the next search")]
+    TooManySearches,
 }
 
 /// What a supernode tells a client unasked.
@@ -353,6 +361,7 @@ impl Request {
             }
             // RESCUE-01
             Self::Keep(copy) if copy.len() > RESCUE_MAX => Err(Refusal::Malformed),
+            Self::Names(question) if !question.fits() => Err(Refusal::Malformed),
             Self::Upstream { filler } if filler.len() > UPSTREAM_MAX => Err(Refusal::Malformed),
             // DIAL-02: never a port that belongs to other services.
             Self::DialBack(ports) if ![ports.tcp, ports.udp].into_iter().all(may_serve_at) => {

@@ -163,7 +163,7 @@ pub enum Command {
     /// Sends a contact request. [`view::Contact`](crate::view::Contact)
     #[serde(rename = "contact.add")]
     ContactAdd {
-        /// A `starling:` link.
+        /// A `starling:` link, or a unique name.
         link: String,
         /// Goes with the request.
         message: String,
@@ -445,6 +445,81 @@ pub enum Command {
         /// Clients at once.
         clients: Option<u32>,
     },
+    /// Asks the network's registrar for a unique name. [`view::OwnName`](crate::view::OwnName)
+    #[serde(rename = "name.claim")]
+    NameClaim {
+        /// As somebody typed it.
+        name: String,
+        /// What the network's owner gave out, where it wants one.
+        invitation: Option<String>,
+        /// To be found by the display name, too.
+        findable: bool,
+    },
+    /// List of [`view::OwnName`](crate::view::OwnName)
+    #[serde(rename = "name.show")]
+    NameShow {},
+    /// Gives a name up. [`view::OwnName`](crate::view::OwnName)
+    #[serde(rename = "name.release")]
+    NameRelease {
+        /// Which.
+        name: String,
+    },
+    /// Keeps it for another year; in the last quarter that is done by itself. [`view::OwnName`](crate::view::OwnName)
+    #[serde(rename = "name.renew")]
+    NameRenew {
+        /// Which.
+        name: String,
+    },
+    /// Whose a name is, and what that was checked by. [`view::NameCheck`](crate::view::NameCheck)
+    #[serde(rename = "name.verify")]
+    NameVerify {
+        /// Anybody's.
+        name: String,
+    },
+    /// The exact name, and people who want to be found. List of [`view::FoundName`](crate::view::FoundName)
+    #[serde(rename = "search")]
+    Search {
+        /// Words, or their beginnings.
+        text: String,
+    },
+    /// Makes this machine the registrar of its owner's network, or begins its work again. [`view::NameOffice`](crate::view::NameOffice)
+    #[serde(rename = "registrar.start")]
+    RegistrarStart {
+        /// "open", "invitation" or "by hand"; as before if absent (at first by invitation).
+        admission: Option<String>,
+        /// As before if absent (at first 1).
+        names_per_account: Option<u32>,
+        /// In place of another one, after the last entry that nobody disputes.
+        take_over: bool,
+    },
+    /// [`view::NameOffice`](crate::view::NameOffice)
+    #[serde(rename = "registrar.stop")]
+    RegistrarStop {},
+    /// [`view::NameOffice`](crate::view::NameOffice)
+    #[serde(rename = "registrar.show")]
+    RegistrarShow {},
+    /// List of new invitations.
+    #[serde(rename = "registrar.invite")]
+    RegistrarInvite {
+        /// How many; each is good for one name.
+        count: u32,
+    },
+    /// Gives a name by hand. [`view::NameOffice`](crate::view::NameOffice)
+    #[serde(rename = "registrar.accept")]
+    RegistrarAccept {
+        /// Which.
+        name: String,
+        /// To whom (account id or its beginning), where several want it.
+        account: Option<String>,
+    },
+    /// Does not. [`view::NameOffice`](crate::view::NameOffice)
+    #[serde(rename = "registrar.decline")]
+    RegistrarDecline {
+        /// Which.
+        name: String,
+        /// Of whom.
+        account: Option<String>,
+    },
     /// From now on, events come on this connection as notifications. `null`
     #[serde(rename = "events")]
     Events {},
@@ -508,34 +583,4 @@ pub struct Sound {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_json_is_what_the_documents_say() {
-        let send = Command::ChatSend {
-            who: "bob".into(),
-            text: "hi".into(),
-        };
-        let json = serde_json::to_string(&send).unwrap();
-        assert_eq!(
-            json,
-            r#"{"method":"chat.send","params":{"who":"bob","text":"hi"}}"#
-        );
-        let call: Command = serde_json::from_str(
-            r#"{"method":"call.start","params":{"who":"bob","play":"/a.wav"}}"#,
-        )
-        .unwrap();
-        let sound = Sound {
-            play: Some("/a.wav".into()),
-            ..Sound::default()
-        };
-        assert_eq!(
-            call,
-            Command::CallStart {
-                who: "bob".into(),
-                sound
-            }
-        );
-    }
-}
+mod tests;

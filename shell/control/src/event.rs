@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::view::{Call, Contact, ContactRequest, Message, OwnPresence, Pairing, Status, Transfer};
+use crate::view::{
+    Call, Contact, ContactRequest, Message, OwnName, OwnPresence, Pairing, Status, Transfer,
+};
 
 /// Something changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,10 @@ pub enum Event {
     Transfer(Transfer),
     /// Contacts see the own person otherwise, or something else was chosen.
     OwnPresence(OwnPresence),
+    /// Our unique names, after an answer of the registrar.
+    Names(Vec<OwnName>),
+    /// What is wrong with the registrar's log or our names in it, in sentences; none when it is over.
+    NameAlarm(Vec<String>),
     /// The client was too slow and missed events: ask for everything again.
     Lagged,
 }

@@ -1,7 +1,10 @@
 //! What clients are shown: plain data, complete in itself, with words a person understands beside every code.
 
+mod names;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::names::{FoundName, NameCheck, NameClaim, NameOffice, OwnName, Statement};
 pub use crate::contacts::{CarriedContact, ContactGroup, Imported, Safety, Verification};
 pub use crate::presence::{OwnPresence, Presence, PresenceChange, PresenceChoice};
 

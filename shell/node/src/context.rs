@@ -64,6 +64,10 @@ pub enum Signal {
     InCall(bool),
     /// Nothing has been heard in a call for half a second.
     Silence,
+    /// Somebody wants something of the registrar of this profile.
+    Claim,
+    /// A registrar answered us.
+    Verdict,
     /// This machine is in another network, or was asleep.
     Network,
 }

@@ -21,6 +21,7 @@
 //! | `Candidates` | records |
 //! | how the home is (watched by `announce.rs`) | clients |
 //! | `Load`, `Home` | promotion, which belongs to the node |
+//! | `Claim`, `Home`, `Verdict` | names, and the registrar where this profile is one |
 //! | `InCall`, `Silence` | home (probes for silence) |
 //! | `InCall` | own presence |
 //! | `Network` | home (dialled afresh), inner endpoint |
@@ -54,6 +55,7 @@ use crate::drivers::chat::Chat;
 use crate::drivers::devices::Devices;
 use crate::drivers::files::Files;
 use crate::drivers::home::{self, HomeInput, HomeState};
+use crate::drivers::names::Names;
 use crate::drivers::people::{self, People};
 use crate::drivers::presence::{self, OwnPresence};
 use crate::drivers::records::{self, Records, RecordsInput};
@@ -98,6 +100,8 @@ pub struct Session {
     pub calls: Arc<Calls>,
     /// The account's other devices.
     pub devices: Arc<Devices>,
+    /// Unique names, and the registrar where this profile is one.
+    pub names: Arc<Names>,
     home: mpsc::Sender<HomeInput>,
     home_state: watch::Receiver<HomeState>,
     records: Records,
@@ -254,7 +258,9 @@ impl Session {
         let chat = Arc::new(Chat::start(Arc::clone(&ctx)).await?);
         let files = Arc::new(Files::start(Arc::clone(&ctx)));
         let (calls, calls_work) = Calls::start(Arc::clone(&ctx)).await?;
+        let names = Names::start(&ctx, &people, records.clone()).await?;
         let session = Arc::new(Self {
+            names: Arc::new(names),
             files,
             calls: Arc::new(calls),
             people,
@@ -331,6 +337,8 @@ impl Session {
             records: self.records.clone(),
         };
         tasks.spawn(rescuer.run());
+        let names = Arc::clone(&self.names);
+        tasks.spawn(async move { names.run().await });
     }
 
     fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {

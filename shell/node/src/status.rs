@@ -34,11 +34,7 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
     }
     let mut warnings = vec![app.db.key_words()];
     warnings.extend(missing_devices().await);
-    warnings.extend(
-        session
-            .iter()
-            .flat_map(|session| about_session(&session.ctx)),
-    );
+    warnings.extend(session.iter().flat_map(|session| of_session(session)));
     if session.is_none() {
         warnings.insert(0, "this profile has no account yet".to_owned());
     }
@@ -98,6 +94,13 @@ fn paths(ctx: &Context) -> Vec<view::PathView> {
         rtt_ms: Some(open.travel.rtt.as_secs_f64() * 1000.0),
     };
     ctx.paths.list().into_iter().map(view).collect()
+}
+
+/// What an account should know, in words.
+fn of_session(session: &Session) -> Vec<String> {
+    let mut words = about_session(&session.ctx);
+    words.extend(session.names.warnings());
+    words
 }
 
 /// What is in the way to the supernode, and whose key has changed, in words.

@@ -17,6 +17,10 @@ pub enum LetterKind {
     Update,
     /// Our account is no more.
     Farewell,
+    /// To a registrar.
+    Claim,
+    /// From a registrar.
+    Verdict,
 }
 
 /// A letter on its way.
@@ -140,6 +144,8 @@ impl LetterKind {
             Self::Accept => 1,
             Self::Update => 2,
             Self::Farewell => 3,
+            Self::Claim => 4,
+            Self::Verdict => 5,
         }
     }
 
@@ -149,6 +155,8 @@ impl LetterKind {
             1 => Ok(Self::Accept),
             2 => Ok(Self::Update),
             3 => Ok(Self::Farewell),
+            4 => Ok(Self::Claim),
+            5 => Ok(Self::Verdict),
             _ => Err(StoreError::Damaged),
         }
     }

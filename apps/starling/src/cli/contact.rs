@@ -23,9 +23,9 @@ pub enum ContactCommand {
         /// Begins with "starling:"
         link: String,
     },
-    /// Send a contact request to the person a link leads to
+    /// Send a contact request to the person a link leads to, or who has a unique name
     Add {
-        /// Begins with "starling:"
+        /// Begins with "starling:", or a unique name
         link: String,
         /// A few words that go with the request
         #[arg(long, value_name = "TEXT", default_value = "")]

@@ -14,6 +14,7 @@ mod duration;
 mod echo_bot;
 mod file;
 mod launch;
+mod name;
 mod network;
 mod node;
 mod passphrase;
@@ -22,6 +23,7 @@ mod policy;
 mod presence;
 mod print;
 mod profile;
+mod registrar;
 mod role;
 mod status;
 mod window;
@@ -45,7 +47,7 @@ type Outcome = Result<(), Failure>;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 const AFTER_HELP: &str = "\
-WHO is a nickname, a display name, or the beginning of an account id (4 characters at least).
+WHO is a nickname, a display name, a unique name, or the beginning of an account id (4 characters at least).
 
 Exit codes:
   0  done                        4  WHO or ID fits several; they are listed
@@ -165,6 +167,14 @@ enum Command {
     /// How contacts see you, and how they are
     #[command(subcommand)]
     Presence(presence::PresenceCommand),
+    /// Unique names: yours, and whose a name is
+    #[command(subcommand)]
+    Name(name::NameCommand),
+    /// Find people of your network by their names
+    Search(name::SearchArgs),
+    /// The registrar of your own network, which gives unique names
+    #[command(subcommand)]
+    Registrar(registrar::RegistrarCommand),
     /// Messages
     #[command(subcommand)]
     Chat(chat::ChatCommand),
@@ -247,6 +257,9 @@ async fn ask(command: Command, settings: &Settings) -> Outcome {
         Command::Policy(command) => policy::run(&command, settings),
         Command::Contact(command) => contact::run(command, settings).await,
         Command::Presence(command) => presence::run(command, settings).await,
+        Command::Name(command) => name::run(command, settings).await,
+        Command::Search(args) => name::search(args, settings).await,
+        Command::Registrar(command) => registrar::run(command, settings).await,
         Command::Chat(command) => chat::run(command, settings).await,
         Command::Call(args) => call::call(args, settings).await,
         Command::Answer(args) => call::answer(args, settings).await,

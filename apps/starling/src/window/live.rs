@@ -132,6 +132,8 @@ impl Changes {
             Event::OwnPresence(own) => self.own = Some(own),
             // Rare, and the page of the devices shows more than the event says.
             Event::Pairing(_) | Event::KeyChanged(_) | Event::Lagged => self.everything = true,
+            // Shown where they are asked for; a warning comes with the status.
+            Event::Names(_) | Event::NameAlarm(_) => {}
         }
     }
 }

@@ -48,6 +48,11 @@ impl History {
         self.offices.last()
     }
 
+    /// All that are known, in the order of their epochs.
+    pub fn offices(&self) -> &[Registrar] {
+        &self.offices
+    }
+
     /// Its number; 0 while none is known.
     pub fn epoch(&self) -> u64 {
         self.office().map_or(0, |office| office.epoch)

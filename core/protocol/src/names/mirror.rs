@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use starling_wire::ids::{EndpointKey, NetworkId};
 use starling_wire::name_log::{Equivocation, Page, Statement, VerifiedPage};
+use starling_wire::name_query::NameHead;
 use starling_wire::record::registrar::Registrar;
 
 use super::history::{Followed, History};
@@ -137,9 +138,27 @@ impl Mirror {
         self.follow(office);
     }
 
+    /// Another supernode answers how far its copy goes.
+    pub fn handle_said(&mut self, from: EndpointKey, said: NameHead, now: Time) {
+        self.assert_drained();
+        if let Some(office) = &said.office {
+            self.follow(office);
+        }
+        if let Some(proof) = said.proof {
+            self.check_proof(proof);
+        }
+        if let Some(head) = &said.head {
+            self.compare(from, head, now);
+        }
+    }
+
     /// Another supernode, or a client, says how far the log goes.
     pub fn handle_head(&mut self, from: EndpointKey, head: &Statement, now: Time) {
         self.assert_drained();
+        self.compare(from, head, now);
+    }
+
+    fn compare(&mut self, from: EndpointKey, head: &Statement, now: Time) {
         // MIRROR-01: only what a registrar of this network signed is looked at.
         if head.verify(self.network).is_err() {
             return;
@@ -204,6 +223,16 @@ impl Mirror {
     /// Somebody says that the registrar contradicted itself.
     pub fn handle_proof(&mut self, proof: Equivocation) {
         self.assert_drained();
+        self.check_proof(proof);
+    }
+
+    /// Whoever was asked does not answer.
+    pub fn handle_silence(&mut self, from: EndpointKey) {
+        self.assert_drained();
+        self.fetching.take_if(|(whom, ..)| *whom == from);
+    }
+
+    fn check_proof(&mut self, proof: Equivocation) {
         // MIRROR-04: a proof that proves nothing is no alarm.
         if proof.verify(self.network).is_ok() {
             self.follow(&proof.one.registrar);

@@ -51,6 +51,8 @@ pub enum DropReason {
     Revoked,
     /// It says that an account has ended whose history goes on (`PEOPLE-08`).
     GoesOn,
+    /// About names, between an account and a registrar: nothing that contacts write.
+    NotForPeople,
 }
 
 /// Decides (`PEOPLE-01` to `PEOPLE-05`). `waiting` is the number of unanswered requests from other people.
@@ -72,6 +74,7 @@ pub const fn decide(standing: Standing, letter: &Letter, waiting: usize) -> Outc
         }
         (Standing::Stranger, Letter::Request { .. }) => Outcome::Ask,
         // PEOPLE-05: nobody becomes a contact by saying so.
+        (_, Letter::Claim(_) | Letter::Verdict(..)) => Outcome::Drop(DropReason::NotForPeople),
         (Standing::Stranger, Letter::Accept) => Outcome::Drop(DropReason::Unasked),
         (Standing::Stranger | Standing::Requested, Letter::Update)
         | (Standing::Stranger, Letter::Farewell(_)) => Outcome::Drop(DropReason::NoContact),

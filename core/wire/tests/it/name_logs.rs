@@ -5,6 +5,8 @@ use starling_wire::fuzz;
 use starling_wire::ids::{AccountId, NetworkId};
 use starling_wire::name::Name;
 use starling_wire::name_log::{Entry, Listing, Page, Position, Statement};
+use starling_wire::name_query::{Found, NameQuestion, NameReply, NameWord};
+use starling_wire::overlay::{Question, Reply, Word};
 use starling_wire::record::registrar::Registrar;
 
 use crate::{corpus, mutator};
@@ -46,6 +48,19 @@ fn logs_of_names() {
     };
     let proof = stated(1).against(&stated(2)).expect("they differ");
     assert!(page.clone().verify(network).is_ok() && proof.verify(network).is_ok());
+    let found = page.entries.iter().map(|entry| Found {
+        registrar: registrar.clone(),
+        entry: entry.clone(),
+    });
+    let found = Reply::Names(NameReply::Found(found.collect()));
+    let search = Question::Names(NameQuestion::Search("alice".into()));
+    let word = Word::Names(Box::new(NameWord::Proof(proof.clone())));
+    let said = [
+        ("names-found", encode_body(&found)),
+        ("names-asked", encode_body(&search)),
+        ("names-said", encode_body(&word)),
+    ];
+    mutator::run(12, &corpus::committed("names-said", &said), fuzz::overlay);
     let made = [("page", encode_body(&page)), ("proof", encode_body(&proof))];
     mutator::run(11, &corpus::committed("name-logs", &made), fuzz::name_log);
 }

@@ -13,8 +13,8 @@ use starling_wire::limits::SUPERNODES_MAX;
 use starling_wire::link::{Link, Target};
 use starling_wire::supernode::SupernodeAddr;
 
-use super::contacts;
 use super::devices;
+use super::names;
 use crate::context::store_failure;
 use crate::drivers::views;
 use crate::node::{App, account_view};
@@ -130,7 +130,12 @@ async fn about_people(app: &Arc<App>, command: Command) -> Result<Value, Failure
     match command {
         Command::ContactLink {} => value(own_link(app)?),
         Command::ContactPreview { link } => value(session.people.preview(&link)?),
-        Command::ContactAdd { link, message } => value(session.people.add(&link, &message).await?),
+        Command::ContactAdd { link, message } => value(
+            session
+                .people
+                .add(&names::link_of(&session, &link).await?, &message)
+                .await?,
+        ),
         Command::ContactList {} => value(views::contact_list(&session.ctx).await?),
         Command::ContactEarlier {} => value(views::earlier(&session.ctx).await?),
         Command::ContactRequests {} => value(contact_requests(app).await?),
@@ -139,26 +144,26 @@ async fn about_people(app: &Arc<App>, command: Command) -> Result<Value, Failure
         Command::ContactRemove { who } => value(
             session
                 .people
-                .remove(views::find(&session.ctx, &who).await?)
+                .remove(names::find(&session, &who).await?)
                 .await?,
         ),
         Command::ContactBlock { who } => value(session.people.block(&who).await?),
         Command::ContactNickname { who, nickname } => value(
             session
                 .people
-                .nickname(views::find(&session.ctx, &who).await?, &nickname)
+                .nickname(names::find(&session, &who).await?, &nickname)
                 .await?,
         ),
         Command::ContactRelay { who, always } => value(
             session
                 .people
-                .relay(views::find(&session.ctx, &who).await?, always)
+                .relay(names::find(&session, &who).await?, always)
                 .await?,
         ),
         Command::ContactRelayEverybody { always } => {
             value(session.people.relay_everybody(always).await?)
         }
-        other => contacts::carry_out(&session, other).await,
+        other => names::carry_out(app, &session, other).await,
     }
 }
 
@@ -181,7 +186,7 @@ pub(super) async fn with_a_contact(session: &Session, command: Command) -> Resul
         Command::ChatSend { who, text } => value(
             session
                 .chat
-                .send(views::find(&session.ctx, &who).await?, &text)
+                .send(names::find(session, &who).await?, &text)
                 .await?,
         ),
         Command::ChatLog { who, limit, before } => {
@@ -199,7 +204,7 @@ pub(super) async fn with_a_contact(session: &Session, command: Command) -> Resul
                 .await?,
         ),
         Command::CallStart { who, sound } => {
-            let account = views::find(&session.ctx, &who).await?;
+            let account = names::find(session, &who).await?;
             value(session.calls.call(account, &sound).await?)
         }
         Command::CallAnswer { id, sound } => value(session.calls.answer(id, &sound).await?),
@@ -213,7 +218,7 @@ pub(super) async fn with_a_contact(session: &Session, command: Command) -> Resul
         Command::FileSend { who, path } => value(
             session
                 .files
-                .send(views::find(&session.ctx, &who).await?, &path)
+                .send(names::find(session, &who).await?, &path)
                 .await?,
         ),
         Command::FileList {} => value(session.files.list().await?),

@@ -4,6 +4,7 @@ pub mod commands;
 mod contacts;
 mod devices;
 pub mod handle;
+mod names;
 mod presence;
 pub mod socket;
 

@@ -62,6 +62,9 @@ pub async fn receive(ctx: &Arc<Context>, sealed: &[u8]) -> Result<(), StoreError
     if account == identity.account() {
         return Ok(());
     }
+    if matches!(opened.letter, Letter::Claim(_) | Letter::Verdict(..)) {
+        return super::names::receive(ctx, opened).await;
+    }
     let standing = match ctx.book.person(account).map(|person| person.relation) {
         None => Standing::Stranger,
         Some(Relation::Requested) => Standing::Requested,

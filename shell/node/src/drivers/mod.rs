@@ -1,5 +1,5 @@
 //! One driver per protocol: it owns the machine, moves its frames, runs its timers, commits what must be durable before
-//! anything is sent. Drivers do not call each other, but for a few that others use (`meet`, `letters`, `registration`, `records`);
+//! anything is sent. Drivers do not call each other, but for a few that others use (`meet`, `letters`, `name_asking`, `registration`, `records`);
 //! `session.rs` holds the table of who hears what.
 
 pub mod calls;
@@ -10,6 +10,9 @@ pub mod home;
 pub mod lan;
 pub mod letters;
 pub mod meet;
+pub mod name_asking;
+pub mod name_office;
+pub mod names;
 pub mod notices;
 pub mod people;
 pub mod presence;

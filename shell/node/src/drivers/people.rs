@@ -436,6 +436,12 @@ impl People {
                 homes.push(home);
             }
         }
+        // A registrar, or whoever asked one, is nobody's contact.
+        if homes.is_empty()
+            && let Some(record) = self.records.look_up(account).await
+        {
+            homes.clone_from(&record.record().home);
+        }
         let request = Request::Deposit {
             account,
             envelope: letter.envelope.clone(),

@@ -67,7 +67,10 @@ async fn act_on(session: &Arc<Session>, signal: Signal) {
             session.people.retry_post().await;
             card::tell_contacts(session).await;
             session.devices.at_home().await;
+            session.names.office().poke();
         }
+        Signal::Claim => session.names.office().poke(),
+        Signal::Verdict => session.names.heard().await,
         Signal::DeviceGone(account) => session.device_gone(account).await,
         Signal::Keys => session.tell_home(HomeInput::Targets).await,
         Signal::Account => session.records.account().await,

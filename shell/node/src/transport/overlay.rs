@@ -12,7 +12,9 @@ use iroh::endpoint::{Connection, RecvStream, SendStream};
 use iroh::{Endpoint, EndpointAddr};
 use starling_wire::alpn;
 use starling_wire::ids::EndpointKey;
-use starling_wire::overlay::{IndexRefusal, QUESTION_MAX, Question, Reply, WORD_MAX, Word};
+use starling_wire::overlay::{
+    IndexRefusal, QUESTION_MAX, Question, REPLY_MAX, Reply, WORD_MAX, Word,
+};
 use starling_wire::supernode::SupernodeAddr;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -248,7 +250,7 @@ impl OverlayLinks {
                 connection.open_bi().await.map_err(|_| StreamError::Lost)?;
             stream::write(&mut send, question).await?;
             send.finish().map_err(|_| StreamError::Lost)?;
-            stream::read::<Reply>(&mut receive, QUESTION_MAX)
+            stream::read::<Reply>(&mut receive, REPLY_MAX)
                 .await?
                 .ok_or(StreamError::Lost)
         };

@@ -10,6 +10,7 @@ mod files;
 mod home;
 mod hostile;
 mod kinds;
+mod names;
 mod network;
 mod overlay;
 mod presence;

@@ -10,6 +10,7 @@ use starling_node::clock::{Clock, wall_s};
 use starling_node::db::Db;
 use starling_node::drivers::supernode::{Supernode, SupernodeConfig};
 use starling_node::identity::Identity;
+use starling_node::roles::Role;
 use starling_node::roles::carrier::Carrier;
 use starling_node::transport::front_door::FrontDoor;
 use starling_node::transport::pins::Pins;
@@ -111,6 +112,9 @@ impl Town {
         };
         let clock = Clock::start();
         let carrier = Carrier::new(clock);
+        for role in Role::ALL {
+            carrier.set(role, true);
+        }
         let supernode = Supernode::start(config, db, Pins::default(), clock, carrier)
             .await
             .expect("a supernode");
@@ -164,7 +168,7 @@ impl Person {
     }
 
     /// Registers there, with the record of this number.
-    async fn settle(&self, at: &SupernodeAddr, sequence: u64) -> Result<Answer, String> {
+    pub async fn settle(&self, at: &SupernodeAddr, sequence: u64) -> Result<Answer, String> {
         let record = self
             .identity
             .record(sequence, std::slice::from_ref(at))

@@ -141,12 +141,12 @@ impl Land {
         match message {
             Message::AskHead => {
                 let asked = &self.nodes[to_index].mirror;
-                let office = asked.history().office().cloned().map(Message::Office);
-                let head = asked.history().last().map(Message::Head);
-                let proof = asked.proof().cloned().map(Message::Proof);
-                for said in [office, head, proof].into_iter().flatten() {
-                    self.hear(to, from, said);
-                }
+                let said = NameHead {
+                    office: asked.history().office().cloned(),
+                    head: asked.history().last(),
+                    proof: asked.proof().cloned(),
+                };
+                self.nodes[from_index].mirror.handle_said(to, said, now);
             }
             Message::Office(office) => self.nodes[to_index].mirror.handle_office(&office),
             Message::Head(head) => {
@@ -436,6 +436,12 @@ fn one_that_does_not_send_what_it_said_it_has_is_not_waited_for() {
     assert_eq!(mirror.poll_transmit(), None, "one at a time");
     mirror.handle_head(honest, &head, PATIENCE);
     assert_eq!(mirror.poll_transmit(), Some((honest, Message::AskFrom(1))));
+    mirror.handle_silence(liar);
+    mirror.handle_head(liar, &head, PATIENCE);
+    assert_eq!(mirror.poll_transmit(), None);
+    mirror.handle_silence(honest);
+    mirror.handle_head(liar, &head, PATIENCE);
+    assert_eq!(mirror.poll_transmit(), Some((liar, Message::AskFrom(1))));
 }
 
 proptest! {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::names::{self, Names};
 use super::overlay::{self, Membercard, Overlay};
 use super::{LEAVING_TIME, Service, Supernode, SupernodeError};
 use crate::roles::Role;
@@ -32,6 +33,8 @@ pub(super) struct Among {
     pub(super) links: Arc<OverlayLinks>,
     /// The network they all belong to.
     pub(super) network: Option<NetworkId>,
+    /// Its copy of the registrar's log.
+    pub(super) names: Names,
 }
 
 impl Supernode {
@@ -64,22 +67,15 @@ impl Supernode {
             pins,
             heard_sender,
         ));
-        let card = Membercard {
-            key: ed25519_dalek::SigningKey::from_bytes(&self.seed),
-            at: self.address.clone(),
-            network,
-            roles: Roles {
-                supernode: true,
-                relay: service.carrier.is_on(Role::Relay),
-                mailbox: service.carrier.is_on(Role::Mailbox),
-            },
-            clients_max: u32::try_from(self.relay.links_max()).unwrap_or(u32::MAX),
-            listed,
-            listed_only: trust == Trust::Listed,
-        };
+        let card = self.membercard(network, listed, trust);
         let mut tasks = JoinSet::new();
-        let kept = (service.db.clone(), self.clock);
+        let (names, asked) = Names::new();
+        let kept = (service.db.clone(), self.clock, names.clone());
         let overlay = overlay::start(card, Arc::clone(&links), heard, kept, &mut tasks).await?;
+        if let Some(network) = network {
+            let desk = self.names_desk(network, &overlay, &links);
+            tasks.spawn(names::run(desk, asked));
+        }
         tasks.spawn(Arc::clone(&links).accept_direct());
         tasks.spawn(Arc::clone(&links).hear_packets());
         tasks.spawn(tell_load(overlay.clone(), Arc::clone(service)));
@@ -91,8 +87,47 @@ impl Supernode {
             overlay,
             links,
             network,
+            names,
         });
         Ok(())
+    }
+
+    /// How it introduces itself.
+    fn membercard(
+        &self,
+        network: Option<NetworkId>,
+        listed: Vec<SupernodeAddr>,
+        trust: Trust,
+    ) -> Membercard {
+        Membercard {
+            key: ed25519_dalek::SigningKey::from_bytes(&self.seed),
+            at: self.address.clone(),
+            network,
+            roles: Roles {
+                supernode: true,
+                relay: self.service.carrier.is_on(Role::Relay),
+                mailbox: self.service.carrier.is_on(Role::Mailbox),
+            },
+            clients_max: u32::try_from(self.relay.links_max()).unwrap_or(u32::MAX),
+            listed,
+            listed_only: trust == Trust::Listed,
+        }
+    }
+
+    /// What the copy of the registrar's log works with.
+    fn names_desk(
+        &self,
+        network: NetworkId,
+        overlay: &Overlay,
+        links: &Arc<OverlayLinks>,
+    ) -> names::Desk {
+        names::Desk {
+            network,
+            overlay: overlay.clone(),
+            links: Arc::clone(links),
+            db: self.service.db.clone(),
+            clock: self.clock,
+        }
     }
 
     /// The port after the one for links; without it everything is said over links.

@@ -4,6 +4,7 @@
 mod among;
 mod crowd;
 mod dial_back;
+mod names;
 mod notices;
 mod overlay;
 mod presence;
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 use self::among::Among;
 use self::crowd::Willing;
 use self::dial_back::DialBacks;
+use self::names::Searches;
 use self::notices::DeskInput;
 use crate::clock::{Clock, wall_s};
 use crate::db::Db;
@@ -132,6 +134,8 @@ struct Service {
     among: RwLock<Option<Among>>,
     willing: Willing,
     dial_backs: DialBacks,
+    searches: Searches,
+    clock: Clock,
 }
 
 impl Supernode {
@@ -166,6 +170,8 @@ impl Supernode {
             among: RwLock::default(),
             willing: Willing::default(),
             dial_backs: DialBacks::new(clock),
+            searches: Searches::default(),
+            clock,
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(Arc::clone(&service)));

@@ -34,6 +34,7 @@ pub(super) use self::handle::Refused;
 use self::handle::{OverlayInput, Seen};
 use self::knocking::Knocks;
 use self::outgoing::{Done, Outgoing};
+use super::names::Names;
 use crate::clock::{Clock, random, sleep_until, wall_s};
 use crate::db::Db;
 use crate::transport::overlay::{Heard, OverlayLinks, Peer, Place};
@@ -53,12 +54,12 @@ pub(super) async fn start(
     card: Membercard,
     links: Arc<OverlayLinks>,
     heard: mpsc::Receiver<Heard>,
-    (db, clock): (Db, Clock),
+    (db, clock, names): (Db, Clock, Names),
     tasks: &mut JoinSet<()>,
 ) -> Result<Overlay, DescriptorError> {
     let (inputs, receiver) = mpsc::channel(256);
     let seen = Seen::default();
-    let driver = Driver::new(card, links, (db, clock), seen.clone()).await?;
+    let driver = Driver::new(card, links, (db, clock, names), seen.clone()).await?;
     tasks.spawn(driver.run(receiver, heard));
     Ok(Overlay::new(inputs, seen))
 }
@@ -83,6 +84,7 @@ struct Driver {
     lookups: BTreeMap<LookupId, oneshot::Sender<Option<SignedRecord>>>,
     last_lookup: LookupId,
     outgoing: Outgoing,
+    names: Names,
     retry_at: Duration,
     leaving: bool,
 }
@@ -91,7 +93,7 @@ impl Driver {
     async fn new(
         card: Membercard,
         links: Arc<OverlayLinks>,
-        (db, clock): (Db, Clock),
+        (db, clock, names): (Db, Clock, Names),
         seen: Seen,
     ) -> Result<Self, DescriptorError> {
         let now = clock.now();
@@ -115,6 +117,7 @@ impl Driver {
             lookups: BTreeMap::new(),
             last_lookup: 0,
             outgoing: Outgoing::default(),
+            names,
             retry_at: now,
             leaving: false,
             card,
@@ -306,6 +309,7 @@ impl Driver {
                 let _ = self.put(from, &record);
             }
             Word::Knock(port) => self.answer_knock(from, port),
+            Word::Names(word) => self.names.hear(from, word),
         }
     }
 
@@ -335,6 +339,7 @@ impl Driver {
                 let held = self.index.get(key, self.clock.now());
                 Reply::Record(held.map(|record| Box::new(record.signed().clone())))
             }
+            Question::Names(question) => return self.names.answer(from, question, answer),
             Question::Put(record) => match self.put(from, &record) {
                 Ok(()) => Reply::Kept,
                 Err(refused) => Reply::Refused(refused.told()),
@@ -440,11 +445,7 @@ impl Driver {
     }
 
     fn note_place(&mut self, description: &VerifiedDescriptor) {
-        let place = Place {
-            at: description.get().at.clone(),
-            udp_port: description.get().udp_port,
-            packet_port: description.get().packet_port,
-        };
+        let place = handle::place_of(description);
         if self.places.len() >= PLACES_MAX && !self.places.contains_key(&description.id()) {
             let seen = &self.seen;
             self.places.retain(|key, _| seen.contains(*key));

@@ -49,6 +49,7 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::End(ending) => service.end(asker, &ending).await,
         Request::Keep(copy) => service.keep(asker, copy).await,
         Request::Rescue { account, signature } => service.rescue(asker, account, signature).await,
+        Request::Names(question) => service.about_names(asker, question).await,
         Request::Find(key) => Ok(Answer::Found(service.find(key).await.map(Box::new))),
     };
     result.unwrap_or_else(Answer::Refused)

@@ -15,6 +15,7 @@ use starling_wire::record::{Kind, RecordError, SignedRecord, VerifiedRecord};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::random;
+use crate::transport::overlay::{Peer, Place};
 
 /// A look-up ends by itself; this is for one that was not even begun.
 const LOOKUP_TIME: Duration = LONGEST.saturating_add(Duration::from_secs(1));
@@ -128,12 +129,27 @@ impl Overlay {
         self.seen.members()
     }
 
+    /// A member, and where it is.
+    pub(in crate::drivers::supernode) fn peer(&self, key: EndpointKey) -> Peer {
+        let place = self.seen.read().members.get(&key).map(place_of);
+        Peer { key, place }
+    }
+
     /// Hands everything over and says goodbye.
     pub(in crate::drivers::supernode) async fn leave(&self) {
         let (left, done) = oneshot::channel();
         if self.inputs.send(OverlayInput::Leave(left)).await.is_ok() {
             let _ = done.await;
         }
+    }
+}
+
+/// Where a supernode says that it is.
+pub(super) fn place_of(description: &VerifiedDescriptor) -> Place {
+    Place {
+        at: description.get().at.clone(),
+        udp_port: description.get().udp_port,
+        packet_port: description.get().packet_port,
     }
 }
 
