@@ -92,9 +92,14 @@ struct Pages {
 }
 
 impl Book {
-    /// Adds or replaces somebody.
-    pub fn put(&self, account: AccountId, person: Person) {
-        self.pages_mut().people.insert(account, person);
+    /// Adds or replaces somebody. What is seen of them stays: it may have changed since `person` was made.
+    pub fn put(&self, account: AccountId, mut person: Person) {
+        let people = &mut self.pages_mut().people;
+        if let Some(known) = people.get(&account) {
+            person.shown.clone_from(&known.shown);
+            (person.reach, person.linked) = (known.reach, known.linked);
+        }
+        people.insert(account, person);
     }
 
     /// Removes somebody.
