@@ -75,12 +75,12 @@ impl Devices {
         self.look_for_all();
         loop {
             self.ctx.own_set.news().await;
-            // Writes are done in their order: what waits is on disk after this one.
+            let waiting = self.ctx.own_set.take();
+            // Writes are done in their order: what has waited until now is on disk after this one.
             if let Err(error) = self.ctx.db.write(|_| Ok(())).await {
                 warn!(%error, "what own devices keep together could not be stored");
                 continue;
             }
-            let waiting = self.ctx.own_set.take();
             for transmit in waiting.transmits {
                 self.links.send(transmit.link, &transmit.frame);
             }
