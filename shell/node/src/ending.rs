@@ -20,6 +20,7 @@ use crate::clock::{wall_ms, wall_s};
 use crate::context::{Context, store_failure};
 use crate::drivers::letters::{next_sequence, seal};
 use crate::node::App;
+use crate::session::Session;
 
 /// The account of this profile was deleted.
 const DELETED: &str = "deleted";
@@ -61,6 +62,7 @@ pub async fn delete(
     let mut ended = identity.chain.clone();
     ended.append(&signing, Change::Delete);
     let contacts = say_farewell(ctx, &ended).await?;
+    release_names(&session).await;
     let ending = Ending::new(ended, &signing, wall_s());
     session.people.retry_post().await;
     let told = tell(ctx, ending).await;
@@ -100,6 +102,16 @@ async fn say_farewell(ctx: &Context, ended: &Chain) -> Result<usize, Failure> {
     });
     stored.await.map_err(store_failure)?;
     Ok(count)
+}
+
+/// Names are for others once their registrar has read this, and they have rested.
+async fn release_names(session: &Session) {
+    let held = session.names.list().await.unwrap_or_default();
+    for own in held.iter().filter(|own| own.state == "held") {
+        if let Err(failure) = session.names.release(&own.name).await {
+            debug!(%failure, "a name was not given up");
+        }
+    }
 }
 
 /// Until all letters are out, then the homes: how many of these know.

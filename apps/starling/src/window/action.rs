@@ -127,6 +127,7 @@ fn read(name: &str, fields: &Fields) -> Result<Plan, Failure> {
     let found = match name.split_once('-') {
         Some(("account" | "network" | "node" | "echo", _)) => read_profile(name, &form)?,
         Some(("device", _)) => read_device(name, &form),
+        Some(("name", _)) => read_name(name, &form),
         Some(("contact", _)) => read_contact(name, &form),
         Some(("chat" | "file", _)) => read_talk(name, &form)?,
         Some(("call", _)) => read_call(name, &form),
@@ -180,6 +181,22 @@ fn read_profile(name: &str, form: &Reader<'_>) -> Result<Option<Plan>, Failure> 
         }
         _ => None,
     })
+}
+
+fn read_name(action: &str, form: &Reader<'_>) -> Option<Plan> {
+    let (name, next) = (form.line("name"), Next::Go("names".into()));
+    match action {
+        "name-claim" => {
+            let command = Command::NameClaim {
+                name,
+                invitation: form.some("invitation"),
+                findable: form.some("findable").is_some(),
+            };
+            one(command, next)
+        }
+        "name-release" => one(Command::NameRelease { name }, next),
+        _ => None,
+    }
 }
 
 /// Its network first, if it is named here.
@@ -404,6 +421,19 @@ mod tests {
         );
         assert_eq!(plan.unwrap().commands.len(), 2);
         assert!(read("account-create", &fields(&[])).is_err());
+    }
+
+    #[test]
+    fn a_name_is_asked_for_as_it_was_typed() {
+        let form = [("name", " alice "), ("invitation", ""), ("findable", "yes")];
+        let plan = read("name-claim", &fields(&form)).unwrap();
+        let claim = Command::NameClaim {
+            name: "alice".into(),
+            invitation: None,
+            findable: true,
+        };
+        assert_eq!(plan.commands, [claim]);
+        assert!(read("name-sell", &fields(&form)).is_err());
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod window_cdp;
 mod window_devices;
 mod window_http;
 mod window_lively;
+mod window_names;
 mod window_pages;
 mod window_peer;
 mod window_security;

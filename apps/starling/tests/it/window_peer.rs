@@ -31,6 +31,9 @@ pub struct Script {
     pub own_link: OwnLink,
     pub devices: Vec<Device>,
     pub pairing: Option<Pairing>,
+    pub found: Vec<FoundName>,
+    pub own_names: Vec<OwnName>,
+    pub check: NameCheck,
     /// Whether every passphrase is wrong.
     pub refuses_restore: bool,
     /// Whether a file that is to be sent is read for ever, or until the test answers.
@@ -122,6 +125,9 @@ impl Script {
             }
             Command::DeviceList {} => to_value(&self.devices),
             Command::DevicePairing {} => to_value(&self.pairing),
+            Command::Search { .. } => to_value(&self.found),
+            Command::NameShow {} => to_value(&self.own_names),
+            Command::NameVerify { .. } => to_value(&self.check),
             Command::EchoOpen {} => {
                 let echo = Contact {
                     echo: true,

@@ -14,6 +14,7 @@ pub mod page;
 mod presence;
 pub mod report;
 pub mod rows;
+mod search;
 mod stage;
 mod supernode;
 pub mod swarm;
@@ -51,6 +52,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "presence",
         about: "Alice says something else about herself, until Bob sees it; 8 times, 35 s apart",
         run: presence::run,
+    },
+    Scenario {
+        name: "search",
+        about: "7 clients search 29 times each among 100,000 names on the link",
+        run: search::run,
     },
     Scenario {
         name: "chat",

@@ -130,6 +130,15 @@ pub const ROWS: &[Row] = &[
         Scenario("contact"),
     ),
     row(
+        "search",
+        "search among 100,000 names, p95",
+        LINK,
+        "ms",
+        (Less, 300.0, 120.0),
+        "",
+        Scenario("search"),
+    ),
+    row(
         "ring",
         "call, connection opened within 30 s: ring",
         LINK,

@@ -355,3 +355,30 @@ async fn where_nobody_gives_names_a_sentence_says_so() {
     alice.node.stop().await;
     land.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_account_gives_its_name_up() {
+    let (land, _home, registrar) = town().await;
+    let home = folder();
+    let alice = settle(&land, home.path(), "Alice").await;
+    let held: view::OwnName = alice.ask(claim("alice")).await;
+    assert_eq!(held.state, "held");
+    let delete = Command::AccountDelete {
+        name: "Alice".into(),
+        with_network: false,
+    };
+    let deleted: view::Deleted = alice.ask(delete).await;
+    assert!(deleted.supernodes > 0, "{deleted:?}");
+    alice.node.stop().await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let check: view::NameCheck = registrar.ask(verify("alice")).await;
+        if check.account.is_none() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{check:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    registrar.node.stop().await;
+    land.end().await;
+}

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod file;
 pub mod frame;
 mod icon;
+mod names;
 mod network;
 mod organise;
 mod people;
@@ -24,8 +25,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
 use starling_control::view::{
-    Call, CallState, Contact, ContactRequest, Device, LinkPreview, Network, NetworkMade, OwnLink,
-    Pairing, Safety, Status, Transfer,
+    Call, CallState, Contact, ContactRequest, Device, FoundName, LinkPreview, NameCheck, Network,
+    NetworkMade, OwnLink, OwnName, Pairing, Safety, Status, Transfer,
 };
 use starling_control::{Command, ErrorKind, Failure};
 
@@ -214,12 +215,34 @@ async fn content(
             let network: Option<Network> = ui.ask(Command::NetworkShow {}).await?;
             ("Network", network::page(shell, network.as_ref()))
         }
+        "search" => ("Search", search(ui, shell, field("words").trim()).await?),
+        "names" => ("Your name", names(ui, shell, field("verify").trim()).await?),
         "status" => ("Status", status::page(&shell.status)),
         "account" => ("Account", account::page(shell)),
         "devices" => ("Devices", devices(ui, shell).await?),
         _ => return Err(Failure::new(ErrorKind::NotFound, "There is no such page.")),
     };
     Ok((Looking::at(name), title.into(), main))
+}
+
+async fn search(ui: &Ui, shell: &Shell, text: &str) -> Result<Markup, Failure> {
+    if text.is_empty() {
+        return Ok(names::search(shell, "", None));
+    }
+    let command = Command::Search { text: text.into() };
+    let found: Vec<FoundName> = ui.ask(command).await?;
+    Ok(names::search(shell, text, Some(&found)))
+}
+
+async fn names(ui: &Ui, shell: &Shell, verify: &str) -> Result<Markup, Failure> {
+    let own: Vec<OwnName> = ui.ask(Command::NameShow {}).await?;
+    let check: Option<NameCheck> = if verify.is_empty() {
+        None
+    } else {
+        let name = verify.to_owned();
+        ui.ask(Command::NameVerify { name }).await?
+    };
+    Ok(names::page(shell, &own, check.as_ref()))
 }
 
 async fn chat_page(

@@ -18,7 +18,9 @@ pub fn add() -> Markup {
                 textarea id="link" name="link" rows="4" required maxlength="2000" spellcheck="false" placeholder="starling:…" {}
                 button.primary type="submit" { "Look at the link" }
             }
-            p.hint { "Nobody sent you a link? Send them " a href="my-link" { "yours" } "." }
+            p.hint {
+                "Nobody sent you a link? Send them " a href="my-link" { "yours" } ", or " a href="search" { "search" } " for their name."
+            }
         }
     }
 }
