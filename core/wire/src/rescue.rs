@@ -34,6 +34,7 @@ const STEP: usize = 4 * 1024;
 const ROUND: usize = 80;
 const INFO: &[u8] = b"starling 1 rescue copy";
 const SIGN_CONTEXT: &[u8] = b"starling 1 rescue copy signed";
+const KEEP_CONTEXT: &[u8] = b"starling 1 rescue copy to be kept";
 const ASK_CONTEXT: &[u8] = b"starling 1 rescue copy asked for";
 
 /// What is saved of an account.
@@ -209,6 +210,27 @@ pub(crate) fn read_inside(
     Ok(rescue)
 }
 
+/// `RESCUE-06`: "the account wants this copy kept", said to a supernode, which cannot look inside.
+pub fn bring(signing: &SigningKey, account: AccountId, copy: &[u8]) -> ([u8; 32], [u8; 32]) {
+    sign(signing, &kept_bytes(account, copy))
+}
+
+/// Whether that is so: a device that only belongs to the account cannot replace its copy.
+pub fn may_keep(
+    signing_key: &[u8; 32],
+    account: AccountId,
+    copy: &[u8],
+    signature: ([u8; 32], [u8; 32]),
+) -> bool {
+    signed_by(signing_key, &kept_bytes(account, copy), signature)
+}
+
+fn kept_bytes(account: AccountId, copy: &[u8]) -> Vec<u8> {
+    let mut bytes = KEEP_CONTEXT.to_vec();
+    bytes.extend_from_slice(&encode_body(&(account, blake3::hash(copy).as_bytes())));
+    bytes
+}
+
 /// `RESCUE-02`: "I have this account's recovery key", said at one supernode under one front door.
 pub fn ask(
     recovery: &SigningKey,
@@ -323,6 +345,19 @@ mod tests {
         assert!(!may_have(&key, AccountId([0; 32]), places, asked));
         let thief = ask(&founding.signing, account, places.0, places.1);
         assert!(!may_have(&key, account, places, thief));
+    }
+
+    #[test]
+    fn rescue_06_a_copy_is_replaced_by_the_account_alone() {
+        let (founding, account, copy) = sealed(rescue(3, "Bob"));
+        let key = founding.signing.verifying_key().to_bytes();
+        let signed = bring(&founding.signing, account, &copy);
+        assert!(may_keep(&key, account, &copy, signed));
+        assert!(!may_keep(&key, account, b"empty", signed));
+        assert!(!may_keep(&key, AccountId([0; 32]), &copy, signed));
+        let device = SigningKey::from_bytes(&[6; 32]);
+        let forged = bring(&device, account, b"empty");
+        assert!(!may_keep(&key, account, b"empty", forged));
     }
 
     #[test]

@@ -190,7 +190,12 @@ pub enum Request {
     /// "This account is no more": forget it, and tell its record's holders. From any front door.
     End(Box<Ending>),
     /// "Keep this rescue copy of my account", in place of the one before. Only after `Register` from the same front door.
-    Keep(Vec<u8>),
+    Keep {
+        /// Sealed.
+        copy: Vec<u8>,
+        /// As in [`crate::rescue::bring`].
+        signature: ([u8; 32], [u8; 32]),
+    },
     /// "Give me the rescue copy of this account; I have its recovery key." From any front door.
     Rescue {
         /// Whose.
@@ -360,7 +365,7 @@ impl Request {
                 Err(Refusal::Malformed)
             }
             // RESCUE-01
-            Self::Keep(copy) if copy.len() > RESCUE_MAX => Err(Refusal::Malformed),
+            Self::Keep { copy, .. } if copy.len() > RESCUE_MAX => Err(Refusal::Malformed),
             Self::Names(question) if !question.fits() => Err(Refusal::Malformed),
             Self::Upstream { filler } if filler.len() > UPSTREAM_MAX => Err(Refusal::Malformed),
             // DIAL-02: never a port that belongs to other services.

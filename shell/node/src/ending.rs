@@ -27,8 +27,8 @@ const DELETED: &str = "deleted";
 /// Contacts and supernodes are told for so long.
 const TELL_TIME: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// The key goes first: without it the rest is noise.
-const FILES: [&str; 4] = ["store.key", "store.db", "store.db-wal", "store.db-shm"];
+/// The database says until it goes that everything has to; its key is the last.
+const FILES: [&str; 4] = ["store.db", "store.db-wal", "store.db-shm", "store.key"];
 const FOLDERS: [&str; 4] = ["transfers", "window", "ui", "echo"];
 
 /// Deletes the account. `name` is its display name, typed by whoever means it; `with_network`: also where the network's owner's key
@@ -145,11 +145,11 @@ pub fn wipe(home: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     };
-    for file in FILES {
-        gone(std::fs::remove_file(home.join(file)))?;
-    }
     for folder in FOLDERS {
         gone(std::fs::remove_dir_all(home.join(folder)))?;
+    }
+    for file in FILES {
+        gone(std::fs::remove_file(home.join(file)))?;
     }
     Ok(())
 }

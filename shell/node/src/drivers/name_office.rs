@@ -204,6 +204,12 @@ impl NameOffice {
             }
         }
         let certificate = verdict.as_ref().ok().cloned();
+        // What is only too early waits as it is.
+        if matches!(by, By::Operator)
+            && matches!(verdict, Err(Refusal::NotReady | Refusal::TooOften))
+        {
+            return Ok(None);
+        }
         let decided = Decided {
             claim,
             persists,
@@ -391,7 +397,15 @@ impl NameOffice {
             return Err(Failure::new(ErrorKind::State, sentence));
         };
         if yes {
+            if registrar.standing() == Standing::Behind {
+                let sentence = "the registrar has not heard enough of the network's supernodes yet; the claim waits, try again in a minute";
+                return Err(Failure::new(ErrorKind::State, sentence));
+            }
             let certificate = self.decide(registrar, claim, By::Operator).await;
+            if certificate.is_err() {
+                // NAMES-07: what is not on disk was not given; the next round begins from there.
+                *machine = None;
+            }
             let certificate = certificate.map_err(store_failure)?;
             self.publish(certificate.into_iter().collect()).await;
         } else {

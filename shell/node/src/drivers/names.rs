@@ -19,7 +19,7 @@ use starling_wire::link::{Link, Target};
 use starling_wire::name::Name;
 use starling_wire::name_claim::{Claim, Verdict, Wish};
 use starling_wire::name_log::{Equivocation, INVITATION_MAX, Listing};
-use starling_wire::name_query::{NameQuestion, NameReply};
+use starling_wire::name_query::{Found, NameQuestion, NameReply};
 use starling_wire::record::registrar::Registrar;
 use tokio::sync::Notify;
 use tracing::{debug, info};
@@ -401,7 +401,10 @@ impl Names {
             else {
                 continue;
             };
-            let valid = found.first().filter(|one| one.verify(own.network).is_ok());
+            // WATCH-03: an entry about another name says nothing of this one.
+            let about = |one: &&Found| one.entry.entry.name == own.name;
+            let valid = found.first().filter(about);
+            let valid = valid.filter(|one| one.verify(own.network).is_ok());
             let Some(last) = valid else { continue };
             let newer = own
                 .certificate

@@ -9,11 +9,12 @@ use starling_store::contacts::{self, Contact, Relation};
 use starling_store::letters::{self, LetterKind};
 use starling_store::rescue::Missing;
 use starling_store::{StoreError, Tx, rescue as rows, settings};
+use starling_wire::account::ChainHead;
 use starling_wire::envelope::Letter;
 use starling_wire::frame;
 use starling_wire::ids::{EndpointKey, NetworkId};
 use starling_wire::record::AccountRecord;
-use starling_wire::rescue::{Rescue, Rescued};
+use starling_wire::rescue::{self, Rescue, Rescued};
 use starling_wire::supernode::{Answer, Request, SupernodeAddr};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -86,7 +87,8 @@ impl Rescuer {
             ..rescue
         };
         let mut now: Copies = Copies::new();
-        let version = version(&rescue);
+        // A device that was removed may have left another copy in its place.
+        let version = version(&rescue, self.ctx.identity.get().chain.head());
         let mut complete = true;
         for home in self.ctx.home_list() {
             if told.get(&home.id) == Some(&version) || self.bring(&home, &rescue).await {
@@ -123,7 +125,9 @@ impl Rescuer {
                 return false;
             }
         };
-        let answer = self.ctx.supernodes.ask(home, &Request::Keep(copy)).await;
+        let signature = rescue::bring(signing, identity.account(), &copy);
+        let request = Request::Keep { copy, signature };
+        let answer = self.ctx.supernodes.ask(home, &request).await;
         if let Err(error) = &answer {
             debug!(%error, "a home did not keep the rescue copy");
         }
@@ -234,8 +238,8 @@ fn rescued(contact: &Contact, own: Option<NetworkId>) -> Rescued {
 }
 
 /// Changes when the copy is to be renewed.
-fn version(rescue: &Rescue) -> [u8; 16] {
-    let said = frame::encode_body(&(rescue, wall_s() / RENEW_S));
+fn version(rescue: &Rescue, head: ChainHead) -> [u8; 16] {
+    let said = frame::encode_body(&(rescue, head, wall_s() / RENEW_S));
     let mut version = [0; 16];
     version.copy_from_slice(&blake3::hash(&said).as_bytes()[..16]);
     version

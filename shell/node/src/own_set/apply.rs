@@ -9,6 +9,8 @@ use starling_wire::record::{AccountRecord, Signed};
 use starling_wire::sync::Seed;
 use starling_wire::sync::item::{self, Asked, Item, Known};
 
+use crate::clock::wall_ms;
+use crate::drivers::people::key_of;
 use crate::drivers::presence;
 use crate::relaying;
 
@@ -17,6 +19,8 @@ use crate::relaying;
 pub enum Effect {
     /// Somebody's row.
     Person(AccountId),
+    /// The same, and another key signs for them than before (`CONTACT-12`).
+    KeyChanged(AccountId),
     /// What we keep about somebody.
     About(AccountId),
     /// A request came, or was answered.
@@ -99,6 +103,7 @@ fn rebuild(tx: &Tx<'_>, account: AccountId) -> Result<Option<Effect>, StoreError
     let before = contacts::get(tx, account)?;
     let was = before.as_ref().map(|row| row.relation);
     let mut row = row(account, &known, before);
+    let key_before = row.card.as_ref().map(key_of);
     if let Some(Item::Nickname(_, nickname)) = said(tx, &Item::Nickname(account, None))? {
         row.nickname = nickname;
     }
@@ -111,6 +116,13 @@ fn rebuild(tx: &Tx<'_>, account: AccountId) -> Result<Option<Effect>, StoreError
         row.card = None;
     }
     contacts::put(tx, &row)?;
+    let key = row.card.as_ref().map(key_of);
+    if key_before.is_some() && key.is_some() && key != key_before {
+        let mut about = about::get(tx, account)?;
+        about.key_changed_at = Some(wall_ms());
+        about::put(tx, account, &about)?;
+        return Ok(Some(Effect::KeyChanged(account)));
+    }
     if row.relation == Relation::Blocked && was != Some(Relation::Blocked) {
         contacts::block(tx, account)?;
     }

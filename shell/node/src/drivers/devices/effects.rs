@@ -19,6 +19,7 @@ impl Devices {
     pub(super) async fn carry_out(self: &Arc<Self>, effect: Effect) {
         let done = match effect {
             Effect::Person(account) => self.person(account).await,
+            Effect::KeyChanged(account) => self.key_changed(account).await,
             Effect::About(account) => self.about(account).await,
             Effect::Request(account) => self.request(account).await,
             Effect::Relaying => self.relaying().await,
@@ -40,7 +41,7 @@ impl Devices {
         let ctx = &self.ctx;
         let row = ctx.db.read(move |tx| contacts::get(tx, account)).await?;
         match row {
-            Some(row) if row.relation != contacts::Relation::Removed => {
+            Some(row) if is_there(row.relation) => {
                 if row.relation == contacts::Relation::Blocked {
                     self.people.forget(account).await;
                 }
@@ -53,6 +54,13 @@ impl Devices {
                 ctx.emit(Event::ContactRemoved(account.to_string()));
             }
         }
+        Ok(())
+    }
+
+    async fn key_changed(&self, account: AccountId) -> Result<(), StoreError> {
+        self.person(account).await?;
+        self.about(account).await?;
+        people::announce_key(&self.ctx, account).await;
         Ok(())
     }
 
@@ -129,4 +137,11 @@ impl Devices {
         }
         Ok(())
     }
+}
+
+const fn is_there(relation: contacts::Relation) -> bool {
+    !matches!(
+        relation,
+        contacts::Relation::Removed | contacts::Relation::Ended
+    )
 }

@@ -94,6 +94,7 @@ impl Devices {
         let mut identity = Identity::clone(&self.ctx.identity.get());
         let secret: [u8; 32] = random();
         identity.renew_request_secret(secret);
+        identity.discovery_key = random();
         let key = identity.signing.clone();
         if let Some(key) = key {
             identity.chain.append(&key, change);

@@ -136,7 +136,8 @@ impl Names {
             return None;
         };
         let network = record.registrar.network;
-        let last = found.first().filter(|one| one.verify(network).is_ok());
+        let about = found.first().filter(|one| one.entry.entry.name == *name);
+        let last = about.filter(|one| one.verify(network).is_ok());
         match last.map(|one| &one.entry.entry) {
             None => Some(format!(
                 "the copy of the log at {} has no entry about it",

@@ -47,7 +47,7 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::Upstream { .. } => service.upstream(asker),
         Request::Willing(willing) => service.note_willing(asker, willing).await,
         Request::End(ending) => service.end(asker, &ending).await,
-        Request::Keep(copy) => service.keep(asker, copy).await,
+        Request::Keep { copy, signature } => service.keep(asker, copy, signature).await,
         Request::Rescue { account, signature } => service.rescue(asker, account, signature).await,
         Request::Names(question) => service.about_names(asker, question).await,
         Request::Find(key) => Ok(Answer::Found(service.find(key).await.map(Box::new))),
@@ -242,8 +242,20 @@ impl Service {
     }
 
     /// `RESCUE-05`: a copy for a registered account, where letters are kept, too.
-    async fn keep(&self, asker: EndpointKey, copy: Vec<u8>) -> Result<Answer, Refusal> {
+    async fn keep(
+        &self,
+        asker: EndpointKey,
+        copy: Vec<u8>,
+        signature: ([u8; 32], [u8; 32]),
+    ) -> Result<Answer, Refusal> {
         let account = self.account_of(asker).await?;
+        let record = self.stored(move |tx| rows::record(tx, account)).await?;
+        let record = record.ok_or(Refusal::UnknownAccount)?;
+        // RESCUE-06
+        let key = record.record.by.signing_key();
+        if !starling_wire::rescue::may_keep(key, account, &copy, signature) {
+            return Err(Refusal::Malformed);
+        }
         let bytes = copy.len() as u64;
         if !self.carrier.is_on(Role::Mailbox) {
             return Err(Refusal::NoMailbox);
