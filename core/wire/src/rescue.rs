@@ -192,10 +192,9 @@ pub(crate) fn read_inside(
         frame::decode_body(plain, RESCUE_MAX).map_err(|_| RescueError::Unreadable)?;
     let rescue = inside.rescue;
     // RESCUE-01
-    let long = |name: &str| name.len() > NAME_MAX;
-    let too_large = rescue.people.len() > RESCUED_MAX
-        || long(&rescue.name)
-        || rescue.people.iter().any(|person| long(&person.name));
+    let mut names = rescue.people.iter().map(|person| &person.name);
+    let long = |name: &String| name.len() > NAME_MAX;
+    let too_large = rescue.people.len() > RESCUED_MAX || long(&rescue.name) || names.any(long);
     if too_large {
         return Err(RescueError::TooLarge);
     }

@@ -12,6 +12,7 @@ use starling_store::{StoreError, Tx, settings};
 use starling_wire::account::{Chain, Change};
 use starling_wire::ending::Ending;
 use starling_wire::envelope::Letter;
+use starling_wire::ids::AccountId;
 use starling_wire::supernode::{Answer, Request};
 use tracing::debug;
 
@@ -41,18 +42,7 @@ pub async fn delete(
     let session = app.session()?;
     let ctx = &session.ctx;
     let identity = ctx.identity.get();
-    if identity.name.trim() != name.trim() {
-        let sentence = format!(
-            "nothing was deleted: type this account's name, {}, to delete it",
-            identity.name
-        );
-        return Err(Failure::new(ErrorKind::Usage, sentence));
-    }
-    if !with_network && app.owns_network().await? {
-        let sentence = "this profile has the key of its network's owner, which would be lost, too: write a backup first, or say \
-            --with-network";
-        return Err(Failure::new(ErrorKind::State, sentence));
-    }
+    check_meant(app, &identity.name, name, with_network).await?;
     let Some(signing) = identity.signing.clone() else {
         let sentence = "this device does not hold the account's key; delete the account on one that is marked as owner, or remove \
             this device there";
@@ -75,23 +65,25 @@ pub async fn delete(
     })
 }
 
+/// Whether it is meant, with all that goes.
+async fn check_meant(app: &App, own: &str, typed: &str, with_network: bool) -> Result<(), Failure> {
+    if own.trim() != typed.trim() {
+        let sentence =
+            format!("nothing was deleted: type this account's name, {own}, to delete it");
+        return Err(Failure::new(ErrorKind::Usage, sentence));
+    }
+    if !with_network && app.owns_network().await? {
+        let sentence = "this profile has the key of its network's owner, which would be lost, too: write a backup first, or say \
+            --with-network";
+        return Err(Failure::new(ErrorKind::State, sentence));
+    }
+    Ok(())
+}
+
 /// Decided, and a last letter to each contact is written: how many.
 async fn say_farewell(ctx: &Context, ended: &Chain) -> Result<usize, Failure> {
-    let Some(last) = ended.entries.last() else {
-        return Ok(0);
-    };
     let sequence = next_sequence(ctx).await.map_err(store_failure)?;
-    let mut sealed = Vec::new();
-    for (account, person) in ctx.book.people() {
-        let Some(card) = person.card.filter(|_| person.relation == Relation::Contact) else {
-            continue;
-        };
-        let letter = Letter::Farewell(Box::new(last.clone()));
-        match seal(ctx, sequence, account, &card.card.request_key, letter) {
-            Ok(letter) => sealed.push((account, letter)),
-            Err(error) => debug!(%error, "a contact cannot be told of the end"),
-        }
-    }
+    let sealed = last_letters(ctx, ended, sequence);
     let count = sealed.len();
     let stored = ctx.db.write(move |tx| {
         letters::drop_all(tx)?;
@@ -102,6 +94,24 @@ async fn say_farewell(ctx: &Context, ended: &Chain) -> Result<usize, Failure> {
     });
     stored.await.map_err(store_failure)?;
     Ok(count)
+}
+
+fn last_letters(ctx: &Context, ended: &Chain, sequence: u64) -> Vec<(AccountId, Vec<u8>)> {
+    let mut sealed = Vec::new();
+    let Some(last) = ended.entries.last() else {
+        return sealed;
+    };
+    for (account, person) in ctx.book.people() {
+        let Some(card) = person.card.filter(|_| person.relation == Relation::Contact) else {
+            continue;
+        };
+        let letter = Letter::Farewell(Box::new(last.clone()));
+        match seal(ctx, sequence, account, &card.card.request_key, letter) {
+            Ok(letter) => sealed.push((account, letter)),
+            Err(error) => debug!(%error, "a contact cannot be told of the end"),
+        }
+    }
+    sealed
 }
 
 /// Names are for others once their registrar has read this, and they have rested.

@@ -14,11 +14,11 @@ use starling_wire::name::Name;
 use starling_wire::name_log::{Entry, Listing};
 use starling_wire::record::registrar::{Office, Registrar};
 
-use crate::Line;
 use crate::actor::{Actor, ActorError, Seat};
 use crate::bench::Findings;
 use crate::bench::stage::{PATIENCE, three_hosts};
 use crate::story;
+use crate::{Line, Net};
 
 const NAMES: u64 = 100_000;
 const CLIENTS: usize = 7;
@@ -39,33 +39,41 @@ pub fn run(findings: &mut Findings) -> Result<(), ActorError> {
         "The log of {NAMES} names was made and stored in {made:.0} s."
     ));
     let supernode = Actor::start("supernode", &home, seat, true, PATIENCE)?;
-    let mut clients = Vec::new();
-    for number in 0..CLIENTS {
-        let host = net.host(if number % 2 == 0 { "alice" } else { "bob" });
-        let mut seat = Seat::on(host);
-        // Several on one machine: only one has the usual port.
-        seat.listen.set_port(0);
-        let name = format!("Client{number}");
-        clients.push(story::join_network(
-            &name,
-            folder.path(),
-            seat,
-            &network,
-            PATIENCE,
-        )?);
-    }
     let mut took = Vec::new();
-    for (number, client) in clients.iter().enumerate() {
+    for number in 0..CLIENTS {
+        let client = settle(&net, folder.path(), &network, number)?;
         for search in 0..SEARCHES {
-            let text = wanted(number * SEARCHES + search);
-            let start = Instant::now();
-            let found: Vec<view::FoundName> = client.ask(Command::Search { text: text.clone() })?;
-            took.push(start.elapsed().as_secs_f64() * 1e3);
-            if found.is_empty() {
-                return Err(client.story(format!("found nobody for {text}")));
-            }
+            took.push(search_once(&client, number * SEARCHES + search)?);
         }
+        client.stop()?;
     }
+    report(findings, took);
+    supernode.stop()
+}
+
+fn settle(net: &Net, folder: &Path, network: &str, number: usize) -> Result<Actor, ActorError> {
+    let host = net.host(if number.is_multiple_of(2) {
+        "alice"
+    } else {
+        "bob"
+    });
+    let name = format!("Client{number}");
+    story::join_network(&name, folder, Seat::on(host), network, PATIENCE)
+}
+
+/// How many milliseconds it took.
+fn search_once(client: &Actor, number: usize) -> Result<f64, ActorError> {
+    let text = wanted(number);
+    let start = Instant::now();
+    let found: Vec<view::FoundName> = client.ask(Command::Search { text: text.clone() })?;
+    let took = start.elapsed().as_secs_f64() * 1e3;
+    if found.is_empty() {
+        return Err(client.story(format!("found nobody for {text}")));
+    }
+    Ok(took)
+}
+
+fn report(findings: &mut Findings, mut took: Vec<f64>) {
     took.sort_by(f64::total_cmp);
     let at = |percent: usize| took[took.len() * percent / 100];
     findings.add("search", at(95));
@@ -76,10 +84,6 @@ pub fn run(findings: &mut Findings) -> Result<(), ActorError> {
         at(95),
         at(99)
     ));
-    for client in clients {
-        client.stop()?;
-    }
-    supernode.stop()
 }
 
 /// By turns a whole name, the beginning of one, and two words of a display name.

@@ -72,13 +72,10 @@ async fn words_that_were_forgotten_are_on_paper_alone() {
     let home = folder();
     let alice = Actor::create(home.path(), "Alice").await;
     let words = words_of(&alice).await;
-    let zero = format!("{}art", "abandon ".repeat(23));
-    let others = Command::AccountPhraseForget { words: zero };
+    let forget = |words: String| Command::AccountPhraseForget { words };
+    let others = forget("abandon ".repeat(23) + "art");
     assert!(alice.try_ask::<()>(others).await.is_err());
-    let forget = Command::AccountPhraseForget {
-        words: words.clone(),
-    };
-    alice.ask::<()>(forget).await;
+    alice.ask::<()>(forget(words.clone())).await;
     let shown = alice
         .try_ask::<view::Phrase>(Command::AccountPhrase {})
         .await;

@@ -23,10 +23,9 @@ fn rescue_05_one_copy_of_each_registered_account_is_kept_for_a_year() {
             assert_eq!(rescue::keep(tx, account, b"second", NOW_S)?, Keeping::Kept);
             let kept = rescue::get(tx, account)?.expect("a copy");
             assert_eq!(kept.copy, b"second");
-            let chain = shown.record().signed().record.by.inception.clone();
-            assert_eq!(kept.recovery_key, chain.recovery_key);
+            let by = &shown.record().signed().record.by;
+            assert_eq!(kept.recovery_key, by.inception.recovery_key);
             assert_eq!(rescue::get(tx, AccountId([1; 32]))?, None);
-            // The account is not seen for long: its record goes, the copy stays.
             supernode::expire(tx, NOW_S + RESCUE_TTL_S / 2)?;
             assert_eq!(supernode::record(tx, account)?, None);
             assert_eq!(rescue::expire(tx, NOW_S + RESCUE_TTL_S - 1)?, 0);
