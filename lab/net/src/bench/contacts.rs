@@ -1,4 +1,4 @@
-//! First contact: from asking by a link to the request on the other's screen, and from yes to both seeing each other online.
+//! First contact, and again after each has removed the other: from asking by a link to the request on the other's screen, and from yes to both seeing each other online.
 
 use starling_control::Command;
 

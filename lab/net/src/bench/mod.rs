@@ -45,7 +45,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "contact",
-        about: "Bob asks Alice by her link and she says yes, 7 times on the link",
+        about: "each removes the other, Bob asks Alice by her link and she says yes; 7 times on the link",
         run: contacts::run,
     },
     Scenario {

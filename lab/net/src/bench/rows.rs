@@ -122,7 +122,7 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "accepted",
-        "the same: yes to both seeing each other online",
+        "the same: yes to both seeing each other online, after each had removed the other",
         LINK,
         "ms",
         (Less, 1500.0, 500.0),

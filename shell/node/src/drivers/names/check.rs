@@ -19,9 +19,16 @@ use crate::clock::wall_s;
 use crate::transport::requests::RequestError;
 
 impl Names {
-    /// Whose a name is, by a certificate that was verified.
+    /// Whose a name is, by a certificate that was verified; nobody's while its registrar is known to contradict itself.
     pub async fn resolve(&self, text: &str) -> Result<AccountId, Failure> {
-        let name = typed(text)?;
+        let (name, network) = (typed(text)?, self.network()?);
+        let heads = name_asking::heads(&self.ctx, &name_asking::supernodes(&self.ctx)).await;
+        self.note_heads(network, &heads).await;
+        if self.proof().is_some() {
+            let sentence = "the registrar of names told different people different things, so no name is trusted: add this person by \
+                their link (`starling name verify` shows the proof)";
+            return Err(Failure::new(ErrorKind::Refused, sentence));
+        }
         let record = self.certificate(&name).await?;
         record
             .and_then(|record| record.record().account)

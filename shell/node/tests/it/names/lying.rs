@@ -91,6 +91,11 @@ async fn watch_02_a_registrar_that_tells_two_halves_different_things_is_found_ou
     let refused = alice.try_ask::<view::OwnName>(claim("alice")).await;
     let refused = refused.expect_err("nobody trusts that registrar");
     assert!(refused.message.contains("different things"), "{refused}");
+    let (link, message) = ("prize".to_owned(), String::new());
+    let add = Command::ContactAdd { link, message };
+    let refused = alice.try_ask::<view::Contact>(add).await;
+    let refused = refused.expect_err("nor its names");
+    assert!(refused.message.contains("by their link"), "{refused}");
     let status: view::Status = alice.ask(Command::Status {}).await;
     assert!(warned(&status), "{:?}", status.warnings);
     // After a restart, too.
