@@ -1,9 +1,10 @@
 //! Who we are at this moment: other devices of the account, or a command, may make it another than before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use starling_store::{StoreError, Tx, profile};
 use starling_wire::ids::{AccountId, DeviceId};
 use tokio::sync::{Notify, watch};
 
@@ -15,6 +16,8 @@ pub struct Own {
     account: AccountId,
     device: DeviceId,
     now: RwLock<Arc<Identity>>,
+    /// As it will be once what the store's writer does is on disk, oldest first.
+    drafts: Mutex<VecDeque<Arc<Identity>>>,
     revoked: AtomicBool,
     /// Own devices whose clocks say another day.
     apart: Mutex<BTreeSet<DeviceId>>,
@@ -32,6 +35,7 @@ impl Own {
             device: identity.device_id(),
             revoked: AtomicBool::new(!identity.is_listed()),
             now: RwLock::new(Arc::new(identity)),
+            drafts: Mutex::default(),
             apart: Mutex::default(),
             changed,
             keys: watch::channel(()).0,
@@ -43,17 +47,48 @@ impl Own {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on.
-    pub fn set(&self, identity: Identity) {
+    /// Makes it another in a transaction: whoever writes after it sees that at once, everybody else when it is on disk.
+    pub fn change<T>(
+        self: &Arc<Self>,
+        tx: &Tx<'_>,
+        change: impl FnOnce(&mut Identity) -> T,
+    ) -> Result<T, StoreError> {
+        let mut identity = Identity::clone(&self.draft());
+        let changed = change(&mut identity);
+        profile::change(tx, &identity.to_profile())?;
+        self.drafts().push_back(Arc::new(identity));
+        let own = Arc::clone(self);
+        tx.at_end(move |stands| own.settle(stands));
+        Ok(changed)
+    }
+
+    /// As the transaction sees it that is open now.
+    pub fn draft(&self) -> Arc<Identity> {
+        let last = self.drafts().back().cloned();
+        last.unwrap_or_else(|| self.get())
+    }
+
+    fn settle(&self, stands: bool) {
+        if !stands {
+            self.drafts().pop_back();
+            return;
+        }
+        let Some(identity) = self.drafts().pop_front() else {
+            return;
+        };
         let keys = |identity: &Identity| (identity.request_secret, identity.discovery_key);
         let after = keys(&identity);
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        let before: Arc<Identity> = std::mem::replace(&mut *now, Arc::new(identity));
+        let before = std::mem::replace(&mut *now, identity);
         drop(now);
         if keys(&before) != after {
             self.keys.send_replace(());
         }
         self.changed.notify_one();
+    }
+
+    fn drafts(&self) -> MutexGuard<'_, VecDeque<Arc<Identity>>> {
+        self.drafts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hears when request key or discovery key change.

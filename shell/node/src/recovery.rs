@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use starling_control::command::PhraseWord;
 use starling_control::{ErrorKind, Failure, view};
-use starling_store::{StoreError, Tx, profile, settings};
+use starling_store::{StoreError, Tx, settings};
 use starling_wire::phrase;
 
 use crate::clock::random;
@@ -99,12 +99,8 @@ pub async fn forget(app: &Arc<App>, words: &str) -> Result<(), Failure> {
         return Err(Failure::new(ErrorKind::Refused, sentence));
     }
     let kept = app.db.write(move |tx| {
-        let mut identity = Identity::clone(&own.get());
-        identity.recovery_seed = None;
-        profile::change(tx, &identity.to_profile())?;
-        note(tx, Way::Phrase)?;
-        own.set(identity);
-        Ok(())
+        own.change(tx, |identity| identity.recovery_seed = None)?;
+        note(tx, Way::Phrase)
     });
     kept.await.map_err(store_failure)
 }

@@ -211,7 +211,7 @@ impl Doors {
             events: start.events,
             signals: broadcast::channel(SIGNALS).0,
             identity,
-            own_set: Arc::new(own_set),
+            own_set,
             book,
             pins: start.pins,
             supernodes: Supernodes::new(Arc::clone(&door)),

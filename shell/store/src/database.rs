@@ -66,9 +66,10 @@ impl Store {
         let transaction = self
             .writer
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let value = work(&Tx::new(&transaction))?;
-        transaction.commit()?;
-        Ok(value)
+        let tx = Tx::new(&transaction);
+        let done = work(&tx).and_then(|value| tx.execute("COMMIT", ()).map(|_| value));
+        tx.ended(done.is_ok());
+        done
     }
 
     /// Runs `work` on one consistent snapshot of what is committed.

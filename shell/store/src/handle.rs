@@ -189,6 +189,7 @@ fn commit(writer: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), StoreEr
     let tx = Tx::new(writer);
     tx.execute("BEGIN IMMEDIATE", ())?;
     let outcome = run_all(writer, &tx, batch).and_then(|()| tx.execute("COMMIT", ()).map(drop));
+    tx.ended(outcome.is_ok());
     if outcome.is_err() && !writer.is_autocommit() {
         tx.execute("ROLLBACK", ())?;
     }
@@ -198,12 +199,14 @@ fn commit(writer: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), StoreEr
 fn run_all(writer: &Connection, tx: &Tx<'_>, batch: &mut [Box<dyn Job>]) -> Result<(), StoreError> {
     for job in batch {
         tx.execute("SAVEPOINT job", ())?;
+        let mark = tx.mark();
         if let Err(error) = job.run(tx) {
             // A full disk may have made SQLite take back everything: then nobody's write stands.
             if writer.is_autocommit() {
                 return Err(error);
             }
             tx.execute("ROLLBACK TO job", ())?;
+            tx.undone(mark);
         }
         tx.execute("RELEASE job", ())?;
     }
@@ -238,6 +241,29 @@ mod tests {
             .pragma_query_value(None, "cipher_version", |row| row.get(0))
             .unwrap();
         assert!(version.starts_with('4'), "{version}");
+    }
+
+    #[test]
+    fn what_is_kept_in_memory_hears_how_its_write_ended_before_the_one_who_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = StoreHandle::start(Store::open(dir.path()).unwrap()).unwrap();
+        let (told, heard) = mpsc::channel();
+        let ends = |names: [&'static str; 2], outcome: Result<(), StoreError>| {
+            let told = told.clone();
+            let work = move |tx: &Tx<'_>| {
+                for name in names {
+                    let told = told.clone();
+                    tx.at_end(move |stands| told.send((name, stands)).unwrap());
+                }
+                outcome
+            };
+            let _ = store.write(work);
+        };
+        ends(["a", "b"], Ok(()));
+        ends(["c", "d"], Err(StoreError::Damaged));
+        let all: Vec<_> = heard.try_iter().collect();
+        let expected = [("a", true), ("b", true), ("d", false), ("c", false)];
+        assert_eq!(all, expected);
     }
 
     /// SQLite reports a database that may not grow exactly as it reports a full disk.

@@ -1,6 +1,9 @@
 //! A transaction as the rest of the program sees it: something to hand to this crate's functions. Inside the crate it
 //! runs prepared statements and turns rows into values.
 
+use std::cell::RefCell;
+use std::fmt;
+
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 use starling_wire::frame;
 use starling_wire::limits::FRAME_MAX;
@@ -8,14 +11,49 @@ use starling_wire::limits::FRAME_MAX;
 use crate::error::StoreError;
 
 /// An open transaction. What is done with it becomes durable as one, or not at all.
-#[derive(Debug)]
 pub struct Tx<'a> {
     connection: &'a Connection,
+    waiting: RefCell<Vec<End>>,
 }
+
+/// Hears whether what was written stands.
+type End = Box<dyn FnOnce(bool) + Send>;
 
 impl<'a> Tx<'a> {
     pub(crate) const fn new(connection: &'a Connection) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            waiting: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// For what is kept in memory beside the tables. Called with `true` once all that was written so far is on disk, before whoever
+    /// asked for it is told, or with `false` once it was undone; the last one first then. It must not block.
+    pub fn at_end(&self, end: impl FnOnce(bool) + Send + 'static) {
+        self.waiting.borrow_mut().push(Box::new(end));
+    }
+
+    /// How many wait by now: a mark for [`Tx::undone`].
+    pub(crate) fn mark(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
+    /// What was written since the mark was taken back.
+    pub(crate) fn undone(&self, mark: usize) {
+        let undone = self.waiting.borrow_mut().split_off(mark);
+        for end in undone.into_iter().rev() {
+            end(false);
+        }
+    }
+
+    /// All that was not taken back before is on disk, or nothing of it.
+    pub(crate) fn ended(&self, stands: bool) {
+        if !stands {
+            return self.undone(0);
+        }
+        for end in self.waiting.take() {
+            end(true);
+        }
     }
 
     /// Runs a statement; returns how many rows it changed.
@@ -57,6 +95,12 @@ impl<'a> Tx<'a> {
     /// A count.
     pub(crate) fn count(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
         Ok(self.one(sql, params, |row| time(row, 0))?.unwrap_or(0))
+    }
+}
+
+impl fmt::Debug for Tx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx").finish_non_exhaustive()
     }
 }
 

@@ -210,6 +210,17 @@ impl Sync {
         }
     }
 
+    /// What was persisted last did not stay, and this is what is there: it counts again, and all links begin anew.
+    pub fn handle_undone(&mut self, stored: Stored) {
+        self.assert_drained();
+        let links = std::mem::take(&mut self.links);
+        *self = Self::new(self.set.author().clone(), stored);
+        for (link, Link { device, .. }) in links {
+            self.close(link);
+            self.reach(device);
+        }
+    }
+
     /// What the other side of a link said.
     pub fn handle_frame(&mut self, link: LinkId, frame: SyncFrame, clock: u64) {
         self.assert_drained();

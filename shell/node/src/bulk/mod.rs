@@ -57,6 +57,10 @@ pub enum BulkError {
 impl BulkError {
     /// A blocking task that did not end well.
     pub fn task(error: tokio::task::JoinError) -> Self {
+        // Only a node that ends cancels one: nothing is wrong with the file, and it goes on at the next start.
+        if error.is_cancelled() {
+            return Self::Lost;
+        }
         Self::Disk(std::io::Error::other(error))
     }
 }

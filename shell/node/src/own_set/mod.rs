@@ -2,19 +2,20 @@
 //! `device::sync`.
 //!
 //! Everything is told to the machine inside the transaction that changes the tables, so both are on disk together. What it wants
-//! to send or to have done waits ([`OwnSet::take`]) until that transaction is, too; the devices driver sees to it.
+//! to send or to have done is there for the devices driver ([`OwnSet::take`]) once the transaction is on disk. If it was undone
+//! instead, the machine begins anew with what is.
 
 mod apply;
 mod mirror;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ed25519_dalek::SigningKey;
 use starling_protocol::device::sync::{
     LinkId, Stored, Sync, SyncCommand, SyncEvent, SyncPersist, SyncRefused, SyncTransmit,
 };
-use starling_store::{StoreError, Tx, contacts, own_set, profile, requests};
+use starling_store::{StoreError, Tx, contacts, own_set, requests};
 use starling_wire::card::{SignedCard, VerifiedCard};
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
 use starling_wire::sync::item::Item;
@@ -41,10 +42,14 @@ pub struct OwnSet {
 #[derive(Debug)]
 struct Machine {
     sync: Sync,
+    /// What was written last did not stay: the machine is to be as the tables are.
+    undone: bool,
+    /// Of transactions that are not on disk yet, oldest first.
+    drafts: VecDeque<Waiting>,
     waiting: Waiting,
 }
 
-/// What is to be done once the transaction that it came of is on disk.
+/// What is to be done, since the transaction that it came of is on disk.
 #[derive(Debug, Default)]
 pub struct Waiting {
     /// Frames for links.
@@ -57,33 +62,27 @@ pub struct Waiting {
 
 impl OwnSet {
     /// As it is stored. The first time it is filled from the tables.
-    pub fn load(tx: &Tx<'_>, own: Arc<Own>) -> Result<Self, StoreError> {
+    pub fn load(tx: &Tx<'_>, own: Arc<Own>) -> Result<Arc<Self>, StoreError> {
         let identity = own.get();
-        let card = identity.seen.as_ref().and_then(|card| card.verify().ok());
-        let card = card.ok_or(StoreError::Damaged)?;
-        let settled = own_set::settled(tx)?;
-        let stored = Stored {
-            card,
-            signing_key: identity.signing.as_ref().map(|key| Seed(key.to_bytes())),
-            entries: own_set::list(tx)?,
-            settled: settled.flatten(),
-        };
         let author = Author::new(identity.account(), identity.device.clone());
-        let set = Self {
+        let sync = Sync::new(author, stored(tx, &identity)?);
+        let set = Arc::new(Self {
             own,
             machine: Mutex::new(Machine {
-                sync: Sync::new(author, stored),
+                sync,
+                undone: false,
+                drafts: VecDeque::new(),
                 waiting: Waiting::default(),
             }),
             news: Notify::new(),
-        };
-        if settled.is_none() {
+        });
+        if own_set::settled(tx)?.is_none() {
             set.fill(tx)?;
         }
         Ok(set)
     }
 
-    fn fill(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+    fn fill(self: &Arc<Self>, tx: &Tx<'_>) -> Result<(), StoreError> {
         let rows = contacts::list(tx)?;
         let mut known: BTreeSet<AccountId> = rows.iter().map(|row| row.account).collect();
         known.extend(requests::list(tx)?.iter().map(|request| request.account));
@@ -94,13 +93,18 @@ impl OwnSet {
     }
 
     /// These change, all or none: on this device the transaction sees to it, on all others the set does.
-    pub fn change(&self, tx: &Tx<'_>, items: &[Item]) -> Result<(), StoreError> {
+    pub fn change(self: &Arc<Self>, tx: &Tx<'_>, items: &[Item]) -> Result<(), StoreError> {
         self.change_at(tx, items, wall_ms())
     }
 
-    fn change_at(&self, tx: &Tx<'_>, items: &[Item], clock: u64) -> Result<(), StoreError> {
+    fn change_at(
+        self: &Arc<Self>,
+        tx: &Tx<'_>,
+        items: &[Item],
+        clock: u64,
+    ) -> Result<(), StoreError> {
         let changes = items.iter().map(Item::write).collect();
-        let mut machine = self.lock();
+        let mut machine = self.machine(tx)?;
         let changed = machine
             .sync
             .handle_command(SyncCommand::Change(changes), clock);
@@ -109,12 +113,12 @@ impl OwnSet {
     }
 
     /// Whatever the tables say of somebody by now, all devices hear.
-    pub fn mirror(&self, tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
+    pub fn mirror(self: &Arc<Self>, tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
         self.change(tx, &mirror::items(tx, account)?)
     }
 
     /// This device signed a card, or its own door in it.
-    pub fn signed(&self, tx: &Tx<'_>, card: VerifiedCard) -> Result<(), StoreError> {
+    pub fn signed(self: &Arc<Self>, tx: &Tx<'_>, card: VerifiedCard) -> Result<(), StoreError> {
         self.act(tx, |sync, clock| {
             let command = SyncCommand::Card(Box::new(card));
             if let Err(refused) = sync.handle_command(command, clock) {
@@ -124,46 +128,82 @@ impl OwnSet {
     }
 
     /// A stream with another own device is open.
-    pub fn link_up(&self, tx: &Tx<'_>, link: LinkId, device: DeviceId) -> Result<(), StoreError> {
+    pub fn link_up(
+        self: &Arc<Self>,
+        tx: &Tx<'_>,
+        link: LinkId,
+        device: DeviceId,
+    ) -> Result<(), StoreError> {
         self.act(tx, |sync, clock| sync.handle_link_up(link, device, clock))
     }
 
     /// It is gone.
-    pub fn link_down(&self, tx: &Tx<'_>, link: LinkId) -> Result<(), StoreError> {
+    pub fn link_down(self: &Arc<Self>, tx: &Tx<'_>, link: LinkId) -> Result<(), StoreError> {
         self.act(tx, |sync, _| sync.handle_link_down(link))
     }
 
     /// What another own device said.
-    pub fn heard(&self, tx: &Tx<'_>, link: LinkId, frame: SyncFrame) -> Result<(), StoreError> {
+    pub fn heard(
+        self: &Arc<Self>,
+        tx: &Tx<'_>,
+        link: LinkId,
+        frame: SyncFrame,
+    ) -> Result<(), StoreError> {
         self.act(tx, |sync, clock| sync.handle_frame(link, frame, clock))
     }
 
-    fn act(&self, tx: &Tx<'_>, act: impl FnOnce(&mut Sync, u64)) -> Result<(), StoreError> {
-        let mut machine = self.lock();
+    fn act(
+        self: &Arc<Self>,
+        tx: &Tx<'_>,
+        act: impl FnOnce(&mut Sync, u64),
+    ) -> Result<(), StoreError> {
+        let mut machine = self.machine(tx)?;
         act(&mut machine.sync, wall_ms());
         self.keep(tx, &mut machine, true)
     }
 
     /// What came of it is on disk with the transaction; `follow`: the tables hear of it, too.
-    fn keep(&self, tx: &Tx<'_>, machine: &mut Machine, follow: bool) -> Result<(), StoreError> {
-        let mut effects = Vec::new();
+    fn keep(
+        self: &Arc<Self>,
+        tx: &Tx<'_>,
+        machine: &mut Machine,
+        follow: bool,
+    ) -> Result<(), StoreError> {
+        let set = Arc::clone(self);
+        tx.at_end(move |stands| set.settle(stands));
+        let mut draft = Waiting::default();
         let mut kept = Ok(());
         // Drained to the end whatever happens: the machine goes on.
         while let Some(persist) = machine.sync.poll_persist() {
             if kept.is_ok() {
-                kept = self.persist(tx, persist, follow, &mut effects);
+                kept = self.persist(tx, persist, follow, &mut draft.effects);
             }
         }
-        let waiting = &mut machine.waiting;
-        while let Some(transmit) = machine.sync.poll_transmit() {
-            waiting.transmits.push(transmit);
-        }
-        while let Some(event) = machine.sync.poll_event() {
-            waiting.events.push(event);
-        }
-        waiting.effects.append(&mut effects);
-        self.news.notify_one();
+        draft
+            .transmits
+            .extend(std::iter::from_fn(|| machine.sync.poll_transmit()));
+        draft
+            .events
+            .extend(std::iter::from_fn(|| machine.sync.poll_event()));
+        machine.drafts.push_back(draft);
         kept
+    }
+
+    /// The transaction is on disk, or was undone.
+    fn settle(&self, stands: bool) {
+        let mut machine = self.lock();
+        if !stands {
+            machine.drafts.pop_back();
+            machine.undone = true;
+            return;
+        }
+        if let Some(mut draft) = machine.drafts.pop_front() {
+            let waiting = &mut machine.waiting;
+            waiting.transmits.append(&mut draft.transmits);
+            waiting.events.append(&mut draft.events);
+            waiting.effects.append(&mut draft.effects);
+        }
+        self.news.notify_one();
     }
 
     fn persist(
@@ -186,10 +226,9 @@ impl OwnSet {
             }
             SyncPersist::Card(card) => effects.extend(self.follow_card(tx, &card)?),
             SyncPersist::SigningKey(seed) => {
-                let mut identity = Identity::clone(&self.own.get());
-                identity.signing = Some(SigningKey::from_bytes(&seed.0));
-                profile::change(tx, &identity.to_profile())?;
-                self.own.set(identity);
+                let signing = SigningKey::from_bytes(&seed.0);
+                self.own
+                    .change(tx, |identity| identity.signing = Some(signing))?;
                 effects.push(Effect::Account);
             }
             SyncPersist::Settled(head) => {
@@ -206,10 +245,8 @@ impl OwnSet {
         let Effect::RequestKey(seed) = effect else {
             return Ok(Some(effect));
         };
-        let mut identity = Identity::clone(&self.own.get());
-        identity.renew_request_secret(seed.0);
-        profile::change(tx, &identity.to_profile())?;
-        self.own.set(identity);
+        let renew = |identity: &mut Identity| identity.renew_request_secret(seed.0);
+        self.own.change(tx, renew)?;
         Ok(None)
     }
 
@@ -218,9 +255,9 @@ impl OwnSet {
         let Ok(card) = card.verify() else {
             return Ok(None);
         };
-        let mut identity = Identity::clone(&self.own.get());
+        let before = self.own.draft();
         let listed = card.account().devices();
-        let said = identity.seen.iter().flat_map(|seen| &seen.doors);
+        let said = before.seen.iter().flat_map(|seen| &seen.doors);
         let said = said.map(|door| (door.device, door.endpoint));
         // Some joined, and never said where they were.
         for (device, door) in said.chain(own_set::joined_doors(tx)?) {
@@ -228,19 +265,29 @@ impl OwnSet {
                 own_set::door_removed(tx, door, wall_ms())?;
             }
         }
-        let head = identity.chain.head();
-        identity.follow(&card);
-        profile::change(tx, &identity.to_profile())?;
-        let changed = identity.chain.head() != head;
-        self.own.set(identity);
-        Ok(Some(if changed {
+        let head = self.own.change(tx, |identity| {
+            identity.follow(&card);
+            identity.chain.head()
+        })?;
+        Ok(Some(if head != before.chain.head() {
             Effect::Account
         } else {
             Effect::Doors
         }))
     }
 
-    /// What waits, now that it is on disk.
+    /// As the tables are in this transaction.
+    fn machine(self: &Arc<Self>, tx: &Tx<'_>) -> Result<MutexGuard<'_, Machine>, StoreError> {
+        let mut machine = self.lock();
+        if machine.undone {
+            machine.sync.handle_undone(stored(tx, &self.own.draft())?);
+            self.keep(tx, &mut machine, true)?;
+            machine.undone = false;
+        }
+        Ok(machine)
+    }
+
+    /// What is to be done.
     pub fn take(&self) -> Waiting {
         std::mem::take(&mut self.lock().waiting)
     }
@@ -253,6 +300,16 @@ impl OwnSet {
     fn lock(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn stored(tx: &Tx<'_>, identity: &Identity) -> Result<Stored, StoreError> {
+    let card = identity.seen.as_ref().and_then(|card| card.verify().ok());
+    Ok(Stored {
+        card: card.ok_or(StoreError::Damaged)?,
+        signing_key: identity.signing.as_ref().map(|key| Seed(key.to_bytes())),
+        entries: own_set::list(tx)?,
+        settled: own_set::settled(tx)?.flatten(),
+    })
 }
 
 fn follow_entry(tx: &Tx<'_>, entry: &Entry) -> Result<Option<Effect>, StoreError> {
@@ -279,3 +336,6 @@ fn follow_value(
 pub fn removed_doors(tx: &Tx<'_>) -> Result<BTreeSet<EndpointKey>, StoreError> {
     Ok(own_set::removed_doors(tx)?.into_iter().collect())
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,11 @@ impl Set {
         set
     }
 
+    /// Who signs here.
+    pub const fn author(&self) -> &Author {
+        &self.author
+    }
+
     /// From now on these are the account's devices.
     pub fn set_devices(&mut self, devices: BTreeSet<DeviceId>) {
         self.devices = devices;

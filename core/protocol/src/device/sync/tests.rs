@@ -53,6 +53,26 @@ fn sync_12_nothing_is_told_where_nothing_is_lacking() {
 }
 
 #[test]
+fn sync_12_what_the_disk_did_not_take_was_never_changed() {
+    let mut world = World::new(2);
+    world.link(0, 1);
+    world.change(0, "a", Some(1));
+    world.settle();
+    world.clear_events();
+    world.change_in_vain(0, "a", 2);
+    world.settle();
+    assert!(!world.is_linked(0, 1), "both begin anew");
+    let reach = SyncEvent::Reach(device(1));
+    assert_eq!(world.devices[0].events.last(), Some(&reach));
+    world.link(0, 1);
+    world.settle();
+    world.change(0, "b", Some(3));
+    world.settle();
+    assert_eq!(world.values(1), [("a", Some(1)), ("b", Some(3))]);
+    world.assert_even(0..2);
+}
+
+#[test]
 fn sync_12_whoever_is_away_is_asked_for() {
     let mut world = World::new(3);
     world.link(0, 1);

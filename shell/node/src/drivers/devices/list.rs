@@ -94,7 +94,8 @@ impl Devices {
         let mut identity = Identity::clone(&self.ctx.identity.get());
         let secret: [u8; 32] = random();
         identity.renew_request_secret(secret);
-        identity.discovery_key = random();
+        let discovery = random();
+        identity.discovery_key = discovery;
         let key = identity.signing.clone();
         if let Some(key) = key {
             identity.chain.append(&key, change);
@@ -103,9 +104,10 @@ impl Devices {
         let set = Arc::clone(&self.ctx.own_set);
         let own = Arc::clone(&self.ctx.identity);
         let kept = self.ctx.db.write(move |tx| {
-            let mut identity = Identity::clone(&own.get());
-            identity.renew_request_secret(secret);
-            own.set(identity);
+            own.change(tx, |now| {
+                now.renew_request_secret(secret);
+                now.discovery_key = discovery;
+            })?;
             // The history first: whoever is in it no more is not told the key.
             set.signed(tx, card)?;
             set.change(tx, &[Item::RequestKey(Seed(secret))])

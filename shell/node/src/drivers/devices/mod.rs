@@ -16,7 +16,7 @@ use starling_protocol::device::sync::SyncEvent;
 use starling_wire::alpn;
 use starling_wire::ids::{DeviceId, EndpointKey};
 use tokio::task::{AbortHandle, JoinSet};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use self::link::Links;
 use self::owner::Pairings;
@@ -76,11 +76,6 @@ impl Devices {
         loop {
             self.ctx.own_set.news().await;
             let waiting = self.ctx.own_set.take();
-            // Writes are done in their order: what has waited until now is on disk after this one.
-            if let Err(error) = self.ctx.db.write(|_| Ok(())).await {
-                warn!(%error, "what own devices keep together could not be stored");
-                continue;
-            }
             for transmit in waiting.transmits {
                 self.links.send(transmit.link, &transmit.frame);
             }

@@ -35,7 +35,7 @@ impl Devices {
             Arc::clone(&self.ctx.identity),
         );
         let kept = self.ctx.db.write(move |tx| {
-            own.set(identity);
+            own.change(tx, |now| *now = identity)?;
             set.signed(tx, card)?;
             set.change(tx, &[Item::RequestKey(Seed(secret))])
         });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use starling_store::{StoreError, Tx, profile};
+use starling_store::{StoreError, Tx};
 use starling_wire::card::VerifiedCard;
 use starling_wire::ids::AccountId;
 use starling_wire::sync::Seed;
@@ -27,12 +27,10 @@ pub(super) struct OtherKeys {
 impl OtherKeys {
     /// Keeps them, for all devices of ours.
     pub(super) fn keep(self, tx: &Tx<'_>) -> Result<(), StoreError> {
-        let own = &self.ctx.identity;
-        let mut identity = Identity::clone(&own.get());
-        identity.renew_request_secret(self.request);
-        identity.discovery_key = self.discovery;
-        profile::change(tx, &identity.to_profile())?;
-        own.set(identity);
+        self.ctx.identity.change(tx, |identity| {
+            identity.renew_request_secret(self.request);
+            identity.discovery_key = self.discovery;
+        })?;
         let set = &self.ctx.own_set;
         set.signed(tx, self.card)?;
         set.change(tx, &[Item::RequestKey(Seed(self.request))])

@@ -103,6 +103,17 @@ pub struct Store {
     pub settled: Option<ChainHead>,
 }
 
+impl Store {
+    fn stored(&self) -> Stored {
+        Stored {
+            card: self.card.verify().unwrap(),
+            signing_key: self.key.clone(),
+            entries: self.entries.values().cloned().collect(),
+            settled: self.settled,
+        }
+    }
+}
+
 pub struct Device {
     sync: Sync,
     pub store: Store,
@@ -118,12 +129,7 @@ impl Device {
     }
 
     fn start(n: usize, store: &Store) -> Sync {
-        let stored = Stored {
-            card: store.card.verify().unwrap(),
-            signing_key: store.key.clone(),
-            entries: store.entries.values().cloned().collect(),
-            settled: store.settled,
-        };
+        let stored = store.stored();
         let account = stored.card.account().id();
         Sync::new(Author::new(account, device_key(n)), stored)
     }
@@ -386,6 +392,19 @@ impl World {
             }
         }
         self.devices[n].sync = Device::start(n, &self.devices[n].store);
+    }
+
+    /// What it changes does not reach the disk, nor anybody.
+    pub fn change_in_vain(&mut self, n: usize, field: &str, value: u8) {
+        let clock = self.clock(n);
+        let Device { sync, store, .. } = &mut self.devices[n];
+        let change = SyncCommand::Change(vec![(key(field), Some(vec![value]))]);
+        sync.handle_command(change, clock).unwrap();
+        while sync.poll_persist().is_some() {}
+        while sync.poll_transmit().is_some() {}
+        while sync.poll_event().is_some() {}
+        sync.handle_undone(store.stored());
+        self.drain(n);
     }
 
     /// A removed device whose holder puts back the card that had it in.
