@@ -3,12 +3,6 @@
 //! Layout on the wire: one version byte (1), 32 bytes of encapsulated key, ciphertext with its 16-byte tag. The sender is
 //! inside: one of an account's devices, which signed letter and recipient, so an envelope cannot be passed on to somebody else.
 
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{Entry, sign, signed_by};
@@ -18,9 +12,9 @@ use crate::ids::{AccountId, DeviceId};
 use crate::limits::{ENVELOPE_MAX, REQUEST_TEXT_MAX};
 use crate::name::Name;
 use crate::name_claim::{Claim, Verdict};
+use crate::sealing::{self, Place};
 
 const VERSION: u8 = 1;
-const KEY_BYTES: usize = 32;
 const INFO: &[u8] = b"starling 1 envelope";
 const SIGN_CONTEXT: &[u8] = b"starling 1 letter";
 
@@ -103,8 +97,7 @@ pub enum EnvelopeError {
 
 /// The public half of a request key made from 32 secret bytes.
 pub fn request_key(secret: &[u8; 32]) -> [u8; 32] {
-    let (_, public) = X25519HkdfSha256::derive_keypair(secret);
-    public.to_bytes().into()
+    sealing::derive(secret).1
 }
 
 /// Who writes.
@@ -139,22 +132,10 @@ pub fn seal(
         signature: sign(sender.key, &signed_bytes(&recipient, stamp, &letter)),
         letter,
     };
-    let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(request_key)
+    let plain = frame::encode_body(&inside);
+    let sealed = sealing::seal(request_key, place(&recipient), &plain, seed)
         .map_err(|_| EnvelopeError::Unreadable)?;
-    let mut rng = ChaCha20Rng::from_seed(seed);
-    let (encapsulated, sealed) =
-        hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &public,
-            INFO,
-            &frame::encode_body(&inside),
-            recipient.as_bytes(),
-            &mut rng,
-        )
-        .map_err(|_| EnvelopeError::Unreadable)?;
-    let mut envelope = vec![VERSION];
-    envelope.extend_from_slice(&encapsulated.to_bytes());
-    envelope.extend_from_slice(&sealed);
+    let envelope = [&[VERSION], sealed.as_slice()].concat();
     if envelope.len() > ENVELOPE_MAX {
         return Err(EnvelopeError::TooLarge);
     }
@@ -167,26 +148,14 @@ pub fn open(envelope: &[u8], own: AccountId, secret: &[u8; 32]) -> Result<Opened
     if envelope.len() > ENVELOPE_MAX {
         return Err(EnvelopeError::TooLarge);
     }
-    // ENVELOPE-02: version and encapsulated key.
-    let (&VERSION, rest) = envelope.split_first().ok_or(EnvelopeError::Unreadable)? else {
+    // ENVELOPE-02: version.
+    let (&VERSION, sealed) = envelope.split_first().ok_or(EnvelopeError::Unreadable)? else {
         return Err(EnvelopeError::Unreadable);
     };
-    let (encapsulated, sealed) = rest
-        .split_at_checked(KEY_BYTES)
-        .ok_or(EnvelopeError::Unreadable)?;
-    let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated)
-        .map_err(|_| EnvelopeError::Unreadable)?;
     // ENVELOPE-03: sealed for us.
-    let (private, _) = X25519HkdfSha256::derive_keypair(secret);
-    let plain = hpke::single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-        &OpModeR::Base,
-        &private,
-        &encapsulated,
-        INFO,
-        sealed,
-        own.as_bytes(),
-    )
-    .map_err(|_| EnvelopeError::Unreadable)?;
+    let (private, _) = sealing::derive(secret);
+    let plain =
+        sealing::open(&private, place(&own), sealed).map_err(|_| EnvelopeError::Unreadable)?;
     read_inside(&plain, own)
 }
 
@@ -210,6 +179,13 @@ pub(crate) fn read_inside(plain: &[u8], own: AccountId) -> Result<Opened, Envelo
         stamp,
         letter: inside.letter,
     })
+}
+
+fn place(recipient: &AccountId) -> Place<'_> {
+    Place {
+        info: INFO,
+        about: recipient.as_bytes(),
+    }
 }
 
 fn check_text(letter: &Letter) -> Result<(), EnvelopeError> {

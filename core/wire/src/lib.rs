@@ -37,6 +37,7 @@ pub mod proxy;
 pub mod record;
 pub mod registration;
 pub mod rescue;
+pub mod sealing;
 pub mod shown_name;
 pub mod speaker;
 pub mod supernode;

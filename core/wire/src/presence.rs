@@ -5,12 +5,6 @@
 //! state has one length: whoever keeps it cannot tell *online* from *invisible*. Seconds are Unix time.
 
 use ed25519_dalek::SigningKey;
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -18,17 +12,16 @@ use crate::account::{sign, signed_by};
 use crate::frame;
 use crate::ids::{AccountId, EndpointKey, SubscriptionId};
 use crate::limits::MOOD_MAX;
+use crate::sealing::{self, Place};
 
 const SUBSCRIPTION_CONTEXT: &str = "starling 1 presence subscription";
 const KEY_CONTEXT: &str = "starling 1 presence key";
 const INFO: &[u8] = b"starling 1 presence";
 const SIGN_CONTEXT: &[u8] = b"starling 1 presence state";
-const ENCAPSULATED: usize = 32;
-const TAG: usize = 16;
 /// Of what is sealed, filled up with zeros. The longest has 217.
 const PLAIN: usize = 224;
 /// Of every sealed state.
-pub const SEALED: usize = ENCAPSULATED + PLAIN + TAG;
+pub const SEALED: usize = PLAIN + sealing::OVERHEAD;
 
 /// How a person wants to be seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,13 +78,8 @@ pub fn subscription(
     door: EndpointKey,
     watcher: AccountId,
 ) -> Option<SubscriptionId> {
-    let (private, _) = X25519HkdfSha256::derive_keypair(secret);
-    let scalar: Zeroizing<[u8; 32]> = Zeroizing::new(private.to_bytes().into());
-    let shared = Zeroizing::new(x25519_dalek::x25519(*scalar, *request_key));
     // PRESENCE-12: a key of small order makes the same zeros with everybody.
-    if shared.iter().all(|byte| *byte == 0) {
-        return None;
-    }
+    let shared = sealing::agree(secret, request_key)?;
     let mut hasher = blake3::Hasher::new_derive_key(SUBSCRIPTION_CONTEXT);
     hasher.update(&*shared);
     hasher.update(door.as_bytes());
@@ -124,20 +112,10 @@ impl State {
         let signature = sign(door, &self.signed_bytes(about));
         let mut plain = frame::encode_body(&(self, signature));
         plain.resize(PLAIN, 0);
-        let (_, public) = X25519HkdfSha256::derive_keypair(&*key(discovery_key, about));
-        let (encapsulated, sealed) =
-            hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-                &OpModeS::Base,
-                &public,
-                INFO,
-                &plain,
-                about.as_bytes(),
-                &mut ChaCha20Rng::from_seed(seed),
-            )
-            .map_err(|_| StateError::Unreadable)?;
-        Ok(Sealed(
-            [encapsulated.to_bytes().as_slice(), &sealed].concat(),
-        ))
+        let (_, public) = sealing::derive(&key(discovery_key, about));
+        sealing::seal(&public, place(&about), &plain, seed)
+            .map(Sealed)
+            .map_err(|_| StateError::Unreadable)
     }
 
     fn signed_bytes(&self, door: EndpointKey) -> Vec<u8> {
@@ -168,24 +146,20 @@ impl Sealed {
 
     /// What the front door `door` says to those who hold its account's card.
     pub fn open(&self, door: EndpointKey, discovery_key: &[u8; 32]) -> Result<State, StateError> {
-        let (encapsulated, sealed) = self
-            .0
-            .split_at_checked(ENCAPSULATED)
-            .filter(|_| self.is_whole())
-            .ok_or(StateError::Unreadable)?;
-        let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated)
-            .map_err(|_| StateError::Unreadable)?;
-        let (private, _) = X25519HkdfSha256::derive_keypair(&*key(discovery_key, door));
-        let plain = hpke::single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-            &OpModeR::Base,
-            &private,
-            &encapsulated,
-            INFO,
-            sealed,
-            door.as_bytes(),
-        )
-        .map_err(|_| StateError::Unreadable)?;
+        if !self.is_whole() {
+            return Err(StateError::Unreadable);
+        }
+        let (private, _) = sealing::derive(&key(discovery_key, door));
+        let plain =
+            sealing::open(&private, place(&door), &self.0).map_err(|_| StateError::Unreadable)?;
         State::read(&plain, door)
+    }
+}
+
+fn place(door: &EndpointKey) -> Place<'_> {
+    Place {
+        info: INFO,
+        about: door.as_bytes(),
     }
 }
 
@@ -316,21 +290,12 @@ mod tests {
         assert_eq!(sealed.open(endpoint, &[6; 32]), Err(StateError::Unreadable));
         // Another contact knows the card, and signs with a door of its own.
         let thief = SigningKey::from_bytes(&[4; 32]);
-        let (_, public) = X25519HkdfSha256::derive_keypair(&*super::key(&DISCOVERY, endpoint));
+        let (_, public) = sealing::derive(&super::key(&DISCOVERY, endpoint));
         let signature = sign(&thief, &away().signed_bytes(endpoint));
         let mut plain = frame::encode_body(&(away(), signature));
         plain.resize(PLAIN, 0);
-        let (start, rest) =
-            hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-                &OpModeS::Base,
-                &public,
-                INFO,
-                &plain,
-                endpoint.as_bytes(),
-                &mut ChaCha20Rng::from_seed([2; 32]),
-            )
-            .unwrap();
-        let forged = Sealed([start.to_bytes().as_slice(), &rest].concat());
+        let forged = sealing::seal(&public, place(&endpoint), &plain, [2; 32]).unwrap();
+        let forged = Sealed(forged);
         assert_eq!(
             forged.open(endpoint, &DISCOVERY),
             Err(StateError::Signature)

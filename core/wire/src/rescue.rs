@@ -6,18 +6,13 @@
 //! that a supernode learns little about how many people are in it.
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{sign, signed_by};
 use crate::frame::{self, encode_body};
 use crate::ids::{AccountId, EndpointKey, NetworkId};
 use crate::limits::NAME_MAX;
+use crate::sealing::{self, Place};
 use crate::supernode::SupernodeAddr;
 
 /// A sealed copy.
@@ -26,8 +21,6 @@ pub const RESCUE_MAX: usize = 48 * 1024;
 pub const RESCUED_MAX: usize = 1_500;
 
 const VERSION: u8 = 1;
-const KEY_BYTES: usize = 32;
-const TAG_BYTES: usize = 16;
 /// Plaintexts are filled up to a multiple of this.
 const STEP: usize = 4 * 1024;
 /// Signature, padding's length and what else stands round the content.
@@ -87,7 +80,7 @@ struct Inside {
 impl Rescue {
     /// As much of it as a copy holds, the first people first.
     pub fn cut(mut self) -> Self {
-        let room = RESCUE_MAX - 1 - KEY_BYTES - TAG_BYTES - STEP - ROUND;
+        let room = RESCUE_MAX - 1 - sealing::OVERHEAD - STEP - ROUND;
         self.people.truncate(RESCUED_MAX);
         let mut left = room.saturating_sub(self.name.len());
         let mut fits = |person: &Rescued| {
@@ -124,22 +117,9 @@ impl Rescue {
         let inside = self.inside(signing, account);
         let point = VerifyingKey::from_bytes(recovery_key).map_err(|_| RescueError::Unreadable)?;
         let point = point.to_montgomery().to_bytes();
-        let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(&point)
+        let sealed = sealing::seal(&point, place(&account), &inside, seed)
             .map_err(|_| RescueError::Unreadable)?;
-        let mut rng = ChaCha20Rng::from_seed(seed);
-        let (encapsulated, sealed) =
-            hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-                &OpModeS::Base,
-                &public,
-                INFO,
-                &inside,
-                account.as_bytes(),
-                &mut rng,
-            )
-            .map_err(|_| RescueError::Unreadable)?;
-        let mut copy = vec![VERSION];
-        copy.extend_from_slice(&encapsulated.to_bytes());
-        copy.extend_from_slice(&sealed);
+        let copy = [&[VERSION], sealed.as_slice()].concat();
         if copy.len() > RESCUE_MAX {
             return Err(RescueError::TooLarge);
         }
@@ -159,27 +139,20 @@ pub fn open(
         return Err(RescueError::TooLarge);
     }
     // RESCUE-03
-    let (&VERSION, rest) = copy.split_first().ok_or(RescueError::Unreadable)? else {
+    let (&VERSION, sealed) = copy.split_first().ok_or(RescueError::Unreadable)? else {
         return Err(RescueError::Unreadable);
     };
-    let (encapsulated, sealed) = rest
-        .split_at_checked(KEY_BYTES)
-        .ok_or(RescueError::Unreadable)?;
-    let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated)
+    let plain = sealing::private_key(&recovery.to_scalar_bytes())
+        .and_then(|private| sealing::open(&private, place(&account), sealed))
         .map_err(|_| RescueError::Unreadable)?;
-    let scalar = recovery.to_scalar_bytes();
-    let private = <X25519HkdfSha256 as Kem>::PrivateKey::from_bytes(&scalar)
-        .map_err(|_| RescueError::Unreadable)?;
-    let plain = hpke::single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-        &OpModeR::Base,
-        &private,
-        &encapsulated,
-        INFO,
-        sealed,
-        account.as_bytes(),
-    )
-    .map_err(|_| RescueError::Unreadable)?;
     read_inside(&plain, account, signing_key)
+}
+
+fn place(account: &AccountId) -> Place<'_> {
+    Place {
+        info: INFO,
+        about: account.as_bytes(),
+    }
 }
 
 /// What was sealed, checked. Outside of [`open`] only for fuzzing, since no mutated copy gets past its tag.

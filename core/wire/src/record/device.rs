@@ -3,12 +3,6 @@
 //! It is published under a key that serves this purpose alone. Supernodes and strangers see that key, a number, a date and
 //! bytes that have one length for everybody; neither the account nor its other devices nor a supernode follow from it.
 
-use hpke::aead::AesGcm256;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 use super::{Content, RecordError, Verified};
@@ -16,15 +10,14 @@ use crate::frame;
 use crate::ids::NetworkId;
 use crate::limits::SUPERNODES_MAX;
 use crate::placement::IndexKey;
+use crate::sealing::{self, Place};
 use crate::supernode::SupernodeAddr;
 
 const INFO: &[u8] = b"starling 1 device record";
-const ENCAPSULATED: usize = 32;
-const TAG: usize = 16;
 /// Of what is sealed, filled up with zeros. The longest has 198.
 const PLAIN: usize = 208;
 /// Of what is sealed in every record.
-pub const SEALED: usize = ENCAPSULATED + PLAIN + TAG;
+pub const SEALED: usize = PLAIN + sealing::OVERHEAD;
 
 /// What a device publishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,18 +54,8 @@ impl DeviceHome {
             return Err(RecordError::TooLarge);
         }
         plain.resize(PLAIN, 0);
-        let (_, public) = X25519HkdfSha256::derive_keypair(secret);
-        let (encapsulated, sealed) =
-            hpke::single_shot_seal_with_rng::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-                &OpModeS::Base,
-                &public,
-                INFO,
-                &plain,
-                publisher,
-                &mut ChaCha20Rng::from_seed(seed),
-            )
-            .map_err(|_| RecordError::Sealed)?;
-        Ok([encapsulated.to_bytes().as_slice(), &sealed].concat())
+        let (_, public) = sealing::derive(secret);
+        sealing::seal(&public, place(publisher), &plain, seed).map_err(|_| RecordError::Sealed)
     }
 
     fn read(plain: &[u8]) -> Result<Self, RecordError> {
@@ -123,23 +106,17 @@ impl Verified<DeviceRecord> {
     /// `RECORD-08`: what it says to whoever holds the device's `secret`, within its bounds.
     pub fn open(&self, secret: &[u8; 32]) -> Result<DeviceHome, RecordError> {
         let record = self.record();
-        let (encapsulated, sealed) = record
-            .sealed
-            .split_at_checked(ENCAPSULATED)
-            .ok_or(RecordError::Sealed)?;
-        let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated)
+        let (private, _) = sealing::derive(secret);
+        let plain = sealing::open(&private, place(&record.publisher), &record.sealed)
             .map_err(|_| RecordError::Sealed)?;
-        let (private, _) = X25519HkdfSha256::derive_keypair(secret);
-        let plain = hpke::single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
-            &OpModeR::Base,
-            &private,
-            &encapsulated,
-            INFO,
-            sealed,
-            &record.publisher,
-        )
-        .map_err(|_| RecordError::Sealed)?;
         DeviceHome::read(&plain)
+    }
+}
+
+const fn place(publisher: &[u8; 32]) -> Place<'_> {
+    Place {
+        info: INFO,
+        about: publisher,
     }
 }
 
