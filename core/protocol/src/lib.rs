@@ -10,4 +10,5 @@ pub mod names;
 pub mod overlay;
 pub mod people;
 pub mod presence;
+pub mod tokens;
 pub mod transfer;

@@ -17,7 +17,7 @@
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
 //! | `Home`, `Contact`, `Gone` | rescue (the copy for the 24 words) |
-//! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found), devices, own presence |
+//! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found), devices |
 //! | `Candidates` | records |
 //! | how the home is (watched by `announce.rs`) | clients |
 //! | `Load`, `Home` | promotion, which belongs to the node |

@@ -3,40 +3,30 @@
 use std::time::Duration;
 
 use crate::machine::Time;
+use crate::tokens::{Rate, Tokens};
 
 /// So many at once.
 pub const AT_ONCE: u32 = 20;
 /// And then one in this time.
 pub const EVERY: Duration = Duration::from_secs(5);
+const RATE: Rate = Rate {
+    at_once: AT_ONCE,
+    every: EVERY,
+};
 
 /// A bucket of permissions to ask.
 #[derive(Debug, Clone, Copy)]
-pub struct Asking {
-    left: u32,
-    since: Time,
-}
+pub struct Asking(Tokens);
 
 impl Asking {
     /// Full at first.
     pub const fn new(now: Time) -> Self {
-        Self {
-            left: AT_ONCE,
-            since: now,
-        }
+        Self(Tokens::full(RATE, now))
     }
 
     /// Whether one more may be asked now; it counts if so.
     pub fn take(&mut self, now: Time) -> bool {
-        while self.left < AT_ONCE && now.saturating_sub(self.since) >= EVERY {
-            self.left += 1;
-            self.since += EVERY;
-        }
-        if self.left == AT_ONCE {
-            self.since = now;
-        }
-        let may = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        may
+        self.0.take(RATE, now)
     }
 }
 

@@ -14,15 +14,22 @@ use starling_wire::supernode::{Grant, SupernodeAddr, Watch};
 use self::watches::Watches;
 pub use self::watches::{LIST_TIME, ListKey};
 use crate::machine::{Deadline, Time};
+use crate::tokens::{Rate, Tokens};
 
 /// A link that ends is often followed by the next at once (a new network, a relay dialled afresh): nobody is told before.
 pub const GRACE: Duration = Duration::from_secs(2);
 /// What a device left is kept so long after its link has ended.
 pub const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// A device changes what it says so often at once.
-const BURST: u32 = 6;
-/// And once more after each of these.
-const EVERY: Duration = Duration::from_secs(2);
+/// A device says so often how its person is.
+const SAYING: Rate = Rate {
+    at_once: 6,
+    every: Duration::from_secs(2),
+};
+/// And who may see it: another list for each contact who comes or goes, of whom alone it is told.
+const GRANTING: Rate = Rate {
+    at_once: 20,
+    every: Duration::from_secs(2),
+};
 /// When somebody left is told to the minute.
 const ROUND_S: u64 = 60;
 /// Ids that may see nothing any more, and are answered as if their device had left.
@@ -76,9 +83,9 @@ struct Said {
     granted: Box<[SubscriptionId]>,
     /// When its link ended, by this machine's clock and by the world's.
     left: Option<(Time, u64)>,
-    /// A token bucket: what it may still change at once, and since when.
-    tokens: u32,
-    filled: Time,
+    /// How often it may still say how its person is, and who may see it.
+    saying: Tokens,
+    granting: Tokens,
 }
 
 /// Who is here, what they said, and who wants to know.
@@ -151,6 +158,7 @@ impl Desk {
             return Err(DeskRefusal::Full);
         }
         let said = self.said_by(door, now)?;
+        take(&mut said.granting, GRANTING, now)?;
         let before = said.granted.clone();
         for id in before.iter().filter(|id| ids.binary_search(id).is_err()) {
             self.part(*id, unseen.contains(id), wall_s);
@@ -199,12 +207,13 @@ impl Desk {
         now: Time,
     ) -> Result<(), DeskRefusal> {
         let said = self.said_by(door, now)?;
+        take(&mut said.saying, SAYING, now)?;
         said.state = Some(state.0.into_boxed_slice());
         self.tell(door);
         Ok(())
     }
 
-    /// `PRESENCE-17`: the record of what a door said, if it may change it now.
+    /// `PRESENCE-17`: the record of what a door said.
     fn said_by(&mut self, door: EndpointKey, now: Time) -> Result<&mut Said, DeskRefusal> {
         if !self.said.contains_key(&door) {
             if self.said.len() >= STATES_MAX && !self.forget_oldest() {
@@ -217,14 +226,12 @@ impl Desk {
                 state: None,
                 granted: Box::default(),
                 left,
-                tokens: BURST,
-                filled: now,
+                saying: Tokens::full(SAYING, now),
+                granting: Tokens::full(GRANTING, now),
             };
             self.said.insert(door, said);
         }
-        let said = self.said.get_mut(&door).ok_or(DeskRefusal::Full)?;
-        said.take_token(now)?;
-        Ok(said)
+        self.said.get_mut(&door).ok_or(DeskRefusal::Full)
     }
 
     /// Replaces a watch list; returns how its ids stand. Refused when no more lists, or none so long, are taken
@@ -364,18 +371,9 @@ impl Desk {
     }
 }
 
-impl Said {
-    fn take_token(&mut self, now: Time) -> Result<(), DeskRefusal> {
-        while self.tokens < BURST && self.filled + EVERY <= now {
-            self.tokens += 1;
-            self.filled += EVERY;
-        }
-        if self.tokens == BURST {
-            self.filled = now;
-        }
-        self.tokens = self.tokens.checked_sub(1).ok_or(DeskRefusal::TooSoon)?;
-        Ok(())
-    }
+fn take(tokens: &mut Tokens, rate: Rate, now: Time) -> Result<(), DeskRefusal> {
+    let may = tokens.take(rate, now);
+    may.then_some(()).ok_or(DeskRefusal::TooSoon)
 }
 
 #[cfg(test)]

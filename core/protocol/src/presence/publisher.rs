@@ -6,13 +6,15 @@ use std::time::Duration;
 use starling_wire::presence::{Availability, State};
 
 use crate::machine::Time;
+use crate::tokens::{Rate, Tokens};
 
 /// Without an act for so long, whoever leaves it to the machine is away.
 pub const IDLE: Duration = Duration::from_secs(10 * 60);
-/// Changes that are said at once.
-const BURST: u32 = 3;
-/// And one more after each of these.
-const EVERY: Duration = Duration::from_secs(5);
+/// Changes that are said.
+const RATE: Rate = Rate {
+    at_once: 3,
+    every: Duration::from_secs(5),
+};
 /// What could not be said is said again after this, doubling.
 const RETRY: Duration = Duration::from_secs(2);
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -89,8 +91,7 @@ pub struct Publisher {
     /// Nothing is said before this.
     not_before: Time,
     failures: u32,
-    tokens: u32,
-    filled: Time,
+    tokens: Tokens,
 }
 
 impl Publisher {
@@ -107,8 +108,7 @@ impl Publisher {
             anew: now,
             not_before: now,
             failures: 0,
-            tokens: BURST,
-            filled: now,
+            tokens: Tokens::full(RATE, now),
         }
     }
 
@@ -159,8 +159,10 @@ impl Publisher {
         self.handle_act(now);
     }
 
-    /// We are at home, perhaps elsewhere than before: it is said anew.
-    pub fn handle_home(&mut self, now: Time) {
+    /// Nobody can read what was said before: we are at home elsewhere, or seal with another key. It is said anew, at once:
+    /// until then contacts see nothing.
+    pub fn say_anew(&mut self, now: Time) {
+        self.tokens.allow_one();
         self.said = None;
         self.saying = false;
         self.failures = 0;
@@ -198,7 +200,7 @@ impl Publisher {
         if self.saying || now < self.next_say() || self.said.as_ref() == Some(&facts) {
             return None;
         }
-        self.tokens -= 1;
+        self.tokens.take(RATE, now);
         self.said = Some(facts);
         self.saying = true;
         self.anew = now + ANEW;
@@ -226,22 +228,12 @@ impl Publisher {
         if now >= self.anew {
             self.said = None;
         }
-        while self.tokens < BURST && self.filled + EVERY <= now {
-            self.tokens += 1;
-            self.filled += EVERY;
-        }
-        if self.tokens == BURST {
-            self.filled = now;
-        }
+        self.tokens.refill(RATE, now);
     }
 
     /// `PRESENCE-23`: what is said is bounded, however often it changes.
     fn next_say(&self) -> Time {
-        let refilled = match self.tokens {
-            0 => self.filled + EVERY,
-            _ => Duration::ZERO,
-        };
-        self.not_before.max(refilled)
+        self.not_before.max(self.tokens.next(RATE))
     }
 
     /// `PRESENCE-22`: something is said when one of these changes, shown or not. Who is invisible does it as often as others.
@@ -361,7 +353,7 @@ mod tests {
     #[test]
     fn presence_23_of_many_changes_the_first_goes_at_once_and_the_newest_at_last() {
         let mut publisher = started();
-        publisher.handle_home(seconds(100));
+        publisher.say_anew(seconds(100));
         say(&mut publisher, seconds(100));
         let mut said = Vec::new();
         for step in 0..500_u64 {
@@ -374,6 +366,11 @@ mod tests {
         let (due, _) = publisher.poll_timeout();
         let last = say(&mut publisher, due).map(|state| state.mood);
         assert_eq!(last.as_deref(), Some("mood 499"));
+        // Nobody could read what was said before.
+        assert_eq!(say(&mut publisher, due), None);
+        publisher.say_anew(due);
+        let anew = say(&mut publisher, due).map(|state| state.mood);
+        assert_eq!(anew.as_deref(), Some("mood 499"));
     }
 
     #[test]
@@ -390,7 +387,7 @@ mod tests {
             now = next;
         }
         assert!(waits[0] == RETRY && waits[7] == RETRY_MAX, "{waits:?}");
-        publisher.handle_home(now);
+        publisher.say_anew(now);
         assert!(publisher.poll_state(now).is_some(), "elsewhere, at once");
     }
 

@@ -365,6 +365,25 @@ async fn contact_08_whoever_is_blocked_sees_what_they_see_of_somebody_away() {
     end(town, [bob]).await;
 }
 
+/// Each has removed the other, so both have other keys; they see each other as soon as at the first time, and every time.
+#[tokio::test(flavor = "multi_thread")]
+async fn contact_06_whoever_was_removed_and_comes_back_is_seen_at_once() {
+    let (town, _homes, mut alice, mut bob) = friends().await;
+    for _ in 0..3 {
+        for (actor, who) in [(&alice, "Bob"), (&bob, "Alice")] {
+            let who = who.to_owned();
+            actor.ask::<()>(Command::ContactRemove { who }).await;
+        }
+        while alice.events.try_recv().is_ok() || bob.events.try_recv().is_ok() {}
+        let begin = Instant::now();
+        meet((&mut bob, "Bob"), (&mut alice, "Alice")).await;
+        let took = begin.elapsed();
+        println!("contacts again after {took:?}");
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+    end(town, [alice, bob]).await;
+}
+
 fn alice_file(home: &TempDir) -> String {
     let path = home.path().join("notes.txt");
     std::fs::write(&path, b"a few words").expect("a file");

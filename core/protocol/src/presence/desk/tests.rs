@@ -241,6 +241,7 @@ fn presence_17_whoever_flaps_is_held_back_and_old_words_make_room() {
     }
     assert!((6..=11).contains(&taken), "{taken}");
     assert_eq!(told(&mut desk).len(), taken as usize);
+    lists_are_held_back_too(&mut desk);
     desk.link_down(BOB, 1, seconds(200));
     desk.handle_timeout(seconds(202), WALL);
     for number in 0..STATES_MAX {
@@ -255,6 +256,21 @@ fn presence_17_whoever_flaps_is_held_back_and_old_words_make_room() {
     );
     let one_more = desk.set_state(EndpointKey([8; 32]), sealed(1), seconds(203));
     assert_eq!(one_more, Err(DeskRefusal::Full));
+}
+
+/// States that were said before do not count.
+fn lists_are_held_back_too(desk: &mut Desk) {
+    let mut granted = |now| {
+        let grant = Grant {
+            ids: vec![BOBS],
+            unseen: Vec::new(),
+        };
+        desk.grant(BOB, grant, now, WALL)
+    };
+    let taken = (0..100).filter(|_| granted(seconds(110)).is_ok()).count();
+    assert_eq!(taken, 20);
+    assert_eq!(granted(seconds(111)), Err(DeskRefusal::TooSoon));
+    assert_eq!(granted(seconds(112)), Ok(()));
 }
 
 #[test]

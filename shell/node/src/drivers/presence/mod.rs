@@ -40,14 +40,20 @@ struct Granted {
 /// Tells the home supernode how the own person is and who may see it, until the session ends.
 pub async fn run(ctx: Arc<Context>, mut home: watch::Receiver<HomeState>) {
     let mut granted = Granted::default();
+    let mut since = None;
     let mut shown = None;
     let mut keys = ctx.identity.keys();
     // They may have changed since others looked.
     keys.mark_changed();
     loop {
-        let registered = home.borrow_and_update().registered;
-        let at = ctx.door.home().filter(|_| registered);
+        let state = home.borrow_and_update().clone();
+        let at = ctx.door.home().filter(|_| state.registered);
         if let Some(at) = &at {
+            // Whoever has just let us in knows nothing of us, even if it did before.
+            if since.replace(state.since) != Some(state.since) {
+                granted = Granted::default();
+                ctx.own_presence.say_anew();
+            }
             tell(&ctx, at, &mut granted).await;
         }
         let now_shown = ctx.own_presence.view();
@@ -77,9 +83,6 @@ fn next(ctx: &Context, granted: &Granted) -> Time {
 
 /// Both are said at once: the supernode takes them in this order.
 async fn tell(ctx: &Context, home: &SupernodeAddr, granted: &mut Granted) {
-    if ctx.own_presence.take_home() {
-        *granted = Granted::default();
-    }
     let now = ctx.clock.now();
     let to = ctx.own_presence.take_contacts().then(|| granted_to(ctx));
     if to.is_some() && granted.to != to {

@@ -49,10 +49,10 @@ struct Kept {
     publisher: Publisher,
     away_after: u32,
     counter: u64,
-    /// We are at home, perhaps elsewhere than before, and did not act on it yet.
-    home: bool,
-    /// The same for contacts that came, went or changed.
+    /// Contacts came, went or changed, or our keys did.
     contacts: bool,
+    /// The key with which it was sealed last.
+    sealed_with: Option<[u8; 32]>,
 }
 
 impl OwnPresence {
@@ -66,8 +66,8 @@ impl OwnPresence {
                 publisher: Publisher::new(own, idle, clock.now()),
                 away_after,
                 counter,
-                home: true,
                 contacts: true,
+                sealed_with: None,
             }),
             ids: Mutex::default(),
             changed: Notify::new(),
@@ -153,12 +153,8 @@ impl OwnPresence {
     pub fn handle(&self, signal: &Signal) {
         match signal {
             Signal::InCall(in_call) => self.set_in_call(*in_call),
-            // PRESENCE-27: ids and seals are others.
-            Signal::Home(_) | Signal::Keys => {
-                self.kept().home = true;
-                self.changed.notify_one();
-            }
-            Signal::Contact(_) | Signal::Gone(_) | Signal::Permissions(_) => {
+            // PRESENCE-27: with other keys ids are others, too.
+            Signal::Keys | Signal::Contact(_) | Signal::Gone(_) | Signal::Permissions(_) => {
                 self.handle_contacts();
             }
             _ => {}
@@ -214,14 +210,8 @@ impl OwnPresence {
         at
     }
 
-    pub(super) fn take_home(&self) -> bool {
-        let now = self.clock.now();
-        let mut kept = self.kept();
-        let home = std::mem::take(&mut kept.home);
-        if home {
-            kept.publisher.handle_home(now);
-        }
-        home
+    pub(super) fn say_anew(&self) {
+        self.kept().publisher.say_anew(self.clock.now());
     }
 
     pub(super) fn take_contacts(&self) -> bool {
@@ -230,17 +220,21 @@ impl OwnPresence {
 
     /// What is to be said now, if anything, with a number that is on disk: none is used twice.
     pub(super) async fn poll_state(&self, ctx: &Context) -> Option<Sealed> {
+        let identity = ctx.identity.get();
+        let (key, discovery) = (identity.front_door_key(), identity.discovery_key);
+        let now = self.clock.now();
         let (state, counter) = {
             let mut kept = self.kept();
-            let mut state = kept.publisher.poll_state(self.clock.now())?;
+            if kept.sealed_with.replace(discovery) != Some(discovery) {
+                kept.publisher.say_anew(now);
+            }
+            let mut state = kept.publisher.poll_state(now)?;
             kept.counter = wall_ms().max(kept.counter + 1);
             state.counter = kept.counter;
             (state, kept.counter)
         };
         let keep = move |tx: &Tx<'_>| settings::set(tx, COUNTER, &counter.to_string());
         let kept = ctx.db.write(keep).await;
-        let identity = ctx.identity.get();
-        let (key, discovery) = (identity.front_door_key(), identity.discovery_key);
         let sealed = state.seal(&key, &discovery, random());
         match (kept, sealed) {
             (Ok(()), Ok(sealed)) => Some(sealed),
