@@ -60,7 +60,7 @@ pub async fn add(owner: &mut Actor, device: &mut Actor, name: &str, marked: bool
 }
 
 /// Until a listing fits.
-async fn until_list<T: serde::de::DeserializeOwned>(
+pub async fn until_list<T: serde::de::DeserializeOwned>(
     actor: &Actor,
     command: Command,
     what: &str,

@@ -7,6 +7,7 @@ use starling_wire::rescue;
 
 use super::*;
 use crate::cast::Town;
+use crate::devices::{self, until_list};
 
 async fn words_of(actor: &Actor) -> String {
     let phrase: view::Phrase = actor.ask(Command::AccountPhrase {}).await;
@@ -166,6 +167,47 @@ async fn contact_12_a_recovered_contact_is_told_loudly_and_the_mark_is_one_of_be
     assert!(!told(&bob.ask(Command::Status {}).await));
     again.node.stop().await;
     bob.node.stop().await;
+    town.end().await;
+}
+
+/// Until a device shows Alice so.
+async fn until_verified(actor: &Actor, verification: view::Verification) {
+    until_list(actor, Command::ContactList {}, "mark", |list| {
+        list.iter()
+            .any(|contact: &view::Contact| contact.verification == verification)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contact_12_every_device_hears_of_another_key_and_one_comparison_is_enough() {
+    let town = Town::found().await;
+    let [alices, bobs, phones, fresh] = [folder(), folder(), folder(), folder()];
+    let mut alice = town.settle(alices.path(), "Alice").await;
+    let mut bob = town.settle(bobs.path(), "Bob").await;
+    befriend(&mut alice, &mut bob).await;
+    let mut phone = devices::fresh(phones.path()).await;
+    devices::add(&mut bob, &mut phone, "phone", false).await;
+    let said = safety(&bob, "Alice").await.words;
+    bob.ask::<view::Contact>(verify(&said)).await;
+    until_verified(&phone, view::Verification::Verified).await;
+
+    let words = words_of(&alice).await;
+    until_copied(&alice, &words, 1).await;
+    alice.node.stop().await;
+    let mut again = town.join(fresh.path()).await;
+    again.ask::<view::Restored>(by(&words, false)).await;
+    for device in [&bob, &phone] {
+        until_verified(device, view::Verification::BeforeKeyChanged).await;
+    }
+    again.until_online("Bob").await;
+    let said = safety(&phone, "Alice").await.words;
+    assert_eq!(said, safety(&again, "Bob").await.words);
+    phone.ask::<view::Contact>(verify(&said)).await;
+    until_verified(&bob, view::Verification::Verified).await;
+    for actor in [again, bob, phone] {
+        actor.node.stop().await;
+    }
     town.end().await;
 }
 
