@@ -121,6 +121,30 @@ pub struct Stored {
     pub contradiction: Option<Equivocation>,
 }
 
+/// Why no registrar begins with a stored log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the registrar's log on this machine has a gap or a change after entry {after}; it gives no names. \
+     `starling registrar start --take-over` goes on from there with the supernodes' copies"
+)]
+pub struct Gap {
+    /// The last entry that is as it was written.
+    pub after: u64,
+}
+
+/// `NAMES-10`: whether every entry of a stored log is there, and follows the one before.
+pub fn check_log(log: &[SignedEntry]) -> Result<(), Gap> {
+    let mut before = (0, [0; 32]);
+    for signed in log {
+        let entry = &signed.entry;
+        if entry.height != before.0 + 1 || entry.before != before.1 {
+            return Err(Gap { after: before.0 });
+        }
+        before = (entry.height, entry.hash());
+    }
+    Ok(())
+}
+
 /// The registrar.
 #[derive(Debug)]
 pub struct Registrar {
@@ -219,6 +243,16 @@ impl Registrar {
         })
     }
 
+    /// The height at which a copy ends, if the log has been there; 0 for an empty one.
+    pub fn height_of(&self, copy: Option<&Statement>) -> Option<u64> {
+        let Some(end) = copy.map(|copy| copy.position) else {
+            return Some(0);
+        };
+        let own = self.history.at(end.height);
+        own.filter(|own| own.position.hash == end.hash)
+            .map(|_| end.height)
+    }
+
     fn signed(&self, entry: &Entry) -> Option<SignedEntry> {
         let said = self.history.at(entry.height)?;
         Some(SignedEntry {
@@ -236,8 +270,13 @@ impl Registrar {
     pub fn handle_office(&mut self, office: &Appointment) {
         self.assert_drained();
         let own = self.office.appointment();
-        let later = office.epoch > own.epoch && office.is_appointed_in(own.network);
-        if later && self.standing != Standing::Succeeded {
+        if office.epoch > own.epoch && office.is_appointed_in(own.network) {
+            self.succeeded();
+        }
+    }
+
+    fn succeeded(&mut self) {
+        if self.standing != Standing::Succeeded {
             self.standing = Standing::Succeeded;
             self.events.push(Event::Succeeded);
         }
@@ -271,6 +310,10 @@ impl Registrar {
     /// What we were missing, from a supernode.
     pub fn handle_page(&mut self, page: VerifiedPage) {
         self.assert_drained();
+        // NAMES-09
+        if page.registrar().epoch > self.office.appointment().epoch {
+            return self.succeeded();
+        }
         self.history.follow(page.registrar());
         if let Some(proof) = self.history.contradicted_by(&page) {
             return self.contradicted(proof);

@@ -174,7 +174,12 @@ impl Names {
                 name.as_str()
             )
         });
-        contradiction.into_iter().chain(lost).collect()
+        let office = self.office.warning();
+        contradiction
+            .into_iter()
+            .chain(lost)
+            .chain(office)
+            .collect()
     }
 
     fn listing(&self) -> Result<Listing, Failure> {

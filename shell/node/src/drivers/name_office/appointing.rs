@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use starling_control::{ErrorKind, Failure, view};
+use starling_protocol::names::registrar::check_log;
+use starling_store::StoreError;
 use starling_store::name_log::{self, Whose};
 use starling_store::registrar as rows;
 use starling_wire::ids::NetworkId;
 use starling_wire::name_log::Statement;
 use starling_wire::name_query::{NameQuestion, NameReply};
 use starling_wire::record::registrar::{Registrar as Appointment, Since};
+use starling_wire::supernode::SupernodeAddr;
 use zeroize::Zeroizing;
 
 use super::super::name_asking::{self, Heard};
-use super::NameOffice;
+use super::{NameOffice, OfficeError};
 use crate::clock::{random, wall_s};
 use crate::context::store_failure;
 
@@ -50,9 +53,10 @@ impl NameOffice {
             .await
             .map_err(store_failure)?;
         let before = before.filter(|office| office.appointment.network == network);
-        let heard = self.enough_heads().await;
+        let heard = self.enough_heads().await.map_err(store_failure)?;
         if heard.is_empty() {
-            let sentence = "too few supernodes answer; a registrar has to know first whether there was one before it";
+            let sentence = "too few supernodes answer; a registrar has to know first whether there was one before it. Try again in \
+                            five minutes: silent ones that are not in the network's file are not waited for then";
             return Err(Failure::new(ErrorKind::Unreachable, sentence));
         }
         let known = name_asking::office(&heard, network);
@@ -79,29 +83,33 @@ impl NameOffice {
         let stored = self.ctx.db.write(move |tx| {
             if is_new {
                 name_log::forget_proof(tx, Whose::Registrar)?;
+                // NAMES-10: what comes after a gap is taken from the copies.
+                if let Err(gap) = check_log(&name_log::entries(tx, Whose::Registrar)?) {
+                    name_log::keep(tx, Whose::Registrar, gap.after)?;
+                }
             }
             name_log::appoint(tx, Whose::Registrar, &office.appointment)?;
             rows::set_office(tx, &office)
         });
         stored.await.map_err(store_failure)?;
         *self.machine.lock().await = None;
-        if let Err(error) = self.round().await {
-            return Err(store_failure(error));
+        match self.round().await {
+            Ok(_) => self.show().await,
+            Err(OfficeError::Store(error)) => Err(store_failure(error)),
+            Err(OfficeError::Gap(gap)) => Err(Failure::new(ErrorKind::State, gap.to_string())),
         }
-        self.show().await
     }
 
     /// How far the copies go, once at least half of the supernodes have answered; none if they do not.
-    async fn enough_heads(&self) -> Vec<Heard> {
+    async fn enough_heads(&self) -> Result<Vec<Heard>, StoreError> {
         for _ in 0..TRIES {
-            let supernodes = name_asking::supernodes(&self.ctx);
-            let heard = name_asking::heads(&self.ctx, &supernodes).await;
-            if !heard.is_empty() && heard.len() * 2 >= supernodes.len() {
-                return heard;
+            let (heard, enough) = self.heads().await?;
+            if enough {
+                return Ok(heard);
             }
             tokio::time::sleep(TRY_AGAIN).await;
         }
-        Vec::new()
+        Ok(Vec::new())
     }
 
     async fn appointed(
@@ -143,9 +151,10 @@ impl NameOffice {
         let highest = highest.min(disputed.map_or(u64::MAX, |height| height - 1));
         let (mut low, mut high) = (0, highest);
         let mut best = Since::default();
+        let mut asked: Vec<_> = heard.iter().map(|(from, _)| from.clone()).collect();
         while low < high {
             let middle = low + (high - low).div_ceil(2);
-            match self.agreed(network, middle, heard).await {
+            match self.agreed(network, middle, &mut asked).await {
                 Some(since) => (low, best) = (middle, since),
                 None => high = middle - 1,
             }
@@ -158,10 +167,22 @@ impl NameOffice {
         }
     }
 
-    /// What all that go so far say of a height; `None` if two differ, or nobody says anything.
-    async fn agreed(&self, network: NetworkId, height: u64, heard: &[Heard]) -> Option<Since> {
-        let asked: Vec<_> = heard.iter().map(|(from, _)| from.clone()).collect();
-        let replies = name_asking::ask_all(&self.ctx, &asked, &NameQuestion::At(height)).await;
+    /// What all that go so far say of a height; `None` if two differ, or nobody says anything. Whoever is silent is asked no
+    /// more.
+    async fn agreed(
+        &self,
+        network: NetworkId,
+        height: u64,
+        asked: &mut Vec<SupernodeAddr>,
+    ) -> Option<Since> {
+        let replies = name_asking::ask_all(
+            &self.ctx,
+            asked,
+            &NameQuestion::At(height),
+            name_asking::ASK_TIME,
+        )
+        .await;
+        asked.retain(|one| replies.iter().any(|(from, _)| from.id == one.id));
         let said = replies.into_iter().filter_map(|(_, reply)| match reply {
             NameReply::At(Some(said)) => Some(*said),
             _ => None,

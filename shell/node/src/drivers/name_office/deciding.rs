@@ -1,0 +1,170 @@
+//! What comes of claims: into the log, answered and forgotten, each in one transaction.
+
+use starling_control::{ErrorKind, Failure};
+use starling_protocol::names::registrar::{By, Event, Persist, Registrar, Standing};
+use starling_store::StoreError;
+use starling_store::letters::{self as post, LetterKind};
+use starling_store::registrar::{self as rows, Waiting};
+use starling_wire::envelope::Letter;
+use starling_wire::name_claim::{Refusal, Verdict};
+use tracing::debug;
+
+use super::super::letters::{next_sequence, seal};
+use super::super::names::take_verdict;
+use super::{NameOffice, UNPUBLISHED_MAX, lock, persist};
+use crate::clock::{wall_ms, wall_s};
+use crate::context::{Signal, store_failure};
+
+/// Claims decided before others have a turn.
+const AT_ONCE: usize = 32;
+
+/// What came of one claim, to be committed as one.
+struct Decided {
+    claim: Waiting,
+    persists: Vec<Persist>,
+    verdict: Verdict,
+    by_hand: bool,
+}
+
+impl NameOffice {
+    /// All that no person has to decide, in the order in which they came.
+    pub(super) async fn decide_all(&self) -> Result<(), StoreError> {
+        while self.decide_some().await? {}
+        Ok(())
+    }
+
+    /// A few of them; whether there may be more.
+    async fn decide_some(&self) -> Result<bool, StoreError> {
+        let mut machine = self.machine.lock().await;
+        let decides = |registrar: &&mut Registrar| registrar.standing() != Standing::Behind;
+        let Some(registrar) = machine.as_mut().filter(decides) else {
+            return Ok(false);
+        };
+        let claims = self.ctx.db.read(rows::claims).await?;
+        let mut claims = claims.into_iter().filter(|claim| !claim.by_hand);
+        for claim in claims.by_ref().take(AT_ONCE) {
+            self.decide(registrar, claim, By::Rules).await?;
+        }
+        Ok(claims.next().is_some())
+    }
+
+    /// A person says yes or no.
+    pub(super) async fn decide_by_hand(&self, claim: Waiting, yes: bool) -> Result<(), Failure> {
+        let mut machine = self.machine.lock().await;
+        let Some(registrar) = machine.as_mut() else {
+            let trouble = self.warning();
+            let sentence = trouble.unwrap_or_else(|| {
+                "the registrar is not at work; `starling registrar start` begins it".to_owned()
+            });
+            return Err(Failure::new(ErrorKind::State, sentence));
+        };
+        if yes && registrar.standing() == Standing::Behind {
+            let sentence = "the registrar has not heard enough of the network's supernodes yet; the claim waits, try again in a minute";
+            return Err(Failure::new(ErrorKind::State, sentence));
+        }
+        let decided = if yes {
+            self.decide(registrar, claim, By::Operator).await
+        } else {
+            self.commit(Decided {
+                claim,
+                persists: Vec::new(),
+                verdict: Err(Refusal::Declined),
+                by_hand: false,
+            })
+            .await
+        };
+        if decided.is_err() {
+            // NAMES-07: what is not on disk was not given; the next round begins from there.
+            *machine = None;
+        }
+        decided.map_err(store_failure)
+    }
+
+    /// One claim: into the log, answered, and forgotten, in one transaction.
+    async fn decide(
+        &self,
+        registrar: &mut Registrar,
+        claim: Waiting,
+        by: By,
+    ) -> Result<(), StoreError> {
+        let (account, wish) = (claim.account, claim.claim.clone());
+        registrar.handle_claim(account, wish, by, self.ctx.clock.now(), wall_s());
+        let persists = std::iter::from_fn(|| registrar.poll_persist()).collect();
+        let (mut verdict, mut by_hand) = (Err(Refusal::NotReady), false);
+        while let Some(event) = registrar.poll_event() {
+            match event {
+                Event::Answer(_, _, said) => verdict = said,
+                Event::Decide(..) => by_hand = true,
+                _ => {}
+            }
+        }
+        // What is only too early waits as it is.
+        if matches!(by, By::Operator)
+            && matches!(verdict, Err(Refusal::NotReady | Refusal::TooOften))
+        {
+            return Ok(());
+        }
+        let certificate = verdict.as_ref().ok().cloned();
+        let decided = Decided {
+            claim,
+            persists,
+            verdict,
+            by_hand,
+        };
+        self.commit(decided).await?;
+        let mut unpublished = lock(&self.unpublished);
+        if unpublished.len() < UNPUBLISHED_MAX {
+            unpublished.extend(certificate);
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, decided: Decided) -> Result<(), StoreError> {
+        let own = self.ctx.identity.account();
+        let account = decided.claim.account;
+        let sealed = if account == own {
+            None
+        } else {
+            self.answer(&decided.claim, &decided.verdict).await?
+        };
+        let name = decided.claim.claim.name.clone();
+        let stored = self.ctx.db.write(move |tx| {
+            persist(tx, &decided.persists)?;
+            if decided.by_hand {
+                rows::by_hand(tx, decided.claim.number)?;
+            } else {
+                rows::decided(tx, decided.claim.number)?;
+            }
+            match sealed {
+                Some(sealed) => post::put(tx, account, LetterKind::Verdict, &sealed, wall_ms()),
+                None if account == own => take_verdict(tx, (own, &name), decided.verdict, wall_s()),
+                None => Ok(()),
+            }
+        });
+        stored.await?;
+        if account == own {
+            self.ctx.signal(Signal::Verdict);
+        }
+        Ok(())
+    }
+
+    async fn answer(
+        &self,
+        claim: &Waiting,
+        verdict: &Verdict,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let sequence = next_sequence(&self.ctx).await?;
+        let letter = Letter::Verdict(claim.claim.name.clone(), Box::new(verdict.clone()));
+        let sealed = seal(
+            &self.ctx,
+            sequence,
+            claim.account,
+            &claim.request_key,
+            letter,
+        );
+        if let Err(error) = &sealed {
+            debug!(%error, "an answer about a name could not be sealed");
+        }
+        Ok(sealed.ok())
+    }
+}
