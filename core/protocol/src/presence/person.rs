@@ -7,6 +7,8 @@ use starling_wire::presence::{Availability, State};
 
 /// A device's state is believed so long. It is sent anew each day while the device is there; in seconds.
 pub const BELIEVED_S: u64 = 3 * 24 * 3600;
+/// When somebody was seen is known to the minute.
+const ROUND_S: u64 = 60;
 
 /// Whether a device is there, as far as is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,12 +74,17 @@ impl Person {
         }
     }
 
-    /// What is known of a door's lease now, and what it said, if something came with that.
-    pub fn handle(&mut self, door: EndpointKey, lease: Lease, state: Option<State>) {
+    /// What is known of a door's lease now, and what it said, if something came with that. `wall_s` is Unix seconds.
+    pub fn handle(&mut self, door: EndpointKey, lease: Lease, state: Option<State>, wall_s: u64) {
         let device = self.0.entry(door).or_default();
-        device.lease = lease;
-        if let Lease::Left(at) = lease {
-            device.left = Some(at);
+        let before = std::mem::replace(&mut device.lease, lease);
+        match lease {
+            Lease::Left(at) => device.left = Some(at),
+            // PRESENCE-15: whoever may see nothing any more is not told when it left, and was there until now.
+            Lease::Nothing | Lease::Unknown if before == Lease::Here && device.state.is_some() => {
+                device.left = Some(wall_s / ROUND_S * ROUND_S);
+            }
+            _ => {}
         }
         // PRESENCE-18: a supernode may not give an older state for the newest.
         let newer = |known: &State| {
@@ -195,7 +202,7 @@ mod tests {
         let mut bob = Person::default();
         bob.retain(&[DESK, PHONE]);
         for (door, lease, state) in said {
-            bob.handle(*door, *lease, state.clone());
+            bob.handle(*door, *lease, state.clone(), NOW);
         }
         bob
     }
@@ -215,7 +222,7 @@ mod tests {
         // Nor is one of last week, whenever it is heard.
         let mut old = bob(&[(DESK, Lease::Here, state(4, Online))]);
         assert_eq!(old.shown(NOW + BELIEVED_S + 1).presence, Presence::Unknown);
-        old.handle(PHONE, Lease::Here, state(3 * 86_400_000, Online));
+        old.handle(PHONE, Lease::Here, state(3 * 86_400_000, Online), NOW);
         assert_eq!(old.shown(NOW + BELIEVED_S + 1).presence, Presence::Online);
     }
 
@@ -260,6 +267,34 @@ mod tests {
     }
 
     #[test]
+    fn presence_15_whoever_may_see_nothing_any_more_knows_when_he_saw_somebody_last() {
+        let silent = [Lease::Nothing, Lease::Unknown];
+        for lease in silent {
+            let shown = bob(&[
+                (DESK, Lease::Here, state(1, Availability::Away)),
+                (DESK, lease, None),
+                (DESK, Lease::Nothing, None),
+                (PHONE, Lease::Nothing, None),
+            ]);
+            let shown = shown.shown(NOW);
+            assert_eq!(shown.presence, Presence::Offline);
+            assert_eq!(
+                (shown.seen, shown.mood.as_str()),
+                (Some(NOW / 60 * 60), "mood 1")
+            );
+        }
+        // Somebody invisible was not seen then.
+        let mut hidden = state(2, Availability::Invisible);
+        if let Some(state) = &mut hidden {
+            state.seen = Some(60);
+        }
+        let said = [(DESK, Lease::Here, hidden), (DESK, Lease::Nothing, None)];
+        assert_eq!(bob(&said).shown(NOW).seen, None, "the phone is not known");
+        let said = [said.as_slice(), &[(PHONE, Lease::Nothing, None)]].concat();
+        assert_eq!(bob(&said).shown(NOW).seen, Some(60));
+    }
+
+    #[test]
     fn presence_06_unknown_is_not_gone() {
         assert_eq!(presence(&[]), Presence::Unknown);
         let one = [(DESK, Lease::Nothing, None)];
@@ -281,9 +316,10 @@ mod tests {
                 count += 1;
                 let all = [Availability::Online, Availability::Away, Availability::Busy, Availability::Invisible];
                 let lease = if at == 0 { Lease::Here } else { Lease::Left(at) };
-                bob.handle(EndpointKey([door; 32]), lease, state(count, all[usize::from(availability)]));
+                let state = state(count, all[usize::from(availability)]);
+                bob.handle(EndpointKey([door; 32]), lease, state, NOW);
             }
-            bob.handle(DESK, Lease::Here, state(count + 1, Availability::Invisible));
+            bob.handle(DESK, Lease::Here, state(count + 1, Availability::Invisible), NOW);
             prop_assert_eq!(bob.shown(NOW).presence, Presence::Offline);
         }
     }

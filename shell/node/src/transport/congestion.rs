@@ -1,6 +1,6 @@
 //! Congestion control by purpose (DESIGN 3.9, 3.11). Voice: a constant window, because the media's own rate control
 //! decides how much is sent and a loss must not hold the next frame back. Files: BBR3, which random loss does not starve.
-//! Signalling and chat keep the library's default.
+//! Signalling and chat: the library's default, but for how it begins.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use iroh::endpoint::{
     Controller, ControllerFactory, ControllerMetrics, QuicTransportConfig, RttEstimator, VarInt,
 };
-use noq_proto::congestion::Bbr3Config;
+use noq_proto::congestion::{Bbr3Config, Cubic, CubicConfig};
 
 /// Room for a second of the highest audio rate with repetition; never the limit in a working call.
 const VOICE_WINDOW: u64 = 64 * 1024;
@@ -22,9 +22,14 @@ const STREAM_WINDOW: u32 = 1_250_000;
 const DIRECT_SILENCE: Duration = Duration::from_millis(500);
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// A window is sent at once if it is not larger than it was at first (RFC 9002 section 7.7).
+const AT_ONCE: Duration = Duration::from_millis(10);
+
 /// Signalling and chat.
 pub fn signalling() -> QuicTransportConfig {
-    base().build()
+    base()
+        .congestion_controller_factory(Arc::new(FirstAtOnceConfig))
+        .build()
 }
 
 /// Voice.
@@ -55,6 +60,85 @@ fn base() -> iroh::endpoint::QuicTransportConfigBuilder {
 }
 
 #[derive(Debug)]
+struct FirstAtOnceConfig;
+
+impl ControllerFactory for FirstAtOnceConfig {
+    fn build(self: Arc<Self>, now: Instant, mtu: u16) -> Box<dyn Controller> {
+        let config = Arc::new(CubicConfig::default());
+        Box::new(FirstAtOnce(Cubic::new(config, now, mtu)))
+    }
+}
+
+/// Cubic, whose first window goes out at once. The library spreads it as if the way took 333 ms, one packet each 10 ms, and so
+/// holds back whatever is said first on a connection for a fifth of the way there and back.
+#[derive(Debug, Clone)]
+struct FirstAtOnce(Cubic);
+
+impl Controller for FirstAtOnce {
+    fn on_ack(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        bytes: u64,
+        number: u64,
+        app_limited: bool,
+        rtt: &RttEstimator,
+    ) {
+        self.0.on_ack(now, sent, bytes, number, app_limited, rtt);
+    }
+
+    fn on_congestion_event(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        persistent: bool,
+        ecn: bool,
+        lost: u64,
+        number: u64,
+    ) {
+        self.0
+            .on_congestion_event(now, sent, persistent, ecn, lost, number);
+    }
+
+    fn on_spurious_congestion_event(&mut self) {
+        self.0.on_spurious_congestion_event();
+    }
+
+    fn on_mtu_update(&mut self, mtu: u16) {
+        self.0.on_mtu_update(mtu);
+    }
+
+    fn window(&self) -> u64 {
+        self.0.window()
+    }
+
+    fn metrics(&self) -> ControllerMetrics {
+        let mut metrics = self.0.metrics();
+        if metrics.congestion_window <= self.initial_window() {
+            metrics.pacing_rate = Some(at_once(self.initial_window()));
+        }
+        metrics
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(self.clone())
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.0.initial_window()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+/// The rate, in bytes a second, at which so many bytes are not held back.
+fn at_once(window: u64) -> u64 {
+    window.saturating_mul(1_000) / AT_ONCE.as_millis().max(1) as u64
+}
+
+#[derive(Debug)]
 struct ConstantWindowConfig;
 
 impl ControllerFactory for ConstantWindowConfig {
@@ -80,6 +164,7 @@ impl Controller for ConstantWindow {
     fn metrics(&self) -> ControllerMetrics {
         let mut metrics = ControllerMetrics::default();
         metrics.congestion_window = VOICE_WINDOW;
+        metrics.pacing_rate = Some(at_once(VOICE_WINDOW));
         metrics
     }
 

@@ -11,6 +11,7 @@ use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::{Answer, REQUEST_MAX, Refusal, Request, SupernodeAddr};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use tracing::debug;
 
 use super::dial::DialError;
 use super::front_door::FrontDoor;
@@ -75,12 +76,26 @@ impl Supernodes {
                 Err(_) => self.forget(supernode.id).await,
             }
         }
+        let connection = self.dial(supernode).await?;
+        refused(exchange(&connection, request).await?)
+    }
+
+    /// It will be asked in a moment.
+    pub async fn approach(&self, supernode: &SupernodeAddr) {
+        if self.kept(supernode.id).await.is_none()
+            && let Err(error) = self.dial(supernode).await
+        {
+            debug!(%error, "a supernode could not be dialled beforehand");
+        }
+    }
+
+    async fn dial(&self, supernode: &SupernodeAddr) -> Result<Connection, DialError> {
         let connection = self.door.dial_supernode(supernode, alpn::SUPER).await?;
         self.open
             .lock()
             .await
             .insert(supernode.id, (connection.clone(), Instant::now()));
-        refused(exchange(&connection, request).await?)
+        Ok(connection)
     }
 
     /// A probe for silence: a new stream on the kept connection, or a dial.

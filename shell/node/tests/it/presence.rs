@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use starling_control::command::Sound;
 use starling_control::{Command, Event, view};
 use starling_node::NodeConfig;
+use starling_store::{Store, settings};
 use starling_wire::ids::NetworkId;
 use starling_wire::network::Network;
 use starling_wire::supernode::SupernodeAddr;
 use tempfile::TempDir;
 
 use crate::cast::{Actor, PATIENCE, Town, befriend, folder};
+use crate::devices;
 use crate::home::supernode;
 use crate::shim::Shim;
 
@@ -215,6 +217,107 @@ async fn presence_23_flapping_hurts_nobody() {
     }
     println!("{changes} changes were seen of 150 in {took} s");
     assert!(changes <= 4 + took / 5, "{changes} in {took} s");
+    pair.part().await;
+}
+
+/// What a device chose, once the others have heard of it.
+async fn chosen(device: &Actor, choice: view::PresenceChoice, mood: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let own: view::OwnPresence = device.ask(Command::PresenceShow {}).await;
+        if (own.choice, own.mood.as_str()) == (choice, mood) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{own:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// `PRESENCE-19`, `PRESENCE-26`: what is chosen on one device is so on all, and the contact sees one person.
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_26_two_devices_agree_on_what_was_chosen_last() {
+    let mut pair = Pair::meet().await;
+    let home = folder();
+    let mut phone = devices::fresh(home.path()).await;
+    devices::add(&mut pair.alice, &mut phone, "phone", false).await;
+    devices::until_connected(&pair.alice, 1).await;
+    set(&pair.alice, view::PresenceChoice::Dnd, "in a meeting").await;
+    chosen(&phone, view::PresenceChoice::Dnd, "in a meeting").await;
+    let busy = view::Presence::DoNotDisturb;
+    seen(&mut pair.bob, "Alice", busy, "in a meeting").await;
+    set(&phone, view::PresenceChoice::Away, "walking").await;
+    chosen(&pair.alice, view::PresenceChoice::Away, "walking").await;
+    seen(&mut pair.bob, "Alice", view::Presence::Away, "walking").await;
+    phone.node.stop().await;
+    pair.part().await;
+}
+
+/// `PRESENCE-24`: the machine alone turns a person to away, and the first act turns them back.
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_24_whoever_does_nothing_is_shown_as_away_until_the_next_act() {
+    let mut pair = Pair::meet().await;
+    pair.alice.node.stop().await;
+    let mut store = Store::open(pair.homes[0].path()).expect("the profile");
+    store
+        .write(|tx| settings::set(tx, "presence away after seconds", "2"))
+        .expect("written");
+    drop(store);
+    pair.alice = Actor::start(pair.homes[0].path()).await;
+    let away = seen(&mut pair.bob, "Alice", view::Presence::Away, "").await;
+    assert!(away.presence.is_there());
+    let begin = Instant::now();
+    let _: serde_json::Value = pair.alice.ask(Command::PresenceActive {}).await;
+    seen(&mut pair.bob, "Alice", view::Presence::Online, "").await;
+    println!("back after {:?}", begin.elapsed());
+    seen(&mut pair.bob, "Alice", view::Presence::Away, "").await;
+    pair.part().await;
+}
+
+/// `CONTACT-08`, `PRESENCE-15`: whoever may not see the presence sees what they see of somebody who left, and goes on seeing it.
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_15_whoever_was_denied_it_sees_somebody_who_left_and_is_answered() {
+    let mut pair = Pair::meet().await;
+    let home = folder();
+    let mut dora = pair.town.settle(home.path(), "Dora").await;
+    befriend(&mut dora, &mut pair.bob).await;
+    for actor in [&pair.alice, &dora] {
+        set(actor, view::PresenceChoice::Auto, "hello").await;
+    }
+    for name in ["Alice", "Dora"] {
+        seen(&mut pair.bob, name, view::Presence::Online, "hello").await;
+    }
+    dora.node.stop().await;
+    let (who, what) = ("Bob".to_owned(), "presence".to_owned());
+    let deny = Command::ContactPermit {
+        who,
+        what,
+        allowed: false,
+    };
+    let _: view::Contact = pair.alice.ask(deny).await;
+    let mut views = Vec::new();
+    for name in ["Alice", "Dora"] {
+        let left = seen(&mut pair.bob, name, view::Presence::Offline, "hello").await;
+        let seen = left.last_seen.expect("a minute");
+        assert_eq!(seen % 60_000, 0, "to the minute");
+        views.push((left.in_call, left.waiting, left.denied));
+    }
+    assert_eq!(views[0], views[1]);
+    let mut seen_by_bob = pair.bob.control.events();
+    set(&pair.alice, view::PresenceChoice::Dnd, "not for Bob").await;
+    let (who, text) = ("Alice".to_owned(), "are you there?".to_owned());
+    let _: view::Message = pair.bob.ask(Command::ChatSend { who, text }).await;
+    let came = |event: &Event| match event {
+        Event::Message(message) if message.text == "are you there?" => Some(()),
+        _ => None,
+    };
+    pair.alice.until("the message", came).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    while let Ok(event) = seen_by_bob.try_recv() {
+        if let Event::Contact(contact) = event {
+            let shown = (contact.presence, contact.mood.as_str());
+            assert_eq!(shown, (view::Presence::Offline, "hello"));
+        }
+    }
     pair.part().await;
 }
 

@@ -36,7 +36,7 @@ impl Contacts {
             self.sealed.remove(&door);
         }
         let person = self.people.entry(account).or_default();
-        person.handle(door, lease, state);
+        person.handle(door, lease, state, wall_s());
         show(ctx, account, &entry, person);
     }
 

@@ -89,7 +89,7 @@ async fn tell(ctx: &Context, home: &SupernodeAddr, granted: &mut Granted) {
         granted.to = None;
     }
     let grant = (granted.to.is_none() && granted.not_before <= now).then(|| granted_to(ctx));
-    let state = ctx.own_presence.poll_state(ctx).await;
+    let state = ctx.own_presence.poll_state(ctx, home).await;
     let (told, said) = tokio::join!(
         send_grant(ctx, home, grant.clone()),
         send_state(ctx, home, state),

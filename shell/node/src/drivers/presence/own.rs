@@ -11,6 +11,7 @@ use starling_store::{StoreError, Tx, settings};
 use starling_wire::ids::{AccountId, EndpointKey, SubscriptionId};
 use starling_wire::limits::MOOD_MAX;
 use starling_wire::presence::{Availability, Sealed, subscription};
+use starling_wire::supernode::SupernodeAddr;
 use starling_wire::sync::item::Item;
 use tokio::sync::Notify;
 use tracing::debug;
@@ -24,11 +25,12 @@ use crate::db::Db;
 const CHOICE: &str = "presence";
 const MOOD: &str = "mood";
 /// This device's.
-const AWAY_AFTER: &str = "presence away after";
+const AWAY_AFTER: &str = "presence away after seconds";
 const COUNTER: &str = "presence counter";
-/// Minutes.
-const AWAY_AFTER_MAX: u32 = 24 * 60;
-const AWAY_AFTER_DEFAULT: u32 = 10;
+/// As people give it.
+const MINUTE_S: u32 = 60;
+const AWAY_AFTER_MAX_MINUTES: u32 = 24 * 60;
+const AWAY_AFTER_DEFAULT: u32 = 10 * MINUTE_S;
 /// Ids that are remembered: making one costs a tenth of a millisecond.
 const IDS_MAX: usize = 8_000;
 
@@ -47,6 +49,7 @@ pub struct OwnPresence {
 #[derive(Debug)]
 struct Kept {
     publisher: Publisher,
+    /// Seconds.
     away_after: u32,
     counter: u64,
     /// Contacts came, went or changed, or our keys did.
@@ -59,7 +62,7 @@ impl OwnPresence {
     /// What was chosen in the last run.
     pub async fn load(db: &Db, clock: Clock) -> Result<Self, StoreError> {
         let (own, away_after, counter) = db.read(read).await?;
-        let idle = minutes(away_after);
+        let idle = Duration::from_secs(away_after.into());
         Ok(Self {
             clock,
             kept: Mutex::new(Kept {
@@ -88,7 +91,7 @@ impl OwnPresence {
             },
             mood: own.mood.clone(),
             share_calls: own.share_calls,
-            away_after: kept.away_after,
+            away_after: kept.away_after.div_ceil(MINUTE_S),
         }
     }
 
@@ -106,8 +109,9 @@ impl OwnPresence {
             let mood = change.mood.map_or(own.mood, |mood| mood.trim().to_owned());
             let share = change.share_calls.unwrap_or(own.share_calls);
             kept.publisher.set(choice, mood, share, wall_s());
-            kept.away_after = change.away_after.unwrap_or(kept.away_after);
-            let idle = minutes(kept.away_after);
+            let minutes = change.away_after;
+            kept.away_after = minutes.map_or(kept.away_after, |minutes| minutes * MINUTE_S);
+            let idle = Duration::from_secs(kept.away_after.into());
             kept.publisher.set_idle_after(idle);
             kept.publisher.handle_act(self.clock.now());
             (kept.publisher.own().clone(), kept.away_after)
@@ -218,8 +222,9 @@ impl OwnPresence {
         std::mem::take(&mut self.kept().contacts)
     }
 
-    /// What is to be said now, if anything, with a number that is on disk: none is used twice.
-    pub(super) async fn poll_state(&self, ctx: &Context) -> Option<Sealed> {
+    /// What is to be said now to our home, if anything, with a number that is on disk: none is used twice. The way there is opened
+    /// meanwhile.
+    pub(super) async fn poll_state(&self, ctx: &Context, home: &SupernodeAddr) -> Option<Sealed> {
         let identity = ctx.identity.get();
         let (key, discovery) = (identity.front_door_key(), identity.discovery_key);
         let now = self.clock.now();
@@ -234,7 +239,7 @@ impl OwnPresence {
             (state, kept.counter)
         };
         let keep = move |tx: &Tx<'_>| settings::set(tx, COUNTER, &counter.to_string());
-        let kept = ctx.db.write(keep).await;
+        let (kept, ()) = tokio::join!(ctx.db.write(keep), ctx.supernodes.approach(home));
         let sealed = state.seal(&key, &discovery, random());
         match (kept, sealed) {
             (Ok(()), Ok(sealed)) => Some(sealed),
@@ -256,10 +261,6 @@ impl OwnPresence {
     }
 }
 
-fn minutes(minutes: u32) -> Duration {
-    Duration::from_secs(60 * u64::from(minutes))
-}
-
 fn check(change: &view::PresenceChange) -> Result<(), Failure> {
     let usage = |words: String| Err(Failure::new(ErrorKind::Usage, words));
     let mood = change.mood.as_deref().unwrap_or_default();
@@ -273,10 +274,10 @@ fn check(change: &view::PresenceChange) -> Result<(), Failure> {
     }
     if change
         .away_after
-        .is_some_and(|after| !(1..=AWAY_AFTER_MAX).contains(&after))
+        .is_some_and(|after| !(1..=AWAY_AFTER_MAX_MINUTES).contains(&after))
     {
         return usage(format!(
-            "you can turn to away after 1 to {AWAY_AFTER_MAX} minutes"
+            "you can turn to away after 1 to {AWAY_AFTER_MAX_MINUTES} minutes"
         ));
     }
     Ok(())

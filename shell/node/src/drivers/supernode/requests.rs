@@ -292,9 +292,8 @@ impl Service {
     }
 
     pub(super) async fn account_of(&self, door: EndpointKey) -> Result<AccountId, Refusal> {
-        self.stored(move |tx| rows::account_of(tx, door))
-            .await?
-            .ok_or(Refusal::NotRegistered)
+        let found = self.db.read(move |tx| rows::account_of(tx, door)).await;
+        found.map_err(refused)?.ok_or(Refusal::NotRegistered)
     }
 
     async fn stored<T, F>(&self, work: F) -> Result<T, Refusal>
@@ -302,9 +301,11 @@ impl Service {
         T: Send + 'static,
         F: FnOnce(&starling_store::Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        self.db.write(work).await.map_err(|error| {
-            warn!(%error, "the supernode's store refused");
-            Refusal::Full
-        })
+        self.db.write(work).await.map_err(refused)
     }
+}
+
+fn refused(error: StoreError) -> Refusal {
+    warn!(%error, "the supernode's store refused");
+    Refusal::Full
 }
