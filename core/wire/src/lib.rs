@@ -25,6 +25,7 @@ pub mod name_log;
 pub mod name_query;
 pub mod network;
 pub mod overlay;
+pub mod own_name;
 pub mod packet;
 pub mod pairing;
 pub mod peer;

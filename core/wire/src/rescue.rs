@@ -12,6 +12,7 @@ use crate::account::{sign, signed_by};
 use crate::frame::{self, encode_body};
 use crate::ids::{AccountId, EndpointKey, NetworkId};
 use crate::limits::NAME_MAX;
+use crate::own_name::Held;
 use crate::sealing::{self, Place};
 use crate::supernode::SupernodeAddr;
 
@@ -19,6 +20,8 @@ use crate::supernode::SupernodeAddr;
 pub const RESCUE_MAX: usize = 48 * 1024;
 /// People in a copy.
 pub const RESCUED_MAX: usize = 1_500;
+/// Unique names in a copy.
+pub const RESCUED_NAMES_MAX: usize = 8;
 
 const VERSION: u8 = 1;
 /// Plaintexts are filled up to a multiple of this.
@@ -37,6 +40,8 @@ pub struct Rescue {
     pub name: String,
     /// When it was made, Unix milliseconds; of several copies the newest counts.
     pub made_at: u64,
+    /// Its unique names, at most [`RESCUED_NAMES_MAX`].
+    pub names: Vec<Held>,
     /// People, at most [`RESCUED_MAX`].
     pub people: Vec<Rescued>,
 }
@@ -59,7 +64,7 @@ pub struct Rescued {
 /// Why a copy was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RescueError {
-    /// Larger than allowed, or with more people.
+    /// Larger than allowed, or with more people or names.
     #[error("the rescue copy is larger than Starling allows")]
     TooLarge,
     /// Damaged, or for another recovery key.
@@ -82,7 +87,8 @@ impl Rescue {
     pub fn cut(mut self) -> Self {
         let room = RESCUE_MAX - 1 - sealing::OVERHEAD - STEP - ROUND;
         self.people.truncate(RESCUED_MAX);
-        let mut left = room.saturating_sub(self.name.len());
+        self.names.truncate(RESCUED_NAMES_MAX);
+        let mut left = room.saturating_sub(self.name.len() + encode_body(&self.names).len());
         let mut fits = |person: &Rescued| {
             let rest = left.checked_sub(encode_body(person).len());
             left = rest.unwrap_or_default();
@@ -167,7 +173,8 @@ pub(crate) fn read_inside(
     // RESCUE-01
     let mut names = rescue.people.iter().map(|person| &person.name);
     let long = |name: &String| name.len() > NAME_MAX;
-    let too_large = rescue.people.len() > RESCUED_MAX || long(&rescue.name) || names.any(long);
+    let many = rescue.people.len() > RESCUED_MAX || rescue.names.len() > RESCUED_NAMES_MAX;
+    let too_large = many || long(&rescue.name) || names.any(long);
     if too_large {
         return Err(RescueError::TooLarge);
     }
@@ -255,10 +262,24 @@ mod tests {
         }
     }
 
+    fn named() -> Held {
+        Held {
+            name: crate::name::Name::typed("alice").expect("a name"),
+            claimed: crate::own_name::Claimed {
+                network: NetworkId([5; 32]),
+                registrar: AccountId([6; 32]),
+                listing: None,
+                asked_at: 0,
+            },
+            answered: crate::own_name::Answered::default(),
+        }
+    }
+
     fn rescue(people: u64, name: &str) -> Rescue {
         Rescue {
             name: "Alice".into(),
             made_at: 1_700_000_000_000,
+            names: Vec::new(),
             people: (0..people).map(|number| person(number, name)).collect(),
         }
     }
@@ -303,6 +324,20 @@ mod tests {
             opened(&founding, account, &vec![1; RESCUE_MAX + 1]),
             Err(RescueError::TooLarge)
         );
+        let held = |count| Rescue {
+            names: vec![named(); count],
+            ..rescue(1_500, "Bob")
+        };
+        let cut = held(20).cut();
+        assert_eq!(cut.names.len(), RESCUED_NAMES_MAX);
+        let (founding, account, copy) = sealed(cut.clone());
+        assert_eq!(opened(&founding, account, &copy), Ok(cut));
+        let many = Rescue {
+            people: Vec::new(),
+            ..held(9)
+        };
+        let many = opened(&founding, account, &sealed(many).2);
+        assert_eq!(many, Err(RescueError::TooLarge));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub mod item;
 
 const ENTRY_CONTEXT: &[u8] = b"starling 1 own entry";
 /// The name of an entry's field.
-pub const FIELD_MAX: usize = 64;
+pub const FIELD_MAX: usize = 80;
 /// An entry's value.
 pub const VALUE_MAX: usize = 32 * 1024;
 /// Entries of an account, deleted ones too.

@@ -1,9 +1,9 @@
-//! Backup and restore of an account: its secrets, contacts, blocked accounts and network in one file, sealed under a passphrase
+//! Backup and restore of an account: its secrets, contacts, blocked accounts, unique names and network in one file, sealed under a passphrase
 //! by `age` (scrypt, ChaCha20-Poly1305). On the machine of a network's owner also the owner's key and that of its
 //! supernode: without them nobody could sign for the network or stand in its file. Messages and files are not in it.
 //!
-//! The content is postcard and begins with its format. Today's is format 3; the two before it had contacts' cards of another
-//! shape and are refused.
+//! The content is postcard and begins with its format. Today's is format 4; the three before it had contacts' cards of another
+//! shape, or no unique names, and are refused.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,11 +18,12 @@ use starling_control::{ErrorKind, Failure, view};
 use starling_store::contacts::{self, Contact, Relation};
 use starling_store::networks::{self, Joined};
 use starling_store::profile::{self, Profile};
-use starling_store::{StoreError, Tx, settings};
+use starling_store::{StoreError, Tx, own_names, settings};
 use starling_wire::account::Chain;
 use starling_wire::card::SignedCard;
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, NetworkId};
+use starling_wire::own_name::Held;
 use starling_wire::supernode::SupernodeAddr;
 use zeroize::Zeroizing;
 
@@ -33,7 +34,7 @@ use crate::network::SUPERNODE_PORTS;
 use crate::node::App;
 use crate::recovery;
 
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const PASSPHRASE_MIN: usize = 8;
 /// A backup with ten thousand contacts has about 10 MB.
 const SIZE_MAX: u64 = 32 * 1024 * 1024;
@@ -56,6 +57,8 @@ struct Base {
 struct More {
     owner: Option<SavedOwner>,
     blocked: Vec<SavedBlocked>,
+    /// Unique names, with what says that they are ours.
+    names: Vec<Held>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -135,6 +138,7 @@ fn collect(tx: &Tx<'_>, identity: &Identity) -> Result<Zeroizing<Vec<u8>>, Store
                 nickname: row.nickname.clone(),
             })
             .collect(),
+        names: own_names::list(tx)?.into_iter().map(Held::from).collect(),
     };
     let saved = rows
         .into_iter()
@@ -283,12 +287,12 @@ pub async fn restore(
 fn read(plain: &[u8]) -> Result<(Base, More), Failure> {
     // Numbers below 128 are one byte of postcard.
     match plain.first() {
-        Some(3) => decode(plain),
-        Some(1 | 2) => Err(Failure::new(
+        Some(4) => decode(plain),
+        Some(1..=3) => Err(Failure::new(
             ErrorKind::Usage,
             "this backup was written by an earlier version of Starling, and only that one reads it",
         )),
-        Some(4..) => Err(Failure::new(
+        Some(5..) => Err(Failure::new(
             ErrorKind::Usage,
             "this backup was written by a newer version of Starling",
         )),
@@ -343,6 +347,9 @@ fn keep(tx: &Tx<'_>, base: Base, more: More, row: &Profile) -> Result<(), StoreE
     }
     for saved in more.blocked {
         contacts::put(tx, &blocked(saved))?;
+    }
+    for held in more.names {
+        own_names::put(tx, &held.into())?;
     }
     let owner = more.owner.as_ref().map(|owner| Zeroizing::new(owner.key));
     if let Some(saved) = base.network {
@@ -470,16 +477,17 @@ mod tests {
         let more = More {
             owner: None,
             blocked: vec![blocked],
+            names: Vec::new(),
         };
-        let bytes = frame::encode_body(&(base(3), more));
-        let (base3, more) = read(&bytes).expect("format 3");
-        assert_eq!((base3.name.as_str(), base3.sequence), ("Alice", 5));
+        let bytes = frame::encode_body(&(base(FORMAT), more));
+        let (today, more) = read(&bytes).expect("today's format");
+        assert_eq!((today.name.as_str(), today.sequence), ("Alice", 5));
         assert_eq!(more.blocked[0].name, "Mallory");
 
         let sentence = |bytes: &[u8]| read(bytes).err().expect("refused").message;
-        assert!(sentence(&frame::encode_body(&base(4))).contains("newer"));
-        assert!(sentence(&frame::encode_body(&base(2))).contains("earlier"));
-        for bad in [&[][..], &[0], &[3], &bytes[..bytes.len() - 1]] {
+        assert!(sentence(&frame::encode_body(&base(FORMAT + 1))).contains("newer"));
+        assert!(sentence(&frame::encode_body(&base(FORMAT - 1))).contains("earlier"));
+        for bad in [&[][..], &[0], &[4], &bytes[..bytes.len() - 1]] {
             assert!(sentence(bad).contains("damaged"));
         }
     }

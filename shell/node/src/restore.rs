@@ -12,7 +12,7 @@ use starling_control::{ErrorKind, Failure, view};
 use starling_store::contacts::{self, Contact, Relation};
 use starling_store::profile;
 use starling_store::rescue::{self as rows, Missing};
-use starling_store::{StoreError, Tx};
+use starling_store::{StoreError, Tx, own_names};
 use starling_wire::account::{Founding, Inception};
 use starling_wire::ids::{AccountId, DeviceId};
 use starling_wire::limits::RECOVERIES_MAX;
@@ -89,8 +89,13 @@ pub async fn restore(app: &Arc<App>, words: &str, anyway: bool) -> Result<view::
         profile::create(tx, &row)?;
         // Whoever restores by the words has them.
         recovery::note(tx, Way::Phrase)?;
-        let people = rescue.map(|rescue| rescue.people).unwrap_or_default();
-        people.into_iter().try_for_each(|one| keep(tx, one))
+        let Some(rescue) = rescue else {
+            return Ok(());
+        };
+        for held in rescue.names {
+            own_names::put(tx, &held.into())?;
+        }
+        rescue.people.into_iter().try_for_each(|one| keep(tx, one))
     });
     stored.await.map_err(store_failure)?;
     let account = app.sign_in(identity).await?;

@@ -5,6 +5,7 @@ use starling_wire::ids::{AccountId, NetworkId};
 use starling_wire::name::Name;
 use starling_wire::name_claim::Refusal;
 use starling_wire::name_log::Listing;
+use starling_wire::own_name::{Answered, Claimed, Held};
 use starling_wire::record::{NameRecord, Signed};
 
 use crate::error::StoreError;
@@ -27,6 +28,38 @@ pub struct OwnName {
     pub refusal: Option<Refusal>,
     /// When we asked last.
     pub asked_at: u64,
+}
+
+impl From<Held> for OwnName {
+    fn from(held: Held) -> Self {
+        Self {
+            name: held.name,
+            network: held.claimed.network,
+            registrar: held.claimed.registrar,
+            listing: held.claimed.listing,
+            certificate: held.answered.certificate,
+            refusal: held.answered.refusal,
+            asked_at: held.claimed.asked_at,
+        }
+    }
+}
+
+impl From<OwnName> for Held {
+    fn from(own: OwnName) -> Self {
+        Self {
+            name: own.name,
+            claimed: Claimed {
+                network: own.network,
+                registrar: own.registrar,
+                listing: own.listing,
+                asked_at: own.asked_at,
+            },
+            answered: Answered {
+                certificate: own.certificate,
+                refusal: own.refusal,
+            },
+        }
+    }
 }
 
 const COLUMNS: &str = "name, network, registrar, listing, certificate, answer, asked_at_s";

@@ -13,6 +13,8 @@ use crate::ids::{AccountId, NetworkId};
 use crate::limits::{
     LIST_NAME_MAX, LISTS_MAX, NAME_MAX, NOTE_MAX, RECORD_MAX, REQUEST_TEXT_MAX, SUPERNODES_MAX,
 };
+use crate::name::Name;
+use crate::own_name::{Answered, Claimed};
 use crate::permissions::Permissions;
 use crate::record::{AccountRecord, Signed};
 use crate::supernode::SupernodeAddr;
@@ -34,6 +36,8 @@ const PROFILE: &str = "profile/";
 const SETTING: &str = "setting/";
 const RECORD: &str = "record";
 const REQUEST_KEY: &str = "request-key";
+const NAME: &str = "name/";
+const NAME_ANSWER: &str = "name-answer/";
 
 /// What an entry says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,10 @@ pub enum Item {
     Record(Option<Box<Signed<AccountRecord>>>),
     /// Opens sealed requests from now on.
     RequestKey(Seed),
+    /// A unique name that we asked for; none: given up.
+    Name(Name, Option<Claimed>),
+    /// What its registrar answered last.
+    NameAnswer(Name, Answered),
 }
 
 /// Somebody we know.
@@ -154,6 +162,11 @@ impl Item {
             Self::Setting(name, value) => (own(SETTING, name), bytes(value.as_ref())),
             Self::Record(record) => (own(RECORD, ""), bytes(record.as_ref())),
             Self::RequestKey(seed) => (own(REQUEST_KEY, ""), bytes(Some(seed))),
+            Self::Name(name, claimed) => (own(NAME, name.as_str()), bytes(claimed.as_ref())),
+            Self::NameAnswer(name, answered) => {
+                let some = Some(answered).filter(|answered| !answered.is_empty());
+                (own(NAME_ANSWER, name.as_str()), bytes(some))
+            }
         }
     }
 
@@ -213,12 +226,28 @@ impl Item {
             let seed = read(value, |_| Ok(()))?.ok_or(ItemError::Malformed)?;
             return Ok(Some(Self::RequestKey(seed)));
         }
+        if let Some(name) = field.strip_prefix(NAME) {
+            return Ok(Some(Self::Name(unique(name)?, read(value, |_| Ok(()))?)));
+        }
+        if let Some(name) = field.strip_prefix(NAME_ANSWER) {
+            let name = unique(name)?;
+            let about = |answered: &Answered| {
+                let about = answered.is_about(&name);
+                about.then_some(()).ok_or(ItemError::Malformed)
+            };
+            let answered = read(value, about)?.unwrap_or_default();
+            return Ok(Some(Self::NameAnswer(name, answered)));
+        }
         let Some(name) = field.strip_prefix(SETTING) else {
             return Ok(None);
         };
         let value = text(value, SETTING_MAX)?;
         Ok(Some(Self::Setting(name.to_owned(), value)))
     }
+}
+
+fn unique(name: &str) -> Result<Name, ItemError> {
+    Name::try_from(name.to_owned()).map_err(|_| ItemError::Malformed)
 }
 
 fn bytes<T: Serialize>(value: Option<&T>) -> Option<Vec<u8>> {
@@ -282,7 +311,10 @@ mod tests {
     use crate::account::Chain;
     use crate::card::Card;
     use crate::ids::{DeviceId, EndpointKey};
-    use crate::record::Content;
+    use crate::name_claim::Refusal;
+    use crate::name_log::{Entry, Listing};
+    use crate::record::registrar::{Office, Registrar};
+    use crate::record::{Content, NameRecord};
 
     fn card() -> (AccountId, SignedCard) {
         let key = SigningKey::from_bytes(&[1; 32]);
@@ -336,6 +368,45 @@ mod tests {
         })
     }
 
+    /// As long as a name can be.
+    fn name() -> Name {
+        Name::typed(&"й".repeat(32)).unwrap()
+    }
+
+    fn claimed() -> Claimed {
+        Claimed {
+            network: NetworkId([5; 32]),
+            registrar: AccountId([6; 32]),
+            listing: Some(Listing::new("Alice".into()).unwrap()),
+            asked_at: 1_800_000_000,
+        }
+    }
+
+    fn answered() -> Answered {
+        Answered {
+            certificate: Some(certificate(name())),
+            refusal: Some(Refusal::TooOften),
+        }
+    }
+
+    fn certificate(name: Name) -> Signed<NameRecord> {
+        let key = |seed| SigningKey::from_bytes(&[seed; 32]);
+        let public = key(2).verifying_key().to_bytes();
+        let office = Registrar::appoint(&key(1), AccountId([6; 32]), public, 2_000_000_000);
+        let entry = Entry {
+            height: 1,
+            before: [0; 32],
+            at: 5,
+            name,
+            account: Some(AccountId([7; 32])),
+            until: 1_900_000_000,
+            listing: None,
+        };
+        Office::new(office, key(2))
+            .unwrap()
+            .certify(&entry, entry.until)
+    }
+
     fn read_back(item: &Item) -> Result<Option<Item>, ItemError> {
         let (key, value) = item.write();
         Item::read(&key, value.as_deref())
@@ -373,6 +444,10 @@ mod tests {
             Item::Record(Some(Box::new(record()))),
             Item::Record(None),
             Item::RequestKey(Seed([5; 32])),
+            Item::Name(name(), Some(claimed())),
+            Item::NameAnswer(name(), answered()),
+            Item::Name(name(), None),
+            Item::NameAnswer(name(), Answered::default()),
         ] {
             assert_eq!(read_back(&item), Ok(Some(item)));
         }
@@ -389,10 +464,15 @@ mod tests {
         changed.card.name = "Mallory".into();
         let mut large = record();
         large.record.home = vec![known().homes[0].clone(); 20];
+        let other = Answered {
+            certificate: Some(certificate(Name::typed("mallory").unwrap())),
+            refusal: None,
+        };
         let mut wordy = asked();
         wordy.text = "n".repeat(REQUEST_TEXT_MAX + 1);
         for (item, error) in [
             (Item::Contact(bob, Some(nowhere)), ItemError::Address),
+            (Item::NameAnswer(name(), other), ItemError::Malformed),
             (
                 Item::Card(mallory, Some(Box::new(card))),
                 ItemError::Malformed,

@@ -6,7 +6,10 @@ use starling_wire::card::{Card, Door, DoorKeys, SignedCard};
 use starling_wire::envelope::request_key;
 use starling_wire::frame::encode_body;
 use starling_wire::fuzz;
-use starling_wire::ids::{DeviceId, EndpointKey};
+use starling_wire::ids::{DeviceId, EndpointKey, NetworkId};
+use starling_wire::name::Name;
+use starling_wire::name_claim::Refusal;
+use starling_wire::own_name::{Answered, Claimed};
 use starling_wire::pairing::{Doors, EndReason, Hello, PairingFrame, PairingLink, Secret, Welcome};
 use starling_wire::record::{AccountRecord, Content, Signed};
 use starling_wire::supernode::SupernodeAddr;
@@ -126,6 +129,17 @@ fn entries() -> Vec<Entry> {
         text: "Hi".into(),
         at: 1_800_000_000_000,
     };
+    let name = Name::typed("alice").expect("a name");
+    let claimed = Claimed {
+        network: NetworkId([3; 32]),
+        registrar: alice,
+        listing: None,
+        asked_at: 5,
+    };
+    let answered = Answered {
+        certificate: None,
+        refusal: Some(Refusal::Waiting),
+    };
     let items = [
         Item::Contact(alice, Some(known)),
         Item::Card(alice, Some(Box::new(card()))),
@@ -137,6 +151,8 @@ fn entries() -> Vec<Entry> {
         Item::Setting("theme".into(), Some("dark".into())),
         Item::Record(Some(Box::new(record()))),
         Item::RequestKey(Seed([5; 32])),
+        Item::Name(name.clone(), Some(claimed)),
+        Item::NameAnswer(name, answered),
     ];
     let author = Author::new(alice, key(3));
     let entry = |item: Item| {

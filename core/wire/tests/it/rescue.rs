@@ -3,6 +3,8 @@
 use ed25519_dalek::SigningKey;
 use starling_wire::fuzz;
 use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
+use starling_wire::name::Name;
+use starling_wire::own_name::{Answered, Claimed, Held};
 use starling_wire::rescue::{Rescue, Rescued};
 use starling_wire::supernode::SupernodeAddr;
 
@@ -24,6 +26,16 @@ fn rescue() -> Rescue {
     Rescue {
         name: "Alice".into(),
         made_at: 1_795_500_000_000,
+        names: vec![Held {
+            name: Name::typed("alice").expect("a name"),
+            claimed: Claimed {
+                network: NetworkId([3; 32]),
+                registrar: AccountId([4; 32]),
+                listing: None,
+                asked_at: 5,
+            },
+            answered: Answered::default(),
+        }],
         people: vec![person(1, false), person(2, false), person(3, true)],
     }
 }

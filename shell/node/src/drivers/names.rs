@@ -2,6 +2,7 @@
 //! whether everybody is shown the same log. Decisions are `protocol::names::watch` and the registrar's.
 
 mod check;
+mod letters;
 mod view_of;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,18 +13,19 @@ use starling_protocol::names::watch::is_ours;
 use starling_store::letters::{self as post, LetterKind};
 use starling_store::name_log::{self, Whose};
 use starling_store::own_names::{self, OwnName};
-use starling_store::{StoreError, Tx, registrar, requests};
-use starling_wire::envelope::{Letter, Opened};
-use starling_wire::ids::{AccountId, NetworkId};
+use starling_store::{StoreError, registrar};
+use starling_wire::envelope::Letter;
+use starling_wire::ids::NetworkId;
 use starling_wire::link::{Link, Target};
 use starling_wire::name::Name;
-use starling_wire::name_claim::{Claim, Verdict, Wish};
+use starling_wire::name_claim::{Claim, Wish};
 use starling_wire::name_log::{Equivocation, INVITATION_MAX, Listing};
 use starling_wire::name_query::{Found, NameQuestion, NameReply};
 use starling_wire::record::registrar::Registrar;
 use tokio::sync::Notify;
 use tracing::{debug, info};
 
+pub(super) use self::letters::{receive, take_verdict};
 use self::view_of::own_view;
 use super::letters::{next_sequence, seal};
 use super::name_asking;
@@ -258,11 +260,12 @@ impl Names {
         if account == self.ctx.identity.account() {
             // We are it ourselves.
             let key = self.ctx.identity.get().request_key();
+            let own_set = Arc::clone(&self.ctx.own_set);
             let kept = self.ctx.db.write(move |tx| {
                 if registrar::office(tx)?.is_none() {
                     return Ok(false);
                 }
-                own_names::put(tx, &own)?;
+                own_set.keep_name(tx, own)?;
                 registrar::keep_claim(tx, account, &claim, &key, wall_s())
             });
             if !kept.await.map_err(store_failure)? {
@@ -281,8 +284,9 @@ impl Names {
         let key = record.record().request_key;
         let sealed = seal(&self.ctx, sequence, account, &key, Letter::Claim(claim))
             .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?;
+        let own_set = Arc::clone(&self.ctx.own_set);
         let stored = self.ctx.db.write(move |tx| {
-            own_names::put(tx, &own)?;
+            own_set.keep_name(tx, own)?;
             post::put(tx, account, LetterKind::Claim, &sealed, wall_ms())
         });
         stored.await.map_err(store_failure)?;
@@ -450,74 +454,4 @@ impl Names {
 
 fn typed(text: &str) -> Result<Name, Failure> {
     Name::typed(text).map_err(|error| Failure::new(ErrorKind::Usage, error.to_string()))
-}
-
-/// A letter about names. `Ok` when it was acted on or dropped for good.
-pub(super) async fn receive(ctx: &Arc<Context>, opened: Opened) -> Result<(), StoreError> {
-    let own = ctx.identity.account();
-    let stored = ctx.db.write(move |tx| {
-        let (account, stamp) = (opened.sender.account().id(), opened.stamp);
-        let now = wall_s();
-        let wanted = match &opened.letter {
-            Letter::Claim(_) => registrar::office(tx)?.is_some_and(|office| office.running),
-            Letter::Verdict(name, _) => {
-                own_names::get(tx, name)?.is_some_and(|own| own.registrar == account)
-            }
-            _ => false,
-        };
-        // PEOPLE-06
-        if !wanted || !requests::first_read(tx, account, stamp.device, stamp.number, wall_ms())? {
-            return Ok(None);
-        }
-        match opened.letter {
-            Letter::Claim(claim) => {
-                let key = opened.sender.card().request_key;
-                registrar::keep_claim(tx, account, &claim, &key, now)?;
-                Ok(Some(Signal::Claim))
-            }
-            Letter::Verdict(name, verdict) => {
-                take_verdict(tx, (own, &name), *verdict, now)?;
-                Ok(Some(Signal::Verdict))
-            }
-            _ => Ok(None),
-        }
-    });
-    match stored.await? {
-        Some(signal) => ctx.signal(signal),
-        None => debug!("dropped a letter about names"),
-    }
-    Ok(())
-}
-
-/// What the registrar says about a name of ours.
-pub(super) fn take_verdict(
-    tx: &Tx<'_>,
-    (holder, name): (AccountId, &Name),
-    verdict: Verdict,
-    now: u64,
-) -> Result<(), StoreError> {
-    let Some(mut own) = own_names::get(tx, name)? else {
-        return Ok(());
-    };
-    match verdict {
-        Ok(signed) => {
-            let Ok(record) = signed.verify_in(Some(own.network), now) else {
-                return Ok(());
-            };
-            if record.record().name != *name {
-                return Ok(());
-            }
-            match record.record().account {
-                None => return own_names::forget(tx, name),
-                Some(account) if account == holder => {
-                    own.certificate = Some(signed);
-                    own.refusal = None;
-                    own.asked_at = 0;
-                }
-                Some(_) => return Ok(()),
-            }
-        }
-        Err(refusal) => own.refusal = Some(refusal),
-    }
-    own_names::put(tx, &own)
 }

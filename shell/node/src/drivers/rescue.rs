@@ -8,11 +8,12 @@ use std::time::Duration;
 use starling_store::contacts::{self, Contact, Relation};
 use starling_store::letters::{self, LetterKind};
 use starling_store::rescue::Missing;
-use starling_store::{StoreError, Tx, rescue as rows, settings};
+use starling_store::{StoreError, Tx, own_names, rescue as rows, settings};
 use starling_wire::account::ChainHead;
 use starling_wire::envelope::Letter;
 use starling_wire::frame;
 use starling_wire::ids::{EndpointKey, NetworkId};
+use starling_wire::own_name::Held;
 use starling_wire::record::AccountRecord;
 use starling_wire::rescue::{self, Rescue, Rescued};
 use starling_wire::supernode::{Answer, Request, SupernodeAddr};
@@ -215,6 +216,7 @@ fn collect(tx: &Tx<'_>, own: Option<NetworkId>) -> Result<(Rescue, Copies), Stor
     let rescue = Rescue {
         name: String::new(),
         made_at: 0,
+        names: own_names::list(tx)?.into_iter().map(Held::from).collect(),
         people: known.iter().map(|contact| rescued(contact, own)).collect(),
     };
     let copies = settings::get(tx, COPIES)?;
@@ -248,7 +250,7 @@ fn version(rescue: &Rescue, head: ChainHead) -> [u8; 16] {
 async fn until_changed(signals: &mut broadcast::Receiver<Signal>) {
     loop {
         match signals.recv().await {
-            Ok(Signal::Home(_) | Signal::Contact(_) | Signal::Gone(_))
+            Ok(Signal::Home(_) | Signal::Contact(_) | Signal::Gone(_) | Signal::Verdict)
             | Err(RecvError::Lagged(_)) => return,
             Ok(_) => {}
             Err(RecvError::Closed) => return std::future::pending().await,

@@ -2,9 +2,11 @@
 
 use starling_store::about::{self, About};
 use starling_store::contacts::{self, Contact, Relation};
-use starling_store::{StoreError, Tx, own_set, requests};
+use starling_store::{StoreError, Tx, own_names, own_set, requests};
 use starling_wire::card::SignedCard;
 use starling_wire::ids::AccountId;
+use starling_wire::name::Name;
+use starling_wire::own_name::{Answered, Claimed, Held};
 use starling_wire::record::{AccountRecord, Signed};
 use starling_wire::sync::Seed;
 use starling_wire::sync::item::{self, Asked, Item, Known};
@@ -37,6 +39,8 @@ pub enum Effect {
     Record(Box<Signed<AccountRecord>>),
     /// How the person wants to be seen was chosen on another device.
     Presence,
+    /// A unique name of ours.
+    Names,
     /// Letters are sealed to another key from now on.
     RequestKey(Seed),
 }
@@ -69,6 +73,7 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
         Item::Profile(name, value) if presence::note(tx, &name, value.as_deref())? => {
             Ok(Some(Effect::Presence))
         }
+        Item::Name(name, _) | Item::NameAnswer(name, _) => own_name(tx, &name),
         // Kept for those who show them.
         Item::Profile(..) | Item::Setting(..) | Item::Record(None) => Ok(None),
     }
@@ -187,6 +192,42 @@ fn request(
     };
     let kept = requests::put(tx, &request)?;
     Ok(kept.then_some(Effect::Request(account)))
+}
+
+/// A unique name of ours from both entries about it, in whatever order these came.
+fn own_name(tx: &Tx<'_>, name: &Name) -> Result<Option<Effect>, StoreError> {
+    let claimed = match said(tx, &Item::Name(name.clone(), None))? {
+        Some(Item::Name(_, claimed)) => claimed,
+        _ => None,
+    };
+    let answered = match said(tx, &Item::NameAnswer(name.clone(), Answered::default()))? {
+        Some(Item::NameAnswer(_, answered)) => answered,
+        _ => Answered::default(),
+    };
+    match claimed.or_else(|| certified(&answered)) {
+        Some(claimed) => {
+            let name = name.clone();
+            let held = Held {
+                name,
+                claimed,
+                answered,
+            };
+            own_names::put(tx, &held.into())?;
+        }
+        None => own_names::forget(tx, name)?,
+    }
+    Ok(Some(Effect::Names))
+}
+
+/// The answer came here before what was asked elsewhere.
+fn certified(answered: &Answered) -> Option<Claimed> {
+    let record = &answered.certificate.as_ref()?.record;
+    Some(Claimed {
+        network: record.registrar.network,
+        registrar: record.registrar.account,
+        listing: None,
+        asked_at: 0,
+    })
 }
 
 /// What the set says in the place of this item.

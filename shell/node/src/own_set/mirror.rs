@@ -1,8 +1,10 @@
 //! From the tables to the set: what they say of somebody, as entries.
 
 use starling_store::contacts::{self, Contact, Relation};
+use starling_store::own_names::OwnName;
 use starling_store::{StoreError, Tx, about, own_set, requests};
 use starling_wire::ids::AccountId;
+use starling_wire::own_name::Held;
 use starling_wire::sync::item::{self, Asked, Item, Known};
 
 use crate::relaying;
@@ -39,6 +41,15 @@ pub fn items(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Item>, StoreError> {
         Item::Relayed(account, relaying::is_chosen(tx, account)?),
     ]);
     Ok(items)
+}
+
+/// What all devices are to know of a unique name of ours.
+pub fn name(own: OwnName) -> [Item; 2] {
+    let held = Held::from(own);
+    [
+        Item::Name(held.name.clone(), Some(held.claimed)),
+        Item::NameAnswer(held.name, held.answered),
+    ]
 }
 
 fn decided(tx: &Tx<'_>, account: AccountId) -> Result<Option<item::Relation>, StoreError> {

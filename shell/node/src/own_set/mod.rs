@@ -15,9 +15,12 @@ use ed25519_dalek::SigningKey;
 use starling_protocol::device::sync::{
     LinkId, Stored, Sync, SyncCommand, SyncEvent, SyncPersist, SyncRefused, SyncTransmit,
 };
+use starling_store::own_names::{self, OwnName};
 use starling_store::{StoreError, Tx, contacts, own_set, requests};
 use starling_wire::card::{SignedCard, VerifiedCard};
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
+use starling_wire::name::Name;
+use starling_wire::own_name::Answered;
 use starling_wire::sync::item::Item;
 use starling_wire::sync::{Author, Entry, Key, Seed, SyncFrame};
 use tokio::sync::Notify;
@@ -89,6 +92,9 @@ impl OwnSet {
         for account in known {
             self.change_at(tx, &mirror::items(tx, account)?, BEFORE_ALL)?;
         }
+        for own in own_names::list(tx)? {
+            self.change_at(tx, &mirror::name(own), BEFORE_ALL)?;
+        }
         own_set::settle(tx, None)
     }
 
@@ -110,6 +116,19 @@ impl OwnSet {
             .handle_command(SyncCommand::Change(changes), clock);
         changed.map_err(|refused: SyncRefused| StoreError::Refused(refused.to_string()))?;
         self.keep(tx, &mut machine, false)
+    }
+
+    /// A unique name of ours stands so from now on, on all devices.
+    pub fn keep_name(self: &Arc<Self>, tx: &Tx<'_>, own: OwnName) -> Result<(), StoreError> {
+        own_names::put(tx, &own)?;
+        self.change(tx, &mirror::name(own))
+    }
+
+    /// It is ours no more.
+    pub fn forget_name(self: &Arc<Self>, tx: &Tx<'_>, name: &Name) -> Result<(), StoreError> {
+        own_names::forget(tx, name)?;
+        let gone = Item::NameAnswer(name.clone(), Answered::default());
+        self.change(tx, &[Item::Name(name.clone(), None), gone])
     }
 
     /// Whatever the tables say of somebody by now, all devices hear.

@@ -2,6 +2,7 @@
 
 mod impostors;
 mod lying;
+mod own;
 
 use std::path::Path;
 
@@ -91,7 +92,11 @@ async fn search(actor: &Actor, text: &str) -> Vec<String> {
 
 /// Three supernodes, and a registrar that gives names to everybody.
 async fn town() -> (Land, TempDir, Actor) {
-    let land = Land::of(3).await;
+    town_of(3).await
+}
+
+async fn town_of(supernodes: u8) -> (Land, TempDir, Actor) {
+    let land = Land::of(supernodes).await;
     let home = folder();
     let owner = settle_owner(&land, home.path()).await;
     let office: view::NameOffice = owner.ask(start("open", false)).await;

@@ -27,6 +27,10 @@ impl Devices {
             Effect::Account => self.account().await,
             Effect::Doors => self.doors().await,
             Effect::Record(record) => self.record(*record).await,
+            Effect::Names => {
+                self.ctx.signal(Signal::Verdict);
+                Ok(())
+            }
             // Contacts are to know this device, too.
             Effect::Complete => self.people.send_updates().await,
             // The set has kept it already.

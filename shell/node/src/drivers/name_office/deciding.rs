@@ -1,5 +1,7 @@
 //! What comes of claims: into the log, answered and forgotten, each in one transaction.
 
+use std::sync::Arc;
+
 use starling_control::{ErrorKind, Failure};
 use starling_protocol::names::registrar::{By, Event, Persist, Registrar, Standing};
 use starling_store::StoreError;
@@ -128,6 +130,7 @@ impl NameOffice {
             self.answer(&decided.claim, &decided.verdict).await?
         };
         let name = decided.claim.claim.name.clone();
+        let own_set = Arc::clone(&self.ctx.own_set);
         let stored = self.ctx.db.write(move |tx| {
             persist(tx, &decided.persists)?;
             if decided.by_hand {
@@ -137,7 +140,9 @@ impl NameOffice {
             }
             match sealed {
                 Some(sealed) => post::put(tx, account, LetterKind::Verdict, &sealed, wall_ms()),
-                None if account == own => take_verdict(tx, (own, &name), decided.verdict, wall_s()),
+                None if account == own => {
+                    take_verdict(tx, &own_set, (own, &name), decided.verdict, wall_s())
+                }
                 None => Ok(()),
             }
         });
