@@ -16,6 +16,10 @@ pub fn decode(decoder: &mut Decoder, data: &[u8]) {
     let _ = carries_redundancy(data);
     let _ = decoder.recover(data, &mut pcm);
     assert_tame(&pcm);
+    for back in [1, 7, u8::MAX] {
+        let _ = decoder.recover_deep(data, back, &mut pcm);
+        assert_tame(&pcm);
+    }
     let _ = decoder.decode(data, &mut pcm);
     assert_tame(&pcm);
 }

@@ -68,6 +68,11 @@ impl RawEncoder {
         self.set(sys::OPUS_SET_PACKET_LOSS_PERC_REQUEST, percent.into())
     }
 
+    /// `tens`: how many 10 ms of the past each packet describes; 0 switches it off.
+    pub(super) fn set_deep_redundancy(&mut self, tens: u8) -> Result<(), OpusError> {
+        self.set(sys::OPUS_SET_DRED_DURATION_REQUEST, tens.into())
+    }
+
     pub(super) fn set_dtx(&mut self, on: bool) -> Result<(), OpusError> {
         self.set(sys::OPUS_SET_DTX_REQUEST, on.into())
     }
@@ -134,11 +139,28 @@ impl RawDecoder {
                 redundancy.into(),
             )
         };
-        match usize::try_from(decoded) {
-            Ok(FRAME_SAMPLES) => Ok(()),
-            Ok(samples) => Err(OpusError::Duration(samples)),
-            Err(_) => checked(decoded),
-        }
+        one_frame(decoded)
+    }
+
+    /// Decodes the frame that begins `back` samples before the packet that `deep` was read from.
+    pub(super) fn decode_deep(
+        &mut self,
+        deep: &RawDeep,
+        back: i32,
+        pcm: &mut [f32; FRAME_SAMPLES],
+    ) -> Result<(), OpusError> {
+        // SAFETY: the decoder and the state are alive; libopus looks up `back` within what the state holds, and writes at most
+        // FRAME mono samples to `pcm`, which has room for exactly that.
+        let decoded = unsafe {
+            sys::opus_decoder_dred_decode_float(
+                self.0.as_ptr(),
+                deep.state.as_ptr(),
+                back,
+                pcm.as_mut_ptr(),
+                FRAME,
+            )
+        };
+        one_frame(decoded)
     }
 }
 
@@ -146,6 +168,84 @@ impl Drop for RawDecoder {
     fn drop(&mut self) {
         // SAFETY: made by `opus_decoder_create`, owned by us alone, and not used after.
         unsafe { sys::opus_decoder_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Owns a libopus decoder of deep redundancy (DRED) and what it read last.
+#[derive(Debug)]
+pub(super) struct RawDeep {
+    decoder: NonNull<sys::OpusDREDDecoder>,
+    state: NonNull<sys::OpusDRED>,
+}
+
+// SAFETY: as for `RawEncoder`: both are plain memory with one owner.
+unsafe impl Send for RawDeep {}
+
+impl RawDeep {
+    pub(super) fn new() -> Result<RawDeep, OpusError> {
+        let mut error: c_int = sys::OPUS_OK;
+        // SAFETY: `error` outlives the call.
+        let decoder = unsafe { sys::opus_dred_decoder_create(&raw mut error) };
+        let decoder = NonNull::new(decoder).ok_or(OpusError::Library(error))?;
+        // SAFETY: as above.
+        let state = unsafe { sys::opus_dred_alloc(&raw mut error) };
+        match NonNull::new(state) {
+            Some(state) => Ok(RawDeep { decoder, state }),
+            None => {
+                // SAFETY: made above and used by nobody.
+                unsafe { sys::opus_dred_decoder_destroy(decoder.as_ptr()) };
+                Err(OpusError::Library(error))
+            }
+        }
+    }
+
+    /// Reads what a packet says of the samples before it: of those from `reach` to `end` before its beginning, at most.
+    pub(super) fn read(&mut self, payload: &[u8], most: i32) -> Result<Reach, OpusError> {
+        let length = length(payload)?;
+        let mut end: c_int = 0;
+        // SAFETY: decoder and state are alive, `payload` has `length` readable bytes, and `end` outlives the call.
+        let reach = unsafe {
+            sys::opus_dred_parse(
+                self.decoder.as_ptr(),
+                self.state.as_ptr(),
+                payload.as_ptr(),
+                length,
+                most,
+                RATE,
+                &raw mut end,
+                0,
+            )
+        };
+        checked(reach)?;
+        Ok(Reach {
+            from: reach,
+            to: end,
+        })
+    }
+}
+
+impl Drop for RawDeep {
+    fn drop(&mut self) {
+        // SAFETY: both made by `new`, owned by us alone, and not used after.
+        unsafe {
+            sys::opus_dred_free(self.state.as_ptr());
+            sys::opus_dred_decoder_destroy(self.decoder.as_ptr());
+        }
+    }
+}
+
+/// What a packet's deep redundancy covers, in samples before the packet's beginning; nothing if `from` is 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    pub(super) from: i32,
+    pub(super) to: i32,
+}
+
+fn one_frame(decoded: c_int) -> Result<(), OpusError> {
+    match usize::try_from(decoded) {
+        Ok(FRAME_SAMPLES) => Ok(()),
+        Ok(samples) => Err(OpusError::Duration(samples)),
+        Err(_) => checked(decoded),
     }
 }
 

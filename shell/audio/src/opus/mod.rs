@@ -1,9 +1,12 @@
 //! The Opus codec (RFC 6716) through libopus 1.6: mono, 48 kHz, 20 ms packets, tuned for speech. Lost packets are replaced
-//! by in-band redundancy (FEC) where the next packet carries it, else by the decoder's neural concealment.
+//! by in-band redundancy (FEC) where the next packet carries it, by deep redundancy (DRED) of a later one, else by the decoder's
+//! neural concealment.
 
+mod deep;
 mod ffi;
 
 use crate::{FRAME_SAMPLES, tame};
+use deep::Deep;
 use ffi::{RawDecoder, RawEncoder};
 
 /// No packet of ours is longer, and none that arrives in a datagram can be.
@@ -12,6 +15,9 @@ pub const PAYLOAD_MAX: usize = 1500;
 pub const BITRATE_MIN: u32 = 6_000;
 /// What libopus accepts for one channel, bits per second.
 pub const BITRATE_MAX: u32 = 256_000;
+
+/// What one packet can describe of the past at most.
+pub const DEEP_MAX_MS: u16 = 1_000;
 
 /// Complexity from which libopus conceals losses with its neural network; 6 would begin to alter intact packets too.
 const DECODER_COMPLEXITY: u8 = 5;
@@ -55,10 +61,21 @@ pub struct EncoderSettings {
     pub bitrate: u32,
     /// 0 (cheap) to 10 (best).
     pub complexity: u8,
-    /// Expected loss in percent: above 0, packets carry a coarse copy of the one before.
-    pub fec_loss_percent: u8,
+    /// Against losses.
+    pub protection: Protection,
     /// Send next to nothing during silence: packets of one or two bytes.
     pub dtx: bool,
+}
+
+/// What is spent against losses. The bytes are taken out of the bit rate, so on a clean path it costs quality.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Protection {
+    /// Expected loss in percent. libopus spends more the higher it is, and on deep redundancy nothing below about 10.
+    pub expected_loss: u8,
+    /// Packets carry a coarse copy of the frame before (in-band FEC).
+    pub fec: bool,
+    /// Milliseconds of the past that each packet describes (deep redundancy), at most [`DEEP_MAX_MS`].
+    pub deep_ms: u16,
 }
 
 /// Encodes one stream.
@@ -77,7 +94,7 @@ impl Encoder {
         encoder.raw.set_complexity(settings.complexity)?;
         encoder.raw.set_dtx(settings.dtx)?;
         encoder.set_bitrate(settings.bitrate)?;
-        encoder.set_expected_loss(settings.fec_loss_percent)?;
+        encoder.set_protection(settings.protection)?;
         Ok(encoder)
     }
 
@@ -99,11 +116,19 @@ impl Encoder {
         self.raw.set_bitrate(bitrate)
     }
 
-    /// Changes the expected loss in percent; 0 switches redundancy off.
-    pub fn set_expected_loss(&mut self, percent: u8) -> Result<(), OpusError> {
-        within("expected loss", percent.into(), 0, 100)?;
-        self.raw.set_fec(percent > 0)?;
-        self.raw.set_expected_loss(percent)
+    /// Changes what is spent against losses from the next packet on.
+    pub fn set_protection(&mut self, protection: Protection) -> Result<(), OpusError> {
+        let Protection {
+            expected_loss,
+            fec,
+            deep_ms,
+        } = protection;
+        within("expected loss", expected_loss.into(), 0, 100)?;
+        within("deep redundancy", deep_ms.into(), 0, DEEP_MAX_MS.into())?;
+        self.raw.set_fec(fec)?;
+        self.raw.set_expected_loss(expected_loss)?;
+        let tens = u8::try_from(deep_ms.div_ceil(10)).unwrap_or(u8::MAX);
+        self.raw.set_deep_redundancy(tens)
     }
 }
 
@@ -111,6 +136,7 @@ impl Encoder {
 #[derive(Debug)]
 pub struct Decoder {
     raw: RawDecoder,
+    deep: Deep,
 }
 
 impl Decoder {
@@ -118,7 +144,10 @@ impl Decoder {
     pub fn new() -> Result<Decoder, OpusError> {
         let mut raw = RawDecoder::new()?;
         raw.set_complexity(DECODER_COMPLEXITY)?;
-        Ok(Decoder { raw })
+        Ok(Decoder {
+            raw,
+            deep: Deep::new()?,
+        })
     }
 
     /// Decodes a packet. A refused one counts as lost: the frame is concealment.
@@ -138,6 +167,29 @@ impl Decoder {
         pcm: &mut [f32; FRAME_SAMPLES],
     ) -> Result<(), OpusError> {
         self.decode_or_conceal(next_payload, true, pcm)
+    }
+
+    /// The lost frame `back` frames before `later_payload`, from that packet's deep redundancy; concealment if it does not reach
+    /// so far. Says whether it did. The packet itself is to be decoded in its turn.
+    pub fn recover_deep(
+        &mut self,
+        later_payload: &[u8],
+        back: u8,
+        pcm: &mut [f32; FRAME_SAMPLES],
+    ) -> Result<bool, OpusError> {
+        let read = check(later_payload).and_then(|()| self.deep.read(later_payload, back));
+        let decoded = match read {
+            Ok(Some(samples)) => self.raw.decode_deep(self.deep.raw(), samples, pcm),
+            Ok(None) | Err(_) => {
+                self.conceal(pcm);
+                return read.map(|_| false);
+            }
+        };
+        match decoded {
+            Ok(()) => pcm.iter_mut().for_each(|sample| *sample = tame(*sample)),
+            Err(_) => self.conceal(pcm),
+        }
+        decoded.map(|()| true)
     }
 
     /// A lost frame, guessed from what was heard before.

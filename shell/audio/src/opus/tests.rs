@@ -4,10 +4,15 @@ use super::*;
 
 type Frame = [f32; FRAME_SAMPLES];
 
+const NONE: Protection = Protection {
+    expected_loss: 0,
+    fec: false,
+    deep_ms: 0,
+};
 const SETTINGS: EncoderSettings = EncoderSettings {
     bitrate: 24_000,
     complexity: 9,
-    fec_loss_percent: 0,
+    protection: NONE,
     dtx: false,
 };
 /// What the codec delays: 6.5 ms.
@@ -120,7 +125,11 @@ fn redundancy_brings_back_more_than_a_guess() {
     let said = speech(150);
     let packets = encode(
         EncoderSettings {
-            fec_loss_percent: 20,
+            protection: Protection {
+                expected_loss: 20,
+                fec: true,
+                deep_ms: 0,
+            },
             ..SETTINGS
         },
         &said,
@@ -146,6 +155,68 @@ fn redundancy_brings_back_more_than_a_guess() {
     let (_, guessed) = aligned(&said, &guessed);
     let (with, without) = (likeness(want, recovered), likeness(want, guessed));
     assert!(with > without + 0.01, "{with} against {without}");
+}
+
+/// What is heard of bursts of six lost packets in 25: with the deep redundancy of the first packet after each, and without.
+#[test]
+fn deep_redundancy_brings_back_a_burst() {
+    let said = speech(300);
+    let settings = EncoderSettings {
+        bitrate: 32_000,
+        protection: Protection {
+            expected_loss: 20,
+            fec: false,
+            deep_ms: 300,
+        },
+        ..SETTINGS
+    };
+    let packets = encode(settings, &said);
+    let bits = packets.iter().map(Vec::len).sum::<usize>() * 8 / 6;
+    assert!(bits < 40_000, "{bits} bit/s");
+    let mut recovering = Decoder::new().unwrap();
+    let mut guessing = Decoder::new().unwrap();
+    let (mut recovered, mut guessed) = (said.clone(), said.clone());
+    let mut recoveries = 0;
+    for at in 0..packets.len() - 6 {
+        // Not before the encoder's redundancy has found its way in.
+        let (burst, after) = (at % 25, at - at % 25 + 24);
+        if at > 50 && (18..24).contains(&burst) {
+            let back = (after - at) as u8;
+            let deep = recovering.recover_deep(&packets[after], back, &mut recovered[at]);
+            recoveries += usize::from(deep.unwrap());
+            guessing.conceal(&mut guessed[at]);
+        } else {
+            recovering.decode(&packets[at], &mut recovered[at]).unwrap();
+            guessing.decode(&packets[at], &mut guessed[at]).unwrap();
+        }
+    }
+    assert!(recoveries >= 20, "{recoveries}");
+    let distance = |heard: &[Frame]| {
+        let pairs = said.iter().zip(heard);
+        let loudness = |frame: &Frame| (energy(frame) + 1e-3).ln();
+        pairs
+            .map(|(said, heard)| (loudness(said) - loudness(heard)).abs())
+            .sum::<f32>()
+    };
+    let (with, without) = (distance(&recovered), distance(&guessed));
+    assert!(with < without * 0.8, "{with} against {without}");
+}
+
+#[test]
+fn a_packet_without_deep_redundancy_says_so_and_is_concealed() {
+    let said = speech(20);
+    let packets = encode(SETTINGS, &said);
+    let mut decoder = Decoder::new().unwrap();
+    let mut heard = [0.0; FRAME_SAMPLES];
+    for packet in &packets[..15] {
+        decoder.decode(packet, &mut heard).unwrap();
+    }
+    assert_eq!(decoder.recover_deep(&packets[19], 4, &mut heard), Ok(false));
+    assert_eq!(
+        decoder.recover_deep(&[], 1, &mut heard),
+        Err(OpusError::Length(0))
+    );
+    assert_eq!(decoder.recover_deep(&packets[19], 0, &mut heard), Ok(false));
 }
 
 #[test]
@@ -237,7 +308,18 @@ fn a_setting_out_of_range_is_refused_in_words() {
     });
     assert!(wrong.is_err());
     let mut encoder = Encoder::new(SETTINGS).unwrap();
-    assert!(encoder.set_expected_loss(101).is_err());
+    for wrong in [
+        Protection {
+            expected_loss: 101,
+            ..NONE
+        },
+        Protection {
+            deep_ms: DEEP_MAX_MS + 1,
+            ..NONE
+        },
+    ] {
+        assert!(encoder.set_protection(wrong).is_err());
+    }
     assert_eq!(
         encoder.encode(&[0.0; FRAME_SAMPLES], &mut [0]),
         Err(OpusError::Room(1))

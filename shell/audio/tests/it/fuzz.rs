@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use starling_audio::fuzz;
-use starling_audio::opus::{Decoder, Encoder, EncoderSettings, PAYLOAD_MAX};
+use starling_audio::opus::{Decoder, Encoder, EncoderSettings, PAYLOAD_MAX, Protection};
 
 use crate::mutator;
 
@@ -11,11 +11,21 @@ use crate::mutator;
 fn packets() -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
     let mut buffer = [0; PAYLOAD_MAX];
-    for (bitrate, fec_loss_percent) in [(6_000, 0), (12_000, 30), (24_000, 20), (64_000, 0)] {
+    for (bitrate, expected_loss, fec, deep_ms) in [
+        (6_000, 0, false, 0),
+        (12_000, 30, true, 0),
+        (24_000, 20, true, 0),
+        (32_000, 20, false, 300),
+        (64_000, 0, false, 0),
+    ] {
         let mut encoder = Encoder::new(EncoderSettings {
             bitrate,
             complexity: 5,
-            fec_loss_percent,
+            protection: Protection {
+                expected_loss,
+                fec,
+                deep_ms,
+            },
             dtx: true,
         })
         .expect("settings within range");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starling_audio::devices::Capture;
-use starling_audio::opus::{Encoder, EncoderSettings, OpusError};
+use starling_audio::opus::{Encoder, EncoderSettings, OpusError, Protection};
 use starling_audio::wav::WavReader;
 use starling_media::{FRAME, FRAME_SAMPLES, Packetizer};
 use starling_protocol::machine::Time;
@@ -20,7 +20,11 @@ use crate::traffic::Traffic;
 const SETTINGS: EncoderSettings = EncoderSettings {
     bitrate: 32_000,
     complexity: 9,
-    fec_loss_percent: 5,
+    protection: Protection {
+        expected_loss: 5,
+        fec: true,
+        deep_ms: 0,
+    },
     dtx: false,
 };
 /// A file that fell so far behind goes on from now, instead of catching up in a burst.
