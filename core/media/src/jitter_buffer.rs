@@ -12,6 +12,10 @@ pub struct Held {
     pub sequence: i64,
     /// Whether it follows a pause.
     pub marker: bool,
+    /// Whether it came in a later packet.
+    pub repeated: bool,
+    /// Whether it describes earlier frames.
+    pub deep: bool,
     /// The encoded frame.
     pub payload: Vec<u8>,
 }
@@ -28,12 +32,12 @@ impl JitterBuffer {
         self.frames.is_empty()
     }
 
-    /// Whether a packet for this frame waits.
-    pub fn contains(&self, frame: i64) -> bool {
-        self.frames.contains_key(&frame)
+    /// What waits for this frame.
+    pub fn get(&self, frame: i64) -> Option<&Held> {
+        self.frames.get(&frame)
     }
 
-    /// Adds a frame. What then lies too far behind the newest is given up; returns how many that were.
+    /// Adds a frame. What then lies too far behind the newest is given up; returns how many packets that were.
     pub fn insert(&mut self, frame: i64, held: Held) -> u64 {
         self.frames.insert(frame, held);
         let newest = self.newest().unwrap_or(frame);
@@ -56,19 +60,22 @@ impl JitterBuffer {
         self.frames.remove(&frame)
     }
 
-    /// Gives up everything before `frame`; returns how many frames that were.
+    /// Gives up everything before `frame`; returns how many packets that were.
     pub fn discard_before(&mut self, frame: i64) -> u64 {
         let kept = self.frames.split_off(&frame);
         let given_up = std::mem::replace(&mut self.frames, kept);
-        given_up.len() as u64
+        packets(&given_up)
     }
 
     /// Gives up everything.
     pub fn clear(&mut self) -> u64 {
-        let count = self.frames.len() as u64;
-        self.frames.clear();
-        count
+        packets(&std::mem::take(&mut self.frames))
     }
+}
+
+/// A repeated frame is no packet of its own.
+fn packets(frames: &BTreeMap<i64, Held>) -> u64 {
+    frames.values().filter(|held| !held.repeated).count() as u64
 }
 
 #[cfg(test)]
@@ -80,6 +87,8 @@ mod tests {
         Held {
             sequence,
             marker: false,
+            repeated: false,
+            deep: false,
             payload: vec![1],
         }
     }
@@ -94,7 +103,7 @@ mod tests {
             let mut inserted = 0;
             let mut given_up = 0;
             for frame in frames.into_iter().chain(near) {
-                if buffer.contains(frame) {
+                if buffer.get(frame).is_some() {
                     continue;
                 }
                 given_up += buffer.insert(frame, held(frame));

@@ -24,7 +24,7 @@ mod transit;
 #[doc(hidden)]
 pub mod fuzz;
 
-pub use packet::{Packet, PacketError};
+pub use packet::{Encoded, Packet, PacketError, Repeat};
 pub use packetizer::Packetizer;
 pub use playout::{Dropped, Playout, Step, fold};
 pub use statistics::Statistics;

@@ -10,16 +10,18 @@
 //! - On a steady path neither happens: the sound is continuous to the sample.
 
 use crate::jitter_buffer::{Held, JitterBuffer, SPAN};
-use crate::packet::{Packet, PacketError};
+use crate::packet::{Packet, PacketError, Repeat};
 use crate::source::{Place, Position, Source};
 use crate::statistics::Statistics;
 use crate::transit::{self, Transit};
 use crate::{FRAME_US, Time, micros};
 use pace::Pace;
+use redundancy::Redundancy;
 use thiserror::Error;
 
 mod fold;
 mod pace;
+mod redundancy;
 
 pub use fold::fold;
 
@@ -42,9 +44,14 @@ const SHORTEN_EVERY: u32 = 5;
 pub enum Step {
     /// Decode this packet.
     Decode(Vec<u8>),
-    /// The frame is missing, but the next packet is here: decode this frame from the redundancy in it (in-band FEC). The
-    /// packet itself follows with the next step.
-    Recover(Vec<u8>),
+    /// The frame is missing, but a later packet is here: decode this frame from the redundancy in it. The packet itself follows
+    /// in its turn.
+    Recover {
+        /// The later packet.
+        payload: Vec<u8>,
+        /// By how many frames it is later: 1, and the redundancy may be in-band FEC, or more, and it is deep.
+        back: u8,
+    },
     /// The frame is missing: conceal it.
     Conceal,
     /// There is too much delay: decode both packets in this order and [`fold`] their 40 ms into 20 ms.
@@ -79,6 +86,7 @@ pub struct Playout {
     source: Source,
     transit: Transit,
     buffer: JitterBuffer,
+    redundancy: Redundancy,
     head: Option<Head>,
     /// Nothing before this frame is played any more.
     unheard: Option<i64>,
@@ -131,9 +139,15 @@ impl Playout {
         let held = Held {
             sequence: position.sequence,
             marker: packet.marker,
-            payload: packet.payload.to_vec(),
+            repeated: false,
+            deep: packet.frame.deep,
+            payload: packet.frame.payload.to_vec(),
         };
         self.counts.discarded += self.buffer.insert(position.frame, held);
+        self.redundancy.came(position.frame, &packet);
+        if let Some(repeat) = packet.repeat {
+            self.insert_repeated(position, repeat);
+        }
         Ok(())
     }
 
@@ -184,7 +198,7 @@ impl Playout {
 
     fn place(&mut self, packet: &Packet<'_>) -> Result<Position, Dropped> {
         match self.source.place(packet) {
-            Place::Inside(position) if !self.buffer.contains(position.frame) => Ok(position),
+            Place::Inside(position) if !self.has_packet(position.frame) => Ok(position),
             // MEDIA-05: also another packet for a frame that waits already.
             Place::Inside(_) | Place::Duplicate => {
                 self.counts.duplicated += 1;
@@ -199,6 +213,29 @@ impl Playout {
                 Err(Dropped::Jump)
             }
         }
+    }
+
+    fn has_packet(&self, frame: i64) -> bool {
+        self.buffer.get(frame).is_some_and(|held| !held.repeated)
+    }
+
+    /// `MEDIA-10`: what is repeated fills a gap between frames that wait or are still due, and nothing else.
+    fn insert_repeated(&mut self, position: Position, repeat: Repeat<'_>) {
+        let back = i64::from(repeat.back);
+        let frame = position.frame - back;
+        let due = self.head.as_ref().map(|head| head.frame);
+        let due = due.or_else(|| self.buffer.first().map(|(first, _)| first));
+        if due.is_none_or(|due| frame < due) || self.buffer.get(frame).is_some() {
+            return;
+        }
+        let held = Held {
+            sequence: position.sequence - back,
+            marker: false,
+            repeated: true,
+            deep: repeat.frame.deep,
+            payload: repeat.frame.payload.to_vec(),
+        };
+        self.counts.discarded += self.buffer.insert(frame, held);
     }
 
     /// `MEDIA-07`: a frame is played in its place or not at all. If nothing comes in time any more, playback starts again
@@ -220,7 +257,9 @@ impl Playout {
     }
 
     fn target_us(&self) -> i64 {
-        self.transit.target_us(self.source.recent_loss())
+        let redundancy = self.redundancy.frames(self.source.burst());
+        self.transit
+            .target_us(self.source.recent_loss(), redundancy)
     }
 
     fn depth_us(&self) -> i64 {
@@ -299,6 +338,7 @@ impl Playout {
         head.since_shortened += 1;
         head.frame += 1;
         head.sequence = held.sequence;
+        self.counts.repeated += u64::from(held.repeated);
         let may_shorten =
             head.since_shortened >= SHORTEN_EVERY && self.excess_us(head, target) >= SHORTEN_US;
         let second = if may_shorten {
@@ -312,6 +352,7 @@ impl Playout {
                 head.since_shortened = 0;
                 head.sequence = second.sequence;
                 head.skip(1);
+                self.counts.repeated += u64::from(second.repeated);
                 self.counts.shortened += 1;
                 Step::Shorten(held.payload, second.payload)
             }
@@ -330,10 +371,7 @@ impl Playout {
                 Step::Silence
             }
             Gap::Lost { .. } if is_short => self.stretch(),
-            Gap::Lost {
-                frames: 1,
-                all: true,
-            } => self.recover(head),
+            Gap::Lost { frames, all: true } => self.recover(head, frames),
             Gap::Lost { .. } => self.conceal(head),
         }
     }
@@ -350,14 +388,17 @@ impl Playout {
         Some(self.conceal(head))
     }
 
-    fn recover(&mut self, head: &mut Head) -> Step {
-        let Some((_, next)) = self.buffer.first() else {
+    /// The next packet comes `frames` later; it may carry the frame that is just before it, and more if it says so.
+    fn recover(&mut self, head: &mut Head, frames: i64) -> Step {
+        let next = self.buffer.first().map(|(_, next)| next);
+        let next = next.filter(|next| frames == 1 || next.deep);
+        let Some((next, back)) = next.zip(u8::try_from(frames).ok()) else {
             return self.conceal(head);
         };
         let payload = next.payload.clone();
         head.pass();
         self.counts.recovered += 1;
-        Step::Recover(payload)
+        Step::Recover { payload, back }
     }
 
     fn conceal(&mut self, head: &mut Head) -> Step {

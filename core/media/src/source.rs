@@ -10,6 +10,8 @@ const DROPOUT_MAX: i64 = 3_000;
 const MISORDER_MAX: i64 = 127;
 /// The share of the newest packet in the recent loss: half of what is told is younger than 3.5 s.
 const LOSS_WEIGHT: f64 = 1.0 / 256.0;
+/// The share of the newest burst in their average length.
+const BURST_WEIGHT: f64 = 1.0 / 16.0;
 /// One burst is not let speak for longer than this many packets.
 const BURST_MAX: i64 = 8;
 
@@ -47,6 +49,7 @@ pub struct Source {
     /// What was expected of streams that were replaced.
     expected_before: u64,
     recent_loss: f64,
+    burst: f64,
 }
 
 impl Source {
@@ -88,6 +91,11 @@ impl Source {
         self.recent_loss
     }
 
+    /// How many packets were missing in a row lately, on average of the times when some were; 0 if none ever was.
+    pub const fn burst(&self) -> f64 {
+        self.burst
+    }
+
     fn begin(&mut self, packet: &Packet<'_>) -> Place {
         self.expected_before = self.expected();
         self.candidate = None;
@@ -105,7 +113,14 @@ impl Source {
         }
         self.received += 1;
         let change = match missing {
-            Missing::Before(packets) => packets.min(BURST_MAX) as f64 - self.recent_loss,
+            Missing::Before(packets) => {
+                let packets = packets.min(BURST_MAX) as f64;
+                if packets > 0.0 {
+                    let weight = if self.burst > 0.0 { BURST_WEIGHT } else { 1.0 };
+                    self.burst += weight * (packets - self.burst);
+                }
+                packets - self.recent_loss
+            }
             // It was taken for lost.
             Missing::Filled => -1.0,
         };
@@ -186,16 +201,19 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::OPUS;
+    use crate::packet::Encoded;
 
     fn packet(ssrc: u32, sequence: u16, frame: u32) -> Packet<'static> {
         Packet {
-            payload_type: OPUS,
             marker: false,
             sequence,
             timestamp: frame.wrapping_mul(FRAME_TICKS),
             ssrc,
-            payload: &[1],
+            repeat: None,
+            frame: Encoded {
+                deep: false,
+                payload: &[1],
+            },
         }
     }
 
@@ -289,6 +307,20 @@ mod tests {
             inside(&mut source, packet(1, n, n.into()));
         }
         assert!(source.recent_loss() < 0.001);
+    }
+
+    #[test]
+    fn bursts_are_as_long_as_they_are() {
+        let mut source = Source::default();
+        assert_eq!(source.burst(), 0.0);
+        for n in (0..1_000_u16).filter(|n| n % 20 >= 5) {
+            inside(&mut source, packet(1, n, n.into()));
+        }
+        assert_eq!(source.burst(), 5.0);
+        for n in (1_000..2_000_u16).filter(|n| n % 10 != 0) {
+            inside(&mut source, packet(1, n, n.into()));
+        }
+        assert!((1.0..1.1).contains(&source.burst()), "{}", source.burst());
     }
 
     #[test]

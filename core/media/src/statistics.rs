@@ -22,7 +22,9 @@ pub struct Statistics {
     pub foreign: u64,
     /// Packets that came in time and were given up: nobody played for seconds, or the delay had grown too far.
     pub discarded: u64,
-    /// Missing frames that were asked of the next packet's redundancy.
+    /// Frames that were played from a later packet that repeated them.
+    pub repeated: u64,
+    /// Missing frames that were asked of a later packet's redundancy.
     pub recovered: u64,
     /// Frames that were concealed, also those that only made time for the delay to grow.
     pub concealed: u64,

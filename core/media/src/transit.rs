@@ -70,7 +70,8 @@ impl Transit {
     }
 
     /// The delay that is enough for almost all packets.
-    pub fn target_us(&self, recent_loss: f64) -> i64 {
+    /// Where packets are lost: also for what stands in the packet of `redundancy` frames later.
+    pub fn target_us(&self, recent_loss: f64, redundancy: i64) -> i64 {
         let settled = self.histogram.entries() >= FIRST_ENTRIES;
         let running = self.interval.filter(|_| !settled);
         let running = running.map_or(0, |(_, largest)| largest);
@@ -78,8 +79,7 @@ impl Transit {
         if recent_loss <= LOSS {
             return target.clamp(TARGET_MIN_US, TARGET_MAX_US);
         }
-        // The redundancy for a frame is in the next packet, which must be there in time too.
-        (target + FRAME_US).clamp(TARGET_MIN_LOSS_US, TARGET_MAX_US)
+        (target + redundancy * FRAME_US).clamp(TARGET_MIN_LOSS_US, TARGET_MAX_US)
     }
 
     /// Interarrival jitter.
@@ -168,32 +168,36 @@ mod tests {
     #[test]
     fn the_target_is_the_minimum_on_a_steady_path_and_follows_jitter_up_and_down() {
         let mut transit = Transit::default();
-        assert_eq!(transit.target_us(0.0), TARGET_MIN_US);
+        assert_eq!(transit.target_us(0.0, 1), TARGET_MIN_US);
         feed(&mut transit, 0, 500, |_| 0);
-        assert_eq!(transit.target_us(0.0), TARGET_MIN_US);
-        assert_eq!(transit.target_us(0.05), TARGET_MIN_LOSS_US);
+        assert_eq!(transit.target_us(0.0, 1), TARGET_MIN_US);
+        assert_eq!(transit.target_us(0.05, 1), TARGET_MIN_LOSS_US);
+        assert_eq!(
+            transit.target_us(0.05, 6),
+            TARGET_MIN_US.min(5_000) + 6 * FRAME_US
+        );
         feed(&mut transit, 500, 100, |frame| frame * 37 % 80 * 1_000);
-        let target = transit.target_us(0.0);
+        let target = transit.target_us(0.0, 1);
         assert!((75_000..=85_000).contains(&target), "{target}");
         feed(&mut transit, 600, 50 * 50, |_| 0);
-        assert_eq!(transit.target_us(0.0), TARGET_MIN_US);
+        assert_eq!(transit.target_us(0.0, 1), TARGET_MIN_US);
     }
 
     #[test]
     fn the_first_late_packet_raises_the_target_at_once_and_later_one_alone_does_not() {
         let mut transit = Transit::default();
         feed(&mut transit, 0, 4, |frame| frame / 3 * 60_000);
-        assert_eq!(transit.target_us(0.0), 60_000);
+        assert_eq!(transit.target_us(0.0, 1), 60_000);
         let mut transit = Transit::default();
         feed(&mut transit, 0, 500, |frame| frame / 499 * 60_000);
-        assert_eq!(transit.target_us(0.0), TARGET_MIN_US);
+        assert_eq!(transit.target_us(0.0, 1), TARGET_MIN_US);
     }
 
     #[test]
     fn the_target_has_a_largest_value() {
         let mut transit = Transit::default();
         feed(&mut transit, 0, 500, |frame| frame % 25 * 40_000);
-        assert_eq!(transit.target_us(0.0), TARGET_MAX_US);
+        assert_eq!(transit.target_us(0.0, 1), TARGET_MAX_US);
     }
 
     #[test]

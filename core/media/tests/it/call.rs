@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starling_media::{Dropped, FRAME, Packetizer, Playout, Statistics, Step, Time};
+use starling_media::{Dropped, Encoded, FRAME, Packetizer, Playout, Statistics, Step, Time};
 
 use crate::network::Network;
 
@@ -35,6 +35,10 @@ pub struct Call {
     /// When the device pulls for the n-th time, if not each 20 ms: by how much later.
     pub device: fn(u64) -> Duration,
     pub seed: u64,
+    /// By how many frames later each is sent again.
+    pub repeat: Option<u8>,
+    /// Whether packets describe earlier frames.
+    pub deep: bool,
 }
 
 impl Call {
@@ -46,6 +50,8 @@ impl Call {
             phase: Duration::from_millis(7),
             device: |_| Duration::ZERO,
             seed: 1,
+            repeat: None,
+            deep: false,
         }
     }
 
@@ -78,13 +84,18 @@ impl Call {
 
     fn send(&mut self) -> Vec<(Time, Vec<u8>)> {
         let mut sender = Packetizer::new(self.seed);
+        sender.repeat(self.repeat);
         let mut arrivals = Vec::new();
         for frame in 0..self.seconds * 50 {
             if !(self.sends)(frame) {
                 sender.skip();
                 continue;
             }
-            let datagram = sender.packet(&frame.to_be_bytes());
+            let payload = &frame.to_be_bytes();
+            let datagram = sender.packet(Encoded {
+                deep: self.deep,
+                payload,
+            });
             let sent = FRAME * u32::try_from(frame).unwrap();
             for at in self.network.carry(sent) {
                 arrivals.push((at, datagram.clone()));
@@ -92,6 +103,14 @@ impl Call {
         }
         arrivals.sort_by_key(|(at, _)| *at);
         arrivals
+    }
+}
+
+/// A frame as the codec made it.
+pub fn plain(payload: &[u8]) -> Encoded<'_> {
+    Encoded {
+        deep: false,
+        payload,
     }
 }
 
@@ -111,7 +130,7 @@ impl Heard {
                     decoded.push((pull.at, number(first)));
                     decoded.push((pull.at, number(second)));
                 }
-                Step::Recover(_) | Step::Conceal | Step::Silence => {}
+                Step::Recover { .. } | Step::Conceal | Step::Silence => {}
             }
         }
         decoded
@@ -154,6 +173,7 @@ impl Heard {
         assert_eq!(last.duplicated, self.network.duplicated);
         assert_eq!(last.expected, last.received + last.lost);
         let heard = decoded.len() as u64;
-        assert_eq!(last.received, heard + last.late + last.discarded);
+        let own = heard - last.repeated;
+        assert_eq!(last.received, own + last.late + last.discarded);
     }
 }

@@ -1,8 +1,9 @@
 //! The fuzz body over mutated inputs of its committed corpus.
 
-use starling_media::Packetizer;
 use starling_media::fuzz::fuzz_media;
+use starling_media::{Encoded, Packetizer};
 
+use crate::call::plain;
 use crate::{corpus, mutator};
 
 /// A script of the fuzz body: before each datagram come what is done, how long it takes and the datagram's length.
@@ -12,7 +13,10 @@ fn script(choices: &[u8], sender: &mut Packetizer) -> Vec<u8> {
         if step % 7 == 6 {
             sender.skip();
         }
-        let datagram = sender.packet(&[0x78, choice]);
+        let datagram = sender.packet(Encoded {
+            deep: choice & 2 != 0,
+            payload: &[0x78, choice],
+        });
         script.extend([choice, 20, u8::try_from(datagram.len()).unwrap()]);
         script.extend(datagram);
     }
@@ -23,7 +27,7 @@ fn script(choices: &[u8], sender: &mut Packetizer) -> Vec<u8> {
 fn media() {
     let mut sender = Packetizer::new(1);
     let made = [
-        ("packet", sender.packet(&[0x78; 60]).to_vec()),
+        ("packet", sender.packet(plain(&[0x78; 60])).to_vec()),
         ("steady", script(&[1; 40], &mut sender)),
         (
             "uneven",
@@ -34,5 +38,9 @@ fn media() {
             script(&[1, 1, 0xff, 1, 1, 1], &mut Packetizer::new(2)),
         ),
     ];
+    let mut repeating = Packetizer::new(3);
+    repeating.repeat(Some(2));
+    let repeated = ("repeated", script(&[1; 20], &mut repeating));
+    let made = made.into_iter().chain([repeated]).collect::<Vec<_>>();
     mutator::run(1, &corpus::committed("media", &made), fuzz_media);
 }

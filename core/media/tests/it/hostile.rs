@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use starling_media::fuzz::fuzz_media;
-use starling_media::packet::OPUS;
-use starling_media::{Packet, Playout, Step};
+use starling_media::{Encoded, Packet, Playout, Repeat, Step};
+
+use crate::call::plain;
 
 #[derive(Debug, Clone)]
 enum Act {
@@ -16,6 +17,7 @@ enum Act {
         frame: i16,
         odd: u16,
         marker: bool,
+        back: u8,
     },
     Pull,
     Burst(u8),
@@ -26,13 +28,14 @@ fn act() -> impl Strategy<Value = Act> {
     let odd = prop_oneof![9 => Just(0_u16), 1 => any::<u16>()];
     prop_oneof![
         1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Act::Bytes),
-        8 => (0_u8..20, near(), near(), odd, any::<bool>()).prop_map(
-            |(source, sequence, frame, odd, marker)| Act::Packet {
+        8 => (0_u8..20, near(), near(), odd, any::<bool>(), 0_u8..18).prop_map(
+            |(source, sequence, frame, odd, marker, back)| Act::Packet {
                 source: u8::from(source == 0),
                 sequence,
                 frame,
                 odd,
                 marker,
+                back,
             }
         ),
         6 => Just(Act::Pull),
@@ -62,14 +65,14 @@ proptest! {
                     let _ = playout.insert(&bytes, at);
                     0
                 }
-                Act::Packet { source, sequence, frame, odd, marker } => {
+                Act::Packet { source, sequence, frame, odd, marker, back } => {
                     let packet = Packet {
-                        payload_type: OPUS,
                         marker,
                         sequence: sequence.cast_unsigned(),
                         timestamp: i32::from(frame).wrapping_mul(960).cast_unsigned().wrapping_add(odd.into()),
                         ssrc: source.into(),
-                        payload: &[1, 2],
+                        repeat: (back > 0).then_some(Repeat { back, frame: Encoded { deep: true, payload: &[3] } }),
+                        frame: Encoded { deep: back % 2 == 1, payload: &[1, 2] },
                     };
                     let _ = playout.insert(&packet.write(), at);
                     0
@@ -102,7 +105,7 @@ fn media_08_nobody_pulls_for_an_hour_and_then_the_present_is_heard() {
     for frame in 0..180_000_u64 {
         now += Duration::from_millis(20);
         playout
-            .insert(&sender.packet(&frame.to_be_bytes()), now)
+            .insert(&sender.packet(plain(&frame.to_be_bytes())), now)
             .unwrap();
         assert!(playout.statistics().depth_ms <= 3_000);
     }

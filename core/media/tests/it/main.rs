@@ -12,5 +12,6 @@ mod fuzz;
 mod hostile;
 mod mutator;
 mod network;
+mod redundancy;
 mod steady;
 mod trouble;

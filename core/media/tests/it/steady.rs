@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use starling_media::{FRAME, Packetizer, Playout, Step};
 
-use crate::call::{Call, START, number};
+use crate::call::{Call, START, number, plain};
 use crate::network::Network;
 
 /// Silence until the first frame, then every frame once and in order, without a gap.
@@ -161,8 +161,8 @@ fn steps(lost: &[u64], paused: &[u64]) -> String {
         if frame > 2 {
             heard.push(match playout.pull(now - Duration::from_millis(5)) {
                 Step::Decode(_) => 'd',
-                Step::Recover(payload) => {
-                    assert_eq!(number(&payload), frame - 3 + 1);
+                Step::Recover { payload, back } => {
+                    assert_eq!(number(&payload), frame - 3 + u64::from(back));
                     'r'
                 }
                 Step::Conceal => 'c',
@@ -174,7 +174,7 @@ fn steps(lost: &[u64], paused: &[u64]) -> String {
             sender.skip();
             continue;
         }
-        let datagram = sender.packet(&frame.to_be_bytes());
+        let datagram = sender.packet(plain(&frame.to_be_bytes()));
         if !lost.contains(&frame) {
             playout.insert(&datagram, now).unwrap();
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use starling_media::{Dropped, Packet, Packetizer, Playout, Step};
 
-use crate::call::{Call, Heard, Pulled, START, number};
+use crate::call::{Call, Heard, Pulled, START, number, plain};
 use crate::network::Network;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -258,12 +258,12 @@ fn on_a_path_that_becomes_a_little_faster_speech_is_folded_and_nothing_is_cut() 
 fn media_05_two_packets_for_one_frame_are_one() {
     let mut playout = Playout::new();
     let packet = |sequence, timestamp| Packet {
-        payload_type: starling_media::packet::OPUS,
         marker: false,
         sequence,
         timestamp,
         ssrc: 1,
-        payload: &[1],
+        repeat: None,
+        frame: plain(&[1]),
     };
     assert_eq!(playout.insert(&packet(7, 960).write(), START), Ok(()));
     let second = playout.insert(&packet(8, 961).write(), START);
@@ -280,7 +280,7 @@ fn a_device_that_stopped_for_seconds_plays_the_present_within_two_seconds() {
         for frame in 0..700_u64 {
             let now = START + Duration::from_millis(frame * 20);
             playout
-                .insert(&sender.packet(&frame.to_be_bytes()), now)
+                .insert(&sender.packet(plain(&frame.to_be_bytes())), now)
                 .unwrap();
             if (100..100 + pulls).contains(&frame) {
                 continue;
@@ -311,7 +311,9 @@ fn clocks_that_drift_apart_do_not_change_the_delay() {
                 playout.pull(START + pulled);
                 pulled += Duration::from_micros(period);
             }
-            playout.insert(&sender.packet(&[1]), START + sent).unwrap();
+            playout
+                .insert(&sender.packet(plain(&[1])), START + sent)
+                .unwrap();
             let delay = playout.statistics().delay_ms;
             assert!(delay <= 65, "{period}: {frame} {delay}");
         }
@@ -330,7 +332,7 @@ fn clocks_that_drift_apart_do_not_change_the_delay() {
 #[test]
 fn media_07_a_frame_that_was_passed_is_not_heard_later() {
     let mut sender = Packetizer::new(1);
-    let datagrams: Vec<Vec<u8>> = (0..20).map(|_| sender.packet(&[1])).collect();
+    let datagrams: Vec<Vec<u8>> = (0..20).map(|_| sender.packet(plain(&[1]))).collect();
     let at = |frame: u32| START + frame * Duration::from_millis(20);
     let mut playout = Playout::new();
     for frame in (0..15).filter(|frame| *frame != 8) {
@@ -361,7 +363,7 @@ fn media_06_a_peer_that_begins_anew_is_heard_again_at_once() {
         let mut silent = 0;
         for frame in 0..100 {
             now += Duration::from_millis(20);
-            let datagram = sender.packet(&[u8::try_from(encoder).unwrap()]);
+            let datagram = sender.packet(plain(&[u8::try_from(encoder).unwrap()]));
             dropped += u32::from(playout.insert(&datagram, now).is_err());
             let step = playout.pull(now + Duration::from_millis(3));
             if frame >= 10 {
@@ -381,7 +383,7 @@ fn media_06_a_peer_that_begins_anew_is_heard_again_at_once() {
 fn media_06_a_sequence_that_jumps_is_followed() {
     let mut playout = Playout::new();
     let mut sender = Packetizer::new(1);
-    let mut datagrams: Vec<Vec<u8>> = (0..200).map(|_| sender.packet(&[1])).collect();
+    let mut datagrams: Vec<Vec<u8>> = (0..200).map(|_| sender.packet(plain(&[1]))).collect();
     for datagram in &mut datagrams[100..] {
         let packet = Packet::parse(datagram).unwrap();
         let jumped = Packet {
