@@ -5,13 +5,21 @@ use std::time::Duration;
 
 use crate::jitter_buffer::SPAN;
 use crate::packet::{PACKET_MAX, Packet};
-use crate::{FRAME, Playout, Step, Time};
+use crate::rate::{LEAST, MOST};
+use crate::{FRAME, Playout, Rate, Report, Step, Time};
 
 /// Reads `data` as a datagram, and as a script of datagrams and pulls: each a byte for what is done, one for the time that
 /// passes and one for the datagram's length.
 pub fn fuzz_media(data: &[u8]) {
     if let Ok(packet) = Packet::parse(data) {
         assert_eq!(packet.write(), data, "what was read is written again");
+    }
+    if let Ok(report) = Report::parse(data) {
+        assert_eq!(report.write(), data, "what was read is written again");
+        let mut rate = Rate::new(MOST, true);
+        rate.handle_report(&report, Duration::from_secs(1));
+        let plan = rate.plan();
+        assert!((LEAST..=MOST).contains(&plan.bitrate), "{plan:?}");
     }
     let mut playout = Playout::new();
     let mut now = Duration::ZERO;
@@ -24,6 +32,8 @@ pub fn fuzz_media(data: &[u8]) {
         for _ in 0..choice % 4 {
             check(&playout.pull(now), &playout);
         }
+        let report = playout.report(now);
+        assert!(report.is_none_or(|report| report.received <= report.expected));
     }
 }
 

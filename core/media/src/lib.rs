@@ -6,6 +6,8 @@
 //! - Receiving: [`Playout::insert`] takes datagrams as they come, [`Playout::pull`] says for each 20 ms that the sound
 //!   device needs what the decoder is to do: the [`Step`].
 //!
+//! - Both: [`Playout::report`] says how a stream arrives, and the sender's [`Rate`] makes a [`Plan`] of it.
+//!
 //! Inside: [`packet`] reads bytes, `source` says which packets belong to the stream and in which order, `transit` and
 //! [`delay_histogram`] measure how late packets come and so how much delay is needed, `jitter_buffer` keeps frames in order,
 //! and [`playout`] decides.
@@ -17,6 +19,9 @@ mod jitter_buffer;
 pub mod packet;
 pub mod packetizer;
 pub mod playout;
+pub mod rate;
+pub mod report;
+mod reporter;
 mod source;
 pub mod statistics;
 mod transit;
@@ -27,6 +32,8 @@ pub mod fuzz;
 pub use packet::{Encoded, Packet, PacketError, Repeat};
 pub use packetizer::Packetizer;
 pub use playout::{Dropped, Playout, Step, fold};
+pub use rate::{Plan, Protection, Rate};
+pub use report::{Report, ReportError};
 pub use statistics::Statistics;
 
 /// A moment: the time since the node started. The unit of every `now`.

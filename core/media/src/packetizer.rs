@@ -35,6 +35,11 @@ impl Packetizer {
         }
     }
 
+    /// Which stream reports of ours are about.
+    pub const fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
     /// From now on each frame is sent again in the packet of so many frames later, at most [`BACK_MAX`]; `None`: not.
     pub fn repeat(&mut self, back: Option<u8>) {
         self.back = back.map(|back| back.clamp(1, BACK_MAX));

@@ -11,6 +11,8 @@
 
 use crate::jitter_buffer::{Held, JitterBuffer, SPAN};
 use crate::packet::{Packet, PacketError, Repeat};
+use crate::report::Report;
+use crate::reporter::{Counts, Reporter};
 use crate::source::{Place, Position, Source};
 use crate::statistics::Statistics;
 use crate::transit::{self, Transit};
@@ -87,6 +89,7 @@ pub struct Playout {
     transit: Transit,
     buffer: JitterBuffer,
     redundancy: Redundancy,
+    reporter: Reporter,
     head: Option<Head>,
     /// Nothing before this frame is played any more.
     unheard: Option<i64>,
@@ -128,10 +131,13 @@ impl Playout {
         if position.fresh {
             self.counts.discarded += self.buffer.clear();
             self.transit.restart();
+            self.reporter.restart();
             self.head = None;
             self.unheard = None;
         }
         self.transit.arrived(position.frame, now);
+        let transit = transit::transit(position.frame, now);
+        self.reporter.came(transit, datagram.len(), now);
         self.check_in_time(position.frame)?;
         if self.head.is_none() && self.buffer.is_empty() {
             self.transit.rebase(position.frame, now);
@@ -172,6 +178,17 @@ impl Playout {
         };
         self.head = Some(head);
         step
+    }
+
+    /// What the sender is to be told now; nothing where nothing is due.
+    pub fn report(&mut self, now: Time) -> Option<Report> {
+        let counts = Counts {
+            expected: self.source.expected(),
+            received: self.source.received(),
+            burst: self.source.burst(),
+            jitter_us: self.transit.jitter_us(),
+        };
+        self.reporter.due(self.source.ssrc()?, counts, micros(now))
     }
 
     /// How it goes.

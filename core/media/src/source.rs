@@ -91,6 +91,11 @@ impl Source {
         self.recent_loss
     }
 
+    /// The stream that is played.
+    pub fn ssrc(&self) -> Option<u32> {
+        self.stream.as_ref().map(|stream| stream.ssrc)
+    }
+
     /// How many packets were missing in a row lately, on average of the times when some were; 0 if none ever was.
     pub const fn burst(&self) -> f64 {
         self.burst

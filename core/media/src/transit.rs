@@ -19,7 +19,7 @@ const LOSS: f64 = 0.01;
 const TARGET_MAX_US: i64 = 400_000;
 
 /// What the arrivals tell.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Transit {
     fastest: SlidingMinimum,
     histogram: DelayHistogram,
@@ -27,6 +27,18 @@ pub struct Transit {
     interval: Option<(i64, i64)>,
     last: Option<i64>,
     jitter_us: f64,
+}
+
+impl Default for Transit {
+    fn default() -> Self {
+        Self {
+            fastest: SlidingMinimum::new(SLOT_US),
+            histogram: DelayHistogram::default(),
+            interval: None,
+            last: None,
+            jitter_us: 0.0,
+        }
+    }
 }
 
 impl Transit {
@@ -49,13 +61,13 @@ impl Transit {
 
     /// Playback starts again with this frame: from now on transit times are compared with its.
     pub fn rebase(&mut self, frame: i64, now: i64) {
-        self.fastest = SlidingMinimum::default();
+        self.fastest = SlidingMinimum::new(SLOT_US);
         self.fastest.add(transit(frame, now), now);
     }
 
     /// The sender's numbers begin anew. What is known about the path stays.
     pub fn restart(&mut self) {
-        self.fastest = SlidingMinimum::default();
+        self.fastest = SlidingMinimum::new(SLOT_US);
         self.last = None;
     }
 
@@ -93,29 +105,32 @@ pub const fn transit(frame: i64, now: i64) -> i64 {
     now - frame * FRAME_US
 }
 
-/// The smallest value of about the last two seconds, in constant space. It stays while nothing is added.
+/// The smallest value of the last ten slots of time, in constant space. It stays while nothing is added.
 #[derive(Debug)]
-struct SlidingMinimum {
+pub struct SlidingMinimum {
     slots: [i64; SLOTS],
+    slot_us: i64,
     /// Number of the slot that is filled at the moment.
     newest: i64,
 }
 
 const SLOTS: usize = 10;
+/// For transit times: two seconds in all.
 const SLOT_US: i64 = 200_000;
 
-impl Default for SlidingMinimum {
-    fn default() -> Self {
+impl SlidingMinimum {
+    /// Of slots of this length.
+    pub const fn new(slot_us: i64) -> Self {
         Self {
             slots: [i64::MAX; SLOTS],
+            slot_us,
             newest: 0,
         }
     }
-}
 
-impl SlidingMinimum {
-    fn add(&mut self, value: i64, now: i64) {
-        let number = now / SLOT_US;
+    /// One more value.
+    pub fn add(&mut self, value: i64, now: i64) {
+        let number = now / self.slot_us;
         for passed in 0..(number - self.newest).min(SLOTS as i64) {
             self.slots[index(number - passed)] = i64::MAX;
         }
@@ -124,7 +139,8 @@ impl SlidingMinimum {
         *slot = value.min(*slot);
     }
 
-    fn get(&self) -> Option<i64> {
+    /// The smallest; nothing if none was added.
+    pub fn get(&self) -> Option<i64> {
         let least = self.slots.iter().copied().min();
         least.filter(|least| *least != i64::MAX)
     }
@@ -151,7 +167,7 @@ mod tests {
         fn the_sliding_minimum_is_that_of_two_seconds(
             values in prop::collection::vec((0_i64..300_000, -1_000_i64..1_000), 1..200),
         ) {
-            let mut window = SlidingMinimum::default();
+            let mut window = SlidingMinimum::new(SLOT_US);
             let mut all: Vec<(i64, i64)> = Vec::new();
             let mut now = 0;
             for (step, value) in values {

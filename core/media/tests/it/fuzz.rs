@@ -1,7 +1,7 @@
 //! The fuzz body over mutated inputs of its committed corpus.
 
 use starling_media::fuzz::fuzz_media;
-use starling_media::{Encoded, Packetizer};
+use starling_media::{Encoded, Packetizer, Report};
 
 use crate::call::plain;
 use crate::{corpus, mutator};
@@ -41,6 +41,17 @@ fn media() {
     let mut repeating = Packetizer::new(3);
     repeating.repeat(Some(2));
     let repeated = ("repeated", script(&[1; 20], &mut repeating));
-    let made = made.into_iter().chain([repeated]).collect::<Vec<_>>();
+    let report = Report {
+        ssrc: 7,
+        interval_ms: 500,
+        expected: 25,
+        received: 20,
+        burst: 40,
+        queue_ms: 90,
+        jitter_ms: 5,
+        bytes: 1_500,
+    };
+    let repeated = [repeated, ("report", report.write())];
+    let made = made.into_iter().chain(repeated).collect::<Vec<_>>();
     mutator::run(1, &corpus::committed("media", &made), fuzz_media);
 }

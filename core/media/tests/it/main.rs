@@ -12,6 +12,7 @@ mod fuzz;
 mod hostile;
 mod mutator;
 mod network;
+mod rate;
 mod redundancy;
 mod steady;
 mod trouble;

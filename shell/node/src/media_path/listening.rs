@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use starling_audio::devices::Playback;
-use starling_audio::opus::{Decoder, OpusError};
+use starling_audio::opus::{Decoder, OpusError, carries_redundancy};
 use starling_audio::wav::{WavError, WavWriter};
-use starling_media::{FRAME, FRAME_SAMPLES, Playout, Step, fold};
+use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Step, fold};
 use starling_protocol::machine::Time;
 use std::time::Duration;
 
@@ -64,6 +64,11 @@ impl Listening {
         if let Err(reason) = self.playout.insert(datagram, at) {
             tracing::trace!(%reason, "dropped a voice packet");
         }
+    }
+
+    /// What the other side is to be told now.
+    pub fn report(&mut self, now: Time) -> Option<Report> {
+        self.playout.report(now)
     }
 
     /// Plays what is due; returns what was heard, for an echo.
@@ -132,11 +137,7 @@ impl Listening {
         let is_sound = !matches!(step, Step::Conceal | Step::Silence);
         match step {
             Step::Decode(payload) => self.decode(&payload, &mut frame),
-            Step::Recover(payload) => {
-                if let Err(error) = self.decoder.recover(&payload, &mut frame) {
-                    tracing::trace!(%error, "a lost frame could not be recovered");
-                }
-            }
+            Step::Recover { payload, back } => self.recover(&payload, back, &mut frame),
             Step::Conceal => self.decoder.conceal(&mut frame),
             Step::Shorten(first, second) => {
                 let mut next = [0.0; FRAME_SAMPLES];
@@ -153,6 +154,18 @@ impl Listening {
     fn decode(&mut self, payload: &[u8], frame: &mut [f32; FRAME_SAMPLES]) {
         if let Err(error) = self.decoder.decode(payload, frame) {
             tracing::trace!(%error, "a voice packet could not be decoded");
+        }
+    }
+
+    /// In-band FEC is better than a description, where there is both.
+    fn recover(&mut self, later: &[u8], back: u8, frame: &mut [f32; FRAME_SAMPLES]) {
+        let recovered = if back == 1 && carries_redundancy(later) {
+            self.decoder.recover(later, frame)
+        } else {
+            self.decoder.recover_deep(later, back, frame).map(drop)
+        };
+        if let Err(error) = recovered {
+            tracing::trace!(%error, "a lost frame could not be recovered");
         }
     }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use starling_audio::devices::Capture;
 use starling_audio::opus::{Encoder, EncoderSettings, OpusError, Protection};
 use starling_audio::wav::WavReader;
-use starling_media::{FRAME, FRAME_SAMPLES, Packetizer};
+use starling_media as media;
+use starling_media::rate::MOST;
+use starling_media::{Encoded, FRAME, FRAME_SAMPLES, Packetizer, Plan, Rate, Report};
 use starling_protocol::machine::Time;
 use starling_wire::limits::MEDIA_PAYLOAD_MAX;
 
@@ -16,17 +18,8 @@ use super::sound::Source;
 use super::voice::{Notice, Shared};
 use crate::traffic::Traffic;
 
-/// Full-band speech; part 4's rate control will decide.
-const SETTINGS: EncoderSettings = EncoderSettings {
-    bitrate: 32_000,
-    complexity: 9,
-    protection: Protection {
-        expected_loss: 5,
-        fec: true,
-        deep_ms: 0,
-    },
-    dtx: false,
-};
+/// Of libopus's ten, what costs no more than is heard.
+const COMPLEXITY: u8 = 9;
 /// A file that fell so far behind goes on from now, instead of catching up in a burst.
 const BEHIND: Duration = Duration::from_millis(200);
 
@@ -42,6 +35,8 @@ pub struct Speaking {
     input: Input,
     encoder: Encoder,
     packetizer: Packetizer,
+    rate: Rate,
+    plan: Plan,
     traffic: Arc<Traffic>,
     /// When the file's next frame is due.
     due: Option<Time>,
@@ -69,14 +64,49 @@ impl Speaking {
             Source::File(reader) => Input::File(reader),
             Source::Echo => Input::Echo,
         };
+        let rate = Rate::new(MOST, true);
+        let plan = rate.plan();
+        let settings = EncoderSettings {
+            bitrate: plan.bitrate,
+            complexity: COMPLEXITY,
+            protection: inside(plan),
+            dtx: false,
+        };
         Ok(Self {
             input,
-            encoder: Encoder::new(SETTINGS)?,
+            encoder: Encoder::new(settings)?,
             packetizer: Packetizer::new(seed),
+            rate,
+            plan,
             traffic,
             due: None,
             over: false,
         })
+    }
+
+    /// Where what is sent is counted.
+    pub const fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
+    }
+
+    /// The other side told how it hears us: what is sent from now on follows that.
+    pub fn heard(&mut self, report: &Report, now: Time) -> Result<(), OpusError> {
+        // MEDIA-12: of a stream that is ours.
+        if report.ssrc != self.packetizer.ssrc() {
+            return Ok(());
+        }
+        self.rate.handle_report(report, now);
+        let plan = self.rate.plan();
+        if plan == std::mem::replace(&mut self.plan, plan) {
+            return Ok(());
+        }
+        let back = match plan.protection {
+            media::Protection::Repeat { back, .. } => Some(back),
+            _ => None,
+        };
+        self.packetizer.repeat(back);
+        self.encoder.set_bitrate(plan.bitrate)?;
+        self.encoder.set_protection(inside(plan))
     }
 
     /// Sends what is there or due. `echo` is what was heard just now.
@@ -165,7 +195,10 @@ impl Speaking {
         let mut payload = [0; MEDIA_PAYLOAD_MAX];
         match self.encoder.encode(frame, &mut payload) {
             Ok(length) => {
-                let datagram = self.packetizer.packet(&payload[..length]);
+                let datagram = self.packetizer.packet(Encoded {
+                    deep: matches!(self.plan.protection, media::Protection::Deep { .. }),
+                    payload: &payload[..length],
+                });
                 shared.send(datagram, &self.traffic);
             }
             Err(error) => {
@@ -173,5 +206,19 @@ impl Speaking {
                 self.packetizer.skip();
             }
         }
+    }
+}
+
+/// What the encoder does of a plan; the packets do the rest.
+const fn inside(plan: Plan) -> Protection {
+    let (expected_loss, fec, deep_ms) = match plan.protection {
+        media::Protection::Off => (0, false, 0),
+        media::Protection::Fec(loss) | media::Protection::Repeat { loss, .. } => (loss, true, 0),
+        media::Protection::Deep { loss, ms } => (loss, false, ms),
+    };
+    Protection {
+        expected_loss,
+        fec,
+        deep_ms,
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use iroh::endpoint::Connection;
 use starling_audio::opus::OpusError;
-use starling_media::Statistics;
+use starling_media::{Report, ReportError, Statistics};
 use starling_protocol::machine::Time;
 
 use super::listening::Listening;
@@ -221,14 +221,20 @@ fn run(
                 .unwrap_or_else(PoisonError::into_inner);
             *statistics = listening.statistics();
         }
-        take(arrivals, &mut listening);
+        if let Some(report) = listening.report(now) {
+            shared.send(report.write(), speaking.traffic());
+        }
+        for report in take(arrivals, &mut listening) {
+            speaking.heard(&report, now)?;
+        }
     }
     listening.finish(notify);
     Ok(())
 }
 
-/// Waits for datagrams, for [`PAUSE`] at most.
-fn take(arrivals: &Receiver<(Bytes, Time)>, listening: &mut Listening) {
+/// Waits for datagrams, for [`PAUSE`] at most; returns what the other side reports.
+fn take(arrivals: &Receiver<(Bytes, Time)>, listening: &mut Listening) -> Vec<Report> {
+    let mut reports = Vec::new();
     let mut next = match arrivals.recv_timeout(PAUSE) {
         Ok(first) => Some(first),
         Err(RecvTimeoutError::Timeout) => None,
@@ -239,7 +245,12 @@ fn take(arrivals: &Receiver<(Bytes, Time)>, listening: &mut Listening) {
         }
     };
     while let Some((datagram, at)) = next {
-        listening.insert(&datagram, at);
+        match Report::parse(&datagram) {
+            Ok(report) => reports.push(report),
+            Err(ReportError::Other) => listening.insert(&datagram, at),
+            Err(error) => tracing::trace!(%error, "dropped a report"),
+        }
         next = arrivals.try_recv().ok();
     }
+    reports
 }

@@ -1,0 +1,302 @@
+//! Rate and protection control: how many bits a second a stream may have, and how they are spent between sound and what brings
+//! lost packets back. Pure; fed by the other side's reports.
+//!
+//! Loss by itself is no congestion: many paths lose packets at any rate. What stands in a queue is: packets that take longer and
+//! longer. So delay sets the *budget*, and loss decides how it is spent (`docs/spec/media.md`, "Rate").
+
+use std::time::Duration;
+
+use crate::Time;
+use crate::packet::{BACK_MAX, HEADER};
+use crate::report::Report;
+
+/// The least that speech is sent with, bits a second.
+pub const LEAST: u32 = 8_000;
+/// The most that sound and its protection may have together, bits a second.
+pub const MOST: u32 = 64_000;
+/// What nothing is known about is tried with so much.
+const BEGIN: f64 = 48_000.0;
+/// Where nothing is lost, more is not heard.
+const CLEAN: u32 = 32_000;
+/// So much stands in queues where the path is too slow.
+const CONGESTED_MS: u16 = 80;
+/// Until so little is left, the rate does not grow.
+const DRAINED_MS: u16 = 25;
+/// What came is what fits; less of it drains the queue.
+const BACK_OFF: f64 = 0.8;
+/// What a packet costs besides the report's bytes: QUIC, UDP and IP. Bytes.
+const BELOW: f64 = 60.0;
+/// By so much a report without congestion lets the budget grow: a tenth in a second.
+const GROW: f64 = 1.05;
+/// After backing off it does not grow for so long.
+const REST: Duration = Duration::from_secs(2);
+/// And is not backed off again before the queue had time to drain.
+const DRAIN: Duration = Duration::from_millis(800);
+/// The share of a new report in loss: rising and falling.
+const LOSS_UP: f64 = 0.3;
+const LOSS_DOWN: f64 = 0.1;
+/// From this loss on something is spent on it, and below that nothing any more.
+const LOSSY: f64 = 0.015;
+const CLEAN_AGAIN: f64 = 0.005;
+/// Bursts, not single packets, from this length on; and single ones again below that.
+const BURSTY: f64 = 1.8;
+const SINGLE_AGAIN: f64 = 1.5;
+/// With so much to spend, whole frames are sent again: speech at half of it is still good.
+const ROOM: u32 = 44_000;
+/// libopus describes nothing below this expected loss.
+const DEEP_LOSS: u8 = 20;
+
+/// How a stream is to be sent from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// For the encoder, its redundancy included, bits a second.
+    pub bitrate: u32,
+    /// Against losses.
+    pub protection: Protection,
+}
+
+/// What is spent against losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protection {
+    /// Nothing.
+    Off,
+    /// A coarse copy of the frame before in each packet (in-band FEC), for this loss in percent.
+    Fec(u8),
+    /// A description of so many milliseconds before in each packet (DRED), for this loss in percent.
+    Deep {
+        /// Percent.
+        loss: u8,
+        /// Milliseconds.
+        ms: u16,
+    },
+    /// Each frame whole once more, so many frames later, and in-band FEC for what is lost of both.
+    Repeat {
+        /// Frames.
+        back: u8,
+        /// Percent that is still missing then.
+        loss: u8,
+    },
+}
+
+/// One stream's sender.
+#[derive(Debug)]
+pub struct Rate {
+    most: u32,
+    /// Whether the other side understands descriptions.
+    deep: bool,
+    budget: f64,
+    loss: f64,
+    burst: f64,
+    lossy: bool,
+    bursty: bool,
+    backed_off: Option<Time>,
+}
+
+impl Rate {
+    /// Nothing is known yet. `most`: bits a second, at most [`MOST`]; `deep`: whether the other side understands DRED.
+    pub fn new(most: u32, deep: bool) -> Self {
+        let most = most.clamp(LEAST, MOST);
+        Self {
+            most,
+            deep,
+            budget: BEGIN.min(most.into()),
+            loss: 0.0,
+            burst: 1.0,
+            lossy: false,
+            bursty: false,
+            backed_off: None,
+        }
+    }
+
+    /// The other side told how it arrives.
+    pub fn handle_report(&mut self, report: &Report, now: Time) {
+        if report.expected == 0 {
+            return;
+        }
+        self.weigh_losses(report);
+        let since = self.backed_off.map(|at| now.saturating_sub(at));
+        if report.queue_ms >= CONGESTED_MS {
+            if since.is_none_or(|since| since >= DRAIN) {
+                self.budget = fitting(report).min(self.budget).max(LEAST.into());
+                self.backed_off = Some(now);
+            }
+        } else if report.queue_ms <= DRAINED_MS && since.is_none_or(|since| since >= REST) {
+            self.budget = (self.budget * GROW).min(self.most.into());
+        }
+    }
+
+    /// How to send.
+    pub fn plan(&self) -> Plan {
+        let budget = self.budget as u32;
+        let protection = self.protection(budget);
+        let bitrate = match protection {
+            Protection::Off => budget.min(CLEAN),
+            Protection::Repeat { .. } => budget / 2,
+            Protection::Fec(_) | Protection::Deep { .. } => budget.min(CLEAN),
+        };
+        Plan {
+            bitrate: bitrate.max(LEAST),
+            protection,
+        }
+    }
+
+    fn weigh_losses(&mut self, report: &Report) {
+        let loss = report.loss();
+        let share = if loss > self.loss { LOSS_UP } else { LOSS_DOWN };
+        self.loss += share * (loss - self.loss);
+        self.burst = (f64::from(report.burst) / 16.0).clamp(1.0, BACK_MAX.into());
+        let from = if self.lossy { CLEAN_AGAIN } else { LOSSY };
+        self.lossy = self.loss >= from;
+        let from = if self.bursty { SINGLE_AGAIN } else { BURSTY };
+        self.bursty = self.burst >= from;
+    }
+
+    fn protection(&self, budget: u32) -> Protection {
+        if !self.lossy {
+            return Protection::Off;
+        }
+        let loss = percent(self.loss);
+        if budget >= ROOM {
+            // Further than most bursts are long; what is lost twice is seldom.
+            let back = ((self.burst * 2.0).ceil() as u8 + 1).clamp(2, BACK_MAX);
+            let loss = percent(self.loss * self.loss * self.burst);
+            return Protection::Repeat { back, loss };
+        }
+        if self.bursty && self.deep {
+            let ms = (self.burst * 40.0) as u16 + 100;
+            let loss = loss.max(DEEP_LOSS);
+            return Protection::Deep { loss, ms };
+        }
+        Protection::Fec(loss)
+    }
+}
+
+/// What is left for sound, bits a second, of a rate that drains the queue.
+fn fitting(report: &Report) -> f64 {
+    let seconds = f64::from(report.interval_ms.max(1)) / 1_000.0;
+    let packets = f64::from(report.received) / seconds;
+    let came = f64::from(report.bytes) / seconds + packets * BELOW;
+    (came * BACK_OFF - packets * (BELOW + HEADER as f64)) * 8.0
+}
+
+fn percent(share: f64) -> u8 {
+    (share * 100.0).round().clamp(1.0, 60.0) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Report = Report {
+        ssrc: 1,
+        interval_ms: 500,
+        expected: 25,
+        received: 25,
+        burst: 0,
+        queue_ms: 0,
+        jitter_ms: 0,
+        bytes: 2_000,
+    };
+
+    /// What is planned after `count` such reports.
+    fn after(rate: &mut Rate, from: u64, count: u64, report: Report) -> Plan {
+        for number in from..from + count {
+            rate.handle_report(&report, Duration::from_millis(500 * number));
+        }
+        rate.plan()
+    }
+
+    fn lossy(received: u16, burst: f64) -> Report {
+        Report {
+            received,
+            burst: (burst * 16.0) as u16,
+            ..ALL
+        }
+    }
+
+    #[test]
+    fn a_clean_path_is_not_paid_for() {
+        let mut rate = Rate::new(MOST, true);
+        let clean = Plan {
+            bitrate: CLEAN,
+            protection: Protection::Off,
+        };
+        assert_eq!(rate.plan(), clean);
+        assert_eq!(after(&mut rate, 0, 100, ALL), clean);
+    }
+
+    #[test]
+    fn losses_are_bought_off_where_there_is_room() {
+        let mut rate = Rate::new(MOST, true);
+        let plan = after(&mut rate, 0, 20, lossy(20, 1.2));
+        assert_eq!(plan.bitrate, MOST / 2);
+        assert_eq!(plan.protection, Protection::Repeat { back: 4, loss: 5 });
+        let plan = after(&mut rate, 20, 20, lossy(20, 4.0));
+        assert_eq!(plan.protection, Protection::Repeat { back: 9, loss: 16 });
+        // It ends by itself, and not at the first good report.
+        let plan = after(&mut rate, 40, 1, ALL);
+        assert_ne!(plan.protection, Protection::Off);
+        let plan = after(&mut rate, 41, 60, ALL);
+        assert_eq!(plan.protection, Protection::Off);
+    }
+
+    #[test]
+    fn where_there_is_none_single_losses_and_bursts_are_met_by_what_helps() {
+        let mut rate = Rate::new(32_000, true);
+        let plan = after(&mut rate, 0, 40, lossy(20, 1.2));
+        assert_eq!(plan.protection, Protection::Fec(20));
+        assert_eq!(plan.bitrate, 32_000);
+        let plan = after(&mut rate, 40, 40, lossy(22, 4.0));
+        assert_eq!(plan.protection, Protection::Deep { loss: 20, ms: 260 });
+        // Somebody who does not understand it is not sent it.
+        let mut rate = Rate::new(32_000, false);
+        let plan = after(&mut rate, 0, 40, lossy(22, 4.0));
+        assert!(matches!(plan.protection, Protection::Fec(_)));
+    }
+
+    #[test]
+    fn loss_alone_does_not_slow_it_down_and_a_queue_does() {
+        let mut rate = Rate::new(MOST, true);
+        let before = rate.budget;
+        after(&mut rate, 0, 20, lossy(12, 1.5));
+        assert!(rate.budget >= before);
+        let full = Report {
+            queue_ms: 120,
+            bytes: 2_175,
+            ..ALL
+        };
+        // 58.8 kbit/s came in all, 30 of them sound; 47 in all are 18.2.
+        let plan = after(&mut rate, 20, 1, full);
+        assert_eq!(plan.bitrate, 18_240);
+        let plan = after(&mut rate, 21, 1, full);
+        assert_eq!(plan.bitrate, 18_240, "the queue drains first");
+        let plan = after(&mut rate, 22, 2, ALL);
+        assert_eq!(plan.bitrate, 18_240, "and then it waits");
+        let plan = after(&mut rate, 24, 40, ALL);
+        assert_eq!(plan.bitrate, CLEAN);
+    }
+
+    #[test]
+    fn nothing_makes_it_leave_its_bounds() {
+        for most in [0, 10_000, u32::MAX] {
+            let mut rate = Rate::new(most, true);
+            let odd = Report {
+                interval_ms: 0,
+                queue_ms: u16::MAX,
+                burst: u16::MAX,
+                bytes: u32::MAX,
+                received: 0,
+                ..ALL
+            };
+            for number in 0..100 {
+                let report = if number % 3 == 0 { odd } else { ALL };
+                rate.handle_report(&report, Duration::from_secs(number));
+                let plan = rate.plan();
+                assert!((LEAST..=MOST).contains(&plan.bitrate), "{plan:?}");
+                if let Protection::Repeat { back, .. } = plan.protection {
+                    assert!((1..=BACK_MAX).contains(&back));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Both directions' machines together: a sender that follows the reports, over a link with a rate of its own.
+
+use std::time::Duration;
+
+use starling_media::rate::MOST;
+use starling_media::{Encoded, FRAME, Packetizer, Plan, Playout, Protection, Rate, Report, Time};
+
+use crate::call::START;
+use crate::network::Network;
+
+/// What each datagram costs besides: QUIC, UDP and IP.
+const OVERHEAD: usize = 60;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A link with a queue that drops nothing, and losses before it.
+struct Link {
+    bits_per_second: fn(Time) -> u64,
+    free_at: Time,
+    network: Network,
+}
+
+impl Link {
+    fn carry(&mut self, bytes: usize, at: Time) -> Option<Time> {
+        let bits = (bytes + OVERHEAD) as u64 * 8;
+        let start = self.free_at.max(at);
+        let sending = Duration::from_micros(bits * 1_000_000 / (self.bits_per_second)(at));
+        let arrival = self.network.carry(at).first().copied()?;
+        self.free_at = start + sending;
+        Some(arrival + (self.free_at - at))
+    }
+}
+
+/// How the stream was planned, and how long its packets stood in the queue, each second.
+struct Seen {
+    plans: Vec<Plan>,
+    queues: Vec<Duration>,
+}
+
+fn run(seconds: u32, mut link: Link) -> Seen {
+    let mut sender = Packetizer::new(1);
+    let mut rate = Rate::new(MOST, true);
+    let mut playout = Playout::new();
+    let mut arrivals: Vec<(Time, Vec<u8>)> = Vec::new();
+    let mut reports: Vec<(Time, Report)> = Vec::new();
+    let (mut plans, mut queues) = (Vec::new(), Vec::new());
+    for frame in 0..seconds * 50 {
+        let now = FRAME * frame;
+        for (_, report) in reports.extract_if(.., |(at, _)| *at <= now) {
+            let read = Report::parse(&report.write()).unwrap();
+            assert_eq!(read.ssrc, sender.ssrc());
+            rate.handle_report(&read, START + now);
+        }
+        let plan = rate.plan();
+        let back = match plan.protection {
+            Protection::Repeat { back, .. } => Some(back),
+            _ => None,
+        };
+        sender.repeat(back);
+        let payload = vec![1; plan.bitrate as usize / 400];
+        let deep = matches!(plan.protection, Protection::Deep { .. });
+        let payload = &payload;
+        let datagram = sender.packet(Encoded { deep, payload });
+        if let Some(at) = link.carry(datagram.len(), now) {
+            arrivals.push((at, datagram));
+        }
+        let due = arrivals.extract_if(.., |(at, _)| *at <= now);
+        let due: Vec<_> = due.collect();
+        for (at, datagram) in due {
+            let _ = playout.insert(&datagram, START + at);
+        }
+        playout.pull(START + now);
+        if let Some(report) = playout.report(START + now) {
+            reports.push((now + link.network.delay, report));
+        }
+        if frame % 50 == 49 {
+            plans.push(plan);
+            queues.push(link.free_at.saturating_sub(now));
+        }
+    }
+    Seen { plans, queues }
+}
+
+#[test]
+fn a_drop_of_the_links_rate_is_followed_within_three_seconds_and_climbed_back_from() {
+    let link = Link {
+        bits_per_second: |at| match at {
+            at if at < SECOND * 10 => 1_000_000,
+            at if at < SECOND * 30 => 44_000,
+            _ => 1_000_000,
+        },
+        free_at: Duration::ZERO,
+        network: Network::clean(1),
+    };
+    let seen = run(60, link);
+    assert_eq!(seen.plans[9].bitrate, 32_000);
+    // 44 kbit/s are 15 for the sound, with 50 packets a second.
+    for second in 13..30 {
+        let (plan, queue) = (seen.plans[second], seen.queues[second]);
+        assert!(plan.bitrate <= 19_000, "{second}: {plan:?}");
+        let most = if second < 16 { 500 } else { 200 };
+        assert!(queue < Duration::from_millis(most), "{second}: {queue:?}");
+    }
+    let plans = seen.plans[16..30].iter();
+    let mean = plans.map(|plan| plan.bitrate).sum::<u32>() / 14;
+    assert!(mean >= 10_000, "{mean}");
+    assert_eq!(seen.plans[45].bitrate, 32_000);
+}
+
+#[test]
+fn a_path_that_loses_and_has_room_gets_everything_twice() {
+    let lossy = Network {
+        loss: 0.2,
+        ..Network::clean(3)
+    };
+    let link = Link {
+        bits_per_second: |_| 1_000_000,
+        free_at: Duration::ZERO,
+        network: lossy,
+    };
+    let seen = run(30, link);
+    for plan in &seen.plans[10..] {
+        assert!(
+            matches!(plan.protection, Protection::Repeat { .. }),
+            "{plan:?}"
+        );
+        assert_eq!(plan.bitrate, MOST / 2);
+    }
+}
