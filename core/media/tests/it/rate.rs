@@ -92,7 +92,7 @@ fn a_drop_of_the_links_rate_is_followed_within_three_seconds_and_climbed_back_fr
         network: Network::clean(1),
     };
     let seen = run(60, link);
-    assert_eq!(seen.plans[9].bitrate, 32_000);
+    assert_eq!(seen.plans[9].bitrate, 30_000);
     // 44 kbit/s are 15 for the sound, with 50 packets a second.
     for second in 13..30 {
         let (plan, queue) = (seen.plans[second], seen.queues[second]);
@@ -103,7 +103,7 @@ fn a_drop_of_the_links_rate_is_followed_within_three_seconds_and_climbed_back_fr
     let plans = seen.plans[16..30].iter();
     let mean = plans.map(|plan| plan.bitrate).sum::<u32>() / 14;
     assert!(mean >= 10_000, "{mean}");
-    assert_eq!(seen.plans[45].bitrate, 32_000);
+    assert_eq!(seen.plans[45].bitrate, 30_000);
 }
 
 #[test]
@@ -123,6 +123,6 @@ fn a_path_that_loses_and_has_room_gets_everything_twice() {
             matches!(plan.protection, Protection::Repeat { .. }),
             "{plan:?}"
         );
-        assert_eq!(plan.bitrate, MOST / 2);
+        assert!((25_000..MOST / 2).contains(&plan.bitrate), "{plan:?}");
     }
 }

@@ -222,3 +222,37 @@ const fn inside(plan: Plan) -> Protection {
         deep_ms,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_12_a_report_on_another_stream_changes_nothing() {
+        let traffic = Arc::new(Traffic::default());
+        let mut speaking = Speaking::open(Source::Echo, 1, traffic, &|_| {}).unwrap();
+        let before = speaking.plan;
+        let mut report = Report {
+            ssrc: speaking.packetizer.ssrc() ^ 1,
+            interval_ms: 500,
+            expected: 25,
+            received: 20,
+            burst: 16,
+            bytes: 1_500,
+            ..Report::default()
+        };
+        for second in 1..10 {
+            speaking
+                .heard(&report, Duration::from_secs(second))
+                .unwrap();
+        }
+        assert_eq!(speaking.plan, before);
+        report.ssrc ^= 1;
+        for second in 10..20 {
+            speaking
+                .heard(&report, Duration::from_secs(second))
+                .unwrap();
+        }
+        assert_ne!(speaking.plan.protection, before.protection);
+    }
+}
