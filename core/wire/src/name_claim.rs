@@ -57,6 +57,10 @@ pub enum Refusal {
     NotYours,
     /// The registrar has not compared its log with the network's yet, or its office has ended.
     NotReady,
+    /// Too many wait for a person to decide.
+    Crowded,
+    /// No person decided in time.
+    Expired,
 }
 
 impl Claim {
@@ -92,10 +96,18 @@ impl fmt::Display for Refusal {
             Self::Invitation => {
                 "this network gives names to those it invited; ask whoever runs it for an invitation"
             }
-            Self::Waiting => "whoever runs this network decides about names; you will be told",
+            Self::Waiting => {
+                "whoever runs this network decides about names; you will be told within 30 days"
+            }
             Self::Declined => "whoever runs this network did not give you this name",
             Self::TooOften => "names are being changed too often; try again tomorrow",
             Self::NotYours => "this name is not yours",
+            Self::Crowded => {
+                "too many people wait for a name in this network; ask whoever runs it for an invitation, or try again in some days"
+            }
+            Self::Expired => {
+                "whoever runs this network did not decide about this name within 30 days; ask again"
+            }
             Self::NotReady => {
                 "the registrar cannot give names at the moment; try again in an hour"
             }

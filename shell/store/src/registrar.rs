@@ -11,8 +11,14 @@ use crate::error::StoreError;
 use crate::profile::Secret;
 use crate::tx::{Tx, int, pack, time, unpack};
 
-/// Claims that wait, at most; of strangers' making.
-const CLAIMS_MAX: u64 = 1_000;
+/// Claims that were not looked at yet, at most; of strangers' making.
+const FRESH_MAX: u64 = 1_000;
+/// Of one account.
+const FRESH_OF_ONE: u64 = 5;
+/// Claims that wait for a person.
+pub const WAITING_MAX: u64 = 1_000;
+/// Of one account.
+pub const WAITING_OF_ONE: u64 = 3;
 
 /// An office, and how it is held.
 pub struct Office {
@@ -87,7 +93,8 @@ pub fn set_office(tx: &Tx<'_>, office: &Office) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Keeps a claim that came, in place of an earlier one of the same account about the same name. Whether there was room.
+/// Keeps a claim that came, in place of an earlier one of the same account about the same name. Whether there was room; for
+/// that there always is.
 pub fn keep_claim(
     tx: &Tx<'_>,
     account: AccountId,
@@ -95,7 +102,15 @@ pub fn keep_claim(
     request_key: &[u8; 32],
     now_s: u64,
 ) -> Result<bool, StoreError> {
-    if tx.count("SELECT count(*) FROM name_claims", ())? >= CLAIMS_MAX {
+    let fresh = tx.count(
+        "SELECT count(*) FROM name_claims WHERE waiting = 0 AND NOT (account = ?1 AND name = ?2)",
+        params![account.0, claim.name.as_str()],
+    )?;
+    let of_one = tx.count(
+        "SELECT count(*) FROM name_claims WHERE waiting = 0 AND account = ?1 AND name <> ?2",
+        params![account.0, claim.name.as_str()],
+    )?;
+    if fresh >= FRESH_MAX || of_one >= FRESH_OF_ONE {
         return Ok(false);
     }
     tx.execute(
@@ -117,6 +132,26 @@ pub fn claims(tx: &Tx<'_>) -> Result<Vec<Waiting>, StoreError> {
     tx.all(
         "SELECT number, account, claim, request_key, waiting, came_at_s FROM name_claims ORDER BY number",
         (),
+        read,
+    )
+}
+
+/// `NAMES-11`: whether one more claim of this account may wait for a person.
+pub fn may_wait(tx: &Tx<'_>, account: AccountId) -> Result<bool, StoreError> {
+    let all = tx.count("SELECT count(*) FROM name_claims WHERE waiting = 1", ())?;
+    let of_one = tx.count(
+        "SELECT count(*) FROM name_claims WHERE waiting = 1 AND account = ?1",
+        params![account.0],
+    )?;
+    Ok(all < WAITING_MAX && of_one < WAITING_OF_ONE)
+}
+
+/// Those that have waited for a person since before then.
+pub fn overdue(tx: &Tx<'_>, since_s: u64) -> Result<Vec<Waiting>, StoreError> {
+    tx.all(
+        "SELECT number, account, claim, request_key, waiting, came_at_s FROM name_claims
+         WHERE waiting = 1 AND came_at_s <= ?1 ORDER BY number",
+        params![int(since_s)],
         read,
     )
 }

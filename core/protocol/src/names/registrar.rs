@@ -431,21 +431,16 @@ impl Registrar {
         }
     }
 
-    /// `NAMES-05`: whether the network wants him.
+    /// `NAMES-05`: whether the network wants him. Whoever brings an invitation waits for nobody.
     fn admit(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
+        let invited = asked
+            .invitation
+            .is_some_and(|hash| self.invitations.contains(&hash));
         match (self.rules.admission, asked.by) {
             (Admission::Open, _) | (_, By::Operator) => Ok(()),
+            (_, By::Rules) if invited => Ok(()),
             (Admission::ByHand, By::Rules) => Err(Refusal::Waiting),
-            (Admission::Invitation, By::Rules) => {
-                let valid = asked
-                    .invitation
-                    .is_some_and(|hash| self.invitations.contains(&hash));
-                if valid {
-                    Ok(())
-                } else {
-                    Err(Refusal::Invitation)
-                }
-            }
+            (Admission::Invitation, By::Rules) => Err(Refusal::Invitation),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Unique names on real sockets: three supernodes, a registrar at a node of the owner's, and people who want names.
 
+mod by_hand;
 mod impostors;
 mod lying;
 mod own;

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use starling_store::name_log::{self, Whose};
-use starling_store::{Store, name_search};
+use starling_store::{Store, Tx, name_search, registrar};
 use starling_wire::ids::{AccountId, NetworkId};
 use starling_wire::name::Name;
+use starling_wire::name_claim::{Claim, Wish};
 use starling_wire::name_log::{Entry, Listing, SignedEntry};
 use starling_wire::name_query::FOUND_MAX;
 use starling_wire::record::registrar::Registrar;
@@ -172,4 +173,65 @@ fn ten_thousand_names_are_searched_at_once() {
     }
     println!("slowest of six searches among 10,000 names: {slowest:?}");
     assert!(slowest < Duration::from_millis(300), "{slowest:?}");
+}
+
+fn wants(name: &str) -> Claim {
+    Claim {
+        name: Name::typed(name).unwrap(),
+        wish: Wish::Release,
+    }
+}
+
+fn account(number: u64) -> AccountId {
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    AccountId(id)
+}
+
+#[test]
+fn names_11_a_flood_of_claims_is_bounded_and_shuts_no_one_out_who_need_not_wait() {
+    let (_dir, mut store) = carol();
+    let keep = |tx: &Tx<'_>, who, name: &str| {
+        registrar::keep_claim(tx, account(who), &wants(name), &[1; 32], NOW_S)
+    };
+    let check = |tx: &Tx<'_>| {
+        for number in 0..registrar::WAITING_MAX {
+            assert!(registrar::may_wait(tx, account(number))?);
+            assert!(keep(tx, number, "alice")?);
+            let claim = registrar::claims(tx)?.pop().expect("it is there");
+            registrar::by_hand(tx, claim.number)?;
+        }
+        assert!(
+            !registrar::may_wait(tx, account(5_000))?,
+            "nobody more waits"
+        );
+        // What needs no person comes in all the same, as does a claim in place of an own one.
+        assert!(keep(tx, 5_000, "bob")?);
+        assert!(keep(tx, 7, "alice")?);
+        assert!(registrar::may_wait(tx, account(7))?, "its own place");
+        for number in 0..2_000 {
+            keep(tx, 6_000 + number, "carol")?;
+        }
+        assert!(!keep(tx, 9_000, "carol")?);
+        assert!(keep(tx, 5_000, "bob")?, "in place of its own");
+        assert_eq!(registrar::claims(tx)?.len(), 1_999);
+        assert_eq!(registrar::overdue(tx, NOW_S)?.len(), 999);
+        assert!(registrar::overdue(tx, NOW_S - 1)?.is_empty());
+        Ok(())
+    };
+    store.write(check).unwrap();
+    let (_dir, mut store) = carol();
+    let one = |tx: &Tx<'_>| {
+        for number in 0..10 {
+            let kept = keep(tx, 1, &format!("nr{number}x"))?;
+            assert_eq!(kept, number < 5, "of one account");
+        }
+        for claim in registrar::claims(tx)?.iter().take(3) {
+            assert!(registrar::may_wait(tx, account(1))?);
+            registrar::by_hand(tx, claim.number)?;
+        }
+        assert!(!registrar::may_wait(tx, account(1))?);
+        registrar::may_wait(tx, account(2))
+    };
+    assert!(store.write(one).unwrap());
 }

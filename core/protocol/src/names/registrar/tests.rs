@@ -207,6 +207,12 @@ fn names_05_by_hand_a_person_is_asked_and_the_answer_comes_later() {
     assert_eq!(outcome(&mut registrar), (Vec::new(), Err(Refusal::Waiting)));
     registrar.handle_claim(ALICE, hold("alice"), By::Operator, Time::ZERO, NOW);
     assert!(outcome(&mut registrar).1.is_ok());
+    // Whom the network invited waits for nobody, however many wait.
+    registrar.handle_invitations([invitation_hash("golden")]);
+    let invited = with("bob", None, Some("golden"));
+    let (persists, verdict) = claim(&mut registrar, BOB, invited, (Time::ZERO, NOW));
+    assert!(verdict.is_ok());
+    assert_eq!(persists[0], Persist::Spent(invitation_hash("golden")));
 }
 
 #[test]

@@ -19,6 +19,8 @@ use crate::context::{Signal, store_failure};
 
 /// Claims decided before others have a turn.
 const AT_ONCE: usize = 32;
+/// `NAMES-12`: a claim waits so long for a person, in seconds.
+const WAITS_S: u64 = 30 * 24 * 3600;
 
 /// What came of one claim, to be committed as one.
 struct Decided {
@@ -29,10 +31,27 @@ struct Decided {
 }
 
 impl NameOffice {
-    /// All that no person has to decide, in the order in which they came.
+    /// All that no person has to decide, in the order in which they came; and what no person decided in time.
     pub(super) async fn decide_all(&self) -> Result<(), StoreError> {
         while self.decide_some().await? {}
+        let since = wall_s().saturating_sub(WAITS_S);
+        let overdue = self.ctx.db.read(move |tx| rows::overdue(tx, since)).await?;
+        for claim in overdue {
+            // Nobody decides about it meanwhile.
+            let _machine = self.machine.lock().await;
+            self.refuse(claim, Refusal::Expired).await?;
+        }
         Ok(())
+    }
+
+    async fn refuse(&self, claim: Waiting, refusal: Refusal) -> Result<(), StoreError> {
+        let refused = Decided {
+            claim,
+            persists: Vec::new(),
+            verdict: Err(refusal),
+            by_hand: false,
+        };
+        self.commit(refused).await
     }
 
     /// A few of them; whether there may be more.
@@ -67,13 +86,7 @@ impl NameOffice {
         let decided = if yes {
             self.decide(registrar, claim, By::Operator).await
         } else {
-            self.commit(Decided {
-                claim,
-                persists: Vec::new(),
-                verdict: Err(Refusal::Declined),
-                by_hand: false,
-            })
-            .await
+            self.refuse(claim, Refusal::Declined).await
         };
         if decided.is_err() {
             // NAMES-07: what is not on disk was not given; the next round begins from there.
@@ -105,6 +118,16 @@ impl NameOffice {
             && matches!(verdict, Err(Refusal::NotReady | Refusal::TooOften))
         {
             return Ok(());
+        }
+        // NAMES-11
+        if by_hand
+            && !self
+                .ctx
+                .db
+                .read(move |tx| rows::may_wait(tx, account))
+                .await?
+        {
+            (verdict, by_hand) = (Err(Refusal::Crowded), false);
         }
         let certificate = verdict.as_ref().ok().cloned();
         let decided = Decided {

@@ -1,0 +1,103 @@
+//! A person decides about names: yes, no, nothing for too long; and the registrar is stopped.
+
+use starling_node::clock::wall_s;
+use starling_store::registrar as rows;
+use starling_wire::name::Name;
+
+use super::*;
+use crate::devices::until_list;
+
+async fn waits(land: &Land, home: &Path, person: &str, name: &str) -> Actor {
+    let actor = settle(land, home, person).await;
+    let _: view::OwnName = actor.ask(claim(name)).await;
+    until_state(&actor, "waiting").await;
+    actor
+}
+
+async fn until_state(actor: &Actor, state: &str) -> view::OwnName {
+    let fits = |names: &[view::OwnName]| names.first().is_some_and(|own| own.state == state);
+    let mut names = until_list(actor, Command::NameShow {}, state, fits).await;
+    names.remove(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_12_a_claim_is_declined_or_waits_for_thirty_days_and_says_so() {
+    let (land, home, registrar) = town_of(1).await;
+    let _: view::NameOffice = registrar.ask(start("by hand", false)).await;
+    let homes = [folder(), folder()];
+    let alice = waits(&land, homes[0].path(), "Alice", "alice").await;
+    let own = until_state(&alice, "waiting").await;
+    assert!(own.words.contains("within 30 days"), "{}", own.words);
+    let decline = |name: &str| Command::RegistrarDecline {
+        name: name.into(),
+        account: None,
+    };
+    let office: view::NameOffice = registrar.ask(decline("alice")).await;
+    assert!(office.waiting.is_empty() && office.entries == 0);
+    let own = until_state(&alice, "refused").await;
+    assert!(own.words.contains("did not give you"), "{}", own.words);
+    let nobody = registrar
+        .try_ask::<view::NameOffice>(decline("alice"))
+        .await;
+    assert_eq!(nobody.expect_err("once").data.kind, ErrorKind::NotFound);
+
+    let bob = waits(&land, homes[1].path(), "Bob", "bob").await;
+    registrar.node.stop().await;
+    let mut store = Store::open(home.path()).expect("a store");
+    let name = Name::typed("bob").expect("a name");
+    let age = move |tx: &starling_store::Tx<'_>| {
+        let claim = rows::claims_about(tx, &name)?.remove(0);
+        let long_ago = wall_s() - 30 * 24 * 3600;
+        rows::keep_claim(
+            tx,
+            claim.account,
+            &claim.claim,
+            &claim.request_key,
+            long_ago,
+        )?;
+        let claim = rows::claims(tx)?.remove(0);
+        rows::by_hand(tx, claim.number)
+    };
+    store.write(age).expect("kept");
+    drop(store);
+    let registrar = Actor::start(home.path()).await;
+    let own = until_state(&bob, "refused").await;
+    assert!(own.words.contains("ask again"), "{}", own.words);
+    for actor in [alice, bob, registrar] {
+        actor.node.stop().await;
+    }
+    land.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registrar_that_was_stopped_gives_no_names_and_those_of_before_are_read() {
+    let (land, home, registrar) = town_of(1).await;
+    let homes = [folder(), folder()];
+    let alice = settle(&land, homes[0].path(), "Alice").await;
+    let _: view::OwnName = alice.ask(claim("alice")).await;
+    until_state(&alice, "held").await;
+    let stopped: view::NameOffice = registrar.ask(Command::RegistrarStop {}).await;
+    assert!(!stopped.running, "{stopped:?}");
+    assert!(stopped.words.starts_with("Stopped"), "{}", stopped.words);
+    // Also after a restart.
+    registrar.node.stop().await;
+    let registrar = Actor::start(home.path()).await;
+    registrar.until_registered().await;
+    let shown: view::NameOffice = registrar.ask(Command::RegistrarShow {}).await;
+    assert!(!shown.running && shown.words == stopped.words);
+    let bob = settle(&land, homes[1].path(), "Bob").await;
+    let asked: view::OwnName = bob.ask(claim("bob")).await;
+    assert_eq!(asked.state, "asked");
+    let check: view::NameCheck = bob.ask(verify("alice")).await;
+    assert!(check.verified, "{check:?}");
+    let accept = Command::RegistrarAccept {
+        name: "bob".into(),
+        account: None,
+    };
+    let nobody = registrar.try_ask::<view::NameOffice>(accept).await;
+    assert_eq!(nobody.expect_err("stopped").data.kind, ErrorKind::NotFound);
+    for actor in [alice, bob, registrar] {
+        actor.node.stop().await;
+    }
+    land.end().await;
+}
