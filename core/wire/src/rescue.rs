@@ -167,9 +167,10 @@ pub(crate) fn read_inside(
     account: AccountId,
     signing_key: &[u8; 32],
 ) -> Result<Rescue, RescueError> {
-    let inside: Inside =
-        frame::decode_body(plain, RESCUE_MAX).map_err(|_| RescueError::Unreadable)?;
-    let rescue = inside.rescue;
+    let inside = frame::decode_body::<Inside>(plain, RESCUE_MAX);
+    let Inside {
+        rescue, signature, ..
+    } = inside.map_err(|_| RescueError::Unreadable)?;
     // RESCUE-01
     let mut names = rescue.people.iter().map(|person| &person.name);
     let long = |name: &String| name.len() > NAME_MAX;
@@ -179,11 +180,8 @@ pub(crate) fn read_inside(
         return Err(RescueError::TooLarge);
     }
     // RESCUE-04: anybody can seal for a public key.
-    if !signed_by(
-        signing_key,
-        &signed_bytes(account, &rescue),
-        inside.signature,
-    ) {
+    let message = signed_bytes(account, &rescue);
+    if !signed_by(signing_key, &message, signature) {
         return Err(RescueError::Signature);
     }
     Ok(rescue)

@@ -226,23 +226,27 @@ impl Item {
             let seed = read(value, |_| Ok(()))?.ok_or(ItemError::Malformed)?;
             return Ok(Some(Self::RequestKey(seed)));
         }
+        if let Some(name) = field.strip_prefix(SETTING) {
+            let value = text(value, SETTING_MAX)?;
+            return Ok(Some(Self::Setting(name.to_owned(), value)));
+        }
+        Self::unique_name(field, value)
+    }
+
+    fn unique_name(field: &str, value: Option<&[u8]>) -> Result<Option<Self>, ItemError> {
         if let Some(name) = field.strip_prefix(NAME) {
             return Ok(Some(Self::Name(unique(name)?, read(value, |_| Ok(()))?)));
         }
-        if let Some(name) = field.strip_prefix(NAME_ANSWER) {
-            let name = unique(name)?;
-            let about = |answered: &Answered| {
-                let about = answered.is_about(&name);
-                about.then_some(()).ok_or(ItemError::Malformed)
-            };
-            let answered = read(value, about)?.unwrap_or_default();
-            return Ok(Some(Self::NameAnswer(name, answered)));
-        }
-        let Some(name) = field.strip_prefix(SETTING) else {
+        let Some(name) = field.strip_prefix(NAME_ANSWER) else {
             return Ok(None);
         };
-        let value = text(value, SETTING_MAX)?;
-        Ok(Some(Self::Setting(name.to_owned(), value)))
+        let name = unique(name)?;
+        let about = |answered: &Answered| {
+            let about = answered.is_about(&name);
+            about.then_some(()).ok_or(ItemError::Malformed)
+        };
+        let answered = read(value, about)?.unwrap_or_default();
+        Ok(Some(Self::NameAnswer(name, answered)))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::transport::requests::RequestError;
 /// Supernodes that are asked at most.
 const ASKED: usize = 8;
 /// One exchange, with the dial before it.
-pub(super) const ASK_TIME: Duration = Duration::from_secs(8);
+const ASK_TIME: Duration = Duration::from_secs(8);
 
 /// Who answered, and what.
 pub(super) type Heard = (SupernodeAddr, NameHead);
@@ -48,8 +48,16 @@ pub(super) fn supernodes(ctx: &Context) -> Vec<SupernodeAddr> {
     list
 }
 
-/// The same question to all of them at once; those that answered within the time.
+/// The same question to all of them at once; those that answered.
 pub(super) async fn ask_all(
+    ctx: &Arc<Context>,
+    supernodes: &[SupernodeAddr],
+    question: &NameQuestion,
+) -> Vec<(SupernodeAddr, NameReply)> {
+    ask_all_within(ctx, supernodes, question, ASK_TIME).await
+}
+
+async fn ask_all_within(
     ctx: &Arc<Context>,
     supernodes: &[SupernodeAddr],
     question: &NameQuestion,
@@ -82,7 +90,7 @@ pub(super) async fn heads_within(
     supernodes: &[SupernodeAddr],
     within: Duration,
 ) -> Vec<Heard> {
-    let replies = ask_all(ctx, supernodes, &NameQuestion::Head, within).await;
+    let replies = ask_all_within(ctx, supernodes, &NameQuestion::Head, within).await;
     let heads = replies.into_iter().filter_map(|(from, reply)| match reply {
         NameReply::Head(head) => Some((from, *head)),
         _ => None,

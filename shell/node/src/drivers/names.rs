@@ -105,19 +105,13 @@ impl Names {
         findable: bool,
     ) -> Result<view::OwnName, Failure> {
         let name = typed(text)?;
-        if invitation
-            .as_ref()
-            .is_some_and(|code| code.len() > INVITATION_MAX)
-        {
+        let given = invitation.as_ref().map_or(0, String::len);
+        if given > INVITATION_MAX {
             let sentence =
                 format!("an invitation has at most {INVITATION_MAX} bytes; this is none");
             return Err(Failure::new(ErrorKind::Usage, sentence));
         }
-        let listing = if findable {
-            Some(self.listing()?)
-        } else {
-            None
-        };
+        let listing = findable.then(|| self.listing()).transpose()?;
         let wish = Wish::Hold {
             listing: listing.clone(),
             invitation,
@@ -250,9 +244,9 @@ impl Names {
             refusal: None,
             asked_at: wall_s(),
         };
-        let before = own.certificate.clone();
+        let was_held = own.certificate.is_some();
         self.post(&office, claim, own).await?;
-        self.answer_about(&name, before.is_some()).await
+        self.answer_about(&name, was_held).await
     }
 
     async fn post(&self, office: &Registrar, claim: Claim, own: OwnName) -> Result<(), Failure> {

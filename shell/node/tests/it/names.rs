@@ -66,6 +66,14 @@ async fn settle_owner(land: &Land, home: &Path) -> Actor {
     actor
 }
 
+/// The end of a story.
+async fn end<const N: usize>(land: Land, actors: [Actor; N]) {
+    for actor in actors {
+        actor.node.stop().await;
+    }
+    land.end().await;
+}
+
 fn start(admission: &str, take_over: bool) -> Command {
     Command::RegistrarStart {
         admission: Some(admission.into()),
@@ -145,10 +153,7 @@ async fn a_name_is_claimed_found_read_without_its_registrar_and_given_up() {
     };
     let named: view::Contact = bob.ask(nickname).await;
     assert_eq!(named.id, own.id);
-    for actor in [alice, bob] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, bob]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,10 +189,7 @@ async fn a_claim_waits_for_its_registrar_and_what_is_given_up_is_nobodys() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     assert_eq!(search(&bob, "bobby").await, [""; 0]);
-    for actor in [bob, registrar] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [bob, registrar]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,10 +227,7 @@ async fn of_two_in_the_same_second_one_has_the_name_and_the_other_a_sentence() {
         let refused = refused.expect_err("it is none");
         assert_eq!(refused.data.kind, kind, "{name:.20}: {refused}");
     }
-    for actor in [alice, bob, registrar] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, bob, registrar]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,10 +276,7 @@ async fn names_are_given_in_every_script_and_by_hand_or_by_invitation() {
             _ => None,
         })
         .await;
-    for actor in [maria, registrar] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [maria, registrar]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,10 +303,7 @@ async fn names_08_a_registrar_from_an_old_backup_takes_what_it_misses_from_the_c
     let _: view::OwnName = carol.ask(claim("carol")).await;
     let check: view::NameCheck = alice.ask(verify("carol")).await;
     assert!(check.verified && check.entry == 3, "{check:?}");
-    for actor in [alice, bob, carol, restored] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, bob, carol, restored]).await;
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -341,8 +334,7 @@ async fn search_04_who_searches_all_the_time_is_refused_with_a_sentence() {
     let short = Command::Search { text: "a".into() };
     let short = registrar.try_ask::<Vec<view::FoundName>>(short).await;
     assert_eq!(short.expect_err("too short").data.kind, ErrorKind::Usage);
-    registrar.node.stop().await;
-    land.end().await;
+    end(land, [registrar]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -359,8 +351,7 @@ async fn where_nobody_gives_names_a_sentence_says_so() {
         .await;
     let not_owner = not_owner.expect_err("Alice does not own it");
     assert!(not_owner.message.contains("owner's key"), "{not_owner}");
-    alice.node.stop().await;
-    land.end().await;
+    end(land, [alice]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -386,6 +377,5 @@ async fn a_deleted_account_gives_its_name_up() {
         assert!(tokio::time::Instant::now() < deadline, "{check:?}");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
-    registrar.node.stop().await;
-    land.end().await;
+    end(land, [registrar]).await;
 }

@@ -121,8 +121,8 @@ impl NameOffice {
     ) -> rows::Office {
         let seed: [u8; 32] = random();
         let key = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
-        let account = self.ctx.identity.account();
-        let first = Appointment::appoint(owner, account, key, wall_s() + OFFICE_S);
+        let (account, until) = (self.ctx.identity.account(), wall_s() + OFFICE_S);
+        let first = Appointment::appoint(owner, account, key, until);
         let appointment = match known {
             None => first,
             Some(known) => {
@@ -175,13 +175,7 @@ impl NameOffice {
         height: u64,
         asked: &mut Vec<SupernodeAddr>,
     ) -> Option<Since> {
-        let replies = name_asking::ask_all(
-            &self.ctx,
-            asked,
-            &NameQuestion::At(height),
-            name_asking::ASK_TIME,
-        )
-        .await;
+        let replies = name_asking::ask_all(&self.ctx, asked, &NameQuestion::At(height)).await;
         asked.retain(|one| replies.iter().any(|(from, _)| from.id == one.id));
         let said = replies.into_iter().filter_map(|(_, reply)| match reply {
             NameReply::At(Some(said)) => Some(*said),

@@ -105,14 +105,7 @@ impl NameOffice {
         let (account, wish) = (claim.account, claim.claim.clone());
         registrar.handle_claim(account, wish, by, self.ctx.clock.now(), wall_s());
         let persists = std::iter::from_fn(|| registrar.poll_persist()).collect();
-        let (mut verdict, mut by_hand) = (Err(Refusal::NotReady), false);
-        while let Some(event) = registrar.poll_event() {
-            match event {
-                Event::Answer(_, _, said) => verdict = said,
-                Event::Decide(..) => by_hand = true,
-                _ => {}
-            }
-        }
+        let (mut verdict, mut by_hand) = outcome(registrar);
         // What is only too early waits as it is.
         if matches!(by, By::Operator)
             && matches!(verdict, Err(Refusal::NotReady | Refusal::TooOften))
@@ -195,4 +188,17 @@ impl NameOffice {
         }
         Ok(sealed.ok())
     }
+}
+
+/// What it says of a claim, and whether a person has to.
+fn outcome(registrar: &mut Registrar) -> (Verdict, bool) {
+    let (mut verdict, mut by_hand) = (Err(Refusal::NotReady), false);
+    while let Some(event) = registrar.poll_event() {
+        match event {
+            Event::Answer(_, _, said) => verdict = said,
+            Event::Decide(..) => by_hand = true,
+            _ => {}
+        }
+    }
+    (verdict, by_hand)
 }

@@ -206,17 +206,10 @@ impl NameOffice {
         }
     }
 
-    async fn bring_to(&self, (to, mut head): Heard) {
-        let Some(own) = self.office_held().await else {
+    async fn bring_to(&self, (to, head): Heard) {
+        let Some(mut head) = self.introduce(&to, head).await else {
             return;
         };
-        if head.office.as_ref() != Some(&own) {
-            let question = NameQuestion::Office(Box::new(own));
-            let Some(now) = self.bring_one(&to, question).await else {
-                return;
-            };
-            head = now;
-        }
         let mut before = None;
         for _ in 0..PAGES_BROUGHT {
             // It goes on from where the log was, and only while the copy grows: whatever else it says.
@@ -233,6 +226,16 @@ impl NameOffice {
             };
             head = now;
         }
+    }
+
+    /// Who holds the office; how far the copy goes then.
+    async fn introduce(&self, to: &SupernodeAddr, head: NameHead) -> Option<NameHead> {
+        let own = self.office_held().await?;
+        if head.office.as_ref() == Some(&own) {
+            return Some(head);
+        }
+        let question = NameQuestion::Office(Box::new(own));
+        self.bring_one(to, question).await
     }
 
     async fn bring_one(&self, to: &SupernodeAddr, question: NameQuestion) -> Option<NameHead> {

@@ -63,10 +63,7 @@ async fn names_12_a_claim_is_declined_or_waits_for_thirty_days_and_says_so() {
     let registrar = Actor::start(home.path()).await;
     let own = until_state(&bob, "refused").await;
     assert!(own.words.contains("ask again"), "{}", own.words);
-    for actor in [alice, bob, registrar] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, bob, registrar]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,8 +93,5 @@ async fn a_registrar_that_was_stopped_gives_no_names_and_those_of_before_are_rea
     };
     let nobody = registrar.try_ask::<view::NameOffice>(accept).await;
     assert_eq!(nobody.expect_err("stopped").data.kind, ErrorKind::NotFound);
-    for actor in [alice, bob, registrar] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, bob, registrar]).await;
 }

@@ -22,7 +22,7 @@ use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::{claim, copy, settle, settle_owner, start, town, verify};
+use super::{claim, copy, end, settle, settle_owner, start, town, verify};
 use crate::cast::{Actor, folder};
 use crate::overlay::{Land, Person};
 
@@ -180,10 +180,7 @@ async fn names_08_silent_and_lying_supernodes_cost_a_registrar_a_bounded_time() 
         "{pages} pages in {heads} rounds"
     );
     assert_eq!(counts(&liar).1, 0, "nothing is brought to whoever lies");
-    for actor in [alice, owner] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, owner]).await;
 }
 
 /// What a supernode's copy has from there on.
@@ -247,10 +244,7 @@ async fn names_08_one_from_an_old_backup_is_not_held_up_by_the_same_page_again_a
     let rounds = endless.heads.load(Ordering::SeqCst);
     let asked = *asked.lock().expect("counts");
     assert!(asked <= 4 * rounds, "{asked} pages in {rounds} rounds");
-    for actor in [alice, bob, carol, restored] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, bob, carol, restored]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,10 +279,7 @@ async fn names_10_a_log_with_a_gap_is_refused_until_the_owner_takes_over() {
     assert_eq!((office.epoch, office.entries), (2, 2), "{}", office.words);
     let status: view::Status = registrar.ask(Command::Status {}).await;
     assert!(!status.warnings.iter().any(|one| one.contains("gap")));
-    for actor in [alice, bob, registrar] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, bob, registrar]).await;
 }
 
 const DISK: &str = "STARLING_TEST_REGISTRARS_DISK";

@@ -12,7 +12,7 @@ use starling_wire::name_query::{NameQuestion, NameReply};
 use starling_wire::record::registrar::{Office, Registrar as Appointment};
 use starling_wire::supernode::{Answer, Request, SupernodeAddr};
 
-use super::{claim, owner, settle, settle_owner, start, verify};
+use super::{claim, end, owner, settle, settle_owner, start, verify};
 use crate::cast::{Actor, folder};
 use crate::overlay::{Land, Person};
 
@@ -108,8 +108,7 @@ async fn watch_02_a_registrar_that_tells_two_halves_different_things_is_found_ou
     replaced(&land, &alice).await;
     let status: view::Status = alice.ask(Command::Status {}).await;
     assert!(!warned(&status), "{:?}", status.warnings);
-    alice.node.stop().await;
-    land.end().await;
+    end(land, [alice]).await;
 }
 
 /// The owner appoints another one, which goes on after the entry that nobody disputes.

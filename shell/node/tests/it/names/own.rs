@@ -54,10 +54,7 @@ async fn every_device_shows_renews_and_releases_a_name() {
     assert_eq!(released.state, "released", "{released:?}");
     until_names(&alice, "no name at the desk", <[_]>::is_empty).await;
     until_names(&phone, "no name on the phone", <[_]>::is_empty).await;
-    for actor in [alice, phone, registrar] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, phone, registrar]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,8 +78,7 @@ async fn a_restored_account_has_its_name_from_its_backup() {
     let restore = Command::AccountRestore { file, passphrase };
     let _: view::Account = restored.ask(restore).await;
     until_names(&restored, "name from the backup", held).await;
-    restored.node.stop().await;
-    land.end().await;
+    end(land, [restored]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,8 +104,7 @@ async fn a_restored_account_has_its_name_from_its_words() {
     };
     let _: view::Restored = restored.ask(restore).await;
     until_names(&restored, "name from the words", held).await;
-    restored.node.stop().await;
-    land.end().await;
+    end(land, [restored]).await;
 }
 
 /// As if a year had nearly gone by: what her store says of her name ends soon.
@@ -164,8 +159,5 @@ async fn a_name_is_renewed_by_itself_in_its_last_quarter_and_when_somebody_says_
         held(names) && names[0].until_s > Some(soon + YEAR / 2)
     })
     .await;
-    for actor in [alice, registrar] {
-        actor.node.stop().await;
-    }
-    land.end().await;
+    end(land, [alice, registrar]).await;
 }
