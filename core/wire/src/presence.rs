@@ -18,8 +18,8 @@ const SUBSCRIPTION_CONTEXT: &str = "starling 1 presence subscription";
 const KEY_CONTEXT: &str = "starling 1 presence key";
 const INFO: &[u8] = b"starling 1 presence";
 const SIGN_CONTEXT: &[u8] = b"starling 1 presence state";
-/// Of what is sealed, filled up with zeros. The longest has 217.
-const PLAIN: usize = 224;
+/// Of what is sealed, filled up with zeros. The longest has 227.
+const PLAIN: usize = 240;
 /// Of every sealed state.
 pub const SEALED: usize = PLAIN + sealing::OVERHEAD;
 
@@ -42,6 +42,9 @@ pub enum Availability {
 pub struct State {
     /// Of this front door's states, the highest counts.
     pub counter: u64,
+    /// When the person chose what is the same on all devices of the account; one that has not heard of it yet says an earlier time.
+    /// Above all that were chosen before, whatever the clock says.
+    pub chosen: u64,
     /// How the person wants to be seen.
     pub availability: Availability,
     /// In a call; also false when that is not shared.
@@ -262,6 +265,7 @@ mod tests {
         let (key, _) = door();
         let longest = State {
             counter: u64::MAX,
+            chosen: u64::MAX,
             availability: Availability::Invisible,
             in_call: true,
             seen: Some(u64::MAX),

@@ -118,20 +118,22 @@ impl Person {
 
     /// What is shown. `wall_s` is Unix seconds.
     pub fn shown(&self, wall_s: u64) -> Shown {
-        let newest = self.0.values().filter_map(|device| device.state.as_ref());
-        let newest = newest.max_by_key(|state| state.counter);
+        let said = || self.0.values().filter_map(|device| device.state.as_ref());
+        let newest = said().max_by_key(|state| (state.chosen, state.counter));
         let mut shown = Shown {
             mood: newest.map(|state| state.mood.clone()).unwrap_or_default(),
             ..Shown::default()
         };
         let here = self.0.values().filter(|device| device.lease == Lease::Here);
         let here = here.filter_map(|device| device.state.as_ref());
-        let here: Vec<&State> = here
-            .filter(|state| state.counter / 1_000 + BELIEVED_S > wall_s)
-            .collect();
-        // PRESENCE-19: the set state is the account's; whoever is invisible is shown as gone.
-        let latest = here.iter().max_by_key(|state| state.counter);
-        if latest.is_some_and(|state| state.availability == Availability::Invisible) {
+        let believed = |state: &&State| state.counter / 1_000 + BELIEVED_S > wall_s;
+        let here: Vec<&State> = here.filter(believed).collect();
+        // PRESENCE-19: the choice is the account's; a device that was off when the person became invisible, and has not heard of it
+        // yet, does not give them away.
+        let chosen = said().filter(believed);
+        let chosen = chosen.max_by_key(|state| (state.chosen, state.counter));
+        let invisible = |state: &State| state.availability == Availability::Invisible;
+        if !here.is_empty() && chosen.is_some_and(invisible) {
             shown.presence = Presence::Offline;
             shown.seen = self.last_seen();
             return shown;
@@ -248,6 +250,26 @@ mod tests {
         assert_eq!(shown.presence, Presence::Offline);
         assert_eq!((shown.seen, shown.mood.as_str()), (Some(200), "mood 2"));
         assert_eq!(gone.reach(), Lease::Left(200));
+    }
+
+    #[test]
+    fn presence_19_a_device_that_has_not_heard_of_it_gives_nobody_away() {
+        use Availability::{Away, Invisible, Online};
+        let chose = |chosen, counter, availability| {
+            let said = state(counter, availability);
+            said.map(|said| State { chosen, ..said })
+        };
+        for lease in [Lease::Here, Lease::Left(900), Lease::Unknown] {
+            let said = [
+                (DESK, Lease::Here, chose(20, 1, Invisible)),
+                (DESK, lease, None),
+                (PHONE, Lease::Here, chose(10, 2, Away)),
+            ];
+            assert_eq!(presence(&said), Presence::Offline, "{lease:?}");
+            let later = (PHONE, Lease::Here, chose(30, 3, Online));
+            let said = [said.as_slice(), &[later]].concat();
+            assert_eq!(presence(&said), Presence::Online, "{lease:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum Choice {
 pub struct Own {
     /// How the person wants to be seen.
     pub choice: Choice,
+    /// When that was chosen, Unix seconds; later than all before.
+    pub chosen: u64,
     /// What the person says.
     pub mood: String,
     /// Whether contacts may know of calls.
@@ -125,17 +127,22 @@ impl Publisher {
     /// The person chose something else. `wall_s` is Unix seconds.
     pub fn set(&mut self, choice: Choice, mood: String, share_calls: bool, wall_s: u64) {
         let invisible = Choice::Set(Availability::Invisible);
-        let before = match (self.own.choice == invisible, choice == invisible) {
-            (_, false) => None,
-            (true, true) => self.own.before.clone(),
-            // PRESENCE-22: from here on nothing that happens shows.
-            (false, true) => Some(Before {
-                seen: Some(wall_s / ROUND_S * ROUND_S),
-                mood: self.own.mood.clone(),
-            }),
+        let later = wall_s.max(self.own.chosen.saturating_add(1));
+        let (before, chosen) = match (self.own.choice == invisible, choice == invisible) {
+            (_, false) => (None, later),
+            // PRESENCE-22: nothing that happens shows.
+            (true, true) => (self.own.before.clone(), self.own.chosen),
+            (false, true) => {
+                let before = Before {
+                    seen: Some(wall_s / ROUND_S * ROUND_S),
+                    mood: self.own.mood.clone(),
+                };
+                (Some(before), later)
+            }
         };
         self.own = Own {
             choice,
+            chosen,
             mood,
             share_calls,
             before,
@@ -246,11 +253,12 @@ impl Publisher {
     }
 
     fn state(&self) -> State {
-        let availability = self.availability();
+        let (availability, chosen) = (self.availability(), self.own.chosen);
         if availability == Availability::Invisible {
             let before = self.own.before.clone().unwrap_or_default();
             return State {
                 availability,
+                chosen,
                 seen: before.seen,
                 mood: before.mood,
                 ..State::default()
@@ -258,6 +266,7 @@ impl Publisher {
         }
         State {
             availability,
+            chosen,
             in_call: self.in_call && self.own.share_calls,
             mood: self.own.mood.clone(),
             ..State::default()

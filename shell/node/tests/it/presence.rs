@@ -248,6 +248,20 @@ async fn presence_26_two_devices_agree_on_what_was_chosen_last() {
     set(&phone, view::PresenceChoice::Away, "walking").await;
     chosen(&pair.alice, view::PresenceChoice::Away, "walking").await;
     seen(&mut pair.bob, "Alice", view::Presence::Away, "walking").await;
+    // PRESENCE-19: one that was off hears of it when it is back, and gives nobody away before that.
+    phone.node.stop().await;
+    set(&pair.alice, view::PresenceChoice::Invisible, "walking").await;
+    seen(&mut pair.bob, "Alice", view::Presence::Offline, "walking").await;
+    let mut seen_by_bob = pair.bob.control.events();
+    let phone = Actor::start(home.path()).await;
+    chosen(&phone, view::PresenceChoice::Invisible, "walking").await;
+    phone.until_registered().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    while let Ok(event) = seen_by_bob.try_recv() {
+        if let Event::Contact(contact) = event {
+            assert_eq!(contact.presence, view::Presence::Offline);
+        }
+    }
     phone.node.stop().await;
     pair.part().await;
 }

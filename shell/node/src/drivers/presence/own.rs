@@ -21,7 +21,7 @@ use crate::context::{Context, Signal, store_failure};
 use crate::db::Db;
 
 /// The account's, the same on all its devices: entries of the own set, and settings here. The first is the choice, whether calls are
-/// shared, and what was seen before the person became invisible: seconds and mood.
+/// shared, when that was chosen, and what was seen before the person became invisible: seconds and mood.
 const CHOICE: &str = "presence";
 const MOOD: &str = "mood";
 /// This device's.
@@ -312,15 +312,17 @@ fn read(tx: &Tx<'_>) -> Result<(Own, u32, u64), StoreError> {
 
 fn read_own(tx: &Tx<'_>) -> Result<Own, StoreError> {
     let kept = settings::get(tx, &setting(CHOICE))?.unwrap_or_default();
-    let mut words = kept.splitn(4, ' ');
+    let mut words = kept.splitn(5, ' ');
     let choice = words.next().and_then(|word| word.parse().ok());
     let share_calls = words.next() == Some("yes");
+    let chosen = words.next().and_then(|word| word.parse().ok());
     let before = words.next().map(|seen| Before {
         seen: seen.parse().ok(),
         mood: words.next().unwrap_or_default().to_owned(),
     });
     Ok(Own {
         choice: choice_of(choice.unwrap_or_default()),
+        chosen: chosen.unwrap_or(0),
         mood: settings::get(tx, &setting(MOOD))?.unwrap_or_default(),
         share_calls,
         before,
@@ -330,7 +332,7 @@ fn read_own(tx: &Tx<'_>) -> Result<Own, StoreError> {
 /// The same for all devices of the account.
 fn items(own: &Own) -> [Item; 2] {
     let share = if own.share_calls { "yes" } else { "no" };
-    let mut choice = format!("{} {share}", choice_view(own.choice));
+    let mut choice = format!("{} {share} {}", choice_view(own.choice), own.chosen);
     if let Some(before) = &own.before {
         let seen = before.seen.map_or("-".to_owned(), |seen| seen.to_string());
         choice.push_str(&format!(" {seen} {}", before.mood));
@@ -355,8 +357,8 @@ pub fn note(tx: &Tx<'_>, name: &str, value: Option<&[u8]>) -> Result<bool, Store
 /// `PRESENCE-26`: what another device says is bounded as what is typed here.
 fn readable<'a>(name: &str, value: Option<&'a [u8]>) -> Option<&'a str> {
     let most = match name {
-        // Before the mood of then stand choice, sharing and seconds.
-        CHOICE => MOOD_MAX + 40,
+        // Before the mood of then stand choice, sharing and twice seconds.
+        CHOICE => MOOD_MAX + 60,
         MOOD => MOOD_MAX,
         _ => return None,
     };
@@ -373,6 +375,7 @@ mod tests {
         let long = "m".repeat(MOOD_MAX);
         let own = Own {
             choice: Choice::Set(Availability::Invisible),
+            chosen: u64::MAX,
             mood: long.clone(),
             share_calls: true,
             before: Some(Before {
