@@ -23,7 +23,7 @@ const DEVICES: usize = 10_000;
 /// A device takes four descriptors here, and a process may often hold 20,000.
 const OF_ONE_PROCESS: usize = 2_500;
 /// From one block of addresses.
-const OF_ONE_BLOCK: usize = 125;
+pub(super) const OF_ONE_BLOCK: usize = 125;
 /// The first half of all addresses.
 const NETWORK: [u8; 2] = [10, 77];
 const BLOCKS_OF_ONE_PROCESS: usize = OF_ONE_PROCESS / OF_ONE_BLOCK;
@@ -66,7 +66,7 @@ pub fn run(findings: &mut Findings) -> Result<(), ActorError> {
 }
 
 /// So many addresses, each in a block of its own.
-fn addresses(count: usize) -> Vec<IpAddr> {
+pub(super) fn addresses(count: usize) -> Vec<IpAddr> {
     (1..=u8::MAX)
         .take(count)
         .map(|block| IpAddr::from([NETWORK[0], NETWORK[1], block, 1]))
@@ -74,7 +74,7 @@ fn addresses(count: usize) -> Vec<IpAddr> {
 }
 
 /// Gives the addresses to the loopback interface.
-fn number(namespace: &Namespace, addresses: &[IpAddr]) -> Result<(), LabError> {
+pub(super) fn number(namespace: &Namespace, addresses: &[IpAddr]) -> Result<(), LabError> {
     let mut lines = String::new();
     for address in addresses {
         let _ = writeln!(lines, "address add {address}/32 dev lo");
@@ -152,11 +152,12 @@ impl Crowd {
         let began = Instant::now();
         let mut crowd = Self::default();
         for blocks in addresses.chunks(BLOCKS_OF_ONE_PROCESS) {
-            let (process, came, trouble) = gather(namespace, file, blocks)?;
+            let wanted = blocks.len() * OF_ONE_BLOCK;
+            let (process, came, trouble) = gather(namespace, file, (wanted, &[]), blocks)?;
             crowd.processes.push(process);
             crowd.devices += came;
             crowd.trouble = trouble;
-            if came < blocks.len() * OF_ONE_BLOCK {
+            if came < wanted {
                 break;
             }
         }
@@ -172,10 +173,11 @@ impl Crowd {
     }
 }
 
-/// One more process of devices: it, how many came, and the last trouble.
-fn gather(
+/// One more process of so many devices, with other arguments: it, how many came, and the last trouble.
+pub(super) fn gather(
     namespace: &Namespace,
     file: &std::path::Path,
+    (count, arguments): (usize, &[&std::ffi::OsStr]),
     blocks: &[IpAddr],
 ) -> Result<(HostProcess, usize, String), ActorError> {
     let program = crate::actor::program()?.with_file_name("starling-swarm");
@@ -186,7 +188,8 @@ fn gather(
     let mut command = Command::new(&program);
     command
         .arg(file)
-        .arg((blocks.len() * OF_ONE_BLOCK).to_string())
+        .arg(count.to_string())
+        .args(arguments)
         .args(blocks.iter().map(IpAddr::to_string))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());

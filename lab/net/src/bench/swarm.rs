@@ -1,16 +1,21 @@
 //! A crowd of devices that do nothing but be registered: each is a front door as a node has it, with an account of its own,
-//! and nothing else of a node.
+//! and nothing else of a node. They may be somebody's contacts, whose presence that person watches.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use starling_node::clock::{random, wall_ms};
 use starling_node::identity::Identity;
 use starling_node::transport::front_door::FrontDoor;
 use starling_node::transport::pins::Pins;
 use starling_node::transport::proxy::ProxySetting;
 use starling_node::transport::requests::{RequestError, Supernodes};
+use starling_store::contacts::{self, Contact, Relation};
+use starling_store::{Store, StoreError, profile};
 use starling_wire::ids::AccountId;
-use starling_wire::supernode::{Answer, Request, SupernodeAddr};
+use starling_wire::presence::{State, subscription};
+use starling_wire::supernode::{Answer, Grant, Request, SupernodeAddr};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -38,6 +43,12 @@ pub enum DeviceError {
     /// The supernode.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The profile whose contact it is to be.
+    #[error("the profile cannot be used: {0}")]
+    Profile(#[from] StoreError),
+    /// Something of its presence.
+    #[error("it has no presence for that profile")]
+    Presence,
     /// Too slow.
     #[error("not registered within {REGISTERED_WITHIN:?}")]
     Late,
@@ -78,6 +89,45 @@ impl Device {
         self.ask(home, &Request::Register(Box::new(registration)))
             .await
             .map(|_| ())
+    }
+
+    /// Is online, and lets that account alone see it.
+    async fn show(&self, to: &Identity, home: &SupernodeAddr) -> Result<(), DeviceError> {
+        let own = &self.identity;
+        let door = own.front_door();
+        let id = subscription(&own.request_secret, &to.request_key(), door, to.account());
+        let state = State {
+            counter: wall_ms(),
+            ..State::default()
+        };
+        let sealed = state.seal(&own.front_door_key(), &own.discovery_key, random());
+        let (Some(id), Ok(sealed)) = (id, sealed) else {
+            return Err(DeviceError::Presence);
+        };
+        let grant = Grant {
+            ids: vec![id],
+            unseen: Vec::new(),
+        };
+        self.ask(home, &Request::Grant(grant)).await?;
+        self.ask(home, &Request::State(sealed)).await?;
+        self.fall_silent(home).await;
+        Ok(())
+    }
+
+    /// As a contact's row.
+    fn contact(&self, home: &SupernodeAddr) -> Contact {
+        let homes = vec![home.clone()];
+        Contact {
+            account: self.account(),
+            relation: Relation::Contact,
+            card: Some(self.identity.card(1, &homes, None)),
+            name: self.identity.name.clone(),
+            nickname: None,
+            network: None,
+            homes,
+            echo: false,
+            added_at: wall_ms(),
+        }
     }
 
     /// Asks a supernode.
@@ -126,6 +176,25 @@ pub async fn gather(homes: &[SupernodeAddr], count: usize) -> (Vec<Device>, Opti
         }
     }
     (devices, trouble)
+}
+
+/// Makes all of them contacts of the account in that profile, whose node does not run and finds them at `home`. Each asks its
+/// supernode at the next of `homes`.
+pub async fn befriend(
+    profile: &Path,
+    devices: &[Device],
+    (home, homes): (&SupernodeAddr, &[SupernodeAddr]),
+) -> Result<(), DeviceError> {
+    let mut store = Store::open(profile)?;
+    let kept = store.read(profile::load)?;
+    let owner = kept.as_ref().map(Identity::from_profile);
+    let owner = owner.ok_or(DeviceError::Presence)?;
+    for (device, at) in devices.iter().zip(homes.iter().cycle()) {
+        device.show(&owner, at).await?;
+    }
+    let rows: Vec<Contact> = devices.iter().map(|device| device.contact(home)).collect();
+    store.write(move |tx| rows.iter().try_for_each(|row| contacts::put(tx, row)))?;
+    Ok(())
 }
 
 async fn arrive(home: &SupernodeAddr) -> Result<Device, DeviceError> {
