@@ -8,6 +8,7 @@ pub mod index;
 pub mod machine;
 pub mod names;
 pub mod overlay;
+pub mod pace;
 pub mod people;
 pub mod presence;
 pub mod tokens;

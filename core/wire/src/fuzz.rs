@@ -16,6 +16,7 @@ use crate::overlay::{QUESTION_MAX, Question, REPLY_MAX, Reply, WORD_MAX, Word};
 use crate::packet::Packets;
 use crate::pairing::{Doors, FROM_OWNER_MAX, PairingFrame, PairingLink, Secret};
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
+use crate::postage::{ContactsKey, Postage};
 use crate::presence::{self, Sealed};
 use crate::record::{self, DeviceRecord, Signed, SignedRecord};
 use crate::registration::Place;
@@ -39,6 +40,7 @@ pub fn supernode(data: &[u8]) {
             let _ = ending.verify(1_800_000_000);
         }
     }
+    postage(data);
     if let Ok(Answer::Presence(sightings)) = frame::decode_body::<Answer>(data, REQUEST_MAX) {
         for sighting in sightings {
             let _ = sighting.is_whole();
@@ -47,6 +49,30 @@ pub fn supernode(data: &[u8]) {
     presence::fuzz_inside(data);
     let _ = Sealed(data.to_vec()).open(EndpointKey([7; 32]), &[5; 32]);
     let _ = frame::decode_body::<Notice>(data, REQUEST_MAX);
+}
+
+/// What a letter shows where it is left, and where it is collected.
+fn postage(data: &[u8]) {
+    let shown = |postage: &Postage, envelope: &[u8]| match postage {
+        Postage::Work(work) => {
+            assert!(work.bits(AccountId([7; 32]), envelope) <= 64);
+            let _ = (work.is_fresh(1_800_000_000), work.was_fresh(1_800_000_000));
+        }
+        Postage::Contact(mark) => {
+            let _ = ContactsKey([8; 32]).mark(envelope) == *mark;
+        }
+    };
+    if let Ok(Request::Deposit {
+        postage, envelope, ..
+    }) = frame::decode_body(data, REQUEST_MAX)
+    {
+        shown(&postage, &envelope);
+    }
+    if let Ok(Answer::Envelopes { letters, .. }) = frame::decode_body(data, REQUEST_MAX) {
+        for letter in letters {
+            shown(&letter.postage, &letter.envelope);
+        }
+    }
 }
 
 /// What is inside a rescue copy, of an account whose signing key has this seed.

@@ -33,6 +33,7 @@ pub mod permissions;
 pub mod phrase;
 pub mod placement;
 pub mod policy;
+pub mod postage;
 pub mod presence;
 pub mod proxy;
 pub mod record;

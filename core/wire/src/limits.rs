@@ -69,9 +69,13 @@ pub const MOOD_MAX: usize = 128;
 pub const SIGHTINGS_MAX: usize = 16;
 /// Accounts a supernode keeps records for.
 pub const ACCOUNTS_MAX: usize = 20_000;
-/// Envelopes a supernode keeps for one account.
+/// Envelopes of contacts that a supernode keeps for one account.
 pub const DEPOSITS_PER_ACCOUNT_MAX: usize = 100;
-/// Bytes of all those envelopes together.
+/// Envelopes of strangers that it keeps besides.
+pub const STRANGERS_PER_ACCOUNT_MAX: usize = 50;
+/// Envelopes in one answer.
+pub const DEPOSITS_TOLD_MAX: usize = DEPOSITS_PER_ACCOUNT_MAX + STRANGERS_PER_ACCOUNT_MAX;
+/// Bytes of an account's envelopes from contacts together, and again of those from strangers.
 pub const DEPOSIT_BYTES_PER_ACCOUNT_MAX: usize = 800 * 1024;
 /// Seconds a supernode keeps an envelope, and an account whose record has expired while envelopes wait: 30 days.
 pub const DEPOSIT_TTL_S: u64 = 30 * 24 * 3600;

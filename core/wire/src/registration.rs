@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{AccountError, Chain, VerifiedAccount, sign, signed_by};
 use crate::frame;
 use crate::ids::{AccountId, DeviceId, EndpointKey};
+use crate::postage::ContactsKey;
 use crate::record::{AccountRecord, Content, RecordError, Signed, Verified};
 
 const CONTEXT: &[u8] = b"starling 1 registration";
@@ -21,7 +22,9 @@ pub struct Registration {
     pub chain: Chain,
     /// Which of its devices asks.
     pub device: DeviceId,
-    /// By the device's key over account, front door, supernode and the record's place in their order.
+    /// By which letters of contacts are told from those of strangers.
+    pub contacts: ContactsKey,
+    /// By the device's key over account, front door, supernode, the record's place in their order and that key.
     pub proof: ([u8; 32], [u8; 32]),
 }
 
@@ -41,6 +44,7 @@ pub struct VerifiedRegistration {
     account: VerifiedAccount,
     device: DeviceId,
     door: EndpointKey,
+    contacts: ContactsKey,
 }
 
 /// Why a registration was refused.
@@ -67,11 +71,13 @@ impl Registration {
         chain: Chain,
         key: &SigningKey,
         place: Place,
+        contacts: ContactsKey,
     ) -> Self {
-        let proof = sign(key, &signed_bytes(&record, place));
+        let proof = sign(key, &signed_bytes(&record, place, &contacts));
         Self {
             record,
             chain,
+            contacts,
             device: DeviceId(key.verifying_key().to_bytes()),
             proof,
         }
@@ -86,7 +92,7 @@ impl Registration {
     ) -> Result<VerifiedRegistration, RegistrationError> {
         let record = self.record.verify(self.record.account(), now)?;
         // The cheapest check that a stranger's noise fails, before the chain's many signatures.
-        let message = signed_bytes(&self.record, place);
+        let message = signed_bytes(&self.record, place, &self.contacts);
         if !signed_by(self.device.as_bytes(), &message, self.proof) {
             return Err(RegistrationError::Proof);
         }
@@ -103,6 +109,7 @@ impl Registration {
             account,
             device: self.device,
             door: place.door,
+            contacts: self.contacts,
         })
     }
 }
@@ -132,15 +139,21 @@ impl VerifiedRegistration {
     pub const fn door(&self) -> EndpointKey {
         self.door
     }
+
+    /// By which letters of contacts are told from those of strangers.
+    pub const fn contacts(&self) -> ContactsKey {
+        self.contacts
+    }
 }
 
-fn signed_bytes(record: &Signed<AccountRecord>, place: Place) -> Vec<u8> {
+fn signed_bytes(record: &Signed<AccountRecord>, place: Place, contacts: &ContactsKey) -> Vec<u8> {
     let mut bytes = CONTEXT.to_vec();
     let fields = (
         record.account(),
         place.door,
         place.supernode,
         record.record.order(),
+        contacts,
     );
     bytes.extend_from_slice(&frame::encode_body(&fields));
     bytes
@@ -154,6 +167,7 @@ mod tests {
     use crate::speaker::Recovery;
     use crate::supernode::{REQUEST_MAX, Request};
 
+    const CONTACTS: ContactsKey = ContactsKey([9; 32]);
     const NOW: u64 = 1_800_000_000;
     const HERE: Place = Place {
         door: EndpointKey([7; 32]),
@@ -185,7 +199,7 @@ mod tests {
     }
 
     fn alice() -> Registration {
-        Registration::new(record(&chain(), 1), chain(), &key(3), HERE)
+        Registration::new(record(&chain(), 1), chain(), &key(3), HERE, CONTACTS)
     }
 
     #[test]
@@ -200,7 +214,7 @@ mod tests {
     #[test]
     fn super_06_who_looked_a_record_up_cannot_register_with_it() {
         // Mallory has Alice's record and chain, and keys of her own.
-        let forged = Registration::new(record(&chain(), 1), chain(), &key(9), HERE);
+        let forged = Registration::new(record(&chain(), 1), chain(), &key(9), HERE, CONTACTS);
         assert_eq!(forged.verify(HERE, NOW), Err(RegistrationError::Proof));
         let mut named = forged;
         named.device = device(3);
@@ -220,6 +234,9 @@ mod tests {
         for place in [door, supernode] {
             assert_eq!(alice().verify(place, NOW), Err(RegistrationError::Proof));
         }
+        let mut others = alice();
+        others.contacts = ContactsKey([10; 32]);
+        assert_eq!(others.verify(HERE, NOW), Err(RegistrationError::Proof));
         let mut newer = alice();
         newer.record = record(&chain(), 2);
         assert_eq!(newer.verify(HERE, NOW), Err(RegistrationError::Proof));
@@ -238,11 +255,12 @@ mod tests {
         ] {
             longer.append(&key(1), change);
         }
-        let old = Registration::new(record(&longer, 2), chain(), &key(3), HERE);
+        let old = Registration::new(record(&longer, 2), chain(), &key(3), HERE, CONTACTS);
         assert_eq!(old.verify(HERE, NOW), Err(RegistrationError::OtherChain));
-        let removed = Registration::new(record(&longer, 2), longer.clone(), &key(3), HERE);
+        let removed =
+            Registration::new(record(&longer, 2), longer.clone(), &key(3), HERE, CONTACTS);
         assert_eq!(removed.verify(HERE, NOW), Err(RegistrationError::Proof));
-        let left = Registration::new(record(&longer, 2), longer, &key(5), HERE);
+        let left = Registration::new(record(&longer, 2), longer, &key(5), HERE, CONTACTS);
         assert!(left.verify(HERE, NOW).is_ok());
     }
 
@@ -263,11 +281,23 @@ mod tests {
             record.by = by.speaker();
             record.sign(&key(signer))
         };
-        let good = Registration::new(with(&after, &after, 10), after.clone(), &key(3), HERE);
+        let good = Registration::new(
+            with(&after, &after, 10),
+            after.clone(),
+            &key(3),
+            HERE,
+            CONTACTS,
+        );
         assert!(good.verify(HERE, NOW).is_ok());
         // The thief signs with the old key under the new history, and the other way round.
-        let stolen = Registration::new(with(&before, &after, 1), after.clone(), &key(3), HERE);
-        let early = Registration::new(with(&after, &before, 10), before, &key(3), HERE);
+        let stolen = Registration::new(
+            with(&before, &after, 1),
+            after.clone(),
+            &key(3),
+            HERE,
+            CONTACTS,
+        );
+        let early = Registration::new(with(&after, &before, 10), before, &key(3), HERE, CONTACTS);
         for forged in [stolen, early] {
             let refused = forged.verify(HERE, NOW);
             assert_eq!(refused, Err(RegistrationError::OtherChain));
@@ -283,7 +313,7 @@ mod tests {
             let (device, name) = (device(3), "n".repeat(DEVICE_NAME_MAX));
             chain.append(&key(2), Change::Recover { word, device, name });
         }
-        let registration = Registration::new(record(&chain, 1), chain, &key(3), HERE);
+        let registration = Registration::new(record(&chain, 1), chain, &key(3), HERE, CONTACTS);
         assert!(registration.verify(HERE, NOW).is_ok());
         let request = Request::Register(Box::new(registration));
         assert_eq!(request.check(), Ok(()));

@@ -11,11 +11,12 @@ use crate::descriptor::SignedDescriptor;
 use crate::ending::Ending;
 use crate::ids::{AccountId, EndpointKey, EnvelopeId, SubscriptionId};
 use crate::limits::{
-    DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX, FRAME_MAX, GRANTED_TO_MAX, RECORD_MAX, SIGHTINGS_MAX,
+    DEPOSITS_TOLD_MAX, ENVELOPE_MAX, FRAME_MAX, GRANTED_TO_MAX, RECORD_MAX, SIGHTINGS_MAX,
     WATCH_LISTS_MAX, WATCH_MAX,
 };
 use crate::name_query::{NameQuestion, NameReply};
 use crate::placement::IndexKey;
+use crate::postage::{Postage, Stamped};
 use crate::presence::{SEALED, Sealed, Sighting};
 use crate::record::{AccountRecord, Signed, SignedRecord};
 use crate::registration::Registration;
@@ -151,6 +152,8 @@ pub enum Request {
     Deposit {
         /// For whom.
         account: AccountId,
+        /// Why it is to be let in.
+        postage: Postage,
         /// At most [`ENVELOPE_MAX`] bytes.
         envelope: Vec<u8>,
     },
@@ -259,7 +262,12 @@ pub enum Answer {
     /// The account's record.
     Record(Option<Signed<AccountRecord>>),
     /// Envelopes that wait.
-    Envelopes(Vec<Vec<u8>>),
+    Envelopes {
+        /// Those of contacts first.
+        letters: Vec<Stamped>,
+        /// What a stranger's letter to this account costs here now, in bits of work.
+        work: u8,
+    },
     /// How the watched ids stand, in the order in which they were asked.
     Presence(Vec<Sighting>),
     /// Refused.
@@ -309,6 +317,9 @@ pub enum Refusal {
     /// Too many searches.
     #[error("the supernode was searched too often from here; wait a minute before the next search")]
     TooManySearches,
+    /// A stranger's letter to this account costs so many bits of work here now.
+    #[error("the supernode wants more work of strangers before it takes a letter to this person")]
+    Work(u8),
 }
 
 /// What a supernode tells a client unasked.
@@ -361,9 +372,7 @@ impl Request {
             Self::End(ending) if ending.record.encoded_len() > RECORD_MAX => {
                 Err(Refusal::InvalidRecord)
             }
-            Self::Collected { ids } if ids.len() > DEPOSITS_PER_ACCOUNT_MAX => {
-                Err(Refusal::Malformed)
-            }
+            Self::Collected { ids } if ids.len() > DEPOSITS_TOLD_MAX => Err(Refusal::Malformed),
             // RESCUE-01
             Self::Keep { copy, .. } if copy.len() > RESCUE_MAX => Err(Refusal::Malformed),
             Self::Names(question) if !question.fits() => Err(Refusal::Malformed),
@@ -500,6 +509,7 @@ mod tests {
     fn super_01_oversized_requests_are_refused() {
         let big = Request::Deposit {
             account: AccountId([1; 32]),
+            postage: Postage::Contact([3; 16]),
             envelope: vec![0; ENVELOPE_MAX + 1],
         };
         assert_eq!(big.check(), Err(Refusal::Malformed));
@@ -519,7 +529,7 @@ mod tests {
         let state = Request::State(Sealed(vec![0; SEALED + 1]));
         assert_eq!(state.check(), Err(Refusal::Malformed));
         let all = Request::Collected {
-            ids: vec![EnvelopeId([0; 16]); DEPOSITS_PER_ACCOUNT_MAX + 1],
+            ids: vec![EnvelopeId([0; 16]); DEPOSITS_TOLD_MAX + 1],
         };
         assert_eq!(all.check(), Err(Refusal::Malformed));
         // What is allowed fits its frame, and so does the answer to it.
@@ -533,7 +543,18 @@ mod tests {
         assert!(encode_body(&answer).len() <= REQUEST_MAX);
         let notice = Notice::Presence(vec![(SubscriptionId([0; 16]), left); SIGHTINGS_MAX]);
         assert!(encode_body(&notice).len() <= NOTICE_MAX);
-        let envelope = Answer::Envelopes(vec![vec![0; ENVELOPE_MAX]]);
+        let work = crate::postage::Work {
+            day: u32::MAX,
+            nonce: u64::MAX,
+        };
+        let letter = Stamped {
+            postage: Postage::Work(work),
+            envelope: vec![0; ENVELOPE_MAX],
+        };
+        let envelope = Answer::Envelopes {
+            letters: vec![letter; 2],
+            work: u8::MAX,
+        };
         assert!(encode_body(&envelope).len() <= REQUEST_MAX);
     }
 

@@ -21,6 +21,7 @@ use crate::own::Own;
 use crate::own_set::OwnSet;
 use crate::paths::Paths;
 use crate::relaying::Relaying;
+use crate::strangers::Strangers;
 use crate::traffic::Traffic;
 use crate::transport::endpoint::EndpointError;
 use crate::transport::front_door::FrontDoor;
@@ -111,6 +112,8 @@ pub struct Context {
     pub relaying: Relaying,
     /// How contacts see us.
     pub own_presence: OwnPresence,
+    /// What a letter between strangers costs.
+    pub strangers: Strangers,
     /// How far supernodes are trusted.
     pub standing: Mutex<Standing<EndpointKey>>,
 }

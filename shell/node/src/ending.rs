@@ -13,6 +13,7 @@ use starling_wire::account::{Chain, Change};
 use starling_wire::ending::Ending;
 use starling_wire::envelope::Letter;
 use starling_wire::ids::AccountId;
+use starling_wire::postage::LetterKeys;
 use starling_wire::supernode::{Answer, Request};
 use tracing::debug;
 
@@ -96,7 +97,7 @@ async fn say_farewell(ctx: &Context, ended: &Chain) -> Result<usize, Failure> {
     Ok(count)
 }
 
-fn last_letters(ctx: &Context, ended: &Chain, sequence: u64) -> Vec<(AccountId, Vec<u8>)> {
+fn last_letters(ctx: &Context, ended: &Chain, sequence: u64) -> Vec<(AccountId, letters::Sealed)> {
     let mut sealed = Vec::new();
     let Some(last) = ended.entries.last() else {
         return sealed;
@@ -106,7 +107,8 @@ fn last_letters(ctx: &Context, ended: &Chain, sequence: u64) -> Vec<(AccountId, 
             continue;
         };
         let letter = Letter::Farewell(Box::new(last.clone()));
-        match seal(ctx, sequence, account, &card.card.request_key, letter) {
+        let keys = LetterKeys::of(account, &card.card);
+        match seal(ctx, sequence, account, &keys, letter) {
             Ok(letter) => sealed.push((account, letter)),
             Err(error) => debug!(%error, "a contact cannot be told of the end"),
         }

@@ -7,6 +7,7 @@ use starling_wire::card::{Card, Door, DoorKeys, SignedCard, VerifiedCard};
 use starling_wire::envelope;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
 use starling_wire::limits::RECORD_TTL_S;
+use starling_wire::postage::ContactsKey;
 use starling_wire::record::{AccountRecord, Content, Signed};
 use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::SupernodeAddr;
@@ -275,7 +276,8 @@ impl Identity {
             door: self.front_door(),
             supernode,
         };
-        Registration::new(record, self.chain.clone(), &self.device, place)
+        let contacts = ContactsKey::new(self.account(), &self.discovery_key);
+        Registration::new(record, self.chain.clone(), &self.device, place, contacts)
     }
 }
 

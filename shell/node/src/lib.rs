@@ -29,6 +29,7 @@ mod restore;
 pub mod roles;
 pub mod session;
 pub mod status;
+pub mod strangers;
 pub mod traffic;
 pub mod transport;
 

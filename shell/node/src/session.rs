@@ -69,6 +69,7 @@ use crate::own::Own;
 use crate::own_set::OwnSet;
 use crate::relaying::Relaying;
 use crate::roles::carrier::{Carrier, OwnDoor};
+use crate::strangers::Strangers;
 use crate::traffic::Traffic;
 use crate::transport::endpoint::EndpointError;
 use crate::transport::front_door::{Arrival, FrontDoor, Visitor};
@@ -223,6 +224,7 @@ impl Doors {
             abouts,
             relaying,
             own_presence,
+            strangers: Strangers::default(),
             standing: Mutex::default(),
         });
         Ok(Self {

@@ -112,6 +112,7 @@ fn about_session(ctx: &Context) -> Vec<String> {
         words.push(INSPECTED.to_owned());
     }
     words.extend(key_warnings(ctx));
+    words.extend(ctx.strangers.words(|account| ctx.title(account)));
     words
 }
 

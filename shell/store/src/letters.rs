@@ -2,6 +2,7 @@
 
 use rusqlite::{Row, params};
 use starling_wire::ids::AccountId;
+use starling_wire::postage::Mark;
 
 use crate::error::StoreError;
 use crate::tx::{Tx, int, time};
@@ -23,6 +24,24 @@ pub enum LetterKind {
     Verdict,
 }
 
+/// A letter that is ready to leave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Only its recipient opens it.
+    pub envelope: Vec<u8>,
+    /// By which the recipient's supernode knows that a contact wrote it; who has no card of the recipient has none.
+    pub mark: Option<Mark>,
+}
+
+/// Whose letters go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// Those of people who know us. They do not wait for the others.
+    Known,
+    /// Those of strangers, which cost work.
+    Strangers,
+}
+
 /// A letter on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
@@ -32,8 +51,8 @@ pub struct Letter {
     pub account: AccountId,
     /// What it is for.
     pub kind: LetterKind,
-    /// The sealed bytes.
-    pub envelope: Vec<u8>,
+    /// The sealed bytes, and the mark.
+    pub sealed: Sealed,
     /// How often it was tried.
     pub attempts: u32,
     /// When it is tried next.
@@ -42,7 +61,9 @@ pub struct Letter {
     pub written_at: u64,
 }
 
-const COLUMNS: &str = "number, account, kind, envelope, attempts, next_at, written_at";
+/// Letters tried in one go.
+const AT_ONCE: u32 = 20;
+const COLUMNS: &str = "number, account, kind, envelope, mark, attempts, next_at, written_at";
 
 /// Keeps a letter, due at once. One of the same kind to the same account is replaced: the newer one says it better, and
 /// takes its place at the end.
@@ -50,27 +71,34 @@ pub fn put(
     tx: &Tx<'_>,
     account: AccountId,
     kind: LetterKind,
-    envelope: &[u8],
+    sealed: &Sealed,
     now: u64,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT OR REPLACE INTO letters (account, kind, envelope, attempts, next_at, written_at)
-         VALUES (?1, ?2, ?3, 0, ?4, ?4)",
-        params![account.0, kind.code(), envelope, int(now)],
+        "INSERT OR REPLACE INTO letters (account, kind, envelope, mark, attempts, next_at, written_at)
+         VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5)",
+        params![
+            account.0,
+            kind.code(),
+            sealed.envelope,
+            sealed.mark,
+            int(now)
+        ],
     )?;
     Ok(())
 }
 
-/// Letters to try now, the longest due first, at most `limit`. Letters to one account go in the order in which they were
+/// Letters to try now, the longest due first. Letters to one account go in the order in which they were
 /// written, so the card in the last one is the newest.
-pub fn due(tx: &Tx<'_>, now: u64, limit: u32) -> Result<Vec<Letter>, StoreError> {
+pub fn due(tx: &Tx<'_>, to: To, now: u64) -> Result<Vec<Letter>, StoreError> {
     tx.all(
         &format!(
-            "SELECT {COLUMNS} FROM letters WHERE next_at <= ?1 AND NOT EXISTS
+            "SELECT {COLUMNS} FROM letters WHERE next_at <= ?1 AND {} AND NOT EXISTS
                  (SELECT 1 FROM letters AS other WHERE other.account = letters.account AND other.number < letters.number)
-             ORDER BY next_at, number LIMIT ?2"
+             ORDER BY next_at, number LIMIT {AT_ONCE}",
+            to.condition()
         ),
-        params![int(now), limit],
+        params![int(now)],
         read,
     )
 }
@@ -85,11 +113,14 @@ pub fn to(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Letter>, StoreError> {
 }
 
 /// When the next letter is due.
-pub fn next_due(tx: &Tx<'_>) -> Result<Option<u64>, StoreError> {
+pub fn next_due(tx: &Tx<'_>, to: To) -> Result<Option<u64>, StoreError> {
     tx.one(
-        "SELECT next_at FROM letters WHERE NOT EXISTS
+        &format!(
+            "SELECT next_at FROM letters WHERE {} AND NOT EXISTS
              (SELECT 1 FROM letters AS other WHERE other.account = letters.account AND other.number < letters.number)
-         ORDER BY next_at LIMIT 1",
+             ORDER BY next_at LIMIT 1",
+            to.condition()
+        ),
         (),
         |row| time(row, 0),
     )
@@ -137,6 +168,15 @@ pub fn drop_to(tx: &Tx<'_>, account: AccountId) -> Result<(), StoreError> {
     Ok(())
 }
 
+impl To {
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::Known => "kind NOT IN (0, 4)",
+            Self::Strangers => "kind IN (0, 4)",
+        }
+    }
+}
+
 impl LetterKind {
     const fn code(self) -> i64 {
         match self {
@@ -167,9 +207,12 @@ fn read(row: &Row<'_>) -> Result<Letter, StoreError> {
         number: row.get(0)?,
         account: AccountId(row.get(1)?),
         kind: LetterKind::from_code(row.get(2)?)?,
-        envelope: row.get(3)?,
-        attempts: row.get(4)?,
-        next_at: time(row, 5)?,
-        written_at: time(row, 6)?,
+        sealed: Sealed {
+            envelope: row.get(3)?,
+            mark: row.get(4)?,
+        },
+        attempts: row.get(5)?,
+        next_at: time(row, 6)?,
+        written_at: time(row, 7)?,
     })
 }

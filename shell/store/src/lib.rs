@@ -14,6 +14,7 @@ pub mod host_cache;
 pub mod index_records;
 pub mod key;
 pub mod letters;
+pub mod mailbox;
 pub mod messages;
 pub mod name_log;
 pub mod name_search;

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0008_own_set.sql"),
     include_str!("migrations/0009_verified.sql"),
     include_str!("migrations/0010_names.sql"),
+    include_str!("migrations/0011_postage.sql"),
 ];
 
 /// The format this version writes.

@@ -4,6 +4,7 @@ use rusqlite::{Row, params};
 use starling_wire::ids::AccountId;
 use starling_wire::name::Name;
 use starling_wire::name_claim::Claim;
+use starling_wire::postage::{ContactsKey, LetterKeys};
 use starling_wire::record::registrar::Registrar;
 use zeroize::Zeroizing;
 
@@ -52,8 +53,8 @@ pub struct Waiting {
     pub account: AccountId,
     /// What is wanted.
     pub claim: Claim,
-    /// Where the answer is sealed for.
-    pub request_key: [u8; 32],
+    /// What the answer is sealed to.
+    pub keys: LetterKeys,
     /// Whether a person decides.
     pub by_hand: bool,
     /// When it came.
@@ -99,7 +100,7 @@ pub fn keep_claim(
     tx: &Tx<'_>,
     account: AccountId,
     claim: &Claim,
-    request_key: &[u8; 32],
+    keys: &LetterKeys,
     now_s: u64,
 ) -> Result<bool, StoreError> {
     let fresh = tx.count(
@@ -114,13 +115,14 @@ pub fn keep_claim(
         return Ok(false);
     }
     tx.execute(
-        "INSERT OR REPLACE INTO name_claims (account, name, claim, request_key, waiting, came_at_s)
-         VALUES (?1, ?2, ?3, ?4, 0, ?5)",
+        "INSERT OR REPLACE INTO name_claims (account, name, claim, request_key, contacts_key, waiting, came_at_s)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6)",
         params![
             account.0,
             claim.name.as_str(),
             pack(claim),
-            *request_key,
+            keys.request,
+            keys.contacts.map(|key| key.0),
             int(now_s)
         ],
     )?;
@@ -130,7 +132,7 @@ pub fn keep_claim(
 /// All that were not decided, in the order in which they came.
 pub fn claims(tx: &Tx<'_>) -> Result<Vec<Waiting>, StoreError> {
     tx.all(
-        "SELECT number, account, claim, request_key, waiting, came_at_s FROM name_claims ORDER BY number",
+        "SELECT number, account, claim, request_key, waiting, came_at_s, contacts_key FROM name_claims ORDER BY number",
         (),
         read,
     )
@@ -199,7 +201,7 @@ pub fn invitations(tx: &Tx<'_>) -> Result<Vec<[u8; 32]>, StoreError> {
 /// How somebody's claim about a name is found.
 pub fn claims_about(tx: &Tx<'_>, name: &Name) -> Result<Vec<Waiting>, StoreError> {
     tx.all(
-        "SELECT number, account, claim, request_key, waiting, came_at_s FROM name_claims
+        "SELECT number, account, claim, request_key, waiting, came_at_s, contacts_key FROM name_claims
          WHERE name = ?1 AND waiting = 1 ORDER BY number",
         params![name.as_str()],
         read,
@@ -211,7 +213,10 @@ fn read(row: &Row<'_>) -> Result<Waiting, StoreError> {
         number: row.get(0)?,
         account: AccountId(row.get(1)?),
         claim: unpack(&row.get::<_, Vec<u8>>(2)?)?,
-        request_key: row.get(3)?,
+        keys: LetterKeys {
+            request: row.get(3)?,
+            contacts: row.get::<_, Option<_>>(6)?.map(ContactsKey),
+        },
         by_hand: row.get(4)?,
         came_at: time(row, 5)?,
     })

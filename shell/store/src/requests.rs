@@ -22,31 +22,62 @@ pub struct Request {
     pub text: String,
     /// When it came.
     pub at: u64,
+    /// The work that was done for it, in bits.
+    pub work: u8,
 }
 
-/// Keeps a request; a second one of the same account replaces the first. `false` when there are too many.
-pub fn put(tx: &Tx<'_>, request: &Request) -> Result<bool, StoreError> {
-    let known = get(tx, request.account)?.is_some();
-    if !known && tx.count("SELECT count(*) FROM requests", ())? >= REQUESTS_MAX as u64 {
-        return Ok(false);
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It waits, in the place of this one if there is any.
+    Kept(Option<AccountId>),
+    /// More work was done for all that wait.
+    TooMany,
+}
+
+/// `PEOPLE-04`: keeps a request; a second one of the same account replaces the first. Of too many, the one for which least work was
+/// done goes, the oldest of those.
+pub fn put(tx: &Tx<'_>, request: &Request) -> Result<Put, StoreError> {
+    let mut gone = None;
+    if get(tx, request.account)?.is_none()
+        && tx.count("SELECT count(*) FROM requests", ())? >= REQUESTS_MAX as u64
+    {
+        let Some(account) = least(tx, request.work)? else {
+            return Ok(Put::TooMany);
+        };
+        remove(tx, account)?;
+        gone = Some(account);
     }
     tx.execute(
-        "INSERT INTO requests (account, card, text, at) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (account) DO UPDATE SET card = excluded.card, text = excluded.text, at = excluded.at",
+        "INSERT INTO requests (account, card, text, at, work) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (account) DO UPDATE
+         SET card = excluded.card, text = excluded.text, at = excluded.at, work = max(work, excluded.work)",
         params![
             request.account.0,
             pack(&request.card),
             request.text,
-            int(request.at)
+            int(request.at),
+            request.work
         ],
     )?;
-    Ok(true)
+    Ok(Put::Kept(gone))
+}
+
+/// Whose request goes first, if no more than so much work was done for it.
+fn least(tx: &Tx<'_>, most: u8) -> Result<Option<AccountId>, StoreError> {
+    let least = "SELECT account, work FROM requests ORDER BY work, at, account LIMIT 1";
+    let least = tx.one(least, (), |row| {
+        Ok((AccountId(row.get(0)?), row.get::<_, u8>(1)?))
+    })?;
+    Ok(least
+        .filter(|(_, work)| *work <= most)
+        .map(|(account, _)| account))
 }
 
 /// One account's request.
 pub fn get(tx: &Tx<'_>, account: AccountId) -> Result<Option<Request>, StoreError> {
     tx.one(
-        "SELECT account, card, text, at FROM requests WHERE account = ?1",
+        "SELECT account, card, text, at, work FROM requests WHERE account = ?1",
         params![account.0],
         read,
     )
@@ -55,7 +86,7 @@ pub fn get(tx: &Tx<'_>, account: AccountId) -> Result<Option<Request>, StoreErro
 /// All, the newest first.
 pub fn list(tx: &Tx<'_>) -> Result<Vec<Request>, StoreError> {
     tx.all(
-        "SELECT account, card, text, at FROM requests ORDER BY at DESC, account",
+        "SELECT account, card, text, at, work FROM requests ORDER BY at DESC, account",
         (),
         read,
     )
@@ -112,5 +143,6 @@ fn read(row: &Row<'_>) -> Result<Request, StoreError> {
         card: unpack(&row.get::<_, Vec<u8>>(1)?)?,
         text: row.get(2)?,
         at: time(row, 3)?,
+        work: row.get(4)?,
     })
 }

@@ -1,16 +1,13 @@
-//! What a supernode keeps for others: account records, which front doors belong to which account, sealed envelopes.
+//! What a supernode keeps for others: account records, which front doors belong to which account. Letters are `mailbox`'s.
 //! Times are Unix seconds, as in the records themselves. Bounds are those of `wire::limits`.
 
 use std::collections::BTreeSet;
 
 use rusqlite::params;
-use starling_wire::ids::{AccountId, DeviceId, EndpointKey, EnvelopeId};
-use starling_wire::limits::{
-    ACCOUNTS_MAX, DEPOSIT_BYTES_PER_ACCOUNT_MAX, DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX,
-};
+use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
+use starling_wire::limits::{ACCOUNTS_MAX, DEPOSIT_TTL_S};
 use starling_wire::record::{AccountRecord, Content, Signed};
 use starling_wire::registration::VerifiedRegistration;
-use starling_wire::supernode::{REQUEST_MAX, envelope_id};
 
 use crate::error::StoreError;
 use crate::tx::{Tx, int, pack, unpack};
@@ -28,17 +25,6 @@ pub enum Registered {
     Full,
 }
 
-/// What became of a deposit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deposit {
-    /// It is kept, or was here already.
-    Kept,
-    /// The account has too many, or too large ones.
-    Full,
-    /// No such account is registered.
-    UnknownAccount,
-}
-
 /// What is kept, for `status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -51,9 +37,6 @@ pub struct Kept {
     /// Bytes of those envelopes.
     pub deposit_bytes: u64,
 }
-
-/// Bytes of envelopes in one answer: what does not fit is asked for again after the first ones were collected.
-const ANSWER_BYTES: usize = REQUEST_MAX - 1024;
 
 /// What was forgotten because its time was over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -97,9 +80,15 @@ pub fn register(
         }
     }
     tx.execute(
-        "INSERT INTO registered_doors (door, account, device) VALUES (?1, ?2, ?3)
-         ON CONFLICT (door) DO UPDATE SET account = excluded.account, device = excluded.device",
-        params![registration.door().0, account.0, registration.device().0],
+        "INSERT INTO registered_doors (door, account, device, contacts_key) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (door) DO UPDATE
+         SET account = excluded.account, device = excluded.device, contacts_key = excluded.contacts_key",
+        params![
+            registration.door().0,
+            account.0,
+            registration.device().0,
+            registration.contacts().0
+        ],
     )?;
     Ok(standing)
 }
@@ -207,73 +196,6 @@ pub fn all_doors(tx: &Tx<'_>) -> Result<Vec<EndpointKey>, StoreError> {
     )
 }
 
-/// Keeps an envelope for a registered account. Its size was checked where it came in.
-pub fn deposit(
-    tx: &Tx<'_>,
-    account: AccountId,
-    envelope: &[u8],
-    now_s: u64,
-) -> Result<Deposit, StoreError> {
-    let known = "SELECT count(*) FROM registered_accounts WHERE account = ?1";
-    if tx.count(known, params![account.0])? == 0 {
-        return Ok(Deposit::UnknownAccount);
-    }
-    let id = envelope_id(envelope);
-    let same = "SELECT count(*) FROM deposits WHERE account = ?1 AND id = ?2";
-    if tx.count(same, params![account.0, id.0])? > 0 {
-        return Ok(Deposit::Kept);
-    }
-    let all = "SELECT count(*) FROM deposits WHERE account = ?1";
-    if tx.count(all, params![account.0])? >= DEPOSITS_PER_ACCOUNT_MAX as u64 {
-        return Ok(Deposit::Full);
-    }
-    let bytes = tx.count(
-        "SELECT coalesce(sum(length(envelope)), 0) FROM deposits WHERE account = ?1",
-        params![account.0],
-    )?;
-    if bytes + envelope.len() as u64 > DEPOSIT_BYTES_PER_ACCOUNT_MAX as u64 {
-        return Ok(Deposit::Full);
-    }
-    tx.execute(
-        "INSERT INTO deposits (account, id, envelope, received_s) VALUES (?1, ?2, ?3, ?4)",
-        params![account.0, id.0, envelope, int(now_s)],
-    )?;
-    Ok(Deposit::Kept)
-}
-
-/// What waits for an account, the oldest first, as many as fit one answer. Nothing is forgotten before
-/// [`forget_envelopes`].
-pub fn envelopes(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Vec<u8>>, StoreError> {
-    let waiting = tx.all(
-        "SELECT envelope FROM deposits WHERE account = ?1 ORDER BY number",
-        params![account.0],
-        |row| Ok(row.get::<_, Vec<u8>>(0)?),
-    )?;
-    let mut bytes = 0;
-    let fits = |envelope: &Vec<u8>| {
-        // Three bytes at most for the length in front of each.
-        bytes += envelope.len() + 3;
-        bytes <= ANSWER_BYTES
-    };
-    Ok(waiting.into_iter().take_while(fits).collect())
-}
-
-/// The account has these now. Returns how many were forgotten.
-pub fn forget_envelopes(
-    tx: &Tx<'_>,
-    account: AccountId,
-    ids: &[EnvelopeId],
-) -> Result<usize, StoreError> {
-    let mut forgotten = 0;
-    for id in ids {
-        forgotten += tx.execute(
-            "DELETE FROM deposits WHERE account = ?1 AND id = ?2",
-            params![account.0, id.0],
-        )?;
-    }
-    Ok(forgotten)
-}
-
 /// Forgets envelopes and records whose time is over. An account whose record has expired stays while something waits for
 /// it, but no longer than an envelope would: otherwise strangers could keep it here for ever.
 pub fn expire(tx: &Tx<'_>, now_s: u64) -> Result<Expired, StoreError> {
@@ -281,6 +203,10 @@ pub fn expire(tx: &Tx<'_>, now_s: u64) -> Result<Expired, StoreError> {
     let deposits = tx.execute(
         "DELETE FROM deposits WHERE received_s <= ?1",
         params![long_ago],
+    )?;
+    tx.execute(
+        "DELETE FROM deposits_paid WHERE until_s <= ?1",
+        params![int(now_s)],
     )?;
     let accounts = tx.execute(
         "DELETE FROM registered_accounts

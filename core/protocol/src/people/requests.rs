@@ -1,7 +1,6 @@
 //! What a sealed letter means, given how its sender stands to us. Pure decisions; the driver stores and answers.
 
 use starling_wire::envelope::Letter;
-use starling_wire::limits::REQUESTS_MAX;
 
 /// How the sender of a letter stands to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,9 @@ pub enum Outcome {
 pub enum DropReason {
     /// The sender is blocked.
     Blocked,
-    /// Too many requests wait already.
+    /// A stranger's that no work was done for (`PEOPLE-09`).
+    Unpaid,
+    /// So many requests wait for which more work was done.
     TooMany,
     /// An acceptance that nobody asked for.
     Unasked,
@@ -55,8 +56,8 @@ pub enum DropReason {
     NotForPeople,
 }
 
-/// Decides (`PEOPLE-01` to `PEOPLE-05`). `waiting` is the number of unanswered requests from other people.
-pub const fn decide(standing: Standing, letter: &Letter, waiting: usize) -> Outcome {
+/// Decides (`PEOPLE-01` to `PEOPLE-05`). `paid` says whether the letter showed work.
+pub const fn decide(standing: Standing, letter: &Letter, paid: bool) -> Outcome {
     match (standing, letter) {
         // PEOPLE-01: blocked people get silence.
         (Standing::Blocked, _) => Outcome::Drop(DropReason::Blocked),
@@ -68,10 +69,9 @@ pub const fn decide(standing: Standing, letter: &Letter, waiting: usize) -> Outc
         (Standing::Contact, Letter::Accept | Letter::Update) => Outcome::Update,
         // PEOPLE-08: whose account has ended is no contact any more; the driver looks whether it has.
         (Standing::Contact | Standing::Requested, Letter::Farewell(_)) => Outcome::End,
-        // PEOPLE-04: strangers may ask, within a bound.
-        (Standing::Stranger, Letter::Request { .. }) if waiting >= REQUESTS_MAX => {
-            Outcome::Drop(DropReason::TooMany)
-        }
+        // PEOPLE-09: what all contacts know opens the box, but makes nobody who leaked it a spammer.
+        (Standing::Stranger, Letter::Request { .. }) if !paid => Outcome::Drop(DropReason::Unpaid),
+        // PEOPLE-04: strangers may ask, within a bound that the store keeps.
         (Standing::Stranger, Letter::Request { .. }) => Outcome::Ask,
         // PEOPLE-05: nobody becomes a contact by saying so.
         (_, Letter::Claim(_) | Letter::Verdict(..)) => Outcome::Drop(DropReason::NotForPeople),
@@ -98,7 +98,7 @@ mod tests {
     fn people_01_blocked_people_get_silence() {
         for letter in [request(), Letter::Accept, Letter::Update] {
             assert_eq!(
-                decide(Standing::Blocked, &letter, 0),
+                decide(Standing::Blocked, &letter, false),
                 Outcome::Drop(DropReason::Blocked)
             );
         }
@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn people_02_crossing_requests_make_a_contact() {
         assert_eq!(
-            decide(Standing::Requested, &request(), 0),
+            decide(Standing::Requested, &request(), false),
             Outcome::Befriend { answer: true }
         );
         assert_eq!(
-            decide(Standing::Requested, &Letter::Accept, 0),
+            decide(Standing::Requested, &Letter::Accept, false),
             Outcome::Befriend { answer: false }
         );
     }
@@ -119,24 +119,21 @@ mod tests {
     #[test]
     fn people_03_a_contact_who_asks_again_is_answered() {
         assert_eq!(
-            decide(Standing::Contact, &request(), REQUESTS_MAX),
+            decide(Standing::Contact, &request(), false),
             Outcome::Befriend { answer: true }
         );
         assert_eq!(
-            decide(Standing::Contact, &Letter::Update, 0),
+            decide(Standing::Contact, &Letter::Update, false),
             Outcome::Update
         );
     }
 
     #[test]
-    fn people_04_strangers_may_ask_within_a_bound() {
+    fn people_09_strangers_may_ask_if_they_worked_for_it() {
+        assert_eq!(decide(Standing::Stranger, &request(), true), Outcome::Ask);
         assert_eq!(
-            decide(Standing::Stranger, &request(), REQUESTS_MAX - 1),
-            Outcome::Ask
-        );
-        assert_eq!(
-            decide(Standing::Stranger, &request(), REQUESTS_MAX),
-            Outcome::Drop(DropReason::TooMany)
+            decide(Standing::Stranger, &request(), false),
+            Outcome::Drop(DropReason::Unpaid)
         );
     }
 
@@ -153,22 +150,22 @@ mod tests {
             (Standing::Stranger, Outcome::Drop(DropReason::NoContact)),
             (Standing::Blocked, Outcome::Drop(DropReason::Blocked)),
         ] {
-            assert_eq!(decide(standing, &farewell, 0), outcome);
+            assert_eq!(decide(standing, &farewell, false), outcome);
         }
     }
 
     #[test]
     fn people_05_nobody_becomes_a_contact_by_saying_so() {
         assert_eq!(
-            decide(Standing::Stranger, &Letter::Accept, 0),
+            decide(Standing::Stranger, &Letter::Accept, false),
             Outcome::Drop(DropReason::Unasked)
         );
         assert_eq!(
-            decide(Standing::Stranger, &Letter::Update, 0),
+            decide(Standing::Stranger, &Letter::Update, false),
             Outcome::Drop(DropReason::NoContact)
         );
         assert_eq!(
-            decide(Standing::Requested, &Letter::Update, 0),
+            decide(Standing::Requested, &Letter::Update, false),
             Outcome::Drop(DropReason::NoContact)
         );
     }

@@ -111,6 +111,8 @@ pub struct Asked {
     pub text: String,
     /// Unix milliseconds.
     pub at: u64,
+    /// The work that was done for it, in bits.
+    pub work: u8,
 }
 
 /// Why a value was not followed.
@@ -369,6 +371,7 @@ mod tests {
             card: card().1,
             text: "It is me".into(),
             at: 1,
+            work: 16,
         })
     }
 

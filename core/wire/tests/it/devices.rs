@@ -128,6 +128,7 @@ fn entries() -> Vec<Entry> {
         card: card(),
         text: "Hi".into(),
         at: 1_800_000_000_000,
+        work: 16,
     };
     let name = Name::typed("alice").expect("a name");
     let claimed = Claimed {

@@ -22,6 +22,7 @@ use starling_wire::network::Network;
 use starling_wire::overlay::{Question, Reply, Word};
 use starling_wire::peer::{InnerAddr, LinkFrame};
 use starling_wire::placement::IndexKey;
+use starling_wire::postage::ContactsKey;
 use starling_wire::presence::{Sealed, Sighting};
 use starling_wire::record::device::DeviceHome;
 use starling_wire::record::gateways::{Gateway, Publisher};
@@ -171,7 +172,7 @@ fn registration() -> Registration {
         door: EndpointKey([7; 32]),
         supernode: EndpointKey([8; 32]),
     };
-    Registration::new(record(), chain(), &key(3), place)
+    Registration::new(record(), chain(), &key(3), place, ContactsKey([4; 32]))
 }
 
 fn own_card() -> Card {
@@ -396,13 +397,6 @@ fn supernodes_and_front_doors() {
         (
             "found",
             encode_body(&Answer::Found(Some(Box::new(device_record().into())))),
-        ),
-        (
-            "deposit",
-            encode_body(&Request::Deposit {
-                account,
-                envelope: vec![1; 40],
-            }),
         ),
         (
             "watch",

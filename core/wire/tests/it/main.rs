@@ -3,6 +3,7 @@
 mod corpus;
 mod devices;
 mod fuzz;
+mod letters;
 mod mutator;
 mod name_logs;
 mod rescue;

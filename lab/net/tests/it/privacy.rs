@@ -19,6 +19,7 @@ use starling_node::transport::proxy::ProxySetting;
 use starling_node::transport::requests::Supernodes;
 use starling_wire::envelope::{Letter, Sender, seal};
 use starling_wire::link::{Link, Target};
+use starling_wire::postage::{Postage, Search, Step, WORK_MIN};
 use starling_wire::supernode::{Answer, Request, SupernodeAddr};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -247,7 +248,15 @@ impl Mallory {
             number: 1,
         };
         let envelope = seal(sender, account, to, letter, wall_s(), random()).unwrap();
-        let answer = self.ask(Request::Deposit { account, envelope });
+        let found = Search::new(account, &envelope, WORK_MIN, wall_s()).step(u64::MAX);
+        let Step::Found(work) = found else {
+            unreachable!("work comes to an end");
+        };
+        let answer = self.ask(Request::Deposit {
+            account,
+            postage: Postage::Work(work),
+            envelope,
+        });
         assert_eq!(answer, Answer::Ok);
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use starling_control::Event;
 use starling_protocol::people::requests::{self as rules, DropReason, Outcome, Standing};
 use starling_store::contacts::{self, Contact};
-use starling_store::letters::{self, LetterKind};
+use starling_store::letters::{self, LetterKind, Sealed};
 use starling_store::{StoreError, profile, requests};
 use starling_wire::card::{SignedCard, VerifiedCard};
 use starling_wire::envelope::{self, EnvelopeError, Letter, Opened, Sender};
 use starling_wire::ids::AccountId;
+use starling_wire::postage::{ContactsKey, LetterKeys, Postage, Stamped, WORK_MAX, WORK_MIN};
 use tracing::debug;
 
 use super::people::{announce_key, note_key, remember};
@@ -30,57 +31,79 @@ pub(crate) fn seal(
     ctx: &Context,
     sequence: u64,
     account: AccountId,
-    request_key: &[u8; 32],
+    keys: &LetterKeys,
     letter: Letter,
-) -> Result<Vec<u8>, EnvelopeError> {
+) -> Result<Sealed, EnvelopeError> {
     let identity = ctx.identity.get();
     let sender = Sender {
         key: &identity.device,
         number: sequence,
         card: identity.card(sequence, &ctx.home_list(), ctx.homes().network),
     };
-    envelope::seal(sender, account, request_key, letter, wall_s(), random())
+    let (request, now) = (&keys.request, wall_s());
+    let envelope = envelope::seal(sender, account, request, letter, now, random())?;
+    let mark = keys.contacts.map(|key| key.mark(&envelope));
+    Ok(Sealed { envelope, mark })
+}
+
+/// What a letter cost its sender.
+enum Paid {
+    /// It has the mark of whoever knows our card.
+    OfContact,
+    /// So many bits of work.
+    Work(u8),
+    /// Nothing that counts here; perhaps the mark of a card of before, which our supernode knew.
+    Nothing,
+}
+
+impl Paid {
+    /// `POSTAGE-01`, `POSTAGE-03`, before anything is opened. `None` when the letter is not worth to be.
+    fn of(ctx: &Context, letter: &Stamped) -> Option<Self> {
+        let identity = ctx.identity.get();
+        match letter.postage {
+            Postage::Contact(mark) => {
+                let key = ContactsKey::new(identity.account(), &identity.discovery_key);
+                let same = key.mark(&letter.envelope) == mark;
+                Some(if same { Self::OfContact } else { Self::Nothing })
+            }
+            Postage::Work(work) => {
+                let bits = work.bits(identity.account(), &letter.envelope);
+                let counts = bits >= WORK_MIN && work.was_fresh(wall_s());
+                counts.then_some(Self::Work(bits.min(WORK_MAX)))
+            }
+        }
+    }
+
+    const fn work(&self) -> u8 {
+        match self {
+            Self::Work(bits) => *bits,
+            Self::OfContact | Self::Nothing => 0,
+        }
+    }
 }
 
 /// Acts on a sealed envelope. `Ok` when it was acted on or dropped for good: its supernode may forget it.
-pub async fn receive(ctx: &Arc<Context>, sealed: &[u8]) -> Result<(), StoreError> {
-    let identity = ctx.identity.get();
-    // CONTACT-07
-    let opened = identity
-        .request_secrets()
-        .map(|secret| envelope::open(sealed, identity.account(), secret))
-        .reduce(|newest, earlier| newest.or(earlier));
-    let opened = match opened {
-        Some(Ok(opened)) => opened,
-        Some(Err(error)) => {
-            debug!(%error, "dropped an envelope");
-            return Ok(());
-        }
-        None => return Ok(()),
+pub async fn receive(ctx: &Arc<Context>, letter: &Stamped) -> Result<(), StoreError> {
+    let Some(paid) = Paid::of(ctx, letter) else {
+        debug!(reason = "unpaid", "dropped an envelope");
+        return Ok(());
+    };
+    let Some(opened) = open(ctx, &letter.envelope) else {
+        return Ok(());
     };
     let account = opened.sender.account().id();
-    if account == identity.account() {
-        return Ok(());
+    match opened.letter {
+        _ if account == ctx.identity.account() => return Ok(()),
+        Letter::Claim(_) if matches!(paid, Paid::Nothing) => return Ok(()),
+        Letter::Claim(_) | Letter::Verdict(..) => {
+            return super::names::receive(ctx, opened).await;
+        }
+        _ => {}
     }
-    if matches!(opened.letter, Letter::Claim(_) | Letter::Verdict(..)) {
-        return super::names::receive(ctx, opened).await;
-    }
-    let standing = match ctx.book.person(account).map(|person| person.relation) {
-        None => Standing::Stranger,
-        Some(Relation::Requested) => Standing::Requested,
-        Some(Relation::Contact) => Standing::Contact,
-        Some(Relation::Blocked) => Standing::Blocked,
-    };
-    let waiting = ctx
-        .db
-        .read(requests::list)
-        .await?
-        .iter()
-        .filter(|request| request.account != account)
-        .count();
-    let outcome = match rules::decide(standing, &opened.letter, waiting) {
+    let standing = standing_of(ctx, account);
+    let outcome = match rules::decide(standing, &opened.letter, paid.work() > 0) {
         Outcome::Drop(reason) => Err(reason),
-        Outcome::Ask => ask(ctx, opened).await?,
+        Outcome::Ask => ask(ctx, opened, paid.work()).await?,
         Outcome::Befriend { answer } => befriend(ctx, &opened, answer).await?,
         Outcome::Update => befriend(ctx, &opened, false).await?,
         Outcome::End => bury(ctx, opened).await?,
@@ -91,7 +114,32 @@ pub async fn receive(ctx: &Arc<Context>, sealed: &[u8]) -> Result<(), StoreError
     Ok(())
 }
 
-async fn ask(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReason>, StoreError> {
+fn standing_of(ctx: &Context, account: AccountId) -> Standing {
+    match ctx.book.person(account).map(|person| person.relation) {
+        None => Standing::Stranger,
+        Some(Relation::Requested) => Standing::Requested,
+        Some(Relation::Contact) => Standing::Contact,
+        Some(Relation::Blocked) => Standing::Blocked,
+    }
+}
+
+fn open(ctx: &Context, envelope: &[u8]) -> Option<Opened> {
+    let identity = ctx.identity.get();
+    // CONTACT-07
+    let opened = identity
+        .request_secrets()
+        .map(|secret| envelope::open(envelope, identity.account(), secret))
+        .reduce(|newest, earlier| newest.or(earlier))?;
+    opened
+        .inspect_err(|error| debug!(%error, "dropped an envelope"))
+        .ok()
+}
+
+async fn ask(
+    ctx: &Arc<Context>,
+    opened: Opened,
+    work: u8,
+) -> Result<Result<(), DropReason>, StoreError> {
     let Letter::Request { text } = opened.letter else {
         return Ok(Err(DropReason::Unasked));
     };
@@ -113,18 +161,22 @@ async fn ask(ctx: &Arc<Context>, opened: Opened) -> Result<Result<(), DropReason
             card: card.signed().clone(),
             text,
             at: wall_ms(),
+            work,
         };
-        match requests::put(tx, &request)? {
-            true => {
-                own_set.mirror(tx, account)?;
-                Ok(Ok(request))
-            }
-            false => Ok(Err(DropReason::TooMany)),
+        let requests::Put::Kept(gone) = requests::put(tx, &request)? else {
+            return Ok(Err(DropReason::TooMany));
+        };
+        for account in gone.into_iter().chain([account]) {
+            own_set.mirror(tx, account)?;
         }
+        Ok(Ok((request, gone)))
     });
-    Ok(stored
-        .await?
-        .map(|request| ctx.emit(Event::Request(views::request(&request)))))
+    Ok(stored.await?.map(|(request, gone)| {
+        if let Some(gone) = gone {
+            ctx.emit(Event::RequestGone(gone.to_string()));
+        }
+        ctx.emit(Event::Request(views::request(&request)));
+    }))
 }
 
 /// Keeps what is newer in a card than all before, and answers if `answer`. In one transaction with the check for replays: two of
@@ -137,8 +189,8 @@ async fn befriend(
     let account = opened.sender.account().id();
     let sealed = if answer {
         let sequence = next_sequence(ctx).await?;
-        let key = &opened.sender.card().request_key;
-        seal(ctx, sequence, account, key, Letter::Accept).ok()
+        let keys = LetterKeys::of(account, opened.sender.card());
+        seal(ctx, sequence, account, &keys, Letter::Accept).ok()
     } else {
         None
     };

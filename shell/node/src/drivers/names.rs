@@ -21,6 +21,7 @@ use starling_wire::name::Name;
 use starling_wire::name_claim::{Claim, Wish};
 use starling_wire::name_log::{Equivocation, INVITATION_MAX, Listing};
 use starling_wire::name_query::{Found, NameQuestion, NameReply};
+use starling_wire::postage::LetterKeys;
 use starling_wire::record::registrar::Registrar;
 use tokio::sync::Notify;
 use tracing::{debug, info};
@@ -253,7 +254,7 @@ impl Names {
         let account = office.account;
         if account == self.ctx.identity.account() {
             // We are it ourselves.
-            let key = self.ctx.identity.get().request_key();
+            let key = LetterKeys::of_stranger(self.ctx.identity.get().request_key());
             let own_set = Arc::clone(&self.ctx.own_set);
             let kept = self.ctx.db.write(move |tx| {
                 if registrar::office(tx)?.is_none() {
@@ -275,7 +276,7 @@ impl Names {
             Failure::new(ErrorKind::Unreachable, sentence)
         })?;
         let sequence = next_sequence(&self.ctx).await.map_err(store_failure)?;
-        let key = record.record().request_key;
+        let key = LetterKeys::of_stranger(record.record().request_key);
         let sealed = seal(&self.ctx, sequence, account, &key, Letter::Claim(claim))
             .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?;
         let own_set = Arc::clone(&self.ctx.own_set);

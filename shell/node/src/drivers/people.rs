@@ -1,24 +1,25 @@
-//! People: contact requests out and in, answers, the book and its rows, sealed letters with retries. Decisions are
+//! People: contact requests out and in, answers, the book and its rows, sealed letters (`post`). Decisions are
 //! `protocol::people::requests`.
 
 mod carry;
 mod organise;
 mod parting;
+mod post;
 mod rows;
 mod verify;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use starling_control::{ErrorKind, Event, Failure, view};
 use starling_protocol::people::asking::Asking;
 use starling_store::contacts::{self, Contact};
-use starling_store::letters::{self, LetterKind};
+use starling_store::letters::{self, LetterKind, Sealed};
 use starling_store::{StoreError, requests};
 use starling_wire::envelope::Letter;
 use starling_wire::ids::AccountId;
 use starling_wire::limits::{NAME_MAX, REQUEST_TEXT_MAX};
 use starling_wire::link::{Link, Target};
+use starling_wire::postage::LetterKeys;
 use starling_wire::record::{AccountRecord, Verified};
 use starling_wire::supernode::{Answer, Request};
 use tokio::sync::Notify;
@@ -36,17 +37,16 @@ use crate::book::Relation;
 use crate::clock::{wall_ms, wall_s};
 use crate::context::{Context, Signal, store_failure};
 use crate::relaying::{self, Relaying};
-use crate::transport::dial::{DialError, staggered};
-
-const LETTERS_AT_ONCE: u32 = 20;
-const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// Contacts of one account.
 #[derive(Debug)]
 pub struct People {
     ctx: Arc<Context>,
     records: Records,
+    /// Wakes the post to people who know us.
     post: Notify,
+    /// And the one to strangers.
+    paid_post: Notify,
     asking: Mutex<Asking>,
 }
 
@@ -58,6 +58,7 @@ impl People {
             ctx,
             records,
             post: Notify::new(),
+            paid_post: Notify::new(),
         }
     }
 
@@ -109,8 +110,9 @@ impl People {
         let record = self.look_up(account, &link).await?;
         let (record, text) = (record.record(), message.to_owned());
         let letter = Letter::Request { text };
+        let keys = LetterKeys::of_stranger(record.request_key);
         let sequence = next_sequence(&self.ctx).await.map_err(store_failure)?;
-        let sealed = seal(&self.ctx, sequence, account, &record.request_key, letter)
+        let sealed = seal(&self.ctx, sequence, account, &keys, letter)
             .map_err(|error| Failure::new(ErrorKind::Usage, error.to_string()))?;
         let contact = Contact {
             account,
@@ -139,8 +141,8 @@ impl People {
             .map_err(|error| Failure::new(ErrorKind::Refused, error.to_string()))?;
         let contact = contact_of(&card, contacts::Relation::Contact);
         let sequence = next_sequence(&self.ctx).await.map_err(store_failure)?;
-        let key = &card.card().request_key;
-        let sealed = seal(&self.ctx, sequence, account, key, Letter::Accept)
+        let keys = LetterKeys::of(account, card.card());
+        let sealed = seal(&self.ctx, sequence, account, &keys, Letter::Accept)
             .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?;
         let row = contact.clone();
         let own_set = Arc::clone(&self.ctx.own_set);
@@ -155,7 +157,7 @@ impl People {
         remember(&self.ctx, &contact);
         self.ctx.emit(Event::RequestGone(account.to_string()));
         self.ctx.signal(Signal::Contact(account));
-        self.post.notify_one();
+        self.wake_post();
         self.announced(account).await
     }
 
@@ -319,13 +321,8 @@ impl People {
             let Some(card) = person.card.filter(|_| person.relation == Relation::Contact) else {
                 continue;
             };
-            match seal(
-                &self.ctx,
-                sequence,
-                account,
-                &card.card.request_key,
-                Letter::Update,
-            ) {
+            let keys = LetterKeys::of(account, &card.card);
+            match seal(&self.ctx, sequence, account, &keys, Letter::Update) {
                 Ok(letter) => sealed.push((account, letter)),
                 Err(error) => debug!(%error, "a contact cannot be told of the new home"),
             }
@@ -339,121 +336,8 @@ impl People {
                 })
             })
             .await?;
-        self.post.notify_one();
+        self.wake_post();
         Ok(())
-    }
-
-    /// Deposits what is due, as long as the session lives. A new home means that everything may be tried again.
-    pub async fn run_post(&self) {
-        loop {
-            let due = self
-                .ctx
-                .db
-                .read(|tx| letters::due(tx, wall_ms(), LETTERS_AT_ONCE))
-                .await
-                .unwrap_or_default();
-            for letter in &due {
-                self.post_one(letter).await;
-            }
-            let next = self.ctx.db.read(letters::next_due).await.ok().flatten();
-            let wait = next.map_or(RETRY_MAX, |at| {
-                Duration::from_millis(at.saturating_sub(wall_ms()).max(50))
-            });
-            tokio::select! {
-                () = self.post.notified() => {}
-                () = tokio::time::sleep(wait.min(RETRY_MAX)) => {}
-            }
-        }
-    }
-
-    /// There may be a letter that was not there before.
-    pub fn wake_post(&self) {
-        self.post.notify_one();
-    }
-
-    /// The post may go out again now.
-    pub async fn retry_post(&self) {
-        let _ = self
-            .ctx
-            .db
-            .write(|tx| letters::retry_all(tx, wall_ms()))
-            .await;
-        self.post.notify_one();
-    }
-
-    /// Tries once, now, what waits for one account.
-    async fn post_to(&self, account: AccountId) {
-        let waiting = self.ctx.db.read(move |tx| letters::to(tx, account)).await;
-        if let Ok([letter]) = waiting.as_deref() {
-            self.post_one(letter).await;
-        }
-        self.post.notify_one();
-    }
-
-    async fn post_one(&self, letter: &letters::Letter) {
-        let result = self.deliver(letter).await;
-        let number = letter.number;
-        let attempts = letter.attempts;
-        let stored = match result {
-            Ok(()) => {
-                self.ctx
-                    .db
-                    .write(move |tx| letters::deposited(tx, number))
-                    .await
-            }
-            Err(failure) => {
-                debug!(%failure, "a letter waits");
-                let wait = Duration::from_secs(2)
-                    .saturating_mul(1 << attempts.min(10))
-                    .min(RETRY_MAX);
-                let next = wall_ms() + u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                self.ctx
-                    .db
-                    .write(move |tx| letters::failed(tx, number, next))
-                    .await
-            }
-        };
-        if let Err(error) = stored {
-            debug!(%error, "the post could not be noted");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
-
-    /// Leaves a letter at the first home of its recipient that takes it.
-    async fn deliver(&self, letter: &letters::Letter) -> Result<(), Failure> {
-        let account = letter.account;
-        let contact = self.ctx.db.read(move |tx| contacts::get(tx, account)).await;
-        // The book knows where a contact was seen on the LAN; the row is all there is while a request waits.
-        let person = self.ctx.book.person(account);
-        let doors = person.as_ref().map_or(&[][..], |person| person.doors());
-        let seen = doors.iter().flat_map(|door| door.home.clone());
-        let row = contact.map_err(store_failure)?;
-        // A supernode that was only found on the local network keeps no letters: nobody would look for them there.
-        let nearby = self.ctx.book.nearby();
-        let mut homes = Vec::new();
-        for home in seen.chain(row.into_iter().flat_map(|contact| contact.homes)) {
-            if nearby.as_ref() != Some(&home) && !homes.contains(&home) {
-                homes.push(home);
-            }
-        }
-        // A registrar, or whoever asked one, is nobody's contact.
-        if homes.is_empty()
-            && let Some(record) = self.records.look_up(account).await
-        {
-            homes.clone_from(&record.record().home);
-        }
-        let request = Request::Deposit {
-            account,
-            envelope: letter.envelope.clone(),
-        };
-        let leave = |supernode| self.ctx.supernodes.ask(supernode, &request);
-        match staggered(&homes, leave, DialError::NoAddress.into()).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::new(
-                ErrorKind::Unreachable,
-                format!("the letter could not be delivered: {error}"),
-            )),
-        }
     }
 
     /// Our own supernodes find whoever is in our network's index; a link's own supernodes know the rest.
@@ -488,7 +372,7 @@ impl People {
         ))
     }
 
-    async fn store_request(&self, contact: &Contact, sealed: Vec<u8>) -> Result<(), Failure> {
+    async fn store_request(&self, contact: &Contact, sealed: Sealed) -> Result<(), Failure> {
         let (account, row) = (contact.account, contact.clone());
         let own_set = Arc::clone(&self.ctx.own_set);
         let stored = self.ctx.db.write(move |tx| {

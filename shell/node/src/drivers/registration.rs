@@ -9,7 +9,7 @@ use starling_protocol::people::own_record::{Lesson, lesson};
 use starling_store::{StoreError, Tx, profile, settings};
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, EndpointKey};
-use starling_wire::limits::{DEPOSITS_PER_ACCOUNT_MAX, RECORD_MAX, RECORD_TTL_S};
+use starling_wire::limits::{DEPOSITS_TOLD_MAX, RECORD_MAX, RECORD_TTL_S};
 use starling_wire::record::{AccountRecord, Content, Signed, Verified};
 use starling_wire::supernode::{Answer, Refusal, Request, SupernodeAddr, envelope_id};
 use starling_wire::sync::item::Item;
@@ -279,7 +279,7 @@ pub(super) async fn learn(ctx: &Context, record: &AccountRecord) -> Result<(), S
 
 async fn collect_all(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> Result<(), RequestError> {
     // A supernode that always has one more is not asked for ever.
-    for _ in 0..=DEPOSITS_PER_ACCOUNT_MAX {
+    for _ in 0..=DEPOSITS_TOLD_MAX {
         if !collect_some(ctx, supernode).await? {
             break;
         }
@@ -290,14 +290,15 @@ async fn collect_all(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> Result<()
 /// One answer full of envelopes. Whether there may be more.
 async fn collect_some(ctx: &Arc<Context>, supernode: &SupernodeAddr) -> Result<bool, RequestError> {
     let answer = ctx.supernodes.ask(supernode, &Request::Collect).await?;
-    let Answer::Envelopes(envelopes) = answer else {
+    let Answer::Envelopes { letters, work } = answer else {
         return Err(RequestError::Unexpected);
     };
-    let all = envelopes.len();
+    ctx.strangers.note_asked_here(work);
+    let all = letters.len();
     let mut ids = Vec::new();
-    for envelope in envelopes.iter().take(DEPOSITS_PER_ACCOUNT_MAX) {
-        match super::letters::receive(ctx, envelope).await {
-            Ok(()) => ids.push(envelope_id(envelope)),
+    for letter in letters.iter().take(DEPOSITS_TOLD_MAX) {
+        match super::letters::receive(ctx, letter).await {
+            Ok(()) => ids.push(envelope_id(&letter.envelope)),
             Err(error) => {
                 debug!(%error, "an envelope stays at the supernode: the store refused it");
             }

@@ -14,6 +14,7 @@ use starling_wire::envelope::Letter;
 use starling_wire::frame;
 use starling_wire::ids::{EndpointKey, NetworkId};
 use starling_wire::own_name::Held;
+use starling_wire::postage::LetterKeys;
 use starling_wire::record::AccountRecord;
 use starling_wire::rescue::{self, Rescue, Rescued};
 use starling_wire::supernode::{Answer, Request, SupernodeAddr};
@@ -158,7 +159,8 @@ impl Rescuer {
             text: ASKING.to_owned(),
         };
         let sequence = next_sequence(&self.ctx).await?;
-        let sealed = seal(&self.ctx, sequence, account, &record.request_key, letter);
+        let keys = LetterKeys::of_stranger(record.request_key);
+        let sealed = seal(&self.ctx, sequence, account, &keys, letter);
         let Ok(sealed) = sealed else {
             return Ok(());
         };

@@ -189,8 +189,9 @@ fn request(
         card: asked.card,
         text: asked.text,
         at: asked.at,
+        work: asked.work,
     };
-    let kept = requests::put(tx, &request)?;
+    let kept = matches!(requests::put(tx, &request)?, requests::Put::Kept(_));
     Ok(kept.then_some(Effect::Request(account)))
 }
 

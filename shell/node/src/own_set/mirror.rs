@@ -27,6 +27,7 @@ pub fn items(tx: &Tx<'_>, account: AccountId) -> Result<Vec<Item>, StoreError> {
             card: request.card,
             text: request.text,
             at: request.at,
+            work: request.work,
         })
     });
     items.extend([

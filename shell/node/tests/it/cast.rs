@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use starling_control::{Command, Event, Failure, view};
+use starling_node::clock::wall_s;
 use starling_node::{ControlHandle, Node, NodeConfig};
+use starling_wire::ids::AccountId;
+use starling_wire::postage::{Postage, Search, Step};
+use starling_wire::supernode::Request;
 use tempfile::TempDir;
 use tokio::sync::broadcast;
 use tracing_subscriber::Layer;
@@ -138,6 +142,19 @@ impl Actor {
             _ => None,
         })
         .await;
+    }
+}
+
+/// Leaves a letter for somebody whose card is not known, for so much work.
+pub fn paid(account: AccountId, envelope: Vec<u8>, bits: u8) -> Request {
+    let found = Search::new(account, &envelope, bits, wall_s()).step(u64::MAX);
+    let Step::Found(work) = found else {
+        panic!("{found:?}");
+    };
+    Request::Deposit {
+        account,
+        postage: Postage::Work(work),
+        envelope,
     }
 }
 

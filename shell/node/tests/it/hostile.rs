@@ -23,17 +23,21 @@ use starling_wire::envelope::{Letter, Sender, seal};
 use starling_wire::frame::{decode_body, encode};
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::link::{Link, Target};
+use starling_wire::postage::{ContactsKey, WORK_MIN};
 use starling_wire::record::{AccountRecord, Signed};
 use starling_wire::registration::{Place, Registration};
 use starling_wire::supernode::{Answer, Notice, Refusal, Request, SupernodeAddr};
 use tokio::sync::mpsc;
 
-use crate::cast::{Actor, PATIENCE, befriend, folder};
+use crate::cast::{Actor, PATIENCE, befriend, folder, paid};
 
 mod devices;
 mod recovered;
 mod rescue;
+mod strangers;
 mod supernode;
+
+use self::strangers::request_text;
 
 /// A front door of Mallory's that says what she likes.
 struct Mallory {
@@ -148,10 +152,7 @@ impl Mallory {
             wall_s(),
             random(),
         );
-        let request = Request::Deposit {
-            account: to.account,
-            envelope: sealed.expect("it is short"),
-        };
+        let request = paid(to.account, sealed.expect("it is short"), WORK_MIN);
         assert_eq!(self.ask(&to.home, request).await.ok(), Some(Answer::Ok));
     }
 
@@ -244,7 +245,13 @@ async fn claims_a_device_of(mallory: &Mallory, alice: &Known, chain: Chain) {
     };
     let devices = chain.verify().expect("valid").devices().clone();
     let device = &mallory.identity.device;
-    let mut forged = Registration::new(alice.record.clone(), chain, device, place);
+    let mut forged = Registration::new(
+        alice.record.clone(),
+        chain,
+        device,
+        place,
+        ContactsKey([0; 32]),
+    );
     for device in devices.into_keys().chain([forged.device]) {
         forged.device = device;
         let request = Request::Register(Box::new(forged.clone()));
@@ -288,7 +295,7 @@ async fn super_06_mallory_cannot_register_a_door_as_alices() {
     // The door is still registered as Mallory's own, and so is what it collects.
     let waiting = mallory.ask(&at.home, Request::Collect).await;
     assert!(
-        !matches!(&waiting, Ok(Answer::Envelopes(letters)) if !letters.is_empty()),
+        !matches!(&waiting, Ok(Answer::Envelopes { letters, .. }) if !letters.is_empty()),
         "Mallory was given Alice's letters: {waiting:?}"
     );
 
@@ -378,13 +385,6 @@ async fn people_06_a_request_that_is_replayed_is_dropped() {
     mallory.write(&at, letter("newer"), mallory.card(501)).await;
     assert_eq!(alice.until("a request", request_text).await.0, "newer");
     alice.node.stop().await;
-}
-
-fn request_text(event: &Event) -> Option<(String, String)> {
-    match event {
-        Event::Request(request) => Some((request.message.clone(), request.id.clone())),
-        _ => None,
-    }
 }
 
 /// A stranger, a contact with another protocol, and a contact of a later version, all at Alice's front door.

@@ -11,10 +11,11 @@ use starling_store::{Store, host_cache};
 use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
 use starling_wire::link::Link;
 use starling_wire::network::Network;
+use starling_wire::postage::WORK_MIN;
 use starling_wire::record::{AccountRecord, Signed};
 use starling_wire::supernode::{Answer, Request, SupernodeAddr};
 
-use crate::cast::{Actor, PATIENCE, folder};
+use crate::cast::{Actor, PATIENCE, folder, paid};
 use crate::home::supernode;
 use crate::overlay::Person;
 
@@ -93,10 +94,7 @@ async fn home_20_letters_are_taken_at_the_other_home_too() {
     let account = create(&alice, "Alice").await;
     alice.until_registered().await;
     let bob = Person::new("Bob").await;
-    let letter = Request::Deposit {
-        account,
-        envelope: b"sealed".to_vec(),
-    };
+    let letter = paid(account, b"sealed".to_vec(), WORK_MIN);
     let begin = Instant::now();
     until(&bob, &second, letter, |answer| {
         (*answer == Answer::Ok).then_some(())

@@ -8,6 +8,7 @@
 mod blobs;
 mod faults;
 mod group_commit;
+mod mailbox;
 mod names;
 mod people;
 mod rescue;

@@ -9,6 +9,7 @@ use starling_wire::name::Name;
 use starling_wire::name_claim::{Claim, Wish};
 use starling_wire::name_log::{Entry, Listing, SignedEntry};
 use starling_wire::name_query::FOUND_MAX;
+use starling_wire::postage::LetterKeys;
 use starling_wire::record::registrar::Registrar;
 
 use crate::carol;
@@ -192,7 +193,13 @@ fn account(number: u64) -> AccountId {
 fn names_11_a_flood_of_claims_is_bounded_and_shuts_no_one_out_who_need_not_wait() {
     let (_dir, mut store) = carol();
     let keep = |tx: &Tx<'_>, who, name: &str| {
-        registrar::keep_claim(tx, account(who), &wants(name), &[1; 32], NOW_S)
+        registrar::keep_claim(
+            tx,
+            account(who),
+            &wants(name),
+            &LetterKeys::of_stranger([1; 32]),
+            NOW_S,
+        )
     };
     let check = |tx: &Tx<'_>| {
         for number in 0..registrar::WAITING_MAX {

@@ -3,12 +3,12 @@
 use ed25519_dalek::SigningKey;
 use starling_store::about::{self, About};
 use starling_store::contacts;
-use starling_store::letters::{self, LetterKind};
+use starling_store::letters::{self, LetterKind, Sealed, To};
 use starling_store::networks::{self, Joined};
 use starling_store::own_set;
 use starling_store::profile::{self, Keys, Profile};
-use starling_store::requests::{self, Request};
-use starling_store::{Store, StoreError, settings};
+use starling_store::requests::{self, Put, Request};
+use starling_store::{Store, StoreError, Tx, settings};
 use starling_wire::account::Chain;
 use starling_wire::card::{Card, SignedCard};
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
@@ -276,9 +276,9 @@ fn contact_02_of_a_removed_contact_only_the_note_stays() {
 }
 
 #[test]
-fn requests_are_bounded_and_one_per_account() {
+fn people_04_of_too_many_requests_the_one_with_least_work_goes_and_an_account_has_one() {
     let (_dir, mut store) = carol();
-    let request = |number: u64, text: &str| {
+    let request = |number: u64, text: &str, work: u8| {
         let mut id = [0; 32];
         id[..8].copy_from_slice(&number.to_be_bytes());
         Request {
@@ -286,25 +286,38 @@ fn requests_are_bounded_and_one_per_account() {
             card: card("Dave", 1),
             text: text.to_owned(),
             at: NOW + number,
+            work,
         }
     };
     store
         .write(|tx| {
             for number in 0..REQUESTS_MAX as u64 {
-                assert!(requests::put(tx, &request(number, "hi"))?);
+                let work = if number == 7 { 16 } else { 18 };
+                let put = requests::put(tx, &request(number, "hi", work))?;
+                assert_eq!(put, Put::Kept(None));
             }
-            assert!(!requests::put(
-                tx,
-                &request(REQUESTS_MAX as u64, "one more")
-            )?);
-            assert!(requests::put(tx, &request(3, "again"))?);
+            let put = |number: u64, text: &str, work| {
+                requests::put(tx, &request(REQUESTS_MAX as u64 + number, text, work))
+            };
+            assert_eq!(put(0, "too little", 15)?, Put::TooMany);
+            let least = request(7, "", 0).account;
+            assert_eq!(put(0, "as little, later", 16)?, Put::Kept(Some(least)));
+            let newest = request(REQUESTS_MAX as u64, "", 0).account;
+            assert_eq!(put(1, "more", 17)?, Put::Kept(Some(newest)));
+            assert_eq!(put(1, "again", 16)?, Put::Kept(None));
+            let first = request(REQUESTS_MAX as u64 + 1, "", 0).account;
+            assert_eq!(put(2, "more", 18)?, Put::Kept(Some(first)));
+            let oldest = request(0, "", 0).account;
+            assert_eq!(put(3, "more", 18)?, Put::Kept(Some(oldest)));
+            let third = requests::put(tx, &request(3, "again", 16))?;
+            assert_eq!(third, Put::Kept(None));
             Ok(())
         })
         .unwrap();
     store
         .read(|tx| {
             assert_eq!(requests::list(tx)?.len(), REQUESTS_MAX);
-            let third = request(3, "again");
+            let third = request(3, "again", 18);
             assert_eq!(
                 requests::find(tx, &third.account.to_string())?,
                 std::slice::from_ref(&third)
@@ -314,7 +327,7 @@ fn requests_are_bounded_and_one_per_account() {
             Ok(())
         })
         .unwrap();
-    let gone = store.write(|tx| requests::remove(tx, request(3, "").account));
+    let gone = store.write(|tx| requests::remove(tx, request(3, "", 0).account));
     assert_eq!(gone, Ok(true));
 }
 
@@ -340,25 +353,57 @@ fn letters_to_one_account_go_in_order_and_a_replaced_one_is_another() {
     let (_dir, mut store) = carol();
     store
         .write(|tx| {
-            letters::put(tx, ALICE, LetterKind::Accept, b"yes", NOW)?;
-            letters::put(tx, ALICE, LetterKind::Update, b"moved", NOW)
+            letters::put(tx, ALICE, LetterKind::Accept, &sealed(b"yes"), NOW)?;
+            letters::put(tx, ALICE, LetterKind::Update, &sealed(b"moved"), NOW)
         })
         .unwrap();
-    let due = store.read(|tx| letters::due(tx, NOW, 10)).unwrap();
+    let due = store.read(|tx| letters::due(tx, To::Known, NOW)).unwrap();
     assert_eq!(due.len(), 1, "the second waits for the first");
     store
         .write(|tx| {
             letters::failed(tx, due[0].number, NOW + 100)?;
-            assert!(letters::due(tx, NOW, 10)?.is_empty());
-            assert_eq!(letters::next_due(tx)?, Some(NOW + 100));
+            assert!(letters::due(tx, To::Known, NOW)?.is_empty());
+            assert_eq!(letters::next_due(tx, To::Known)?, Some(NOW + 100));
             // While the first one is on its way it is replaced; what arrived was not the newer one.
-            letters::put(tx, ALICE, LetterKind::Accept, b"still yes", NOW)?;
+            letters::put(tx, ALICE, LetterKind::Accept, &sealed(b"still yes"), NOW)?;
             letters::deposited(tx, due[0].number)
         })
         .unwrap();
     let kept = store.read(|tx| letters::to(tx, ALICE)).unwrap();
-    let texts: Vec<&[u8]> = kept.iter().map(|letter| &letter.envelope[..]).collect();
+    let texts: Vec<&[u8]> = kept
+        .iter()
+        .map(|letter| &letter.sealed.envelope[..])
+        .collect();
     assert_eq!(texts, [&b"moved"[..], b"still yes"]);
+}
+
+fn sealed(envelope: &[u8]) -> Sealed {
+    Sealed {
+        envelope: envelope.to_vec(),
+        mark: envelope.first().map(|first| [*first; 16]),
+    }
+}
+
+#[test]
+fn letters_to_people_who_know_us_do_not_wait_for_those_to_strangers() {
+    let (_dir, mut store) = carol();
+    store
+        .write(|tx| {
+            letters::put(tx, ALICE, LetterKind::Request, &sealed(b""), NOW)?;
+            letters::put(tx, BOB, LetterKind::Update, &sealed(b"moved"), NOW + 1)?;
+            letters::put(tx, ALICE, LetterKind::Accept, &sealed(b"yes"), NOW + 2)
+        })
+        .unwrap();
+    let due = |to| move |tx: &Tx<'_>| letters::due(tx, to, NOW + 9);
+    let strangers = store.read(due(To::Strangers)).unwrap();
+    assert_eq!((strangers.len(), strangers[0].sealed.mark), (1, None));
+    let known = store.read(due(To::Known)).unwrap();
+    let whose: Vec<_> = known.iter().map(|letter| letter.account).collect();
+    assert_eq!(whose, [BOB], "in order to one account");
+    assert_eq!(known[0].sealed, sealed(b"moved"));
+    let next = |to| move |tx: &Tx<'_>| letters::next_due(tx, to);
+    assert_eq!(store.read(next(To::Strangers)), Ok(Some(NOW)));
+    assert_eq!(store.read(next(To::Known)), Ok(Some(NOW + 1)));
 }
 
 #[test]
@@ -366,16 +411,19 @@ fn letters_wait_for_their_time_and_the_newer_replaces() {
     let (_dir, mut store) = carol();
     store
         .write(|tx| {
-            letters::put(tx, ALICE, LetterKind::Request, b"first", NOW)?;
-            letters::put(tx, BOB, LetterKind::Accept, b"yes", NOW + 1)
+            letters::put(tx, ALICE, LetterKind::Update, &sealed(b"first"), NOW)?;
+            letters::put(tx, BOB, LetterKind::Accept, &sealed(b"yes"), NOW + 1)
         })
         .unwrap();
-    let due = store.read(|tx| letters::due(tx, NOW, 10)).unwrap();
+    let due = store.read(|tx| letters::due(tx, To::Known, NOW)).unwrap();
     assert_eq!(due.len(), 1);
     store
         .write(|tx| letters::failed(tx, due[0].number, NOW + 60_000))
         .unwrap();
-    assert_eq!(store.read(letters::next_due), Ok(Some(NOW + 1)));
+    assert_eq!(
+        store.read(|tx| letters::next_due(tx, To::Known)),
+        Ok(Some(NOW + 1))
+    );
     let to_alice = store.read(|tx| letters::to(tx, ALICE)).unwrap();
     assert_eq!(
         (to_alice[0].attempts, to_alice[0].next_at),
@@ -384,19 +432,24 @@ fn letters_wait_for_their_time_and_the_newer_replaces() {
     store
         .write(|tx| {
             letters::retry_all(tx, NOW + 2)?;
-            letters::put(tx, ALICE, LetterKind::Request, b"second", NOW + 2)
+            letters::put(tx, ALICE, LetterKind::Update, &sealed(b"second"), NOW + 2)
         })
         .unwrap();
-    let due = store.read(|tx| letters::due(tx, NOW + 2, 10)).unwrap();
+    let due = store
+        .read(|tx| letters::due(tx, To::Known, NOW + 2))
+        .unwrap();
     assert_eq!(due.len(), 2);
-    assert_eq!((&due[1].envelope[..], due[1].attempts), (&b"second"[..], 0));
+    assert_eq!(
+        (&due[1].sealed.envelope[..], due[1].attempts),
+        (&b"second"[..], 0)
+    );
     store
         .write(|tx| {
             letters::deposited(tx, due[0].number)?;
             letters::drop_to(tx, ALICE)
         })
         .unwrap();
-    assert_eq!(store.read(letters::next_due), Ok(None));
+    assert_eq!(store.read(|tx| letters::next_due(tx, To::Known)), Ok(None));
 }
 
 #[test]

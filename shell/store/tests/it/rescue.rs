@@ -5,7 +5,7 @@ use starling_store::supernode::{self, Kept, Registered};
 use starling_wire::ids::AccountId;
 use starling_wire::limits::{RESCUE_TTL_S, SEQUENCE_MAX};
 
-use crate::supernode::{NOW_S, record_of, registration};
+use crate::supernode::{NOW_S, leave, record_of, registration};
 use crate::{ALICE, carol};
 
 #[test]
@@ -45,7 +45,7 @@ fn ending_03_what_an_ended_account_had_here_is_gone_and_nothing_of_it_comes_back
             supernode::end(tx, &last)?;
             assert_eq!(supernode::kept(tx)?, Kept::default(), "it was not here");
             supernode::register(tx, &shown)?;
-            supernode::deposit(tx, account, b"a letter", NOW_S)?;
+            leave(tx, account, b"a letter", NOW_S)?;
             supernode::end(tx, &last)?;
             let left = Kept {
                 accounts: 1,

@@ -2,19 +2,16 @@
 
 use ed25519_dalek::SigningKey;
 use starling_store::error::StoreError;
-use starling_store::supernode::{self, Deposit, Expired, Kept, Registered};
+use starling_store::mailbox;
+use starling_store::supernode::{self, Expired, Kept, Registered};
 use starling_store::{Store, Tx, index_records};
 use starling_wire::account::{Chain, Change};
-use starling_wire::frame;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey};
-use starling_wire::limits::{
-    DEPOSIT_BYTES_PER_ACCOUNT_MAX, DEPOSIT_TTL_S, DEPOSITS_PER_ACCOUNT_MAX, ENVELOPE_MAX,
-    SEQUENCE_MAX,
-};
+use starling_wire::limits::{DEPOSIT_TTL_S, SEQUENCE_MAX};
+use starling_wire::postage::{ContactsKey, Postage, Stamped};
 use starling_wire::record::{AccountRecord, Content, Signed, SignedRecord};
 use starling_wire::registration::{Place, Registration, VerifiedRegistration};
 use starling_wire::speaker::Recovery;
-use starling_wire::supernode::{Answer, REQUEST_MAX, envelope_id};
 
 use crate::{carol, faults};
 
@@ -61,9 +58,15 @@ fn shown(
         sequence,
         expires: NOW_S + 100,
     };
-    Registration::new(record.sign(&key(seed)), chain, &key(own), place)
-        .verify(place, NOW_S)
-        .unwrap()
+    Registration::new(
+        record.sign(&key(seed)),
+        chain,
+        &key(own),
+        place,
+        ContactsKey([own; 32]),
+    )
+    .verify(place, NOW_S)
+    .unwrap()
 }
 
 /// The same account's record with another number.
@@ -75,6 +78,20 @@ pub fn record_of(shown: &VerifiedRegistration, sequence: u64) -> Signed<AccountR
 pub fn registration(seed: u8, sequence: u64) -> (AccountId, VerifiedRegistration) {
     let shown = shown(seed, chain(seed), 100, DOOR, sequence);
     (shown.account(), shown)
+}
+
+/// A contact's letter.
+pub fn leave(
+    tx: &Tx<'_>,
+    account: AccountId,
+    envelope: &[u8],
+    now_s: u64,
+) -> Result<bool, StoreError> {
+    let letter = Stamped {
+        postage: Postage::Contact([0; 16]),
+        envelope: envelope.to_vec(),
+    };
+    mailbox::keep_of_contact(tx, account, &letter, now_s)
 }
 
 fn put(tx: &Tx<'_>, seed: u8, own: u8, door: u8) -> Result<Registered, StoreError> {
@@ -92,7 +109,7 @@ fn records_in_an_earlier_shape_are_forgotten() {
     store
         .write(|tx| {
             supernode::register(tx, &shown)?;
-            supernode::deposit(tx, alice, b"a letter", NOW_S)?;
+            leave(tx, alice, b"a letter", NOW_S)?;
             index_records::keep(tx, shown.record().key(), &record)
         })
         .unwrap();
@@ -230,78 +247,6 @@ fn a_device_has_one_door_and_a_removed_device_none() {
 }
 
 #[test]
-fn super_03_large_envelopes_are_bounded_together() {
-    let (_dir, mut store) = carol();
-    let (alice, first) = registration(1, 1);
-    store
-        .write(|tx| {
-            supernode::register(tx, &first)?;
-            let fit = DEPOSIT_BYTES_PER_ACCOUNT_MAX / ENVELOPE_MAX;
-            for number in 0..=fit {
-                let mut envelope = vec![0; ENVELOPE_MAX];
-                envelope[0] = u8::try_from(number).unwrap();
-                let kept = supernode::deposit(tx, alice, &envelope, NOW_S)?;
-                assert_eq!(kept == Deposit::Kept, number < fit, "{number}");
-            }
-            Ok(())
-        })
-        .unwrap();
-}
-
-/// As many of these as may wait are as many bytes as may wait.
-const SIZE: usize = DEPOSIT_BYTES_PER_ACCOUNT_MAX / DEPOSITS_PER_ACCOUNT_MAX;
-
-#[test]
-fn super_03_envelopes_are_bounded_and_only_for_registered_accounts() {
-    let (_dir, mut store) = carol();
-    let (alice, first) = registration(1, 1);
-    store
-        .write(|tx| {
-            let stranger = supernode::deposit(tx, alice, b"hello", NOW_S)?;
-            assert_eq!(stranger, Deposit::UnknownAccount);
-            supernode::register(tx, &first)?;
-            for number in 0..DEPOSITS_PER_ACCOUNT_MAX {
-                let mut envelope = vec![0; SIZE];
-                envelope[0] = u8::try_from(number).unwrap();
-                assert_eq!(
-                    supernode::deposit(tx, alice, &envelope, NOW_S)?,
-                    Deposit::Kept
-                );
-                assert_eq!(
-                    supernode::deposit(tx, alice, &envelope, NOW_S)?,
-                    Deposit::Kept
-                );
-            }
-            assert_eq!(
-                supernode::deposit(tx, alice, b"one more", NOW_S)?,
-                Deposit::Full
-            );
-            Ok(())
-        })
-        .unwrap();
-    let kept = Kept {
-        accounts: 1,
-        doors: 1,
-        deposits: DEPOSITS_PER_ACCOUNT_MAX as u64,
-        deposit_bytes: (DEPOSITS_PER_ACCOUNT_MAX * SIZE) as u64,
-    };
-    assert_eq!(store.read(supernode::kept), Ok(kept));
-    // All of them leave in answers that fit their frame, the oldest first.
-    for round in 0..=DEPOSITS_PER_ACCOUNT_MAX {
-        let waiting = store.read(|tx| supernode::envelopes(tx, alice)).unwrap();
-        if waiting.is_empty() {
-            assert!(round > 1);
-            return;
-        }
-        let ids: Vec<_> = waiting.iter().map(|bytes| envelope_id(bytes)).collect();
-        assert!(frame::encode_body(&Answer::Envelopes(waiting)).len() <= REQUEST_MAX);
-        let forgotten = store.write(|tx| supernode::forget_envelopes(tx, alice, &ids));
-        assert_eq!(forgotten, Ok(ids.len()));
-    }
-    panic!("envelopes were never all collected");
-}
-
-#[test]
 fn super_07_what_is_too_old_is_forgotten_and_an_account_that_is_waited_for_later() {
     let (_dir, mut store) = carol();
     let (alice, bob) = (chain(1).id(), chain(9).id());
@@ -310,14 +255,14 @@ fn super_07_what_is_too_old_is_forgotten_and_an_account_that_is_waited_for_later
         .write(|tx| {
             put(tx, 1, 100, 7)?;
             put(tx, 9, 100, 8)?;
-            supernode::deposit(tx, alice, b"hello", NOW_S)?;
+            leave(tx, alice, b"hello", NOW_S)?;
             assert_eq!(supernode::expire(tx, NOW_S + 99)?, gone(0, 0));
             assert_eq!(supernode::expire(tx, NOW_S + 100)?, gone(1, 0));
             assert_eq!(supernode::account_of(tx, EndpointKey([8; 32]))?, None);
             assert_eq!(supernode::record(tx, bob)?, None);
-            assert_eq!(supernode::envelopes(tx, alice)?.len(), 1);
+            assert_eq!(mailbox::letters(tx, alice)?.len(), 1);
             // Strangers who go on writing do not keep it here.
-            supernode::deposit(tx, alice, b"again", NOW_S + DEPOSIT_TTL_S)?;
+            leave(tx, alice, b"again", NOW_S + DEPOSIT_TTL_S)?;
             assert_eq!(supernode::expire(tx, NOW_S + DEPOSIT_TTL_S)?, gone(0, 1));
             let late = NOW_S + DEPOSIT_TTL_S + 100;
             assert_eq!(supernode::expire(tx, late)?, gone(1, 0));

@@ -173,16 +173,10 @@ impl NameOffice {
         &self,
         claim: &Waiting,
         verdict: &Verdict,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    ) -> Result<Option<post::Sealed>, StoreError> {
         let sequence = next_sequence(&self.ctx).await?;
         let letter = Letter::Verdict(claim.claim.name.clone(), Box::new(verdict.clone()));
-        let sealed = seal(
-            &self.ctx,
-            sequence,
-            claim.account,
-            &claim.request_key,
-            letter,
-        );
+        let sealed = seal(&self.ctx, sequence, claim.account, &claim.keys, letter);
         if let Err(error) = &sealed {
             debug!(%error, "an answer about a name could not be sealed");
         }

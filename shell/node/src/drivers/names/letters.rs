@@ -8,6 +8,7 @@ use starling_wire::envelope::{Letter, Opened};
 use starling_wire::ids::AccountId;
 use starling_wire::name::Name;
 use starling_wire::name_claim::Verdict;
+use starling_wire::postage::LetterKeys;
 use tracing::debug;
 
 use crate::clock::{wall_ms, wall_s};
@@ -49,7 +50,7 @@ pub(in super::super) async fn receive(
         }
         match opened.letter {
             Letter::Claim(claim) => {
-                let key = opened.sender.card().request_key;
+                let key = LetterKeys::of(account, opened.sender.card());
                 registrar::keep_claim(tx, account, &claim, &key, now)?;
                 Ok(Some(Signal::Claim))
             }

@@ -4,6 +4,7 @@
 mod among;
 mod crowd;
 mod dial_back;
+mod mailbox;
 mod names;
 mod notices;
 mod overlay;
@@ -31,6 +32,7 @@ use zeroize::Zeroizing;
 use self::among::Among;
 use self::crowd::Willing;
 use self::dial_back::DialBacks;
+use self::mailbox::Mailbox;
 use self::names::Searches;
 use self::notices::DeskInput;
 use crate::clock::{Clock, wall_s};
@@ -135,6 +137,7 @@ struct Service {
     willing: Willing,
     dial_backs: DialBacks,
     searches: Searches,
+    mailbox: Mailbox,
     clock: Clock,
 }
 
@@ -171,6 +174,7 @@ impl Supernode {
             willing: Willing::default(),
             dial_backs: DialBacks::new(clock),
             searches: Searches::default(),
+            mailbox: Mailbox::default(),
             clock,
         });
         let mut tasks = JoinSet::new();

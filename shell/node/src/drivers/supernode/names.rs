@@ -1,5 +1,5 @@
 //! The supernode's copy of the registrar's log: compared with the others' copies, shown to clients, searched (spec page
-//! `names.md`). Owns the machines `names::mirror` and `names::pace`.
+//! `names.md`). Owns the machines `names::mirror` and `pace`.
 //!
 //! What the copy takes is on disk before anybody is told of it.
 
@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use starling_protocol::names::history::History;
 use starling_protocol::names::mirror::{Event, Message, Mirror, Persist};
-use starling_protocol::names::pace::Pace;
+use starling_protocol::names::{SEARCHES_OF_BLOCK, SEARCHES_OF_ONE};
+use starling_protocol::pace::Pace;
 use starling_store::name_log::{self, Whose};
 use starling_store::{StoreError, Tx, name_search};
 use starling_wire::ids::{EndpointKey, NetworkId};
@@ -53,9 +54,11 @@ pub(super) struct Searches {
 
 impl Default for Searches {
     fn default() -> Self {
+        let (one, of_one) = SEARCHES_OF_ONE;
+        let (block, of_block) = SEARCHES_OF_BLOCK;
         Self {
-            of_one: Mutex::new(Pace::of_one()),
-            of_block: Mutex::new(Pace::of_block()),
+            of_one: Mutex::new(Pace::new(one, of_one)),
+            of_block: Mutex::new(Pace::new(block, of_block)),
         }
     }
 }
@@ -65,11 +68,11 @@ impl Searches {
     fn may(&self, who: EndpointKey, block: Option<IpAddr>, clock: Clock) -> bool {
         let now = clock.now();
         let mut of_block = self.of_block.lock().unwrap_or_else(PoisonError::into_inner);
-        if block.is_some_and(|block| !of_block.handle_search(block, now)) {
+        if block.is_some_and(|block| !of_block.take(block, now)) {
             return false;
         }
         let mut of_one = self.of_one.lock().unwrap_or_else(PoisonError::into_inner);
-        of_one.handle_search(who, now)
+        of_one.take(who, now)
     }
 }
 

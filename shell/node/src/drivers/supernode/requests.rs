@@ -5,6 +5,7 @@ use starling_store::{StoreError, rescue, supernode as rows};
 use starling_wire::ending::Ending;
 use starling_wire::ids::{AccountId, EndpointKey};
 use starling_wire::placement::IndexKey;
+use starling_wire::postage::Stamped;
 use starling_wire::record::{
     AccountRecord, Content, Kind, RecordError, Signed, SignedRecord, VerifiedRecord,
 };
@@ -14,7 +15,6 @@ use tracing::{debug, warn};
 
 use super::Service;
 use super::among::Among;
-use super::notices::DeskInput;
 use super::overlay::Refused;
 use crate::clock::wall_s;
 use crate::roles::Role;
@@ -30,7 +30,14 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
     let result = match request {
         Request::Register(registration) => service.register(asker, &registration).await,
         Request::Lookup { account } => service.lookup(account).await,
-        Request::Deposit { account, envelope } => service.deposit(account, envelope).await,
+        Request::Deposit {
+            account,
+            postage,
+            envelope,
+        } => {
+            let letter = Stamped { postage, envelope };
+            service.deposit(asker, account, letter).await
+        }
         Request::Collect => service.collect(asker).await,
         Request::Collected { ids } => service.collected(asker, ids).await,
         Request::Watch(watch) => service.watch(asker, watch).await,
@@ -174,50 +181,6 @@ impl Service {
         self.among()?.overlay.look_up(key).await
     }
 
-    /// `SUPER-03`: envelopes only for accounts registered here, within the bound, on disk before the answer.
-    /// `ROLE-03`: not where the mailbox is off, nor faster than its cap.
-    async fn deposit(&self, account: AccountId, envelope: Vec<u8>) -> Result<Answer, Refusal> {
-        let bytes = envelope.len() as u64;
-        if !self.carrier.is_on(Role::Mailbox) {
-            return Err(Refusal::NoMailbox);
-        }
-        if !self.carrier.letter(bytes) {
-            return Err(Refusal::Full);
-        }
-        self.carrier.meter().letter_received(bytes);
-        let kept = self
-            .stored(move |tx| rows::deposit(tx, account, &envelope, wall_s()))
-            .await?;
-        match kept {
-            rows::Deposit::Kept => {}
-            rows::Deposit::UnknownAccount => return Err(Refusal::UnknownAccount),
-            rows::Deposit::Full => return Err(Refusal::Full),
-        }
-        let doors = self.stored(move |tx| rows::doors(tx, account)).await?;
-        let _ = self.desk.send(DeskInput::Envelope(doors)).await;
-        Ok(Answer::Ok)
-    }
-
-    /// `SUPER-04`: only a registered front door collects, and only its own account's.
-    async fn collect(&self, asker: EndpointKey) -> Result<Answer, Refusal> {
-        let account = self.account_of(asker).await?;
-        let envelopes = self.stored(move |tx| rows::envelopes(tx, account)).await?;
-        let bytes: usize = envelopes.iter().map(Vec::len).sum();
-        self.carrier.meter().letter_sent(bytes as u64);
-        Ok(Answer::Envelopes(envelopes))
-    }
-
-    async fn collected(
-        &self,
-        asker: EndpointKey,
-        ids: Vec<starling_wire::ids::EnvelopeId>,
-    ) -> Result<Answer, Refusal> {
-        let account = self.account_of(asker).await?;
-        self.stored(move |tx| rows::forget_envelopes(tx, account, &ids))
-            .await?;
-        Ok(Answer::Ok)
-    }
-
     /// `ENDING-03`: an account that has ended has no door, no letters and no copy here, and its record says so everywhere.
     async fn end(&self, asker: EndpointKey, ending: &Ending) -> Result<Answer, Refusal> {
         let record = ending.verify(wall_s()).map_err(|error| {
@@ -296,7 +259,7 @@ impl Service {
         found.map_err(refused)?.ok_or(Refusal::NotRegistered)
     }
 
-    async fn stored<T, F>(&self, work: F) -> Result<T, Refusal>
+    pub(super) async fn stored<T, F>(&self, work: F) -> Result<T, Refusal>
     where
         T: Send + 'static,
         F: FnOnce(&starling_store::Tx<'_>) -> Result<T, StoreError> + Send + 'static,

@@ -88,10 +88,7 @@ async fn role_03_no_letter_is_taken_where_the_mailbox_is_off() {
     let alice = Actor::create(a.path(), "Alice").await;
     let mallory = Mallory::stranger().await;
     let at = find(&mallory, &link_of(&alice).await).await;
-    let letter = || Request::Deposit {
-        account: at.account,
-        envelope: vec![1; 200],
-    };
+    let letter = || paid(at.account, vec![1; 200], WORK_MIN);
     let taken = mallory.ask(&at.home, letter()).await;
     assert!(matches!(taken, Ok(Answer::Ok)), "{taken:?}");
     let off = Command::RolesSet {

@@ -48,13 +48,7 @@ async fn names_12_a_claim_is_declined_or_waits_for_thirty_days_and_says_so() {
     let age = move |tx: &starling_store::Tx<'_>| {
         let claim = rows::claims_about(tx, &name)?.remove(0);
         let long_ago = wall_s() - 30 * 24 * 3600;
-        rows::keep_claim(
-            tx,
-            claim.account,
-            &claim.claim,
-            &claim.request_key,
-            long_ago,
-        )?;
+        rows::keep_claim(tx, claim.account, &claim.claim, &claim.keys, long_ago)?;
         let claim = rows::claims(tx)?.remove(0);
         rows::by_hand(tx, claim.number)
     };

@@ -1,0 +1,77 @@
+//! How often somebody may do something: some times at once, then one by one (GCRA, ITU-T I.371). So whoever does it as people do
+//! notices nothing, and whoever does it all day gets nowhere.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::machine::Time;
+
+/// Those that are remembered; beyond it, those that have waited longest are forgotten first.
+const REMEMBERED_MAX: usize = 20_000;
+
+/// Who did it how often.
+#[derive(Debug)]
+pub struct Pace<K> {
+    every: Duration,
+    burst: u32,
+    /// When each could have done evenly what it did.
+    due: BTreeMap<K, Time>,
+}
+
+impl<K: Ord + Copy> Pace<K> {
+    /// `burst` times at once, then once `every` so long.
+    pub const fn new(burst: u32, every: Duration) -> Self {
+        Self {
+            every,
+            burst,
+            due: BTreeMap::new(),
+        }
+    }
+
+    /// Whether `who` may do it now; it counts if so.
+    pub fn take(&mut self, who: K, now: Time) -> bool {
+        let room = self.every * (self.burst - 1);
+        let due = self.due.get(&who).copied().unwrap_or(now).max(now);
+        if due > now + room {
+            return false;
+        }
+        if self.due.len() >= REMEMBERED_MAX && !self.due.contains_key(&who) {
+            self.due.retain(|_, due| *due > now);
+            if self.due.len() >= REMEMBERED_MAX {
+                return false;
+            }
+        }
+        self.due.insert(who, due + self.every);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn search_04_some_at_once_then_one_a_minute_and_nobody_pays_for_others() {
+        let mut pace = Pace::new(30, Duration::from_secs(60));
+        let at = |s| Duration::from_secs(s);
+        let many = (0..100).filter(|_| pace.take(1, at(5)));
+        assert_eq!(many.count(), 30);
+        assert!(pace.take(2, at(5)));
+        assert!(!pace.take(1, at(64)));
+        assert!(pace.take(1, at(65)));
+        assert!(!pace.take(1, at(66)));
+        let day = (0..24 * 60 * 60).filter(|s| pace.take(1, at(100 + s)));
+        assert!(day.count() <= 24 * 60 + 30);
+    }
+
+    #[test]
+    fn search_04_a_crowd_is_bounded() {
+        let every = Duration::from_secs(60);
+        let mut pace = Pace::new(30, every);
+        for who in 0..REMEMBERED_MAX {
+            assert!(pace.take(who, Time::ZERO));
+        }
+        assert!(!pace.take(REMEMBERED_MAX, Time::ZERO));
+        assert!(pace.take(REMEMBERED_MAX, every));
+    }
+}
