@@ -21,6 +21,8 @@ pub const WAITING_MAX: u64 = 1_000;
 /// Of one account.
 pub const WAITING_OF_ONE: u64 = 3;
 
+const COLUMNS: &str = "number, account, claim, request_key, contacts_key, waiting, came_at_s";
+
 /// An office, and how it is held.
 pub struct Office {
     /// The owner's word.
@@ -132,7 +134,7 @@ pub fn keep_claim(
 /// All that were not decided, in the order in which they came.
 pub fn claims(tx: &Tx<'_>) -> Result<Vec<Waiting>, StoreError> {
     tx.all(
-        "SELECT number, account, claim, request_key, waiting, came_at_s, contacts_key FROM name_claims ORDER BY number",
+        &format!("SELECT {COLUMNS} FROM name_claims ORDER BY number"),
         (),
         read,
     )
@@ -151,8 +153,10 @@ pub fn may_wait(tx: &Tx<'_>, account: AccountId) -> Result<bool, StoreError> {
 /// Those that have waited for a person since before then.
 pub fn overdue(tx: &Tx<'_>, since_s: u64) -> Result<Vec<Waiting>, StoreError> {
     tx.all(
-        "SELECT number, account, claim, request_key, waiting, came_at_s FROM name_claims
-         WHERE waiting = 1 AND came_at_s <= ?1 ORDER BY number",
+        &format!(
+            "SELECT {COLUMNS} FROM name_claims
+         WHERE waiting = 1 AND came_at_s <= ?1 ORDER BY number"
+        ),
         params![int(since_s)],
         read,
     )
@@ -201,8 +205,10 @@ pub fn invitations(tx: &Tx<'_>) -> Result<Vec<[u8; 32]>, StoreError> {
 /// How somebody's claim about a name is found.
 pub fn claims_about(tx: &Tx<'_>, name: &Name) -> Result<Vec<Waiting>, StoreError> {
     tx.all(
-        "SELECT number, account, claim, request_key, waiting, came_at_s, contacts_key FROM name_claims
-         WHERE name = ?1 AND waiting = 1 ORDER BY number",
+        &format!(
+            "SELECT {COLUMNS} FROM name_claims
+         WHERE name = ?1 AND waiting = 1 ORDER BY number"
+        ),
         params![name.as_str()],
         read,
     )
@@ -215,9 +221,9 @@ fn read(row: &Row<'_>) -> Result<Waiting, StoreError> {
         claim: unpack(&row.get::<_, Vec<u8>>(2)?)?,
         keys: LetterKeys {
             request: row.get(3)?,
-            contacts: row.get::<_, Option<_>>(6)?.map(ContactsKey),
+            contacts: row.get::<_, Option<_>>(4)?.map(ContactsKey),
         },
-        by_hand: row.get(4)?,
-        came_at: time(row, 5)?,
+        by_hand: row.get(5)?,
+        came_at: time(row, 6)?,
     })
 }
