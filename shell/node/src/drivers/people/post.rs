@@ -140,7 +140,10 @@ impl People {
                     postage = Postage::Work(self.work(letter, bits).await?);
                     done = bits;
                 }
-                Err(Kept::Costs(_)) => break,
+                Err(Kept::Costs(_)) => {
+                    let why = "the work for it does not count there; perhaps this computer's clock is wrong";
+                    return Err(undelivered(why));
+                }
                 Err(Kept::Unreachable(error)) => return Err(undelivered(&error.to_string())),
             }
         }

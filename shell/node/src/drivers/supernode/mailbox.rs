@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use starling_protocol::people::mailbox::{self as rules, Gate, NotNow};
+use starling_protocol::people::mailbox::{self as rules, Gate};
 use starling_store::{StoreError, Tx, mailbox as rows, supernode};
 use starling_wire::ids::{AccountId, EndpointKey, EnvelopeId};
 use starling_wire::postage::{Mark, Postage, Stamped, WORK_MAX, Work};
@@ -141,8 +141,7 @@ impl Service {
                 work: bits.min(WORK_MAX),
                 place: self.mailbox.place(block),
             }),
-            Err(NotNow::Work(bits)) => Err(Refusal::Work(bits)),
-            Err(NotNow::TooSoon) => Err(Refusal::TooSoon),
+            Err(bits) => Err(Refusal::Work(bits)),
         }
     }
 

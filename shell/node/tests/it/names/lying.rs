@@ -49,8 +49,8 @@ fn log(at: u64, names: [(&str, u8); 3]) -> Page {
     registrar.page_after(0).expect("three entries")
 }
 
-async fn bring(by: &Person, to: &SupernodeAddr, page: Page) {
-    by.settle(to, wall_s()).await.expect("at home");
+async fn bring(by: &Person, (to, sequence): (&SupernodeAddr, u64), page: Page) {
+    by.settle(to, sequence).await.expect("at home");
     let question = NameQuestion::Entries(Box::new(page));
     let answer = by.ask(to, Request::Names(question)).await;
     let Ok(Answer::Names(NameReply::Head(head))) = answer else {
@@ -68,8 +68,9 @@ async fn watch_02_a_registrar_that_tells_two_halves_different_things_is_found_ou
     let other = log(now, [("first", 1), ("prize", 66), ("third", 3)]);
     assert_eq!(one.entries[0], other.entries[0]);
     // Before the supernodes compare: each is told its own story.
-    bring(&mallory, land.towns[0].at(), one).await;
-    bring(&mallory, land.towns[1].at(), other).await;
+    bring(&mallory, (land.towns[0].at(), now), one).await;
+    // Two records of one second would contradict each other.
+    bring(&mallory, (land.towns[1].at(), now + 1), other).await;
 
     let home = folder();
     let mut alice = settle(&land, home.path(), "Alice").await;
