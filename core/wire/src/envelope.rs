@@ -12,6 +12,7 @@ use crate::ids::{AccountId, DeviceId};
 use crate::limits::{ENVELOPE_MAX, REQUEST_TEXT_MAX};
 use crate::name::Name;
 use crate::name_claim::{Claim, Verdict};
+use crate::profile::{Introduction, ProfileError};
 use crate::sealing::{self, Place};
 
 const VERSION: u8 = 1;
@@ -25,6 +26,8 @@ pub enum Letter {
     Request {
         /// What the sender wrote, at most [`REQUEST_TEXT_MAX`] bytes.
         text: String,
+        /// What members of the network may see of the sender, as far as there is room for it.
+        introduction: Box<Introduction>,
     },
     /// "Yes."
     Accept,
@@ -36,6 +39,16 @@ pub enum Letter {
     Claim(Claim),
     /// From a registrar: what came of it.
     Verdict(Name, Box<Verdict>),
+}
+
+impl Letter {
+    /// A request that shows nothing but the card.
+    pub fn request(text: impl Into<String>) -> Self {
+        Self::Request {
+            text: text.into(),
+            introduction: Box::default(),
+        }
+    }
 }
 
 /// The plaintext of an envelope.
@@ -90,6 +103,9 @@ pub enum EnvelopeError {
     /// Written by a device that its account does not list.
     #[error("a sealed request was written by a device that is not its account's")]
     ForeignDevice,
+    /// What stands beside a request is beyond its bounds.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
     /// Not signed by the sender for this recipient.
     #[error("a sealed request was not signed by the device it names")]
     Signature,
@@ -190,9 +206,10 @@ fn place(recipient: &AccountId) -> Place<'_> {
 
 fn check_text(letter: &Letter) -> Result<(), EnvelopeError> {
     match letter {
-        Letter::Request { text } if text.len() > REQUEST_TEXT_MAX => {
+        Letter::Request { text, .. } if text.len() > REQUEST_TEXT_MAX => {
             Err(EnvelopeError::TextTooLong)
         }
+        Letter::Request { introduction, .. } => Ok(introduction.check()?),
         Letter::Claim(claim) if !claim.fits() => Err(EnvelopeError::TextTooLong),
         _ => Ok(()),
     }
@@ -246,7 +263,7 @@ mod tests {
             card,
             number: u64::MAX,
         };
-        let letter = Letter::Request { text: text.into() };
+        let letter = Letter::request(text);
         let now = u64::MAX;
         seal(sender, ALICE, &request_key(&SECRET), letter, now, [9; 32])
     }
@@ -334,12 +351,7 @@ mod tests {
     fn envelope_03_only_its_recipient_opens_it() {
         let envelope = bob_writes("hello").unwrap();
         let opened = open(&envelope, ALICE, &SECRET).unwrap();
-        assert_eq!(
-            opened.letter,
-            Letter::Request {
-                text: "hello".into()
-            }
-        );
+        assert_eq!(opened.letter, Letter::request("hello"));
         assert_eq!(opened.sender.card().name, "Bob");
         assert_eq!(
             open(&envelope, AccountId([0; 32]), &SECRET),

@@ -8,6 +8,7 @@ use crate::envelope;
 use crate::frame;
 use crate::http_head::{HEAD_MAX, Head};
 use crate::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
+use crate::limits::ABOUT_MAX;
 use crate::link::Link;
 use crate::name_log::{Equivocation, Page};
 use crate::name_query::NameReply;
@@ -18,9 +19,11 @@ use crate::pairing::{Doors, FROM_OWNER_MAX, PairingFrame, PairingLink, Secret};
 use crate::peer::{LINK_FRAME_MAX, LinkFrame};
 use crate::postage::{ContactsKey, Postage};
 use crate::presence::{self, Sealed};
+use crate::profile::{Introduction, PROFILE_FRAME_MAX, Picture, ProfileFrame};
 use crate::record::{self, DeviceRecord, Signed, SignedRecord};
 use crate::registration::Place;
 use crate::rescue;
+use crate::shown_name::shown_lines;
 use crate::supernode::{Answer, Notice, REQUEST_MAX, Request, relay_address};
 use crate::sync::item::Item;
 use crate::sync::{FIELD_MAX, SYNC_FRAME_MAX, SyncFrame, VALUE_MAX};
@@ -135,6 +138,24 @@ pub fn link_frame(data: &[u8]) {
         frame::decode_body(data, LINK_FRAME_MAX)
     {
         let _ = inner.fits();
+    }
+}
+
+/// What contacts tell each other of their profiles, and what stands beside a request.
+pub fn profile(data: &[u8]) {
+    let introduction = frame::decode_body::<Introduction>(data, crate::limits::ENVELOPE_MAX);
+    let _ = introduction.map(|introduction| introduction.check());
+    match frame::decode_body(data, PROFILE_FRAME_MAX) {
+        Ok(ProfileFrame::Tell(told)) => {
+            let checked = told.check(1_800_000_000_000);
+            let about = told.about.value.unwrap_or_default();
+            assert!(checked.is_err() || shown_lines(&about).len() <= ABOUT_MAX);
+        }
+        Ok(ProfileFrame::Picture(bytes)) => {
+            let announced = Picture::of(&bytes);
+            assert!(announced.is_none_or(|picture| picture.check(&bytes).is_ok()));
+        }
+        _ => {}
     }
 }
 

@@ -35,6 +35,7 @@ pub mod placement;
 pub mod policy;
 pub mod postage;
 pub mod presence;
+pub mod profile;
 pub mod proxy;
 pub mod record;
 pub mod registration;

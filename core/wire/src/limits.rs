@@ -65,6 +65,14 @@ pub const GRANTED_MAX: usize = 400_000;
 pub const STATES_MAX: usize = 20_000;
 /// What a person says about himself, in bytes of UTF-8.
 pub const MOOD_MAX: usize = 128;
+/// A text about a person, in characters.
+pub const ABOUT_CHARS_MAX: usize = 500;
+/// The same, in bytes of UTF-8.
+pub const ABOUT_MAX: usize = 4 * ABOUT_CHARS_MAX;
+/// A person's picture.
+pub const PICTURE_MAX: usize = 16 * 1024;
+/// Its width and its height, in pixels.
+pub const PICTURE_EDGE_MAX: u32 = 256;
 /// States told in one notice.
 pub const SIGHTINGS_MAX: usize = 16;
 /// Accounts a supernode keeps records for.

@@ -48,6 +48,8 @@ pub enum LinkFrame {
     Pair,
     /// "I am another device of yours": frames of [`crate::sync`] follow.
     Sync,
+    /// "About our profiles": frames of [`crate::profile`] follow.
+    Profile,
 }
 
 /// Bound on one frame.

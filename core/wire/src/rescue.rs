@@ -13,6 +13,7 @@ use crate::frame::{self, encode_body};
 use crate::ids::{AccountId, EndpointKey, NetworkId};
 use crate::limits::NAME_MAX;
 use crate::own_name::Held;
+use crate::profile::{OwnPart, Part};
 use crate::sealing::{self, Place};
 use crate::supernode::SupernodeAddr;
 
@@ -42,6 +43,8 @@ pub struct Rescue {
     pub made_at: u64,
     /// Its unique names, at most [`RESCUED_NAMES_MAX`].
     pub names: Vec<Held>,
+    /// What the person shows and to whom, without the picture.
+    pub shown: Vec<(Part, OwnPart)>,
     /// People, at most [`RESCUED_MAX`].
     pub people: Vec<Rescued>,
 }
@@ -88,7 +91,8 @@ impl Rescue {
         let room = RESCUE_MAX - 1 - sealing::OVERHEAD - STEP - ROUND;
         self.people.truncate(RESCUED_MAX);
         self.names.truncate(RESCUED_NAMES_MAX);
-        let mut left = room.saturating_sub(self.name.len() + encode_body(&self.names).len());
+        let beside = encode_body(&(&self.names, &self.shown)).len();
+        let mut left = room.saturating_sub(self.name.len() + beside);
         let mut fits = |person: &Rescued| {
             let rest = left.checked_sub(encode_body(person).len());
             left = rest.unwrap_or_default();
@@ -174,8 +178,12 @@ pub(crate) fn read_inside(
     // RESCUE-01
     let mut names = rescue.people.iter().map(|person| &person.name);
     let long = |name: &String| name.len() > NAME_MAX;
-    let many = rescue.people.len() > RESCUED_MAX || rescue.names.len() > RESCUED_NAMES_MAX;
-    let too_large = many || long(&rescue.name) || names.any(long);
+    let fits = |(part, shown): &(Part, OwnPart)| shown.check(*part).is_ok();
+    let many = rescue.people.len() > RESCUED_MAX
+        || rescue.names.len() > RESCUED_NAMES_MAX
+        || rescue.shown.len() > Part::ALL.len();
+    let long_part = !rescue.shown.iter().all(fits);
+    let too_large = many || long_part || long(&rescue.name) || names.any(long);
     if too_large {
         return Err(RescueError::TooLarge);
     }
@@ -278,6 +286,7 @@ mod tests {
             name: "Alice".into(),
             made_at: 1_700_000_000_000,
             names: Vec::new(),
+            shown: vec![(Part::About, OwnPart::default())],
             people: (0..people).map(|number| person(number, name)).collect(),
         }
     }

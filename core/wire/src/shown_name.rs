@@ -1,6 +1,9 @@
 //! Names as they are shown. A name comes from somebody else and proves nothing; it must not look like anything but a name: not
 //! like the mark that the program draws beside somebody who was verified, and not like text in another direction.
 
+/// Lines of a text that are shown.
+const LINES_MAX: usize = 20;
+
 /// `CONTACT-11`: what is left of a name: no controls, no marks of direction, nothing that takes no place, no check marks or shields,
 /// single spaces. Empty where nothing is left; then the id is shown.
 pub fn shown_name(name: &str) -> String {
@@ -18,6 +21,20 @@ pub fn shown_name(name: &str) -> String {
     let edge = |c: char| c == ' ' || is_joiner(c) || is_variation(c);
     let trimmed = shown.trim_matches(edge);
     trimmed.to_owned()
+}
+
+/// `PROFILE-05`: the same for a text of several lines: no more than one line in a row is empty, and there are [`LINES_MAX`] at most.
+pub fn shown_lines(text: &str) -> String {
+    let mut shown = String::new();
+    for line in text.lines().map(shown_name) {
+        if line.is_empty() && (shown.is_empty() || shown.ends_with("\n\n")) {
+            continue;
+        }
+        shown.push_str(&line);
+        shown.push('\n');
+    }
+    let lines: Vec<&str> = shown.trim_end().lines().take(LINES_MAX).collect();
+    lines.join("\n")
 }
 
 /// Persian and Indian scripts write with these.
@@ -98,6 +115,25 @@ mod tests {
         ] {
             assert_eq!(shown_name(name), shown, "{name:?}");
         }
+    }
+
+    #[test]
+    fn profile_05_a_text_has_few_lines_and_nothing_that_turns_or_imitates() {
+        for (text, shown) in [
+            ("", ""),
+            ("\n\n\u{200B}\n", ""),
+            ("one line", "one line"),
+            (
+                "Sailor.\r\n\r\n\n\nLives in Kiel. \n",
+                "Sailor.\n\nLives in Kiel.",
+            ),
+            ("\u{202E}verified ✔\u{202C}\n\u{2066}Bob", "verified\nBob"),
+            ("می\u{200C}خواهم\nさくら", "می\u{200C}خواهم\nさくら"),
+        ] {
+            assert_eq!(shown_lines(text), shown, "{text:?}");
+        }
+        assert_eq!(shown_lines(&"a\n".repeat(5_000)).lines().count(), LINES_MAX);
+        assert_eq!(shown_lines(&"é".repeat(5_000)).len(), 10_000);
     }
 
     #[test]

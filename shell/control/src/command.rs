@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::PresenceChange;
-use crate::view::CarriedContact;
+use crate::view::{CarriedContact, PresenceChange, ProfileChange};
 
 /// A request to the node. `WHO` fields take a display name, a nickname or an account id (its beginning is enough).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -328,6 +327,18 @@ pub enum Command {
     /// The person is at the machine. `null`
     #[serde(rename = "presence.active")]
     PresenceActive {},
+    /// [`view::OwnProfile`](crate::view::OwnProfile)
+    #[serde(rename = "profile.show")]
+    ProfileShow {},
+    /// [`view::OwnProfile`](crate::view::OwnProfile)
+    #[serde(rename = "profile.set")]
+    ProfileSet(ProfileChange),
+    /// A picture. [`view::Avatar`](crate::view::Avatar)
+    #[serde(rename = "profile.avatar")]
+    ProfileAvatar {
+        /// WHO; the own one if absent.
+        who: Option<String>,
+    },
     /// Starts the sound-test node if it does not run and makes it a contact. [`view::Contact`](crate::view::Contact)
     #[serde(rename = "echo.open")]
     EchoOpen {},
@@ -549,6 +560,8 @@ impl Command {
                 | Self::ChatLog { .. }
                 | Self::PresenceShow {}
                 | Self::PresenceOf { .. }
+                | Self::ProfileShow {}
+                | Self::ProfileAvatar { .. }
                 | Self::Events {}
                 | Self::ChatRead { .. }
                 | Self::NodeStop {}

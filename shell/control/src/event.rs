@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::view::{
-    Call, Contact, ContactRequest, Message, OwnName, OwnPresence, Pairing, Status, Transfer,
+    Call, Contact, ContactRequest, Message, OwnName, OwnPresence, OwnProfile, Pairing, Status,
+    Transfer,
 };
 
 /// Something changed.
@@ -32,6 +33,8 @@ pub enum Event {
     Transfer(Transfer),
     /// Contacts see the own person otherwise, or something else was chosen.
     OwnPresence(OwnPresence),
+    /// The own person shows something else than before, or to others.
+    OwnProfile(OwnProfile),
     /// Our unique names, after an answer of the registrar.
     Names(Vec<OwnName>),
     /// What is wrong with the registrar's log or our names in it, in sentences; none when it is over.

@@ -9,6 +9,7 @@ mod contacts;
 pub mod event;
 pub mod fuzz;
 pub mod presence;
+pub mod profile;
 pub mod rpc;
 pub mod view;
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub use self::names::{FoundName, NameCheck, NameClaim, NameOffice, OwnName, Statement};
 pub use crate::contacts::{CarriedContact, ContactGroup, Imported, Safety, Verification};
 pub use crate::presence::{OwnPresence, Presence, PresenceChange, PresenceChoice};
+pub use crate::profile::{
+    Avatar, OwnProfile, ProfileChange, ProfilePart, ShownProfile, Visibility,
+};
 
 /// Who am I, how am I reachable, what do I carry.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -314,10 +317,12 @@ pub struct Contact {
     pub unread: u32,
     /// Messages that wait for them to return.
     pub waiting: u32,
-    /// The newest message's beginning, for the list.
-    pub last_text: Option<String>,
-    /// And its time.
-    pub last_at: Option<u64>,
+    /// The newest message, for the list.
+    #[serde(flatten)]
+    pub last: LastMessage,
+    /// What they show beside presence.
+    #[serde(flatten)]
+    pub shows: ShownProfile,
     /// Whether this is the Echo / Sound Test node.
     pub echo: bool,
     /// Whether they are never reached directly.
@@ -340,6 +345,15 @@ pub struct Contact {
     /// Since when another key signs for them, until the person has looked.
     #[serde(default)]
     pub key_changed_at: Option<u64>,
+}
+
+/// The newest message of a conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastMessage {
+    /// Its beginning.
+    pub last_text: Option<String>,
+    /// And its time.
+    pub last_at: Option<u64>,
 }
 
 impl Contact {
@@ -381,6 +395,12 @@ pub struct ContactRequest {
     pub message: String,
     /// When it came.
     pub at: u64,
+    /// What they say at the moment, if they show it to whoever they ask; not verified.
+    #[serde(default)]
+    pub mood: String,
+    /// What else they show.
+    #[serde(flatten)]
+    pub shows: ShownProfile,
 }
 
 /// One chat message.

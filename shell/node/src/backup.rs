@@ -2,8 +2,8 @@
 //! by `age` (scrypt, ChaCha20-Poly1305). On the machine of a network's owner also the owner's key and that of its
 //! supernode: without them nobody could sign for the network or stand in its file. Messages and files are not in it.
 //!
-//! The content is postcard and begins with its format. Today's is format 4; the three before it had contacts' cards of another
-//! shape, or no unique names, and are refused.
+//! The content is postcard and begins with its format. Today's is format 5; those before it said less, or had contacts' cards
+//! of another shape, and are refused.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -24,17 +24,19 @@ use starling_wire::card::SignedCard;
 use starling_wire::frame;
 use starling_wire::ids::{AccountId, NetworkId};
 use starling_wire::own_name::Held;
+use starling_wire::profile::{OwnPart, Part};
 use starling_wire::supernode::SupernodeAddr;
 use zeroize::Zeroizing;
 
 use crate::clock::{random, wall_ms};
 use crate::context::store_failure;
+use crate::drivers::profiles;
 use crate::identity::Identity;
 use crate::network::SUPERNODE_PORTS;
 use crate::node::App;
 use crate::recovery;
 
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 const PASSPHRASE_MIN: usize = 8;
 /// A backup with ten thousand contacts has about 10 MB.
 const SIZE_MAX: u64 = 32 * 1024 * 1024;
@@ -59,6 +61,8 @@ struct More {
     blocked: Vec<SavedBlocked>,
     /// Unique names, with what says that they are ours.
     names: Vec<Held>,
+    /// What the person shows, and to whom.
+    shown: Vec<(Part, OwnPart)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,6 +143,7 @@ fn collect(tx: &Tx<'_>, identity: &Identity) -> Result<Zeroizing<Vec<u8>>, Store
             })
             .collect(),
         names: own_names::list(tx)?.into_iter().map(Held::from).collect(),
+        shown: profiles::saved(tx)?,
     };
     let saved = rows
         .into_iter()
@@ -258,7 +263,8 @@ pub async fn restore(
     let plain = blocking(move || open(&path, passphrase)).await?;
     let (base, more) = read(&plain)?;
     base.chain.verify().map_err(|_| damaged())?;
-    let identity = identity(&base);
+    let mut identity = identity(&base);
+    identity.name_hidden = more.shown.iter().any(profiles::hides_name);
 
     let _one = app.changing.lock().await;
     app.without_account()?;
@@ -287,12 +293,12 @@ pub async fn restore(
 fn read(plain: &[u8]) -> Result<(Base, More), Failure> {
     // Numbers below 128 are one byte of postcard.
     match plain.first() {
-        Some(4) => decode(plain),
-        Some(1..=3) => Err(Failure::new(
+        Some(5) => decode(plain),
+        Some(1..=4) => Err(Failure::new(
             ErrorKind::Usage,
             "this backup was written by an earlier version of Starling, and only that one reads it",
         )),
-        Some(5..) => Err(Failure::new(
+        Some(6..) => Err(Failure::new(
             ErrorKind::Usage,
             "this backup was written by a newer version of Starling",
         )),
@@ -326,6 +332,7 @@ fn identity(base: &Base) -> Identity {
         front_door_seed,
         request_secret,
         earlier_requests: Vec::new(),
+        name_hidden: false,
         discovery_key,
         chain: base.chain.clone(),
         seen: None,
@@ -351,6 +358,7 @@ fn keep(tx: &Tx<'_>, base: Base, more: More, row: &Profile) -> Result<(), StoreE
     for held in more.names {
         own_names::put(tx, &held.into())?;
     }
+    profiles::restored(tx, more.shown)?;
     let owner = more.owner.as_ref().map(|owner| Zeroizing::new(owner.key));
     if let Some(saved) = base.network {
         let joined = Joined {
@@ -478,6 +486,7 @@ mod tests {
             owner: None,
             blocked: vec![blocked],
             names: Vec::new(),
+            shown: vec![(Part::About, OwnPart::default())],
         };
         let bytes = frame::encode_body(&(base(FORMAT), more));
         let (today, more) = read(&bytes).expect("today's format");
@@ -487,7 +496,7 @@ mod tests {
         let sentence = |bytes: &[u8]| read(bytes).err().expect("refused").message;
         assert!(sentence(&frame::encode_body(&base(FORMAT + 1))).contains("newer"));
         assert!(sentence(&frame::encode_body(&base(FORMAT - 1))).contains("earlier"));
-        for bad in [&[][..], &[0], &[4], &bytes[..bytes.len() - 1]] {
+        for bad in [&[][..], &[0], &[5], &bytes[..bytes.len() - 1]] {
             assert!(sentence(bad).contains("damaged"));
         }
     }

@@ -42,6 +42,8 @@ pub enum Signal {
     Permissions(AccountId),
     /// Our request key or discovery key is another one.
     Keys,
+    /// The own person shows something else, or to others.
+    Profile,
     /// Somebody is a contact no more.
     Gone(AccountId),
     /// A contact has a device less: whoever is behind its door is nobody any more.

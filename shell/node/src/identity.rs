@@ -41,6 +41,8 @@ pub struct Identity {
     pub seen: Option<SignedCard>,
     /// Display name.
     pub name: String,
+    /// The card does not say it.
+    pub name_hidden: bool,
     /// This device's name.
     pub device_name: String,
     /// The newest sequence number used for a card or record when this was loaded.
@@ -66,6 +68,7 @@ impl Identity {
             chain,
             seen: None,
             name: name.to_owned(),
+            name_hidden: false,
             device_name: device_name.to_owned(),
             sequence: 0,
         }
@@ -123,6 +126,7 @@ impl Identity {
             chain: profile.chain.clone(),
             seen: profile.card.clone(),
             name: profile.name.clone(),
+            name_hidden: profile.card.as_ref().is_some_and(hides_name),
             device_name: profile.device_name.clone(),
             sequence: profile.sequence,
         }
@@ -171,7 +175,7 @@ impl Identity {
         let half = Card {
             chain: self.chain.clone(),
             network,
-            name: self.name.clone(),
+            name: self.shown_name().to_owned(),
             request_key: self.request_key(),
             discovery_key: self.discovery_key,
             sequence,
@@ -191,6 +195,24 @@ impl Identity {
             // Nobody's: a device joins with a card. What is signed by another key is refused by whoever reads it.
             (None, None) => half.sign(&self.device, doors),
         }
+    }
+
+    /// Display name as the card has it.
+    fn shown_name(&self) -> &str {
+        if self.name_hidden { "" } else { &self.name }
+    }
+
+    /// The same card for strangers, as this device can sign one. It counts less than the one with the name.
+    pub fn without_name(&self, card: SignedCard) -> SignedCard {
+        let Some(key) = &self.signing else {
+            return card;
+        };
+        let half = Card {
+            name: String::new(),
+            sequence: card.card.sequence.saturating_sub(1),
+            ..card.card
+        };
+        half.sign(key, card.doors)
     }
 
     /// Where this device is.
@@ -232,7 +254,10 @@ impl Identity {
     pub fn follow(&mut self, card: &VerifiedCard) {
         let (account, half) = (card.account(), card.card());
         self.chain = half.chain.clone();
-        self.name = half.name.clone();
+        self.name_hidden = hides_name(card.signed());
+        if !self.name_hidden {
+            self.name = half.name.clone();
+        }
         self.discovery_key = half.discovery_key;
         if let Some(device) = account.devices().get(&self.device_id()) {
             self.device_name = device.name.clone();
@@ -279,6 +304,11 @@ impl Identity {
         let contacts = ContactsKey::new(self.account(), &self.discovery_key);
         Registration::new(record, self.chain.clone(), &self.device, place, contacts)
     }
+}
+
+/// An account without a name is one whose name is nobody's.
+const fn hides_name(card: &SignedCard) -> bool {
+    card.card.name.is_empty()
 }
 
 /// In all but its number.

@@ -307,6 +307,7 @@ impl Run {
             front_door_seed: self.keys.door,
             request_secret: sent.request_secret,
             earlier_requests: Vec::new(),
+            name_hidden: card.name.is_empty(),
             discovery_key: card.discovery_key,
             chain: card.chain.clone(),
             seen: Some(welcome.card.signed().clone()),

@@ -25,6 +25,7 @@ use tracing::debug;
 
 use crate::clock::{random, wall_ms, wall_s};
 use crate::context::store_failure;
+use crate::drivers::profiles;
 use crate::identity::Identity;
 use crate::node::{App, device_name};
 use crate::recovery::{self, Way};
@@ -95,6 +96,7 @@ pub async fn restore(app: &Arc<App>, words: &str, anyway: bool) -> Result<view::
         for held in rescue.names {
             own_names::put(tx, &held.into())?;
         }
+        profiles::restored(tx, rescue.shown)?;
         rescue.people.into_iter().try_for_each(|one| keep(tx, one))
     });
     stored.await.map_err(store_failure)?;
@@ -295,12 +297,17 @@ fn identity(words: &Words, known: &Known) -> Identity {
         front_door_seed: random(),
         request_secret: random(),
         earlier_requests: Vec::new(),
+        name_hidden: known.rescue.as_ref().is_some_and(hides_name),
         discovery_key: random(),
         chain,
         seen: None,
         device_name,
         sequence: 0,
     }
+}
+
+fn hides_name(rescue: &Rescue) -> bool {
+    rescue.shown.iter().any(profiles::hides_name)
 }
 
 /// `ACCOUNT-10`: the word that comes after all before. What the index has forgotten is over a week old: the days count on.

@@ -13,10 +13,11 @@
 //! | `Revoked` | the session, which ends |
 //! | `Gone` | chat, calls, files, home (watch lists), own presence |
 //! | `Permissions` | chat, own presence |
+//! | `Presence`, `Contact`, `Permissions`, `Profile` | profiles (whom to tell) |
 //! | `Keys` | home (watch lists), own presence |
 //! | `Found` | home (watch lists), people (letters) |
 //! | local network | home (sightings) |
-//! | `Home`, `Contact`, `Gone` | rescue (the copy for the 24 words) |
+//! | `Home`, `Contact`, `Gone`, `Profile` | rescue (the copy for the 24 words) |
 //! | `Home` | people (letters, new cards), records (whom to ask and tell), calls (where we are found), devices |
 //! | `Candidates` | records |
 //! | how the home is (watched by `announce.rs`) | clients |
@@ -58,6 +59,7 @@ use crate::drivers::home::{self, HomeInput, HomeState};
 use crate::drivers::names::Names;
 use crate::drivers::people::{self, People};
 use crate::drivers::presence::{self, OwnPresence};
+use crate::drivers::profiles;
 use crate::drivers::records::{self, Records, RecordsInput};
 use crate::drivers::registration::Registrar;
 use crate::drivers::rescue::Rescuer;
@@ -329,6 +331,7 @@ impl Session {
             Arc::clone(&self.ctx),
             self.home_state.clone(),
         ));
+        tasks.spawn(profiles::run(Arc::clone(&self.ctx)));
         tasks.spawn(surroundings::run(Arc::clone(&self.ctx)));
         tasks.spawn(Arc::clone(&self.devices).run());
         let people = Arc::clone(&self.people);
@@ -375,15 +378,8 @@ impl Session {
         self.tell_home(HomeInput::Candidates(candidates)).await;
     }
 
-    /// `PEER-07`: a contact asks where the inner endpoint is, a few times at once at most.
+    /// `PEER-07`: a contact asks where the inner endpoint is, or about profiles, a few times at once at most.
     fn meet(&self, account: AccountId, connection: Connection) {
-        // CONTACT-05: who may neither call nor send files has nothing to connect to.
-        let may = |what| self.ctx.abouts.allows(account, what);
-        if !may(Permission::Call) && !may(Permission::Files) {
-            debug!(reason = "not permitted", "did not answer a question");
-            connection.close(1u32.into(), b"busy");
-            return;
-        }
         let Some(turn) = self.beside.meeting.take(account) else {
             debug!(reason = "too many at once", "did not answer a question");
             connection.close(1u32.into(), b"busy");

@@ -8,7 +8,7 @@ use starling_wire::supernode::SupernodeAddr;
 
 use crate::error::StoreError;
 use crate::tx::{Tx, int, pack, time, unpack};
-use crate::{about, letters, outbox, transfers};
+use crate::{about, contact_profiles, letters, outbox, transfers};
 
 /// Characters of an id that are enough to mean it.
 pub const PREFIX_MIN: usize = 4;
@@ -187,6 +187,7 @@ fn end(tx: &Tx<'_>, account: AccountId, relation: Relation) -> Result<(), StoreE
     )?)?;
     letters::drop_to(tx, account)?;
     about::forget(tx, account)?;
+    contact_profiles::forget(tx, account)?;
     outbox::drop_to(tx, account)?;
     transfers::cancel_all(tx, account)
 }

@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_verified.sql"),
     include_str!("migrations/0010_names.sql"),
     include_str!("migrations/0011_postage.sql"),
+    include_str!("migrations/0012_profiles.sql"),
 ];
 
 /// The format this version writes.

@@ -6,6 +6,7 @@ use starling_wire::ids::{AccountId, DeviceId};
 use starling_wire::limits::REQUESTS_MAX;
 
 use crate::error::StoreError;
+use crate::introductions;
 use crate::tx::{Tx, int, pack, time, unpack};
 
 /// Devices whose newest letter is remembered; the one heard of longest ago is forgotten first.
@@ -107,6 +108,7 @@ pub fn find(tx: &Tx<'_>, who: &str) -> Result<Vec<Request>, StoreError> {
 
 /// The request was answered.
 pub fn remove(tx: &Tx<'_>, account: AccountId) -> Result<bool, StoreError> {
+    introductions::remove(tx, account)?;
     Ok(tx.execute(
         "DELETE FROM requests WHERE account = ?1",
         params![account.0],

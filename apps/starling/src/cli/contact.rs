@@ -325,7 +325,7 @@ async fn list(client: &mut Client, settings: &Settings) -> Result<(), Failure> {
             } else {
                 String::new()
             },
-            contact.last_at.map(print::time).unwrap_or_default(),
+            contact.last.last_at.map(print::time).unwrap_or_default(),
         ]
     });
     Ok(())

@@ -17,6 +17,7 @@ mod launch;
 mod name;
 mod network;
 mod node;
+mod own_profile;
 mod passphrase;
 mod phrase;
 mod policy;
@@ -167,6 +168,9 @@ enum Command {
     /// How contacts see you, and how they are
     #[command(subcommand)]
     Presence(presence::PresenceCommand),
+    /// Your name, your text and your picture, and who sees them; and what contacts show
+    #[command(subcommand)]
+    Profile(own_profile::ProfileCommand),
     /// Unique names: yours, and whose a name is
     #[command(subcommand)]
     Name(name::NameCommand),
@@ -257,6 +261,7 @@ async fn ask(command: Command, settings: &Settings) -> Outcome {
         Command::Policy(command) => policy::run(&command, settings),
         Command::Contact(command) => contact::run(command, settings).await,
         Command::Presence(command) => presence::run(command, settings).await,
+        Command::Profile(command) => own_profile::run(command, settings).await,
         Command::Name(command) => name::run(command, settings).await,
         Command::Search(args) => name::search(args, settings).await,
         Command::Registrar(command) => registrar::run(command, settings).await,

@@ -130,6 +130,8 @@ impl Changes {
                 self.transfers.insert(transfer.id.clone(), transfer);
             }
             Event::OwnPresence(own) => self.own = Some(own),
+            // The name at the side comes with the status.
+            Event::OwnProfile(_) => {}
             // Rare, and the page of the devices shows more than the event says.
             Event::Pairing(_) | Event::KeyChanged(_) | Event::Lagged => self.everything = true,
             // Shown where they are asked for; a warning comes with the status.

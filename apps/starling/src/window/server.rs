@@ -25,6 +25,7 @@ use tokio::task::JoinSet;
 use super::entrance::{CODE_TTL, ENTER, Entrance};
 use super::guard::{Guard, Refusal, TOKEN_HEADER, harden};
 use super::pages;
+use super::picture::{self, PICTURE_FORM_MAX};
 use super::upload::Uploads;
 use super::{action, doorway, live};
 
@@ -165,6 +166,11 @@ fn router(ui: &Arc<Ui>) -> Router {
         .route(
             &at("upload"),
             put(upload).layer(DefaultBodyLimit::disable()),
+        )
+        .route(&at("avatar"), get(picture::show))
+        .route(
+            &at("profile-picture"),
+            post(picture::receive).layer(DefaultBodyLimit::max(PICTURE_FORM_MAX)),
         )
         .route(&at(""), get(pages::home))
         .route(&at("network-init"), post(pages::network_made))

@@ -39,6 +39,7 @@ fn two_people_meet_chat_and_send_files_both_ways() {
     send_file(&bob, &alice, "Alice", 0);
 
     show_presence(&alice, &bob);
+    show_profile(&alice, &bob);
     organise(&alice);
 
     let status = &alice.json(&["status"])[0];
@@ -79,6 +80,48 @@ fn show_presence(alice: &Person, bob: &Person) {
             .ok(&["presence", "show"])
             .contains("shown as    online")
     );
+}
+
+/// One pixel, grey.
+const PNG: &[u8] = b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00\x3a\x7e\x9b\x55\
+    \x00\x00\x00\x0a\x49\x44\x41\x54\x78\x9c\x63\x68\x00\x00\x00\x82\x00\x81\x77\xcd\x72\xb6\x00\x00\x00\x00\x49\x45\x4e\x44\xae\x42\x60\x82";
+
+fn show_profile(alice: &Person, bob: &Person) {
+    let file = alice.folder().join("me.png");
+    std::fs::write(&file, PNG).unwrap();
+    let file = file.to_str().unwrap();
+    let own = &alice.json(&["profile", "set", "--about", "Sailor", "--avatar", file])[0];
+    assert_eq!(
+        (&own["about"], &own["visibility"]["about"]),
+        (&"Sailor".into(), &"contacts".into())
+    );
+    let seen = bob.until(&["profile", "show", "Alice"], |alice| {
+        alice["about"] == "Sailor" && alice["avatar"].is_string()
+    });
+    assert_eq!(seen["avatar"], own["avatar"]);
+    assert!(
+        bob.ok(&["profile", "show", "Alice"])
+            .contains("picture   yes")
+    );
+    alice.ok(&[
+        "profile",
+        "set",
+        "--visibility",
+        "about=nobody",
+        "--no-avatar",
+    ]);
+    let shown = alice.ok(&["profile", "show"]);
+    assert!(
+        shown.contains("about (nobody)") && shown.contains("Sailor"),
+        "{shown}"
+    );
+    bob.until(&["profile", "show", "Alice"], |alice| {
+        alice["about"] == "" && alice["avatar"].is_null()
+    });
+    alice.fails(&["profile", "set"], 2);
+    alice.fails(&["profile", "set", "--visibility", "face=nobody"], 2);
+    let none = alice.fails(&["profile", "set", "--avatar", "/dev/null"], 2);
+    assert!(none.contains("has to be a file"), "{none}");
 }
 
 fn organise(alice: &Person) {

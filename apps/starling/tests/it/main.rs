@@ -20,6 +20,7 @@ mod window_lively;
 mod window_names;
 mod window_pages;
 mod window_peer;
+mod window_profile;
 mod window_security;
 mod window_style;
 mod window_uploads;

@@ -18,6 +18,7 @@ pub fn lively() -> Script {
         name: "Carol".into(),
         message: "Hi Alice, it is Carol from the choir.".into(),
         at: NOON,
+        ..ContactRequest::default()
     }];
     script.messages = messages();
     script.transfers = vec![
@@ -81,8 +82,10 @@ fn status(plain: Status) -> Status {
 
 fn contacts() -> Vec<Contact> {
     let said = |contact: Contact, text: &str, at: u64| Contact {
-        last_text: Some(text.into()),
-        last_at: Some(at),
+        last: starling_control::view::LastMessage {
+            last_text: Some(text.into()),
+            last_at: Some(at),
+        },
         ..contact
     };
     let dana = contact("dana0dddd", "דנה", Presence::Offline);

@@ -25,7 +25,7 @@ fn chat(id: &str) -> String {
 async fn hostile_names_texts_and_files_stay_text_on_every_page() {
     let mut script = alice();
     let bob = &mut script.contacts[0];
-    (bob.name, bob.last_text, bob.unread) = (HOSTILE.into(), Some(HOSTILE.into()), 1);
+    (bob.name, bob.last.last_text, bob.unread) = (HOSTILE.into(), Some(HOSTILE.into()), 1);
     script.status.account = Some(account(HOSTILE));
     script.status.warnings = vec![HOSTILE.into()];
     script.status.paths = vec![PathView {
@@ -37,7 +37,7 @@ async fn hostile_names_texts_and_files_stay_text_on_every_page() {
         id: CAROL.into(),
         name: HOSTILE.into(),
         message: HOSTILE.into(),
-        at: NOON,
+        ..ContactRequest::default()
     }];
     script.messages = vec![message("m1", BOB, HOSTILE, false, HOSTILE, NOON)];
     script.transfers = vec![Transfer {
@@ -266,6 +266,7 @@ async fn a_request_says_what_accepting_gives_away() {
         name: "Carol".into(),
         message: "It is me".into(),
         at: NOON,
+        ..ContactRequest::default()
     }];
     let (stage, visitor) = stage(script).await;
     assert!(visitor.get("").await.body.contains("wants to be a contact"));

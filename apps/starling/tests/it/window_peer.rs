@@ -34,6 +34,8 @@ pub struct Script {
     pub found: Vec<FoundName>,
     pub own_names: Vec<OwnName>,
     pub check: NameCheck,
+    pub profile: OwnProfile,
+    pub avatar: Avatar,
     /// Whether every passphrase is wrong.
     pub refuses_restore: bool,
     /// Whether a file that is to be sent is read for ever, or until the test answers.
@@ -152,9 +154,17 @@ impl Script {
             }
             Command::FileList {} => to_value(&self.transfers),
             Command::FileSend { who, path } => to_value(self.send_file(&who, path, events)),
-            _ => Ok(Value::Null),
+            other => self.about_profiles(&other),
         };
         Ok(reply.expect("fixtures are plain data"))
+    }
+
+    fn about_profiles(&self, command: &Command) -> serde_json::Result<Value> {
+        match command {
+            Command::ProfileShow {} | Command::ProfileSet(_) => to_value(&self.profile),
+            Command::ProfileAvatar { .. } => to_value(&self.avatar),
+            _ => Ok(Value::Null),
+        }
     }
 
     fn add_dora(&mut self, events: &broadcast::Sender<Event>) -> Contact {

@@ -89,9 +89,7 @@ mod tests {
     use super::*;
 
     fn request() -> Letter {
-        Letter::Request {
-            text: "hello".into(),
-        }
+        Letter::request("hello")
     }
 
     #[test]

@@ -228,7 +228,7 @@ fn recovered_card() -> SignedCard {
 /// An envelope, and what lies inside it (card, stamp, letter, signature), in the order of their fields.
 fn letter() -> [Vec<u8>; 2] {
     let to = AccountId([7; 32]);
-    let letter = Letter::Request { text: "Hi".into() };
+    let letter = Letter::request("Hi");
     let stamp = (device(), 9_u64, 5_u64);
     let mut message = b"starling 1 letter".to_vec();
     message.extend_from_slice(&encode_body(&(to, stamp, &letter)));

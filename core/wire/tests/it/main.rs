@@ -6,4 +6,5 @@ mod fuzz;
 mod letters;
 mod mutator;
 mod name_logs;
+mod profiles;
 mod rescue;

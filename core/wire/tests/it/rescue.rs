@@ -5,6 +5,7 @@ use starling_wire::fuzz;
 use starling_wire::ids::{AccountId, EndpointKey, NetworkId};
 use starling_wire::name::Name;
 use starling_wire::own_name::{Answered, Claimed, Held};
+use starling_wire::profile::{OwnPart, Part};
 use starling_wire::rescue::{Rescue, Rescued};
 use starling_wire::supernode::SupernodeAddr;
 
@@ -36,6 +37,7 @@ fn rescue() -> Rescue {
             },
             answered: Answered::default(),
         }],
+        shown: vec![(Part::Name, OwnPart::default())],
         people: vec![person(1, false), person(2, false), person(3, true)],
     }
 }

@@ -238,9 +238,7 @@ impl Mallory {
         };
         let key = &self.identity.device;
         let card = self.identity.card(1, places, None);
-        let letter = Letter::Request {
-            text: "It is Mallory".into(),
-        };
+        let letter = Letter::request("It is Mallory");
         let to = &record.record.request_key;
         let sender = Sender {
             key,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use starling_control::rpc::LINE_MAX;
 use starling_control::{Command, ErrorKind, Failure, view};
-use starling_store::requests;
+use starling_store::{introductions, requests};
 use starling_wire::ids::MessageId;
 use starling_wire::limits::SUPERNODES_MAX;
 use starling_wire::link::{Link, Target};
@@ -321,13 +321,15 @@ fn is_here(ip: IpAddr) -> bool {
 
 async fn contact_requests(app: &App) -> Result<Vec<view::ContactRequest>, Failure> {
     let session = app.session()?;
-    let waiting = session
-        .ctx
-        .db
-        .read(requests::list)
-        .await
-        .map_err(store_failure)?;
-    Ok(waiting.iter().map(views::request).collect())
+    let waiting = session.ctx.db.read(|tx| {
+        let waiting = requests::list(tx)?.into_iter();
+        let shown = waiting.map(|request| {
+            let shown = introductions::get(tx, request.account)?;
+            Ok(views::request(&request, shown.as_ref()))
+        });
+        shown.collect()
+    });
+    waiting.await.map_err(store_failure)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Commands about presence: one's own, and a contact's.
+//! Commands about presence and profile: one's own, and a contact's.
 
 use serde_json::Value;
 use starling_control::{Command, Failure};
 
 use super::commands::{value, with_a_contact};
-use crate::drivers::views;
+use crate::drivers::{profiles, views};
 use crate::session::Session;
 
 /// Does what is asked.
@@ -19,6 +19,13 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Val
         }
         // That it was asked is all there is to it.
         Command::PresenceActive {} => Ok(Value::Null),
+        Command::ProfileShow {} => value(session.ctx.own_presence.profiles.view(&session.ctx)),
+        Command::ProfileSet(change) => {
+            value(profiles::show(&session.ctx, &session.people, change).await?)
+        }
+        Command::ProfileAvatar { who } => {
+            value(profiles::avatar(&session.ctx, who.as_deref()).await?)
+        }
         other => with_a_contact(session, other).await,
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use starling_control::Event;
 use starling_protocol::people::requests::{self as rules, DropReason, Outcome, Standing};
 use starling_store::contacts::{self, Contact};
+use starling_store::introductions;
 use starling_store::letters::{self, LetterKind, Sealed};
 use starling_store::{StoreError, profile, requests};
 use starling_wire::card::{SignedCard, VerifiedCard};
@@ -15,7 +16,7 @@ use starling_wire::postage::{ContactsKey, LetterKeys, Postage, Stamped, WORK_MAX
 use tracing::debug;
 
 use super::people::{announce_key, note_key, remember};
-use super::views;
+use super::{profiles, views};
 use crate::book::Relation;
 use crate::clock::{random, wall_ms, wall_s};
 use crate::context::{Context, Signal};
@@ -35,10 +36,17 @@ pub(crate) fn seal(
     letter: Letter,
 ) -> Result<Sealed, EnvelopeError> {
     let identity = ctx.identity.get();
+    let mut card = identity.card(sequence, &ctx.home_list(), ctx.homes().network);
+    // PROFILE-14: a stranger is not told a name that is for contacts.
+    if matches!(letter, Letter::Request { .. })
+        && ctx.own_presence.profiles.hides_name_from_strangers()
+    {
+        card = identity.without_name(card);
+    }
     let sender = Sender {
         key: &identity.device,
         number: sequence,
-        card: identity.card(sequence, &ctx.home_list(), ctx.homes().network),
+        card,
     };
     let (request, now) = (&keys.request, wall_s());
     let envelope = envelope::seal(sender, account, request, letter, now, random())?;
@@ -140,9 +148,10 @@ async fn ask(
     opened: Opened,
     work: u8,
 ) -> Result<Result<(), DropReason>, StoreError> {
-    let Letter::Request { text } = opened.letter else {
+    let Letter::Request { text, introduction } = opened.letter else {
         return Ok(Err(DropReason::Unasked));
     };
+    let introduction = profiles::introduced(*introduction).await;
     let account = opened.sender.account().id();
     let (sender, stamp) = (opened.sender, opened.stamp);
     let own_set = Arc::clone(&ctx.own_set);
@@ -166,16 +175,17 @@ async fn ask(
         let requests::Put::Kept(gone) = requests::put(tx, &request)? else {
             return Ok(Err(DropReason::TooMany));
         };
+        introductions::put(tx, account, &introduction)?;
         for account in gone.into_iter().chain([account]) {
             own_set.mirror(tx, account)?;
         }
-        Ok(Ok((request, gone)))
+        Ok(Ok((request, gone, introduction)))
     });
-    Ok(stored.await?.map(|(request, gone)| {
+    Ok(stored.await?.map(|(request, gone, shown)| {
         if let Some(gone) = gone {
             ctx.emit(Event::RequestGone(gone.to_string()));
         }
-        ctx.emit(Event::Request(views::request(&request)));
+        ctx.emit(Event::Request(views::request(&request, Some(&shown))));
     }))
 }
 
@@ -187,12 +197,14 @@ async fn befriend(
     answer: bool,
 ) -> Result<Result<(), DropReason>, StoreError> {
     let account = opened.sender.account().id();
-    let sealed = if answer {
-        let sequence = next_sequence(ctx).await?;
-        let keys = LetterKeys::of(account, opened.sender.card());
-        seal(ctx, sequence, account, &keys, Letter::Accept).ok()
-    } else {
-        None
+    let sealed = match answer_to(ctx, account, answer) {
+        Some((kind, letter)) => {
+            let sequence = next_sequence(ctx).await?;
+            let keys = LetterKeys::of(account, opened.sender.card());
+            let sealed = seal(ctx, sequence, account, &keys, letter).ok();
+            sealed.map(|sealed| (kind, sealed))
+        }
+        None => None,
     };
     let (sender, stamp) = (opened.sender.clone(), opened.stamp);
     let own_set = Arc::clone(&ctx.own_set);
@@ -219,8 +231,8 @@ async fn befriend(
         let contact = merged(known, contact_of(&card, contacts::Relation::Contact));
         contacts::put(tx, &contact)?;
         let new_key = note_key(&noting, tx, account, (known_card.as_ref(), card.signed()))?;
-        if let Some(sealed) = &sealed {
-            letters::put(tx, account, LetterKind::Accept, sealed, wall_ms())?;
+        if let Some((kind, sealed)) = &sealed {
+            letters::put(tx, account, *kind, sealed, wall_ms())?;
         }
         own_set.mirror(tx, account)?;
         Ok(Ok((contact, new_key)))
@@ -236,6 +248,17 @@ async fn befriend(
         announce_key(ctx, account).await;
     }
     Ok(Ok(()))
+}
+
+/// What goes out when somebody becomes a contact, or asks again: "yes", or else (`PROFILE-14`) the name that the request did
+/// not say.
+fn answer_to(ctx: &Context, account: AccountId, answer: bool) -> Option<(LetterKind, Letter)> {
+    if answer {
+        return Some((LetterKind::Accept, Letter::Accept));
+    }
+    let asked = ctx.book.person(account)?.relation == Relation::Requested;
+    let unnamed = asked && ctx.own_presence.profiles.hides_name_from_strangers();
+    unnamed.then_some((LetterKind::Update, Letter::Update))
 }
 
 /// `PEOPLE-08`: somebody's account is no more, if the history that counts goes on to that end.

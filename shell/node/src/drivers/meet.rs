@@ -7,9 +7,11 @@ use iroh::endpoint::Connection;
 use starling_wire::alpn;
 use starling_wire::ids::AccountId;
 use starling_wire::peer::{InnerAddr, LINK_FRAME_MAX, LinkFrame};
+use starling_wire::permissions::Permission;
 use tracing::debug;
 
 use crate::context::Context;
+use crate::drivers::profiles;
 use crate::transport::dial::DialError;
 use crate::transport::inner::InnerLease;
 use crate::transport::stream;
@@ -59,18 +61,30 @@ async fn exchange(connection: &Connection, question: &LinkFrame) -> Option<LinkF
         .flatten()
 }
 
-/// Answers a contact's question.
+/// Answers a contact's question, which may also be one about profiles.
 pub async fn answer(ctx: Arc<Context>, account: AccountId, connection: Connection) {
     let talk = async {
         let question = async {
             let (send, mut receive) = connection.accept_bi().await.ok()?;
             let frame = stream::read(&mut receive, LINK_FRAME_MAX).await.ok()??;
-            Some((send, frame))
+            Some((send, receive, frame))
         };
         let question = tokio::time::timeout(MEET_TIME, question).await.ok()??;
-        let (mut send, LinkFrame::Meet { inner }) = question else {
-            return None;
+        let (mut send, inner) = match question {
+            (send, _, LinkFrame::Meet { inner }) => (send, inner),
+            (send, receive, LinkFrame::Profile) => {
+                profiles::answer(&ctx, account, &connection, (send, receive)).await;
+                return Some(());
+            }
+            _ => return None,
         };
+        // CONTACT-05: who may neither call nor send files has nothing to connect to.
+        let may = |what| ctx.abouts.allows(account, what);
+        if !may(Permission::Call) && !may(Permission::Files) {
+            debug!(reason = "not permitted", "did not answer a question");
+            connection.close(1u32.into(), b"busy");
+            return Some(());
+        }
         if !inner.fits() {
             return None;
         }

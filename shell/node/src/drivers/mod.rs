@@ -16,6 +16,7 @@ pub mod names;
 pub mod notices;
 pub mod people;
 pub mod presence;
+pub mod profiles;
 pub mod promotion;
 pub mod records;
 pub mod registration;

@@ -2,6 +2,7 @@
 //! `protocol::people::requests`.
 
 mod carry;
+mod introducing;
 mod organise;
 mod parting;
 mod post;
@@ -108,12 +109,9 @@ impl People {
             return self.accept(&account.to_string()).await;
         }
         let record = self.look_up(account, &link).await?;
-        let (record, text) = (record.record(), message.to_owned());
-        let letter = Letter::Request { text };
-        let keys = LetterKeys::of_stranger(record.request_key);
-        let sequence = next_sequence(&self.ctx).await.map_err(store_failure)?;
-        let sealed = seal(&self.ctx, sequence, account, &keys, letter)
-            .map_err(|error| Failure::new(ErrorKind::Usage, error.to_string()))?;
+        let keys = LetterKeys::of_stranger(record.record().request_key);
+        let sealed = self.introduce(account, &keys, message).await?;
+        let record = record.record();
         let contact = Contact {
             account,
             relation: contacts::Relation::Requested,

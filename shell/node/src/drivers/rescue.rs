@@ -24,6 +24,7 @@ use tracing::debug;
 
 use super::letters::{next_sequence, seal};
 use super::people::People;
+use super::profiles;
 use super::records::Records;
 use crate::clock::{random, wall_ms, wall_s};
 use crate::context::{Context, Signal};
@@ -155,9 +156,7 @@ impl Rescuer {
 
     async fn ask(&self, missing: &Missing, record: &AccountRecord) -> Result<(), StoreError> {
         let account = missing.account;
-        let letter = Letter::Request {
-            text: ASKING.to_owned(),
-        };
+        let letter = Letter::request(ASKING);
         let sequence = next_sequence(&self.ctx).await?;
         let keys = LetterKeys::of_stranger(record.request_key);
         let sealed = seal(&self.ctx, sequence, account, &keys, letter);
@@ -219,6 +218,7 @@ fn collect(tx: &Tx<'_>, own: Option<NetworkId>) -> Result<(Rescue, Copies), Stor
         name: String::new(),
         made_at: 0,
         names: own_names::list(tx)?.into_iter().map(Held::from).collect(),
+        shown: profiles::without_picture(tx)?,
         people: known.iter().map(|contact| rescued(contact, own)).collect(),
     };
     let copies = settings::get(tx, COPIES)?;
@@ -252,7 +252,13 @@ fn version(rescue: &Rescue, head: ChainHead) -> [u8; 16] {
 async fn until_changed(signals: &mut broadcast::Receiver<Signal>) {
     loop {
         match signals.recv().await {
-            Ok(Signal::Home(_) | Signal::Contact(_) | Signal::Gone(_) | Signal::Verdict)
+            Ok(
+                Signal::Home(_)
+                | Signal::Contact(_)
+                | Signal::Gone(_)
+                | Signal::Verdict
+                | Signal::Profile,
+            )
             | Err(RecvError::Lagged(_)) => return,
             Ok(_) => {}
             Err(RecvError::Closed) => return std::future::pending().await,

@@ -6,13 +6,14 @@ use starling_control::{ErrorKind, Event, Failure, view};
 use starling_protocol::presence::person::Presence;
 use starling_store::about::About;
 use starling_store::contacts::{self, Contact};
-use starling_store::{StoreError, Tx, messages, requests};
+use starling_store::{StoreError, Tx, contact_profiles, messages, requests};
 use starling_wire::card::SignedCard;
 use starling_wire::ids::AccountId;
 use starling_wire::permissions::{Permission, Permissions};
-use starling_wire::shown_name::shown_name;
+use starling_wire::profile::{Introduction, Shown};
+use starling_wire::shown_name::{shown_lines, shown_name};
 
-use super::people;
+use super::{people, profiles};
 use crate::book::Person;
 use crate::context::{Context, store_failure};
 
@@ -25,11 +26,11 @@ const ECHO: &str = "echo";
 /// A contact as clients see it.
 pub async fn contact(ctx: &Arc<Context>, account: AccountId) -> Result<view::Contact, Failure> {
     let found = ctx.db.read(move |tx| match contacts::get(tx, account)? {
-        Some(contact) => Ok(Some((messages::summary(tx, account)?, contact))),
+        Some(contact) => Ok(Some((beside(tx, account)?, contact))),
         None => Ok(None),
     });
     match found.await.map_err(store_failure)? {
-        Some((summary, contact)) => Ok(contact_view(ctx, contact, summary)),
+        Some((beside, contact)) => Ok(contact_view(ctx, contact, beside)),
         None => Err(Failure::new(
             ErrorKind::NotFound,
             "this person is not among your contacts",
@@ -54,14 +55,22 @@ async fn listed(
     let found = ctx.db.read(move |tx| {
         which(tx)?
             .into_iter()
-            .map(|contact| Ok((messages::summary(tx, contact.account)?, contact)))
+            .map(|contact| Ok((beside(tx, contact.account)?, contact)))
             .collect()
     });
-    let found: Vec<(messages::Summary, Contact)> = found.await.map_err(store_failure)?;
+    let found: Vec<(Beside, Contact)> = found.await.map_err(store_failure)?;
     Ok(found
         .into_iter()
-        .map(|(summary, contact)| contact_view(ctx, contact, summary))
+        .map(|(beside, contact)| contact_view(ctx, contact, beside))
         .collect())
+}
+
+/// What is stored about a contact beside the row: the conversation, and what they show.
+type Beside = (messages::Summary, Option<Shown>);
+
+fn beside(tx: &Tx<'_>, account: AccountId) -> Result<Beside, StoreError> {
+    let shown = contact_profiles::get(tx, account)?;
+    Ok((messages::summary(tx, account)?, shown))
 }
 
 /// Tells the clients about a contact; failing to read it is only logged, the change itself is stored.
@@ -72,7 +81,7 @@ pub async fn announce_contact(ctx: &Arc<Context>, account: AccountId) {
     }
 }
 
-fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> view::Contact {
+fn contact_view(ctx: &Context, contact: Contact, (summary, profile): Beside) -> view::Contact {
     let known = ctx.book.person(contact.account);
     let shown = known.map(|person| person.shown).unwrap_or_default();
     let last = summary.last;
@@ -95,8 +104,11 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
         last_seen: shown.seen.map(|at| at * 1_000),
         unread: summary.unseen,
         waiting: summary.pending,
-        last_at: last.as_ref().map(|message| message.stored_at),
-        last_text: last.map(|message| message.text.chars().take(PREVIEW_CHARS).collect()),
+        last: view::LastMessage {
+            last_at: last.as_ref().map(|message| message.stored_at),
+            last_text: last.map(|message| message.text.chars().take(PREVIEW_CHARS).collect()),
+        },
+        shows: profile.map(shows).unwrap_or_default(),
         echo: contact.echo,
         always_relay,
         favourite: about.favourite,
@@ -105,6 +117,15 @@ fn contact_view(ctx: &Context, contact: Contact, summary: messages::Summary) -> 
         key_changed_at: about.key_changed_at,
         note: about.note,
         lists: about.lists,
+    }
+}
+
+/// What a contact shows, in the words of the local API.
+fn shows(profile: Shown) -> view::ShownProfile {
+    let about = profile.about.value.unwrap_or_default();
+    view::ShownProfile {
+        about: shown_lines(&about),
+        avatar: profile.avatar.value.as_ref().map(profiles::label),
     }
 }
 
@@ -138,12 +159,22 @@ pub const fn presence(presence: Presence) -> view::Presence {
 }
 
 /// A waiting request as clients see it.
-pub fn request(request: &requests::Request) -> view::ContactRequest {
+pub fn request(
+    request: &requests::Request,
+    introduction: Option<&Introduction>,
+) -> view::ContactRequest {
+    let shown = introduction.cloned().unwrap_or_default();
+    let avatar = shown.avatar.as_deref().map(blake3::hash);
     view::ContactRequest {
         id: request.account.to_string(),
         name: shown_name(&request.card.card.name),
         message: request.text.clone(),
         at: request.at,
+        mood: shown_name(&shown.mood.unwrap_or_default()),
+        shows: view::ShownProfile {
+            about: shown_lines(&shown.about.unwrap_or_default()),
+            avatar: avatar.map(|hash| profiles::label(hash.as_bytes())),
+        },
     }
 }
 

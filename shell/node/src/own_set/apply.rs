@@ -13,7 +13,7 @@ use starling_wire::sync::item::{self, Asked, Item, Known};
 
 use crate::clock::wall_ms;
 use crate::drivers::people::key_of;
-use crate::drivers::presence;
+use crate::drivers::{presence, profiles};
 use crate::relaying;
 
 /// What is another than before, for those who keep it in memory.
@@ -41,6 +41,8 @@ pub enum Effect {
     Presence,
     /// A unique name of ours.
     Names,
+    /// So was what else is shown.
+    Profile,
     /// Letters are sealed to another key from now on.
     RequestKey(Seed),
 }
@@ -74,6 +76,9 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
             Ok(Some(Effect::Presence))
         }
         Item::Name(name, _) | Item::NameAnswer(name, _) => own_name(tx, &name),
+        Item::Profile(name, value) if profiles::note(tx, &name, value.as_deref())? => {
+            Ok(Some(Effect::Profile))
+        }
         // Kept for those who show them.
         Item::Profile(..) | Item::Setting(..) | Item::Record(None) => Ok(None),
     }

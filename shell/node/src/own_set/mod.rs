@@ -28,6 +28,7 @@ use tracing::debug;
 
 pub use self::apply::Effect;
 use crate::clock::wall_ms;
+use crate::drivers::profiles;
 use crate::identity::Identity;
 use crate::own::Own;
 
@@ -95,6 +96,7 @@ impl OwnSet {
         for own in own_names::list(tx)? {
             self.change_at(tx, &mirror::name(own), BEFORE_ALL)?;
         }
+        self.change_at(tx, &profiles::kept(tx)?, BEFORE_ALL)?;
         own_set::settle(tx, None)
     }
 

@@ -76,8 +76,8 @@ async fn act_on(session: &Arc<Session>, signal: Signal) {
         Signal::Account => session.records.account().await,
         Signal::Revoked => end(session),
         Signal::Candidates => session.records.supernodes().await,
-        // For the promotion driver, which is not the session's.
-        Signal::Load { .. } => {}
+        // For the promotion driver, which is not the session's, and for those who listen themselves.
+        Signal::Load { .. } | Signal::Profile => {}
         Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
         Signal::Silence => session.tell_home(HomeInput::Suspicion).await,
         Signal::Network => {

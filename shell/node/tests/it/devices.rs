@@ -113,7 +113,7 @@ pub async fn until_removed(device: &Actor) {
 }
 
 /// Somebody asks by a link, and is accepted.
-async fn befriend_as(asked: &mut Actor, by: &Actor, name: &str) {
+pub async fn befriend_as(asked: &mut Actor, by: &Actor, name: &str) {
     let link: view::OwnLink = asked.ask(Command::ContactLink {}).await;
     let (link, message) = (link.link, format!("It is {name}"));
     by.until_registered().await;

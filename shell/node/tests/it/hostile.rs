@@ -32,6 +32,7 @@ use tokio::sync::mpsc;
 use crate::cast::{Actor, PATIENCE, befriend, folder, paid};
 
 mod devices;
+mod profiles;
 mod recovered;
 mod rescue;
 mod strangers;
@@ -373,7 +374,7 @@ async fn people_06_a_request_that_is_replayed_is_dropped() {
     let mut alice = Actor::create(a.path(), "Alice").await;
     let mallory = Mallory::stranger().await;
     let at = find(&mallory, &link_of(&alice).await).await;
-    let letter = |text: &str| Letter::Request { text: text.into() };
+    let letter = |text: &str| Letter::request(text);
     mallory.write(&at, letter("first"), mallory.card(500)).await;
     let request = alice.until("a request", request_text).await;
     assert_eq!(request.0, "first");
@@ -558,7 +559,7 @@ async fn super_09_a_door_that_did_not_open_hears_of_its_letter_later() {
     let at = guest.settle(&home).await;
     guest.gate.shut.store(true, Ordering::SeqCst);
     let writer = Mallory::stranger().await;
-    let text = Letter::Request { text: "hi".into() };
+    let text = Letter::request("hi");
     writer.write(&at, text, writer.card(1)).await;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while guest.gate.turned_away.load(Ordering::SeqCst) == 0 {

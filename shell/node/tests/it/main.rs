@@ -14,6 +14,7 @@ mod names;
 mod network;
 mod overlay;
 mod presence;
+mod profiles;
 mod promotion;
 mod records;
 mod recovery;

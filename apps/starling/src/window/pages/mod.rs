@@ -12,6 +12,7 @@ mod network;
 mod organise;
 mod people;
 pub mod presence;
+pub mod profile;
 pub mod side;
 pub mod status;
 mod verify;
@@ -26,7 +27,7 @@ use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
 use starling_control::view::{
     Call, CallState, Contact, ContactRequest, Device, FoundName, LinkPreview, NameCheck, Network,
-    NetworkMade, OwnLink, OwnName, Pairing, Safety, Status, Transfer,
+    NetworkMade, OwnLink, OwnName, OwnProfile, Pairing, Safety, Status, Transfer,
 };
 use starling_control::{Command, ErrorKind, Failure};
 
@@ -217,6 +218,10 @@ async fn content(
         }
         "search" => ("Search", search(ui, shell, field("words").trim()).await?),
         "names" => ("Your name", names(ui, shell, field("verify").trim()).await?),
+        "profile" => {
+            let own: OwnProfile = ui.ask(Command::ProfileShow {}).await?;
+            ("Your profile", profile::page(shell, &own))
+        }
         "status" => ("Status", status::page(&shell.status)),
         "account" => ("Account", account::page(shell)),
         "devices" => ("Devices", devices(ui, shell).await?),

@@ -5,7 +5,7 @@ use qrcode::{Color, QrCode};
 use starling_control::view::{Contact, ContactRequest, LinkPreview, OwnLink, Relation};
 
 use super::frame::{Shell, button, form};
-use super::{organise, side, verify, words};
+use super::{organise, profile, side, verify, words};
 
 /// Asks for a link.
 pub fn add() -> Markup {
@@ -127,10 +127,11 @@ pub fn request(shell: &Shell, request: &ContactRequest) -> Markup {
     html! {
         article.sheet {
             header.person {
-                (side::avatar(&request.id, &request.name, None))
+                (side::face(&request.id, &request.name, side::Picture::of(&request.id, &request.shows).as_ref()))
                 div { h1 { (words::name(&request.name)) } p.line { "wants to be a contact · " (words::day(request.at, shell.now)) ", " (words::clock(request.at)) } }
             }
             @if !request.message.is_empty() { blockquote.message dir="auto" { (request.message) } }
+            (profile::introduction(request))
             p.hint { "The name is what they call themselves; anybody can choose it. Account id: " code { (words::plain(&request.id)) } }
             p.disclosure {
                 "If you accept, their device will learn all network addresses of this machine in calls and transfers, also behind a VPN, and they "
@@ -163,6 +164,7 @@ pub fn contact(shell: &Shell, contact: &Contact) -> Markup {
                 div { h1 { (words::name(contact.title())) (verify::mark(contact)) } p class={ "presence " (words::presence_class(contact)) } { (words::presence(contact)) @if let Some(more) = words::presence_more(contact, shell.now) { ", " (more) } } @if !contact.mood.is_empty() { p.mood dir="auto" { (words::plain(&contact.mood)) } } }
             }
             (verify::banner(shell, contact))
+            (profile::about(&contact.shows))
             dl.facts {
                 dt { "Calls themselves" } dd { (words::name(&contact.name)) }
                 dt { "Account id" } dd { code { (words::plain(&contact.id)) } }

@@ -1,7 +1,7 @@
 //! The left column: who I am, who asks, who is there, and the way to every other page.
 
 use maud::{Markup, html};
-use starling_control::view::{Contact, Relation, Status};
+use starling_control::view::{Contact, Relation, ShownProfile, Status};
 
 use super::frame::{Looking, Shell, form};
 use super::icon::{Icon, icon};
@@ -71,7 +71,7 @@ pub fn people(shell: &Shell, looking: &Looking) -> Markup {
     contacts.sort_by_key(|contact| {
         (
             !contact.favourite,
-            std::cmp::Reverse(contact.last_at),
+            std::cmp::Reverse(contact.last.last_at),
             contact.title().to_lowercase(),
         )
     });
@@ -85,7 +85,7 @@ pub fn people(shell: &Shell, looking: &Looking) -> Markup {
                 ul.contacts aria-labelledby="requests-title" {
                     @for request in &shell.requests {
                         li { a.contact.request id={ "r-" (request.id) } href={ "request?from=" (words::encoded(&request.id)) } {
-                            (avatar(&request.id, &request.name, None))
+                            (face(&request.id, &request.name, Picture::of(&request.id, &request.shows).as_ref()))
                             span.who {
                                 span.name { (words::name(&request.name)) }
                                 span.line { "wants to be a contact" }
@@ -159,14 +159,14 @@ fn row(contact: &Contact, shell: &Shell, looking: &Looking) -> Markup {
                     @if !contact.mood.is_empty() {
                         span aria-hidden="true" { "·" }
                         bdi.mood { (words::plain(&contact.mood)) }
-                    } @else if let Some(text) = &contact.last_text {
+                    } @else if let Some(text) = &contact.last.last_text {
                         span aria-hidden="true" { "·" }
                         bdi.last { (words::plain(text)) }
                     }
                 }
             }
             span.marks {
-                @if let Some(at) = contact.last_at { span.time { (words::when(at, shell.now)) } }
+                @if let Some(at) = contact.last.last_at { span.time { (words::when(at, shell.now)) } }
                 @if in_call { span.in-call { (icon(Icon::Call)) span.unseen { "in a call" } } }
                 (badge(contact))
             }
@@ -182,11 +182,54 @@ fn badge(contact: &Contact) -> Markup {
     }
 }
 
-/// A round mark with an initial; with a dot where presence is known.
+/// A picture that the page server has.
+pub struct Picture<'a> {
+    /// Whose; the own one if nobody's.
+    pub who: Option<&'a str>,
+    /// Stands for it: another picture has another.
+    pub label: &'a str,
+}
+
+impl<'a> Picture<'a> {
+    /// What somebody shows, if it is one.
+    pub fn of(who: &'a str, shown: &'a ShownProfile) -> Option<Self> {
+        let label = shown.avatar.as_deref()?;
+        let who = Some(who);
+        Some(Self { who, label })
+    }
+
+    fn href(&self) -> String {
+        let label = words::encoded(self.label);
+        match self.who {
+            Some(who) => format!("avatar?who={}&v={label}", words::encoded(who)),
+            None => format!("avatar?v={label}"),
+        }
+    }
+}
+
+/// A round mark with a picture or an initial; with a dot where presence is known.
 pub fn avatar(id: &str, title: &str, contact: Option<&Contact>) -> Markup {
+    let picture = contact.and_then(|contact| Picture::of(&contact.id, &contact.shows));
+    round(id, title, picture.as_ref(), contact)
+}
+
+/// The same without a dot.
+pub fn face(id: &str, title: &str, picture: Option<&Picture<'_>>) -> Markup {
+    round(id, title, picture, None)
+}
+
+/// What the program draws about somebody, the dot and the mark, stands outside of the picture.
+fn round(
+    id: &str,
+    title: &str,
+    picture: Option<&Picture<'_>>,
+    contact: Option<&Contact>,
+) -> Markup {
     html! {
         span class={ "avatar hue-" (words::hue(id)) } aria-hidden="true" {
-            (words::initial(title))
+            @if let Some(picture) = picture {
+                img src=(picture.href()) alt={ "Picture of " (words::plain(title)) } width="256" height="256";
+            } @else { (words::initial(title)) }
             @if let Some(contact) = contact { span class={ "dot " (words::presence_class(contact)) } {} }
         }
     }

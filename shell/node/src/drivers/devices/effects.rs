@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use starling_control::Event;
-use starling_store::{StoreError, about, contacts, own_set, requests};
+use starling_store::{StoreError, about, contacts, introductions, own_set, requests};
 use starling_wire::ids::{AccountId, DeviceId};
 use starling_wire::record::{AccountRecord, Signed};
 use starling_wire::sync::item::Item;
@@ -24,6 +24,7 @@ impl Devices {
             Effect::Request(account) => self.request(account).await,
             Effect::Relaying => self.relaying().await,
             Effect::Presence => self.ctx.own_presence.reload(&self.ctx.db).await,
+            Effect::Profile => self.ctx.own_presence.profiles.reload(&self.ctx).await,
             Effect::Account => self.account().await,
             Effect::Doors => self.doors().await,
             Effect::Record(record) => self.record(*record).await,
@@ -77,9 +78,13 @@ impl Devices {
     }
 
     async fn request(&self, account: AccountId) -> Result<(), StoreError> {
-        let waiting = self.ctx.db.read(move |tx| requests::get(tx, account));
-        self.ctx.emit(match waiting.await? {
-            Some(request) => Event::Request(views::request(&request)),
+        let waiting = self.ctx.db.read(move |tx| {
+            let shown = introductions::get(tx, account)?;
+            Ok((requests::get(tx, account)?, shown))
+        });
+        let (waiting, shown) = waiting.await?;
+        self.ctx.emit(match waiting {
+            Some(request) => Event::Request(views::request(&request, shown.as_ref())),
             None => Event::RequestGone(account.to_string()),
         });
         Ok(())

@@ -16,7 +16,7 @@ use starling_wire::supernode::{Answer, Grant, Request, SupernodeAddr};
 use tokio::sync::watch;
 use tracing::debug;
 
-pub use self::own::{OwnPresence, note};
+pub use self::own::{OwnPresence, mood, note, note_mood};
 use super::home::HomeState;
 use crate::clock::sleep_until;
 use crate::context::{Context, Signal};

@@ -19,6 +19,7 @@ use tracing::debug;
 use crate::clock::{Clock, random, wall_ms, wall_s};
 use crate::context::{Context, Signal, store_failure};
 use crate::db::Db;
+use crate::drivers::profiles::Profiles;
 
 /// The account's, the same on all its devices: entries of the own set, and settings here. The first is the choice, whether calls are
 /// shared, when that was chosen, and what was seen before the person became invisible: seconds and mood.
@@ -40,6 +41,8 @@ type Pair = (blake3::Hash, [u8; 32], EndpointKey, AccountId);
 /// How contacts see us.
 #[derive(Debug)]
 pub struct OwnPresence {
+    /// What else they see.
+    pub profiles: Profiles,
     clock: Clock,
     kept: Mutex<Kept>,
     ids: Mutex<HashMap<Pair, Option<SubscriptionId>>>,
@@ -64,6 +67,7 @@ impl OwnPresence {
         let (own, away_after, counter) = db.read(read).await?;
         let idle = Duration::from_secs(away_after.into());
         Ok(Self {
+            profiles: Profiles::load(db, clock).await?,
             clock,
             kept: Mutex::new(Kept {
                 publisher: Publisher::new(own, idle, clock.now()),
@@ -183,6 +187,17 @@ impl OwnPresence {
         self.kept().publisher.availability() == Availability::Busy
     }
 
+    /// Whether contacts and supernodes are to notice nothing.
+    pub fn is_invisible(&self) -> bool {
+        self.kept().publisher.availability() == Availability::Invisible
+    }
+
+    /// `PROFILE-04`: from now on nobody sees the mood, or contacts do again.
+    pub fn handle_mood_shown(&self) {
+        self.say_anew();
+        self.changed.notify_one();
+    }
+
     /// Contacts came, went or changed.
     fn handle_contacts(&self) {
         self.kept().contacts = true;
@@ -236,6 +251,9 @@ impl OwnPresence {
             let mut state = kept.publisher.poll_state(now)?;
             kept.counter = wall_ms().max(kept.counter + 1);
             state.counter = kept.counter;
+            if self.profiles.hides_mood() {
+                state.mood.clear();
+            }
             (state, kept.counter)
         };
         let keep = move |tx: &Tx<'_>| settings::set(tx, COUNTER, &counter.to_string());
@@ -323,7 +341,7 @@ fn read_own(tx: &Tx<'_>) -> Result<Own, StoreError> {
     Ok(Own {
         choice: choice_of(choice.unwrap_or_default()),
         chosen: chosen.unwrap_or(0),
-        mood: settings::get(tx, &setting(MOOD))?.unwrap_or_default(),
+        mood: mood(tx)?,
         share_calls,
         before,
     })
@@ -352,6 +370,16 @@ pub fn note(tx: &Tx<'_>, name: &str, value: Option<&[u8]>) -> Result<bool, Store
     };
     settings::set(tx, &setting(name), text)?;
     Ok(true)
+}
+
+/// What the person says at the moment.
+pub fn mood(tx: &Tx<'_>) -> Result<String, StoreError> {
+    Ok(settings::get(tx, &setting(MOOD))?.unwrap_or_default())
+}
+
+/// The same, from a backup.
+pub fn note_mood(tx: &Tx<'_>, value: Option<&[u8]>) -> Result<bool, StoreError> {
+    note(tx, MOOD, value)
 }
 
 /// `PRESENCE-26`: what another device says is bounded as what is typed here.

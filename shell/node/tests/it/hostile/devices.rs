@@ -112,9 +112,7 @@ async fn people_07_a_revoked_device_does_not_change_a_request_that_waits() {
         .append(&signing, Change::RemoveDevice { device });
     let (desk, phone) = (Mallory::with(identity).await, Mallory::with(phone).await);
     let at = find(&desk, &link).await;
-    let asks = |text: &str| Letter::Request {
-        text: text.to_owned(),
-    };
+    let asks = |text: &str| Letter::request(text);
     let now = wall_s();
     let texts = [
         (&desk, "hello"),

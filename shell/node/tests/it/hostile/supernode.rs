@@ -179,7 +179,7 @@ async fn home_10_a_contacts_supernode_that_says_nothing_keeps_nobody_else_from_b
     let stranger = Mallory::stranger().await;
     let at = find(&stranger, &link_of(&alice).await).await;
     let began = std::time::Instant::now();
-    let text = Letter::Request { text: "hi".into() };
+    let text = Letter::request("hi");
     stranger.write(&at, text, stranger.card(1)).await;
     let request = alice.until("the stranger's request", request_text).await;
     assert_eq!(request.0, "hi");

@@ -1,0 +1,90 @@
+//! Pictures of people: shown from the node, and the own one taken from a form that works without script.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use data_encoding::BASE64;
+use starling_control::view::{Avatar, OwnProfile, ProfileChange};
+use starling_control::{Command, ErrorKind, Failure};
+
+use super::action::NO_TOKEN;
+use super::server::{Fields, Ui, status_of};
+use super::{multipart, pages};
+
+/// A form with a picture: the file, and what stands round it.
+pub const PICTURE_FORM_MAX: usize = 10 * 1024 * 1024 + 64 * 1024;
+/// The one kind there is.
+const JPEG: &str = "image/jpeg";
+
+/// `GET avatar?who=...&v=...`; without `who` the own one. `v` stands for the picture, so a browser may keep it.
+pub async fn show(State(ui): State<Arc<Ui>>, Query(query): Query<Fields>) -> Response {
+    let who = query.get("who").cloned();
+    let found = ui.ask::<Avatar>(Command::ProfileAvatar { who }).await;
+    let bytes = found.map(|avatar| (avatar.media_type, BASE64.decode(avatar.data.as_bytes())));
+    // Whatever the node says, it is shown as a picture or not at all.
+    let Ok((JPEG, Ok(bytes))) = bytes.as_ref().map(|(kind, bytes)| (kind.as_str(), bytes)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let kept = "private, max-age=86400, immutable";
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(JPEG)),
+        (header::CACHE_CONTROL, HeaderValue::from_static(kept)),
+    ];
+    (headers, bytes.clone()).into_response()
+}
+
+/// `POST profile-picture`: a form with a file.
+pub async fn receive(
+    State(ui): State<Arc<Ui>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    match take(&ui, &headers, body).await {
+        Ok(()) => (StatusCode::SEE_OTHER, [(header::LOCATION, "profile")]).into_response(),
+        Err(failure) => pages::words_page(status_of(&failure), &failure.to_string()),
+    }
+}
+
+async fn take(
+    ui: &Ui,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(), Failure> {
+    let body = body.map_err(|_| usage("The picture is too large; a file may have 10 MB."))?;
+    let copy = Body::from(chosen(ui, headers, &body)?.to_vec());
+    let trouble = |error: std::io::Error| Failure::new(ErrorKind::System, error.to_string());
+    let path = ui.uploads.receive("picture", copy).await.map_err(trouble)?;
+    let change = ProfileChange {
+        avatar: Some(path.display().to_string()),
+        ..ProfileChange::default()
+    };
+    let set = ui.ask::<OwnProfile>(Command::ProfileSet(change)).await;
+    ui.uploads.discard(&path);
+    set.map(|_| ())
+}
+
+/// The file in a form of ours.
+fn chosen<'a>(ui: &Ui, headers: &HeaderMap, body: &'a [u8]) -> Result<&'a [u8], Failure> {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let boundary = kind.and_then(|kind| multipart::boundary(kind.to_str().ok()?));
+    let parts = boundary.and_then(|boundary| multipart::parts(body, boundary));
+    let parts = parts.ok_or_else(|| usage("The form could not be read: it is damaged."))?;
+    let field = |name: &str| {
+        let found = parts.iter().find(|part| part.name == name);
+        found.map(|part| part.content)
+    };
+    let token = field("token").and_then(|token| std::str::from_utf8(token).ok());
+    if !token.is_some_and(|token| ui.guard.token().matches(token)) {
+        return Err(Failure::new(ErrorKind::Refused, NO_TOKEN));
+    }
+    let picture = field("picture").filter(|picture| !picture.is_empty());
+    picture.ok_or_else(|| usage("Choose a picture first."))
+}
+
+fn usage(words: &str) -> Failure {
+    Failure::new(ErrorKind::Usage, words)
+}
