@@ -11,6 +11,7 @@ mod group_commit;
 mod mailbox;
 mod names;
 mod people;
+mod profiles;
 mod rescue;
 mod supernode;
 mod talk;
