@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::machine::Time;
 
 /// Those that are remembered; beyond it, those that have waited longest are forgotten first.
-const REMEMBERED_MAX: usize = 20_000;
+const REMEMBERED_MAX: usize = 40_000;
 
 /// Who did it how often.
 #[derive(Debug)]

@@ -1,9 +1,12 @@
 //! The supernode's side: leases of front doors (a lease is a relay link), what their devices said of their persons, who may
 //! see it and who wants to. It cannot read what it keeps.
 
+mod strangers;
+mod turns;
 mod watches;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use starling_wire::ids::{EndpointKey, SubscriptionId};
@@ -11,8 +14,10 @@ use starling_wire::limits::{GRANTED_MAX, GRANTED_TO_MAX, STATES_MAX, WATCH_SHORT
 use starling_wire::presence::{Sealed, Sighting, digest};
 use starling_wire::supernode::{Grant, SupernodeAddr, Watch};
 
+use self::turns::Turns;
+pub use self::watches::LIST_TIME;
+use self::watches::ListKey;
 use self::watches::Watches;
-pub use self::watches::{LIST_TIME, ListKey};
 use crate::machine::{Deadline, Time};
 use crate::tokens::{Rate, Tokens};
 
@@ -44,6 +49,17 @@ pub struct Tell {
     pub reply_to: SupernodeAddr,
     /// About whom.
     pub id: SubscriptionId,
+}
+
+/// Who wants to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watcher {
+    /// Whose list it is.
+    pub key: EndpointKey,
+    /// Whether they are registered here.
+    pub registered: bool,
+    /// The block of addresses in which they sit, if that is known.
+    pub block: Option<IpAddr>,
 }
 
 /// Why the desk refused.
@@ -103,6 +119,7 @@ pub struct Desk {
     parted: BTreeMap<SubscriptionId, Sighting>,
     parting: VecDeque<SubscriptionId>,
     watches: Watches,
+    turns: Turns,
     tells: VecDeque<Tell>,
 }
 
@@ -235,30 +252,38 @@ impl Desk {
     }
 
     /// Replaces a watch list; returns how its ids stand. Refused when no more lists, or none so long, are taken
-    /// (`PRESENCE-03`).
+    /// (`PRESENCE-03`, `PRESENCE-28`), or it is too soon (`PRESENCE-29`).
     pub fn watch(
         &mut self,
-        watcher: EndpointKey,
+        watcher: Watcher,
         watch: Watch,
         now: Time,
     ) -> Result<Vec<Sighting>, DeskRefusal> {
-        let key = ListKey {
-            watcher,
-            list: watch.list,
-        };
+        self.turn(&watcher, now)?;
         let standing = watch.ids.iter().map(|id| self.sighting(*id)).collect();
-        self.watches.set(key, watch.ids, watch.reply_to, now)?;
+        let list = (&watcher, watch.list);
+        self.watches.set(list, watch.ids, watch.reply_to, now)?;
         Ok(standing)
+    }
+
+    fn turn(&mut self, watcher: &Watcher, now: Time) -> Result<(), DeskRefusal> {
+        let turn = self.turns.take(watcher, now);
+        turn.then_some(()).ok_or(DeskRefusal::TooSoon)
     }
 
     /// `PRESENCE-20`: a list of which nothing changed is kept on without being sent again.
     pub fn still_watch(
         &mut self,
-        key: ListKey,
+        (watcher, list): (Watcher, u8),
         reply_to: &SupernodeAddr,
         known: [u8; 16],
         now: Time,
     ) -> Result<(), DeskRefusal> {
+        self.turn(&watcher, now)?;
+        let key = ListKey {
+            watcher: watcher.key,
+            list,
+        };
         let ids = self
             .watches
             .ids(key, reply_to)

@@ -35,6 +35,22 @@ fn list(ids: &[SubscriptionId]) -> Watch {
     }
 }
 
+const fn at_home(key: EndpointKey) -> Watcher {
+    Watcher {
+        key,
+        registered: true,
+        block: None,
+    }
+}
+
+fn stranger(number: usize, block: u8) -> Watcher {
+    Watcher {
+        key: EndpointKey(numbered(number)),
+        registered: false,
+        block: Some(IpAddr::from([192, 0, block, 0])),
+    }
+}
+
 fn to(ids: &[SubscriptionId]) -> Grant {
     Grant {
         ids: ids.to_vec(),
@@ -53,7 +69,7 @@ fn left(byte: u8) -> Sighting {
 fn watched() -> Desk {
     let mut desk = Desk::default();
     let now = seconds(0);
-    let before = desk.watch(ALICE, list(&[BOBS]), now);
+    let before = desk.watch(at_home(ALICE), list(&[BOBS]), now);
     assert_eq!(before, Ok(vec![Sighting::Nothing]));
     desk.link_up(BOB, 1);
     desk.grant(BOB, to(&[BOBS]), now, WALL).expect("granted");
@@ -101,12 +117,15 @@ fn presence_03_watch_lists_are_bounded() {
     let mut desk = Desk::default();
     let long = list(&vec![BOBS; WATCH_MAX + 1]);
     let full = Err(DeskRefusal::Full);
-    assert_eq!(desk.watch(ALICE, long, seconds(0)), full);
+    assert_eq!(desk.watch(at_home(ALICE), long, seconds(0)), full);
     for number in 0..WATCHERS_MAX {
         let watcher = EndpointKey(numbered(number));
-        assert!(desk.watch(watcher, list(&[BOBS]), seconds(0)).is_ok());
+        assert!(
+            desk.watch(at_home(watcher), list(&[BOBS]), seconds(0))
+                .is_ok()
+        );
     }
-    assert_eq!(desk.watch(ALICE, list(&[BOBS]), seconds(0)), full);
+    assert_eq!(desk.watch(at_home(ALICE), list(&[BOBS]), seconds(0)), full);
 }
 
 fn numbered<const N: usize>(number: usize) -> [u8; N] {
@@ -129,14 +148,17 @@ fn presence_03_long_lists_are_bounded_together_and_short_ones_still_taken() {
     let fit = WATCHED_MAX / WATCH_MAX;
     for number in 0..fit {
         let watcher = EndpointKey(numbered(1_000_000 + number));
-        assert!(desk.watch(watcher, long.clone(), seconds(0)).is_ok());
+        assert!(
+            desk.watch(at_home(watcher), long.clone(), seconds(0))
+                .is_ok()
+        );
     }
     let full = Err(DeskRefusal::Full);
-    assert_eq!(desk.watch(ALICE, long.clone(), seconds(0)), full);
+    assert_eq!(desk.watch(at_home(ALICE), long.clone(), seconds(0)), full);
     let short = list(&ids(0, WATCH_SHORT));
-    assert!(desk.watch(ALICE, short, seconds(0)).is_ok());
+    assert!(desk.watch(at_home(ALICE), short, seconds(0)).is_ok());
     let same = EndpointKey(numbered(1_000_000));
-    let again = desk.watch(same, long, seconds(0));
+    let again = desk.watch(at_home(same), long, seconds(0));
     assert!(again.is_ok(), "a list that is sent again takes its place");
     for number in 0..fit {
         desk.unwatch(EndpointKey(numbered(1_000_000 + number)), seconds(0));
@@ -157,7 +179,8 @@ fn presence_04_who_cannot_be_told_is_forgotten() {
 #[test]
 fn presence_04_whoever_asked_again_meanwhile_is_not_forgotten() {
     let mut desk = watched();
-    desk.watch(ALICE, list(&[BOBS]), seconds(5)).expect("again");
+    desk.watch(at_home(ALICE), list(&[BOBS]), seconds(5))
+        .expect("again");
     assert!(desk.unwatch(ALICE, seconds(3)));
     desk.set_state(BOB, sealed(2), seconds(6)).expect("said");
     assert_eq!(told(&mut desk), [Sighting::Here(sealed(2))]);
@@ -166,7 +189,7 @@ fn presence_04_whoever_asked_again_meanwhile_is_not_forgotten() {
 #[test]
 fn presence_09_a_list_that_is_not_sent_again_is_forgotten() {
     let mut desk = watched();
-    desk.watch(ALICE, list(&[BOBS]), seconds(100))
+    desk.watch(at_home(ALICE), list(&[BOBS]), seconds(100))
         .expect("again");
     desk.handle_timeout(LIST_TIME, WALL);
     desk.set_state(BOB, sealed(2), seconds(50)).expect("said");
@@ -296,14 +319,114 @@ fn presence_20_a_list_of_which_nothing_changed_is_not_sent_again() {
     let known = |sighting: &Sighting| digest([(BOBS, sighting.mark())].into_iter());
     let here = known(&Sighting::Here(sealed(1)));
     let changed = Err(DeskRefusal::Changed);
-    assert_eq!(desk.still_watch(key, &home(), here, seconds(100)), Ok(()));
+    assert_eq!(
+        desk.still_watch(
+            (at_home(key.watcher), key.list),
+            &home(),
+            here,
+            seconds(100)
+        ),
+        Ok(())
+    );
     desk.handle_timeout(LIST_TIME, WALL);
     assert!(!desk.watches.is_empty(), "it is kept on");
     let nothing = known(&Sighting::Nothing);
-    assert_eq!(desk.still_watch(key, &home(), nothing, seconds(1)), changed);
+    assert_eq!(
+        desk.still_watch(
+            (at_home(key.watcher), key.list),
+            &home(),
+            nothing,
+            seconds(1)
+        ),
+        changed
+    );
     let mut moved = home();
     moved.tcp.set_port(2);
-    assert_eq!(desk.still_watch(key, &moved, here, seconds(1)), changed);
+    assert_eq!(
+        desk.still_watch((at_home(key.watcher), key.list), &moved, here, seconds(1)),
+        changed
+    );
     desk.unwatch(ALICE, seconds(200));
-    assert_eq!(desk.still_watch(key, &home(), here, seconds(1)), changed);
+    assert_eq!(
+        desk.still_watch((at_home(key.watcher), key.list), &home(), here, seconds(1)),
+        changed
+    );
+}
+
+#[test]
+fn presence_28_strangers_from_one_place_do_not_shut_others_out_and_none_those_at_home() {
+    let mut desk = Desk::default();
+    let short = || list(&[BOBS]);
+    let mut lists = |block: u8, count: usize| {
+        let taken = (0..count).filter(|number| {
+            let number = usize::from(block) * 100_000 + number;
+            desk.watch(stranger(number, block), short(), seconds(0))
+                .is_ok()
+        });
+        taken.count()
+    };
+    // 2,000 keys with ten lists each, from one place.
+    assert_eq!(lists(1, 5_000), WATCHERS_MAX / 4);
+    let full = Err(DeskRefusal::Full);
+    assert_eq!(
+        desk.watch(stranger(99_000, 1), short(), seconds(1_000)),
+        full
+    );
+    assert!(desk.watch(stranger(7, 2), short(), seconds(0)).is_ok());
+    // One that is sent again takes its own place, and one that is withdrawn makes room.
+    let same = stranger(100_000, 1);
+    assert!(desk.watch(same, short(), seconds(1_000)).is_ok());
+    assert!(desk.watch(same, list(&[]), seconds(1_000)).is_ok());
+    let next = stranger(99_000, 1);
+    assert!(desk.watch(next, short(), seconds(1_000)).is_ok());
+    // From many places they take three quarters at most, and whoever is registered has the rest.
+    let many = (0..40_000).filter(|number| {
+        let block = 3 + u8::try_from(number / 4_000).expect("few");
+        let watcher = stranger(2_000_000 + number, block);
+        desk.watch(watcher, short(), seconds(1_000)).is_ok()
+    });
+    assert_eq!(many.count(), WATCHERS_MAX / 4 * 3 - WATCHERS_MAX / 4 - 1);
+    let at_home = (0..WATCHERS_MAX).filter(|number| {
+        let key = EndpointKey(numbered(5_000_000 + number));
+        desk.watch(at_home(key), short(), seconds(1_000)).is_ok()
+    });
+    assert_eq!(at_home.count(), WATCHERS_MAX / 4);
+}
+
+#[test]
+fn presence_28_long_lists_of_strangers_are_bounded_too() {
+    let mut desk = Desk::default();
+    let long = list(&ids(0, WATCH_MAX));
+    let taken = (0..2_000).filter(|number| {
+        let watcher = stranger(*number, 1);
+        desk.watch(watcher, long.clone(), seconds(0)).is_ok()
+    });
+    assert_eq!(taken.count(), WATCHED_MAX / 4 / WATCH_MAX);
+    let short = list(&ids(0, WATCH_SHORT));
+    assert!(desk.watch(stranger(9_000, 1), short, seconds(0)).is_ok());
+}
+
+#[test]
+fn presence_29_lists_are_sent_at_a_pace_and_no_crowd_takes_the_turns_of_those_at_home() {
+    let mut desk = Desk::default();
+    let short = || list(&[BOBS]);
+    let too_soon = Err(DeskRefusal::TooSoon);
+    let mut sent = (0..100).map(|_| desk.watch(at_home(ALICE), short(), seconds(0)));
+    assert_eq!(sent.by_ref().take(40).filter(Result::is_ok).count(), 40);
+    assert!(sent.all(|refused| refused == too_soon));
+    let still = desk.still_watch((at_home(ALICE), 0), &home(), [0; 16], seconds(1));
+    assert_eq!(still, Err(DeskRefusal::TooSoon), "it costs as much");
+    assert!(desk.watch(at_home(ALICE), short(), seconds(5)).is_ok());
+    // A place with ten thousand keys.
+    let crowd = (0..10_000).filter(|number| {
+        let refused = desk.watch(stranger(*number, 1), list(&[]), seconds(5));
+        refused == Ok(Vec::new())
+    });
+    assert_eq!(crowd.count(), 5_000);
+    assert_eq!(
+        desk.watch(stranger(20_000, 1), short(), seconds(5)),
+        too_soon
+    );
+    assert!(desk.watch(stranger(20_000, 2), short(), seconds(5)).is_ok());
+    assert!(desk.watch(at_home(BOB), short(), seconds(5)).is_ok());
 }

@@ -1,6 +1,7 @@
 //! The watch lists at a desk, bounded in number and in ids together.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use starling_wire::ids::{EndpointKey, SubscriptionId};
 use starling_wire::limits::{WATCH_LISTS_MAX, WATCH_MAX, WATCH_SHORT, WATCHED_MAX, WATCHERS_MAX};
 use starling_wire::supernode::SupernodeAddr;
 
-use super::DeskRefusal;
+use super::strangers::Strangers;
+use super::{DeskRefusal, Watcher};
 use crate::machine::Time;
 use crate::presence::watcher::REFRESH_MAX;
 
@@ -38,6 +40,8 @@ struct List {
     ids: Box<[SubscriptionId]>,
     reply_to: SupernodeAddr,
     until: Time,
+    /// Whether it is a stranger's, and from where.
+    stranger: Option<Option<IpAddr>>,
 }
 
 /// All of them.
@@ -50,6 +54,7 @@ pub(super) struct Watches {
     watched: BTreeSet<(SubscriptionId, u32)>,
     /// By their end.
     ending: BTreeSet<(Time, ListKey)>,
+    strangers: Strangers,
     last: u32,
 }
 
@@ -57,11 +62,15 @@ impl Watches {
     /// Replaces a list; an empty one is withdrawn.
     pub(super) fn set(
         &mut self,
-        key: ListKey,
+        (watcher, list): (&Watcher, u8),
         ids: Vec<SubscriptionId>,
         reply_to: SupernodeAddr,
         now: Time,
     ) -> Result<(), DeskRefusal> {
+        let key = ListKey {
+            watcher: watcher.key,
+            list,
+        };
         let known = self.lists.get(&key);
         let before = known.map_or(0, |list| list.ids.len());
         let full = known.is_none() && self.lists.len() >= WATCHERS_MAX;
@@ -69,9 +78,14 @@ impl Watches {
         if full || ids.len() > WATCH_MAX || (crowded && ids.len() > before.max(WATCH_SHORT)) {
             return Err(DeskRefusal::Full);
         }
+        let stranger = (!watcher.registered).then_some(watcher.block);
+        self.make_room(key, stranger, ids.len())?;
         self.remove(key);
         if ids.is_empty() {
             return Ok(());
+        }
+        if let Some(block) = stranger {
+            self.strangers.add(block, ids.len());
         }
         let number = self.free_number();
         self.keys.insert(number, key);
@@ -83,9 +97,32 @@ impl Watches {
             ids: ids.into_boxed_slice(),
             reply_to,
             until,
+            stranger,
         };
         self.lists.insert(key, list);
         Ok(())
+    }
+
+    /// `PRESENCE-28`: strangers leave room for those who are registered; a list that is replaced makes its own.
+    fn make_room(
+        &mut self,
+        key: ListKey,
+        stranger: Option<Option<IpAddr>>,
+        ids: usize,
+    ) -> Result<(), DeskRefusal> {
+        let Some(block) = stranger.filter(|_| ids > 0) else {
+            return Ok(());
+        };
+        let known = self.lists.get(&key);
+        let before = known.and_then(|list| Some((list.stranger?, list.ids.len())));
+        if let Some((block, ids)) = before {
+            self.strangers.remove(block, ids);
+        }
+        let has_room = self.strangers.has_room(block, ids);
+        if let Some((block, ids)) = before {
+            self.strangers.add(block, ids);
+        }
+        has_room.then_some(()).ok_or(DeskRefusal::Full)
     }
 
     /// A list's ids, if whoever watches is reached where it was.
@@ -155,6 +192,9 @@ impl Watches {
         };
         self.ending.remove(&(list.until, key));
         self.keys.remove(&list.number);
+        if let Some(block) = list.stranger {
+            self.strangers.remove(block, list.ids.len());
+        }
         for id in list.ids {
             self.watched.remove(&(id, list.number));
         }

@@ -184,8 +184,8 @@ impl Notices {
             Question::Watch(watcher, watch, reply) => {
                 let _ = reply.send(desk.watch(watcher, watch, now));
             }
-            Question::StillWatch(key, reply_to, digest, reply) => {
-                let _ = reply.send(desk.still_watch(key, &reply_to, digest, now));
+            Question::StillWatch(list, reply_to, digest, reply) => {
+                let _ = reply.send(desk.still_watch(list, &reply_to, digest, now));
             }
             Question::Grant(door, grant, reply) => {
                 let _ = reply.send(desk.grant(door, grant, now, wall_s()));

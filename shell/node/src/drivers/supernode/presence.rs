@@ -1,6 +1,6 @@
 //! What clients ask of a supernode about presence: all of it is the desk's to answer.
 
-use starling_protocol::presence::desk::{DeskRefusal, ListKey};
+use starling_protocol::presence::desk::{DeskRefusal, Watcher};
 use starling_wire::ids::EndpointKey;
 use starling_wire::presence::{Sealed, Sighting};
 use starling_wire::supernode::{Answer, Grant, Refusal, SupernodeAddr, Watch};
@@ -15,9 +15,9 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, DeskRefusal>>;
 /// What the desk is asked.
 pub(super) enum Question {
     /// Who watches what.
-    Watch(EndpointKey, Watch, Reply<Vec<Sighting>>),
+    Watch(Watcher, Watch, Reply<Vec<Sighting>>),
     /// Whether a list is still what its owner knows of it.
-    StillWatch(ListKey, SupernodeAddr, [u8; 16], Reply<()>),
+    StillWatch((Watcher, u8), SupernodeAddr, [u8; 16], Reply<()>),
     /// Who may see how a door's person is.
     Grant(EndpointKey, Grant, Reply<()>),
     /// How a door's person is.
@@ -31,6 +31,7 @@ impl Service {
         watch: Watch,
     ) -> Result<Answer, Refusal> {
         self.check_place(&watch.reply_to)?;
+        let watcher = self.watcher(watcher).await;
         self.ask_desk(|reply| Question::Watch(watcher, watch, reply))
             .await
             .map(Answer::Presence)
@@ -44,10 +45,19 @@ impl Service {
         digest: [u8; 16],
     ) -> Result<Answer, Refusal> {
         self.check_place(&reply_to)?;
-        let key = ListKey { watcher, list };
-        self.ask_desk(|reply| Question::StillWatch(key, reply_to, digest, reply))
+        let list = (self.watcher(watcher).await, list);
+        self.ask_desk(|reply| Question::StillWatch(list, reply_to, digest, reply))
             .await
             .map(|()| Answer::Ok)
+    }
+
+    /// `PRESENCE-28`: who is registered here is not shut out by those who are not.
+    async fn watcher(&self, key: EndpointKey) -> Watcher {
+        Watcher {
+            key,
+            registered: self.account_of(key).await.is_ok(),
+            block: self.relay.block_of(key),
+        }
     }
 
     /// `PRESENCE-17`: only a registered front door has a presence here.

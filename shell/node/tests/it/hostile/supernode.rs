@@ -46,6 +46,36 @@ async fn presence_17_a_stranger_has_no_presence_and_sees_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn presence_29_whoever_sends_lists_all_the_time_is_held_back_and_others_are_not() {
+    let a = folder();
+    let alice = Actor::create(a.path(), "Alice").await;
+    let mallory = Mallory::stranger().await;
+    let at = find(&mallory, &link_of(&alice).await).await;
+    let watch = async |who: &Mallory| {
+        let watch = Watch {
+            list: 0,
+            ids: vec![SubscriptionId([1; 16])],
+            reply_to: at.home.clone(),
+        };
+        who.ask(&at.home, Request::Watch(watch)).await
+    };
+    let mut taken = 0;
+    let refused = loop {
+        match watch(&mallory).await {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!((40..60).contains(&taken), "{taken}");
+    let refused = matches!(refused, RequestError::Refused(Refusal::TooSoon));
+    assert!(refused);
+    let other = Mallory::stranger().await;
+    find(&other, &link_of(&alice).await).await;
+    assert!(watch(&other).await.is_ok());
+    alice.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn super_04_nobody_unregistered_collects_or_forgets() {
     let a = folder();
     let alice = Actor::create(a.path(), "Alice").await;
