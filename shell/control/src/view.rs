@@ -4,7 +4,9 @@ mod names;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::names::{FoundName, NameCheck, NameClaim, NameOffice, OwnName, Statement};
+pub use self::names::{
+    FoundName, NameCheck, NameClaim, NameOffice, OwnName, SignedName, Statement,
+};
 pub use crate::contacts::{CarriedContact, ContactGroup, Imported, Safety, Verification};
 pub use crate::presence::{OwnPresence, Presence, PresenceChange, PresenceChoice};
 pub use crate::profile::{

@@ -38,6 +38,8 @@ pub enum Next {
     Go(String),
     /// The chat with the contact that the last command answered with.
     Chat,
+    /// The invitations that the last command answered with.
+    Codes,
     /// Words, nothing else.
     Say(String),
 }
@@ -86,8 +88,18 @@ async fn run(ui: &Ui, name: &str, fields: &Fields) -> Result<Next, Failure> {
         Next::Chat => Ok(Next::Go(chat_href(
             answer["id"].as_str().unwrap_or_default(),
         ))),
+        Next::Codes => Ok(Next::Say(codes(&answer))),
         other => Ok(other),
     }
+}
+
+fn codes(answer: &Value) -> String {
+    let codes = answer.as_array().into_iter().flatten();
+    let codes: Vec<&str> = codes.filter_map(Value::as_str).collect();
+    format!(
+        "Each is good for one name; they are not shown again: {}",
+        codes.join(", ")
+    )
 }
 
 /// One after the other; the last one's answer.
@@ -128,6 +140,7 @@ fn read(name: &str, fields: &Fields) -> Result<Plan, Failure> {
         Some(("account" | "network" | "node" | "echo", _)) => read_profile(name, &form)?,
         Some(("device", _)) => read_device(name, &form),
         Some(("name", _)) => read_name(name, &form),
+        Some(("registrar", _)) => read_registrar(name, &form),
         Some(("contact", _)) => read_contact(name, &form),
         Some(("chat" | "file", _)) => read_talk(name, &form)?,
         Some(("call", _)) => read_call(name, &form),
@@ -198,6 +211,26 @@ fn read_name(action: &str, form: &Reader<'_>) -> Option<Plan> {
         "name-release" => one(Command::NameRelease { name }, next),
         _ => None,
     }
+}
+
+fn read_registrar(action: &str, form: &Reader<'_>) -> Option<Plan> {
+    let (name, account) = (form.line("name"), form.some("account"));
+    let command = match action {
+        "registrar-start" => Command::RegistrarStart {
+            admission: form.some("admission"),
+            names_per_account: form.line("names_per_account").parse().ok(),
+            take_over: form.some("take_over").is_some(),
+        },
+        "registrar-stop" => Command::RegistrarStop {},
+        "registrar-accept" => Command::RegistrarAccept { name, account },
+        "registrar-decline" => Command::RegistrarDecline { name, account },
+        "registrar-invite" => {
+            let count = form.line("count").parse().unwrap_or(1);
+            return one(Command::RegistrarInvite { count }, Next::Codes);
+        }
+        _ => return None,
+    };
+    one(command, Next::Go("registrar".into()))
 }
 
 /// Its network first, if it is named here.
@@ -361,7 +394,7 @@ fn next_json(next: Next) -> Response {
     json(&match next {
         Next::Go(page) => serde_json::json!({ "go": page }),
         Next::Say(words) => serde_json::json!({ "say": words }),
-        Next::Stay(_) | Next::Chat => serde_json::json!({}),
+        Next::Stay(_) | Next::Chat | Next::Codes => serde_json::json!({}),
     })
 }
 
@@ -371,7 +404,7 @@ fn next_page(next: Next) -> Response {
             (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response()
         }
         Next::Say(words) => pages::words_page(StatusCode::OK, &words),
-        Next::Chat => {
+        Next::Chat | Next::Codes => {
             (StatusCode::SEE_OTHER, [(header::LOCATION, "./".to_owned())]).into_response()
         }
     }

@@ -175,6 +175,14 @@ fn router(ui: &Arc<Ui>) -> Router {
         .route(&at(""), get(pages::home))
         .route(&at("network-init"), post(pages::network_made))
         .route(
+            &at("contacts-look"),
+            post(pages::carry::look).layer(DefaultBodyLimit::max(FORM_MAX)),
+        )
+        .route(
+            &at("contacts-take"),
+            post(pages::carry::take).layer(DefaultBodyLimit::max(FORM_MAX)),
+        )
+        .route(
             &at("{name}"),
             get(pages::page)
                 .post(action::act)

@@ -18,6 +18,7 @@ mod window_devices;
 mod window_http;
 mod window_lively;
 mod window_names;
+mod window_owner;
 mod window_pages;
 mod window_peer;
 mod window_profile;

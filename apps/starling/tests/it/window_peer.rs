@@ -36,6 +36,7 @@ pub struct Script {
     pub check: NameCheck,
     pub profile: OwnProfile,
     pub avatar: Avatar,
+    pub owner: Owner,
     /// Whether every passphrase is wrong.
     pub refuses_restore: bool,
     /// Whether a file that is to be sent is read for ever, or until the test answers.
@@ -44,6 +45,15 @@ pub struct Script {
     pub reading: Vec<ControlRequest>,
     /// All that was asked.
     pub asked: Vec<Command>,
+}
+
+/// Of a network's owner, and of whoever moves.
+#[derive(Debug, Default)]
+pub struct Owner {
+    pub office: NameOffice,
+    pub carried: Vec<CarriedContact>,
+    /// How many more contacts may be asked; any number if absent.
+    pub asks_left: Option<u32>,
 }
 
 /// A window with the peer behind it.
@@ -154,9 +164,19 @@ impl Script {
             }
             Command::FileList {} => to_value(&self.transfers),
             Command::FileSend { who, path } => to_value(self.send_file(&who, path, events)),
-            other => self.about_profiles(&other),
+            other => self.answer_owner(&other),
         };
         Ok(reply.expect("fixtures are plain data"))
+    }
+
+    fn answer_owner(&mut self, command: &Command) -> serde_json::Result<Value> {
+        match command {
+            Command::RegistrarShow {} => to_value(&self.owner.office),
+            Command::RegistrarInvite { .. } => to_value(["golden", "silver"]),
+            Command::ContactExport {} => to_value(&self.owner.carried),
+            Command::ContactImport { .. } => to_value(self.import()),
+            other => self.about_profiles(other),
+        }
     }
 
     fn about_profiles(&self, command: &Command) -> serde_json::Result<Value> {
@@ -165,6 +185,15 @@ impl Script {
             Command::ProfileAvatar { .. } => to_value(&self.avatar),
             _ => Ok(Value::Null),
         }
+    }
+
+    const fn import(&mut self) -> Imported {
+        match &mut self.owner.asks_left {
+            Some(0) => return Imported::Wait,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Imported::Asked
     }
 
     fn add_dora(&mut self, events: &broadcast::Sender<Event>) -> Contact {

@@ -227,6 +227,11 @@ impl Registrar {
         self.history.height()
     }
 
+    /// The last entries, the newest first.
+    pub fn newest(&self, count: usize) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().rev().take(count)
+    }
+
     /// What follows `height`, as much as fits a page of one registrar; `None` if nothing does.
     pub fn page_after(&self, height: u64) -> Option<Page> {
         let signer = self.history.signer(height + 1)?;

@@ -93,6 +93,22 @@ pub struct NameOffice {
     pub invitations: u32,
     /// Claims that a person decides.
     pub waiting: Vec<NameClaim>,
+    /// Its last entries, the newest first.
+    #[serde(default)]
+    pub signed: Vec<SignedName>,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedName {
+    /// Its height.
+    pub entry: u64,
+    /// The registrar's time.
+    pub at_s: u64,
+    /// Which.
+    pub name: String,
+    /// Whose account it is since then; `None`: given up.
+    pub account: Option<String>,
 }
 
 /// Somebody wants a name.

@@ -39,6 +39,8 @@ const ROUND_EVERY: Duration = Duration::from_secs(60);
 const ROUND_SOON: Duration = Duration::from_secs(5);
 /// Certificates that could not be brought into the index yet; the log has them all.
 const UNPUBLISHED_MAX: usize = 1_000;
+/// Entries that people are shown.
+const SHOWN: usize = 20;
 /// Letters of an invitation: 80 bits.
 const INVITATION_BYTES: usize = 10;
 
@@ -164,6 +166,7 @@ impl NameOffice {
                 .filter(|one| one.by_hand)
                 .map(waiting)
                 .collect(),
+            signed: machine.as_ref().map(signed).unwrap_or_default(),
         })
     }
 
@@ -355,6 +358,16 @@ const fn words(running: bool, standing: Option<Standing>) -> &'static str {
             "The network's owner appointed another registrar: this one gives no more names."
         }
     }
+}
+
+fn signed(registrar: &Registrar) -> Vec<view::SignedName> {
+    let newest = registrar.newest(SHOWN).map(|entry| view::SignedName {
+        entry: entry.height,
+        at_s: entry.at,
+        name: entry.name.as_str().to_owned(),
+        account: entry.account.map(|account| account.to_string()),
+    });
+    newest.collect()
 }
 
 fn waiting(claim: &Waiting) -> view::NameClaim {

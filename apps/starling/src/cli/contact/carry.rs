@@ -9,14 +9,11 @@ use std::time::Duration;
 use starling_control::view::{CarriedContact, Imported};
 use starling_control::{Command, ErrorKind, Failure};
 
+use crate::carried::{LINE_MAX, read, written};
 use crate::cli::client::Client;
 use crate::cli::print;
 use crate::cli::profile::Settings;
 
-/// `CONTACT-13`: a line of a file. The longest note in JSON fits.
-const LINE_MAX: usize = 32 * 1024;
-/// Contacts of a file.
-const LINES_MAX: usize = 10_000;
 /// Between two tries while no more may be asked.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -33,8 +30,8 @@ pub async fn export(path: &Path, client: &mut Client) -> Result<(), Failure> {
     };
     let mut file = file.map_err(failed)?;
     for contact in &contacts {
-        let line = serde_json::to_string(contact).map_err(|error| failed(error.into()))?;
-        writeln!(file, "{line}").map_err(failed)?;
+        let line = written(contact).map_err(|error| failed(error.into()))?;
+        file.write_all(line.as_bytes()).map_err(failed)?;
     }
     file.sync_all().map_err(failed)?;
     print::say(&format!(
@@ -106,23 +103,6 @@ fn next_line(reader: &mut BufReader<File>) -> std::io::Result<Option<Vec<u8>>> {
         }
     }
     Ok(Some(line))
-}
-
-/// A contact, or nothing for an empty line.
-fn read(line: &[u8], number: usize) -> Result<Option<CarriedContact>, Failure> {
-    let usage = |sentence: String| Failure::new(ErrorKind::Usage, sentence);
-    if number > LINES_MAX {
-        return Err(usage(format!("a file may have {LINES_MAX} lines")));
-    }
-    if line.len() > LINE_MAX {
-        return Err(usage(format!("a line may have {LINE_MAX} bytes")));
-    }
-    let text = std::str::from_utf8(line).map_err(|_| usage("this is no text".to_owned()))?;
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    let contact = serde_json::from_str(text);
-    contact.map_err(|error| usage(format!("this is no exported contact: {error}")))
 }
 
 /// Waits while too many were asked.

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod call;
+pub mod carry;
 pub mod chat;
 pub mod devices;
 pub mod file;
@@ -13,6 +14,7 @@ mod organise;
 mod people;
 pub mod presence;
 pub mod profile;
+mod registrar;
 pub mod side;
 pub mod status;
 mod verify;
@@ -26,8 +28,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
 use starling_control::view::{
-    Call, CallState, Contact, ContactRequest, Device, FoundName, LinkPreview, NameCheck, Network,
-    NetworkMade, OwnLink, OwnName, OwnProfile, Pairing, Safety, Status, Transfer,
+    Call, CallState, Contact, ContactRequest, Device, FoundName, LinkPreview, NameCheck,
+    NameOffice, Network, NetworkMade, OwnLink, OwnName, OwnProfile, Pairing, Safety, Status,
+    Transfer,
 };
 use starling_control::{Command, ErrorKind, Failure};
 
@@ -56,6 +59,9 @@ pub async fn page(
 ) -> Response {
     if let Some(asset) = asset(&name) {
         return asset;
+    }
+    if name == "contacts.jsonl" {
+        return carry::download(&ui).await;
     }
     let shell = match shell(&ui).await {
         Ok(shell) => shell,
@@ -222,6 +228,8 @@ async fn content(
             let own: OwnProfile = ui.ask(Command::ProfileShow {}).await?;
             ("Your profile", profile::page(shell, &own))
         }
+        "registrar" => ("Registrar of names", office(ui, shell).await?),
+        "carry" => ("Carry contacts", carry::page(shell)),
         "status" => ("Status", status::page(&shell.status)),
         "account" => ("Account", account::page(shell)),
         "devices" => ("Devices", devices(ui, shell).await?),
@@ -237,6 +245,11 @@ async fn search(ui: &Ui, shell: &Shell, text: &str) -> Result<Markup, Failure> {
     let command = Command::Search { text: text.into() };
     let found: Vec<FoundName> = ui.ask(command).await?;
     Ok(names::search(shell, text, Some(&found)))
+}
+
+async fn office(ui: &Ui, shell: &Shell) -> Result<Markup, Failure> {
+    let office: NameOffice = ui.ask(Command::RegistrarShow {}).await?;
+    Ok(registrar::page(shell, &office))
 }
 
 async fn names(ui: &Ui, shell: &Shell, verify: &str) -> Result<Markup, Failure> {

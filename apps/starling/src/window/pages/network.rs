@@ -22,6 +22,9 @@ pub fn page(shell: &Shell, network: Option<&Network>) -> Markup {
             h2 { "Join a network" }
             (join(shell))
             @if network.is_none() { h2 { "Make a network" } (make(shell)) }
+            @if network.is_some_and(|network| network.owner) {
+                p { a href="registrar" { "Registrar of names" } ": who in your network is given a unique name" }
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ pub fn add() -> Markup {
                 button.primary type="submit" { "Look at the link" }
             }
             p.hint {
-                "Nobody sent you a link? Send them " a href="my-link" { "yours" } ", or " a href="search" { "search" } " for their name."
+                "Nobody sent you a link? Send them " a href="my-link" { "yours" } ", or " a href="search" { "search" } " for their name. Or " a href="carry" { "take contacts in" } " from a file."
             }
         }
     }
