@@ -3,7 +3,6 @@
 //! with the same key once all is stored.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use iroh::endpoint::{Connection, RecvStream, SendStream};
@@ -28,8 +27,6 @@ use crate::transport::front_door::FrontDoor;
 use crate::transport::stream;
 
 const INPUTS: usize = 16;
-/// What was said last gets this long to arrive.
-const FLUSH_TIME: Duration = Duration::from_secs(5);
 
 /// The attempt of now, and what became of the last one.
 #[derive(Debug, Default)]
@@ -320,9 +317,7 @@ impl Run {
     /// The word that all was stored arrives before the door closes.
     async fn flush(&mut self) {
         if let Some((connection, mut send)) = self.stream.take() {
-            if send.finish().is_ok() {
-                let _ = tokio::time::timeout(FLUSH_TIME, send.stopped()).await;
-            }
+            stream::flush(&mut send).await;
             connection.close(0u32.into(), b"done");
         }
     }

@@ -10,6 +10,7 @@
     reason = "a test that panics has said what is wrong"
 )]
 
+mod clock;
 mod demo;
 mod heal;
 mod lan;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         .or_else(|| nat_lab::probe().err().map(|e| e.to_string()));
     trials.extend(group(link::TESTS, no_lab.clone()));
     trials.extend(group(heal::TESTS, no_lab));
+    trials.extend(group(clock::TESTS, clock::missing()));
     trials.extend(group(nat::TESTS, no_nat.clone()));
     trials.extend(group(lan::TESTS, no_nat.clone()));
     trials.extend(group(privacy::TESTS, no_nat.clone()));

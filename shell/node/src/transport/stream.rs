@@ -1,8 +1,14 @@
 //! Frames on QUIC streams: length first, bound checked, then the body. The only place that reads bytes off a stream.
 
-use iroh::endpoint::{RecvStream, SendStream};
+use std::time::Duration;
+
+use iroh::endpoint::{Connection, RecvStream, SendStream};
 use serde::{Serialize, de::DeserializeOwned};
 use starling_wire::frame::{self, FrameError, LENGTH_BYTES};
+use tokio::sync::mpsc;
+
+/// What was said last gets this long to arrive before the connection is closed.
+pub const FLUSH_TIME: Duration = Duration::from_secs(5);
 
 /// Why nothing could be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -55,4 +61,26 @@ pub async fn write<T: Serialize>(stream: &mut SendStream, value: &T) -> Result<(
 /// Writes frames that are encoded already.
 pub async fn write_bytes(stream: &mut SendStream, bytes: &[u8]) -> Result<(), StreamError> {
     stream.write_all(bytes).await.map_err(|_| StreamError::Lost)
+}
+
+/// Writes what is queued, encoded already, until nobody queues any more or it cannot be written; then flushes and closes.
+pub async fn write_queued(
+    connection: Connection,
+    mut stream: SendStream,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+) {
+    while let Some(bytes) = queue.recv().await {
+        if write_bytes(&mut stream, &bytes).await.is_err() {
+            break;
+        }
+    }
+    flush(&mut stream).await;
+    connection.close(0u32.into(), b"done");
+}
+
+/// Ends a stream, and waits until the other side has it all, for [`FLUSH_TIME`] at most.
+pub async fn flush(stream: &mut SendStream) {
+    if stream.finish().is_ok() {
+        let _ = tokio::time::timeout(FLUSH_TIME, stream.stopped()).await;
+    }
 }

@@ -27,9 +27,6 @@ use crate::transport::stream;
 const OUTBOX: usize = 32;
 /// A contact that opened a connection opens its stream, and says what for, within this.
 const ACCEPT_TIME: Duration = Duration::from_secs(10);
-/// What was said last gets this long to arrive before the connection is closed.
-const FLUSH_TIME: Duration = Duration::from_secs(3);
-
 /// Whoever may not call hears it ring for so long at least, and at most as long again and two seconds.
 const DECLINE_AFTER: Duration = Duration::from_secs(3);
 
@@ -90,7 +87,7 @@ impl Links {
             outbox,
         };
         self.writers.spawn(async move {
-            write(connection, send, frames).await;
+            stream::write_queued(connection, send, frames).await;
             drop(turn);
         });
         tokio::spawn(read(self.next, receive, self.inputs.clone()));
@@ -125,7 +122,7 @@ impl Links {
         }
     }
 
-    /// Closes all and waits until what was said has arrived, for [`FLUSH_TIME`] at most.
+    /// Closes all and waits until what was said has arrived, for [`stream::FLUSH_TIME`] at most.
     pub async fn flush(&mut self) {
         self.open.clear();
         while self.writers.join_next().await.is_some() {}
@@ -135,18 +132,6 @@ impl Links {
     pub fn forget(&mut self, link: LinkId) {
         self.open.remove(&link);
     }
-}
-
-async fn write(connection: Connection, mut send: SendStream, mut frames: mpsc::Receiver<Vec<u8>>) {
-    while let Some(bytes) = frames.recv().await {
-        if stream::write_bytes(&mut send, &bytes).await.is_err() {
-            break;
-        }
-    }
-    if send.finish().is_ok() {
-        let _ = tokio::time::timeout(FLUSH_TIME, send.stopped()).await;
-    }
-    connection.close(0u32.into(), b"done");
 }
 
 async fn read(link: LinkId, mut receive: RecvStream, inputs: mpsc::Sender<Input>) {
@@ -221,8 +206,7 @@ pub async fn decline(turn: Turn<AccountId>, connection: Connection) {
         stream::write(&mut send, &CallFrame::End { reason })
             .await
             .ok()?;
-        send.finish().ok()?;
-        let _ = tokio::time::timeout(FLUSH_TIME, send.stopped()).await;
+        stream::flush(&mut send).await;
         Some(())
     };
     let _ = tokio::time::timeout(ACCEPT_TIME + DECLINE_AFTER * 4, talk).await;

@@ -23,8 +23,6 @@ use crate::transport::stream;
 const UNWRITTEN_MAX: usize = 2_048;
 /// Whoever opened a connection says within this time what for.
 const OPEN_TIME: Duration = Duration::from_secs(10);
-/// What was said last gets this long to arrive.
-const FLUSH_TIME: Duration = Duration::from_secs(5);
 
 /// The open ones.
 #[derive(Debug, Default)]
@@ -130,7 +128,7 @@ impl Devices {
         let (unwritten, queue) = mpsc::channel(UNWRITTEN_MAX);
         let link = self.links.add(device, unwritten);
         debug!(device = %device.short(), "linked with another own device");
-        let writer = tokio::spawn(write(connection.clone(), send, queue));
+        let writer = tokio::spawn(stream::write_queued(connection.clone(), send, queue));
         let set = Arc::clone(&self.ctx.own_set);
         let up = self.ctx.db.write(move |tx| set.link_up(tx, link, device));
         if up.await.is_ok() {
@@ -178,20 +176,8 @@ impl Devices {
             clock: wall_ms(),
             wants_key: false,
         };
-        if stream::write(&mut send, &card).await.is_ok() && send.finish().is_ok() {
-            let _ = tokio::time::timeout(FLUSH_TIME, send.stopped()).await;
+        if stream::write(&mut send, &card).await.is_ok() {
+            stream::flush(&mut send).await;
         }
     }
-}
-
-async fn write(connection: Connection, mut send: SendStream, mut frames: mpsc::Receiver<Vec<u8>>) {
-    while let Some(bytes) = frames.recv().await {
-        if stream::write_bytes(&mut send, &bytes).await.is_err() {
-            break;
-        }
-    }
-    if send.finish().is_ok() {
-        let _ = tokio::time::timeout(FLUSH_TIME, send.stopped()).await;
-    }
-    connection.close(0u32.into(), b"done");
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use iroh::endpoint::{Connection, RecvStream, SendStream};
 use starling_control::{ErrorKind, Event, Failure, view};
@@ -30,8 +29,6 @@ use crate::transport::stream;
 
 /// Frames for one front door that wait; an exchange has a handful.
 const OUTBOX: usize = 8;
-/// What was said last gets this long to arrive.
-const FLUSH_TIME: Duration = Duration::from_secs(5);
 const ALREADY: &str = "a new device waits for your answer about its words; say yes or no first";
 
 /// The link of now, and what became of the last one.
@@ -293,7 +290,7 @@ impl Devices {
         }
         self.with_pairing(|pairing| pairing.streams.remove(&key))
             .await;
-        let _ = tokio::time::timeout(FLUSH_TIME, writing).await;
+        let _ = tokio::time::timeout(stream::FLUSH_TIME, writing).await;
         connection.close(0u32.into(), b"done");
     }
 }
@@ -311,9 +308,7 @@ async fn write(mut send: SendStream, mut outbox: mpsc::Receiver<PairingFrame>) {
             break;
         }
     }
-    if send.finish().is_ok() {
-        let _ = send.stopped().await;
-    }
+    stream::flush(&mut send).await;
 }
 
 /// A card with a history that goes on with this change.
