@@ -5,13 +5,14 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starling/targe
 # Debian keeps nft out of an ordinary user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run test demo bench lab sim fmt clean-target
+.PHONY: help run test demo bench bench-voice lab sim fmt clean-target
 
 help:
 	@echo "make run           build Starling and open it"
 	@echo "make test          house rules, formatting, lints and every test"
 	@echo "make demo          a supernode, Alice and Bob meet, chat, call and send a file"
 	@echo "make bench         the benchmarks (release build); writes docs/benchmarks.md"
+	@echo "make bench-voice   how the voice sounds on bad lines (release build); writes docs/benchmarks.md"
 	@echo "make lab           calls between all kinds of NATs; writes docs/benchmarks.md"
 	@echo "make sim           thousands of simulated nodes, compared with the committed reports"
 	@echo "make fmt           format the code"
@@ -40,6 +41,11 @@ bench:
 	@scripts/setup bench
 	cargo build --locked --release --workspace --bin starling --bin bench --bin starling-swarm
 	$(CARGO_TARGET_DIR)/release/bench --markdown docs/benchmarks.md
+
+bench-voice:
+	@scripts/setup voice
+	cargo build --locked --release --workspace --bin starling --bin voice
+	$(CARGO_TARGET_DIR)/release/voice --python "$$(scripts/scores)" --markdown docs/benchmarks.md
 
 lab:
 	@scripts/setup bench

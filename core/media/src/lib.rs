@@ -16,6 +16,7 @@ use std::time::Duration;
 
 pub mod delay_histogram;
 mod jitter_buffer;
+pub mod opinion;
 pub mod packet;
 pub mod packetizer;
 pub mod playout;

@@ -21,6 +21,7 @@ pub mod resample;
 pub mod score;
 pub mod stoi;
 pub mod story;
+pub mod voice;
 
 pub use actor::{Actor, ActorError, Place, Seat};
 pub use capture::Capture;

@@ -593,6 +593,9 @@ pub struct Sound {
     /// Hang up after so many milliseconds of conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_ms: Option<u64>,
+    /// Send with so many kbit/s at most, what is spent against losses included; 8 to 64, which is also the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_kbits: Option<u32>,
 }
 
 #[cfg(test)]

@@ -512,10 +512,20 @@ pub struct CallQuality {
     pub jitter_ms: f64,
     /// Jitter buffer's depth in milliseconds.
     pub buffer_ms: f64,
+    /// How much later than the fastest packets' time sound is played, in milliseconds.
+    pub delay_ms: f64,
+    /// Lost frames that came back in a later packet: whole, or as redundancy.
+    pub recovered: u64,
     /// Frames concealed.
     pub concealed: u64,
     /// Codec in words.
     pub codec: String,
+    /// What we send with, bits a second.
+    pub bitrate: u32,
+    /// What we spend against losses, in words.
+    pub protection: String,
+    /// Estimated mean opinion score of what is heard here (ITU-T G.107), 1 to 4.5.
+    pub mos: f64,
     /// Milliseconds from answering to the first frame played, once known.
     pub first_sound_ms: Option<u64>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use starling_control::command::Sound;
-use starling_control::view::{Call, CallState};
+use starling_control::view::{Call, CallQuality, CallState};
 use starling_control::{Command, ErrorKind, Event, Failure};
 use tokio::time::timeout;
 
@@ -47,6 +47,9 @@ struct SoundArgs {
     /// Hang up after so much conversation: 10s, 1m30s
     #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
     limit: Option<Duration>,
+    /// Send with so many kbit/s at most: 8 to 64
+    #[arg(long, value_name = "N")]
+    max_kbits: Option<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +88,7 @@ impl SoundArgs {
             limit_ms: self
                 .limit
                 .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            max_kbits: self.max_kbits,
         })
     }
 }
@@ -231,8 +235,23 @@ fn summary(call: &Call) -> Vec<String> {
             quality.loss_percent,
             print::text(&quality.codec)
         ));
+        lines.push(technical(quality));
     }
     lines
+}
+
+fn technical(quality: &CallQuality) -> String {
+    format!(
+        "jitter {:.0} ms, played {:.0} ms late, {} frames recovered and {} concealed; sent with {:.0} kbit/s, protection {}; \
+            estimated MOS {:.1}",
+        quality.jitter_ms,
+        quality.delay_ms,
+        quality.recovered,
+        quality.concealed,
+        f64::from(quality.bitrate) / 1_000.0,
+        print::text(&quality.protection),
+        quality.mos
+    )
 }
 
 /// `starling hangup`

@@ -16,7 +16,7 @@ mod presence;
 pub mod report;
 pub mod rows;
 mod search;
-mod stage;
+pub(crate) mod stage;
 mod supernode;
 pub mod swarm;
 

@@ -128,7 +128,6 @@ fn sound(person: &Actor, folder: &Path) -> Result<Sound, ActorError> {
     Ok(Sound {
         play: Some(play.display().to_string()),
         record: Some(record.display().to_string()),
-        echo: false,
-        limit_ms: None,
+        ..Sound::default()
     })
 }

@@ -72,6 +72,8 @@ pub struct Called {
     pub caller: view::CallQuality,
     /// The other's.
     pub callee: view::CallQuality,
+    /// What both said once a second meanwhile, the caller first.
+    pub meanwhile: [Vec<view::CallQuality>; 2],
 }
 
 /// `caller` calls `callee`, who answers; the caller hangs up after `length`.
@@ -80,10 +82,23 @@ pub fn call(
     (callee, back): (&Actor, &Track),
     length: Duration,
 ) -> Result<Called, ActorError> {
+    talk(
+        (caller, sound(out, Some(length))),
+        (callee, sound(back, None)),
+        length,
+    )
+}
+
+/// The same with any sound; the caller's ends the call after `length`.
+pub fn talk(
+    (caller, out): (&Actor, Sound),
+    (callee, back): (&Actor, Sound),
+    length: Duration,
+) -> Result<Called, ActorError> {
     let start = Instant::now();
     caller.ask::<view::Call>(Command::CallStart {
         who: callee.name().into(),
-        sound: sound(out, Some(length)),
+        sound: out,
     })?;
     let (rang, ringing) = callee.until("the ringing", |event| match event {
         Event::Call(call) if !call.outgoing && call.state == view::CallState::Ringing => {
@@ -93,9 +108,10 @@ pub fn call(
     })?;
     callee.ask::<view::Call>(Command::CallAnswer {
         id: Some(ringing.clone()),
-        sound: sound(back, None),
+        sound: back,
     })?;
-    let (at_caller, at_callee) = (ended(caller, length)?, ended(callee, length)?);
+    let (at_caller, caller_meanwhile) = ended(caller, length)?;
+    let (at_callee, callee_meanwhile) = ended(callee, length)?;
     let heard = |quality: &view::CallQuality| quality.first_sound_ms.map(Duration::from_millis);
     Ok(Called {
         ring: rang.duration_since(start),
@@ -103,20 +119,26 @@ pub fn call(
         callee_heard: heard(&at_callee),
         caller: at_caller,
         callee: at_callee,
+        meanwhile: [caller_meanwhile, callee_meanwhile],
     })
 }
 
-fn sound(track: &Track, limit: Option<Duration>) -> Sound {
+/// A track as a call's sound.
+pub fn sound(track: &Track, limit: Option<Duration>) -> Sound {
     Sound {
         play: Some(track.play.display().to_string()),
         record: Some(track.record.display().to_string()),
-        echo: false,
         limit_ms: limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+        ..Sound::default()
     }
 }
 
-/// Waits for the call's end; it must have been established before.
-fn ended(person: &Actor, length: Duration) -> Result<view::CallQuality, ActorError> {
+/// Waits for the call's end; it must have been established before. Also says how it was until then.
+fn ended(
+    person: &Actor,
+    length: Duration,
+) -> Result<(view::CallQuality, Vec<view::CallQuality>), ActorError> {
+    let mut meanwhile = Vec::new();
     let deadline = Instant::now() + length + person.patience;
     let mut had_sound = false;
     // A call is told of once a second, so each wait is one for the next sign of life.
@@ -127,10 +149,11 @@ fn ended(person: &Actor, length: Duration) -> Result<view::CallQuality, ActorErr
         })?;
         had_sound |= call.state == view::CallState::Established;
         if call.state != view::CallState::Ended {
+            meanwhile.extend(call.quality);
             continue;
         }
         return match call.quality {
-            Some(quality) if had_sound => Ok(quality),
+            Some(quality) if had_sound => Ok((quality, meanwhile)),
             _ => Err(person.story(format!("never had sound: {}", call.words))),
         };
     }

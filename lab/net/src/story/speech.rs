@@ -11,6 +11,9 @@ pub const FOLDER: &str = "/usr/share/pocketsphinx/test/data/librivox";
 /// Joined they last 10.1 s and 11.4 s.
 const UTTERANCES: [[&str; 2]; 2] = [["0870", "0880"], ["0890", "0920"]];
 
+/// 24.7 s.
+const ALL: [&str; 5] = ["0870", "0880", "0890", "0920", "0930"];
+
 /// Why there is no speech.
 #[derive(Debug, thiserror::Error)]
 pub enum SpeechError {
@@ -41,8 +44,7 @@ pub fn speech(voice: Voice, length: Duration) -> Result<Recording, SpeechError> 
         rate: 16_000,
     };
     for number in UTTERANCES[voice as usize] {
-        let name = format!("sense_and_sensibility_01_austen_64kb-{number}.wav");
-        let utterance = Recording::read_wav(&Path::new(FOLDER).join(name))?;
+        let utterance = read(number)?;
         joined.rate = utterance.rate;
         joined.samples.extend(utterance.samples);
     }
@@ -53,6 +55,29 @@ pub fn speech(voice: Voice, length: Duration) -> Result<Recording, SpeechError> 
     }
     joined.samples.truncate(wanted);
     Ok(joined)
+}
+
+fn read(number: &str) -> Result<Recording, ScoreError> {
+    let name = format!("sense_and_sensibility_01_austen_64kb-{number}.wav");
+    Recording::read_wav(&Path::new(FOLDER).join(name))
+}
+
+/// All there is of the voice, after as much of its end as lasts `before`.
+pub fn everything(before: Duration) -> Result<Recording, SpeechError> {
+    let mut joined = Recording {
+        samples: Vec::new(),
+        rate: 16_000,
+    };
+    for number in ALL {
+        let utterance = read(number)?;
+        joined.rate = utterance.rate;
+        joined.samples.extend(utterance.samples);
+    }
+    let wanted = (before.as_secs_f64() * f64::from(joined.rate)).round() as usize;
+    let end = joined.samples.len().saturating_sub(wanted);
+    let mut samples = joined.samples[end..].to_vec();
+    samples.append(&mut joined.samples);
+    Ok(Recording { samples, ..joined })
 }
 
 /// Writes so much speech of a voice as a WAV file.

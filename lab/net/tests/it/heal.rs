@@ -148,8 +148,8 @@ impl Scene {
         let sound = |name: &str, limit: Option<Duration>| Sound {
             play: Some(file("says.wav")),
             record: Some(file(name)),
-            echo: false,
             limit_ms: limit.map(|limit| u64::try_from(limit.as_millis()).unwrap()),
+            ..Sound::default()
         };
         self.alice
             .ask::<view::Call>(Command::CallStart {

@@ -6,12 +6,12 @@ use std::path::Path;
 use starling_audio::devices::Playback;
 use starling_audio::opus::{Decoder, OpusError, carries_redundancy};
 use starling_audio::wav::{WavError, WavWriter};
-use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Step, fold};
+use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Statistics, Step, fold};
 use starling_protocol::machine::Time;
 use std::time::Duration;
 
 use super::sound::Sink;
-use super::voice::{Notice, VoiceStatistics};
+use super::voice::Notice;
 
 /// The speaker's queue is filled up to this: a frame, and half of one while the thread sleeps.
 const QUEUE: usize = FRAME_SAMPLES * 3 / 2;
@@ -102,11 +102,13 @@ impl Listening {
     }
 
     /// How it goes.
-    pub fn statistics(&self) -> VoiceStatistics {
-        VoiceStatistics {
-            received: self.playout.statistics(),
-            first_sound: self.first_sound,
-        }
+    pub fn statistics(&self) -> Statistics {
+        self.playout.statistics()
+    }
+
+    /// When the first frame of the other side was played.
+    pub const fn first_sound(&self) -> Option<Time> {
+        self.first_sound
     }
 
     /// Completes a recording.

@@ -3,10 +3,12 @@
 //! connection hands arriving datagrams over. Signalling never touches a frame.
 
 mod listening;
+mod quality;
 mod sound;
 mod speaking;
 mod voice;
 
+pub use quality::quality;
 pub use sound::{Prepared, prepare};
 pub use voice::{Notice, Voice};
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use starling_audio::wav::WavReader;
 use starling_control::command::Sound;
 use starling_control::{ErrorKind, Failure};
+use starling_media::rate::{LEAST, MOST};
 
 /// Where the sound for the other side comes from.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub struct Prepared {
     pub sink: Sink,
     /// Hang up after so much conversation.
     pub limit: Option<Duration>,
+    /// Send with so many bits a second at most.
+    pub most: u32,
 }
 
 /// Checks what was asked for.
@@ -57,7 +60,21 @@ pub fn prepare(sound: &Sound) -> Result<Prepared, Failure> {
         source,
         sink,
         limit: sound.limit_ms.map(Duration::from_millis),
+        most: most(sound.max_kbits)?,
     })
+}
+
+fn most(kbits: Option<u32>) -> Result<u32, Failure> {
+    let Some(kbits) = kbits else {
+        return Ok(MOST);
+    };
+    let bits = kbits.saturating_mul(1_000);
+    if (LEAST..=MOST).contains(&bits) {
+        return Ok(bits);
+    }
+    let (least, most) = (LEAST / 1_000, MOST / 1_000);
+    let sentence = format!("a call is sent with {least} to {most} kbit/s, not {kbits}");
+    Err(Failure::new(ErrorKind::Usage, sentence))
 }
 
 fn absolute(file: &str) -> Result<&Path, Failure> {

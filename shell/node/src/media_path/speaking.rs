@@ -9,7 +9,6 @@ use starling_audio::devices::Capture;
 use starling_audio::opus::{Encoder, EncoderSettings, OpusError, Protection};
 use starling_audio::wav::WavReader;
 use starling_media as media;
-use starling_media::rate::MOST;
 use starling_media::{Encoded, FRAME, FRAME_SAMPLES, Packetizer, Plan, Rate, Report};
 use starling_protocol::machine::Time;
 use starling_wire::limits::MEDIA_PAYLOAD_MAX;
@@ -44,9 +43,10 @@ pub struct Speaking {
 }
 
 impl Speaking {
-    /// Opens the source; a microphone that cannot be opened is told and replaced by silence.
+    /// Opens the source, to be sent with `most` bits a second at most; a microphone that cannot be opened is told and replaced by silence.
     pub fn open(
         source: Source,
+        most: u32,
         seed: u64,
         traffic: Arc<Traffic>,
         notify: &dyn Fn(Notice),
@@ -64,7 +64,7 @@ impl Speaking {
             Source::File(reader) => Input::File(reader),
             Source::Echo => Input::Echo,
         };
-        let rate = Rate::new(MOST, true);
+        let rate = Rate::new(most, true);
         let plan = rate.plan();
         let settings = EncoderSettings {
             bitrate: plan.bitrate,
@@ -82,6 +82,11 @@ impl Speaking {
             due: None,
             over: false,
         })
+    }
+
+    /// How is sent now.
+    pub const fn plan(&self) -> Plan {
+        self.plan
     }
 
     /// Where what is sent is counted.
@@ -230,7 +235,7 @@ mod tests {
     #[test]
     fn media_12_a_report_on_another_stream_changes_nothing() {
         let traffic = Arc::new(Traffic::default());
-        let mut speaking = Speaking::open(Source::Echo, 1, traffic, &|_| {}).unwrap();
+        let mut speaking = Speaking::open(Source::Echo, 64_000, 1, traffic, &|_| {}).unwrap();
         let before = speaking.plan;
         let mut report = Report {
             ssrc: speaking.packetizer.ssrc() ^ 1,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use iroh::endpoint::Connection;
 use starling_audio::opus::OpusError;
-use starling_media::{Report, ReportError, Statistics};
+use starling_media::{Plan, Report, ReportError, Statistics};
 use starling_protocol::machine::Time;
 
 use super::listening::Listening;
@@ -45,6 +45,8 @@ pub struct VoiceStatistics {
     pub received: Statistics,
     /// When the first frame of the other side was played.
     pub first_sound: Option<Time>,
+    /// How we send; nothing before the thread has begun.
+    pub plan: Option<Plan>,
 }
 
 /// A call's voice, both ways.
@@ -190,8 +192,10 @@ fn run(
     notify: &dyn Fn(Notice),
 ) -> Result<(), OpusError> {
     let (clock, limit) = (start.clock, start.prepared.limit);
-    let mut speaking = Speaking::open(start.prepared.source, start.seed, start.traffic, notify)?;
-    let mut listening = Listening::open(start.prepared.sink, notify)?;
+    let prepared = start.prepared;
+    let (source, most) = (prepared.source, prepared.most);
+    let mut speaking = Speaking::open(source, most, start.seed, start.traffic, notify)?;
+    let mut listening = Listening::open(prepared.sink, notify)?;
     let mut since = None;
     let mut renewed = Time::ZERO;
     while !shared.stop.load(Ordering::Relaxed) {
@@ -219,7 +223,11 @@ fn run(
                 .statistics
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            *statistics = listening.statistics();
+            *statistics = VoiceStatistics {
+                received: listening.statistics(),
+                first_sound: listening.first_sound(),
+                plan: Some(speaking.plan()),
+            };
         }
         if let Some(report) = listening.report(now) {
             shared.send(report.write(), speaking.traffic());

@@ -59,7 +59,7 @@ fn bar(call: &Call, shell: &Shell) -> Markup {
                 span.timer role="timer" { (words::timer(shell.now.saturating_sub(answered))) }
             }
             @if let Some(quality) = &call.quality {
-                span.path title={ "Loss " (format!("{:.1}", quality.loss_percent)) " %, jitter " (format!("{:.0}", quality.jitter_ms)) " ms, " (quality.codec) } {
+                span.path title=(words::technical(quality)) {
                     (words::path(quality))
                 }
             }

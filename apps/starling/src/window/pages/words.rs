@@ -216,6 +216,23 @@ pub fn path(quality: &CallQuality) -> String {
     }
 }
 
+/// What whoever looks into a call wants to know.
+pub fn technical(quality: &CallQuality) -> String {
+    format!(
+        "{}, {:.0} kbit/s, protection {}; loss {:.1} %, jitter {:.0} ms, played {:.0} ms late, {} frames recovered, {} concealed; \
+            estimated quality {:.1} of 4.5",
+        plain(&quality.codec),
+        f64::from(quality.bitrate) / 1_000.0,
+        plain(&quality.protection),
+        quality.loss_percent,
+        quality.jitter_ms,
+        quality.delay_ms,
+        quality.recovered,
+        quality.concealed,
+        quality.mos
+    )
+}
+
 /// "1 message", "2 messages"
 pub fn count(n: u32, one: &str) -> String {
     if n == 1 {

@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 use crate::clock::{Clock, random, wall_ms};
 use crate::context::Context;
-use crate::media_path::{Notice, Prepared, Voice, prepare};
+use crate::media_path::{Notice, Prepared, Voice, prepare, quality};
 use crate::paths::{self, PathGuard, Travel};
 use crate::traffic::Traffic;
 use crate::transport::inner::InnerLease;
@@ -210,22 +210,16 @@ impl Running {
 
     fn measure(&self, voice: &Voice) -> view::CallQuality {
         let statistics = voice.statistics();
-        let received = statistics.received;
         let travel = self.travel.as_ref();
         let first_sound = statistics.first_sound.zip(self.times.answered);
         view::CallQuality {
             path: travel
                 .map_or("", |travel| path_word(travel.direct))
                 .to_owned(),
-            rtt_ms: travel.map(|travel| travel.rtt.as_secs_f64() * 1000.0),
-            loss_percent: received.loss_percent,
-            jitter_ms: received.jitter_ms,
-            buffer_ms: f64::from(received.depth_ms),
-            concealed: received.concealed,
-            codec: "Opus, 48 kHz, 20 ms, 32 kbit/s".to_owned(),
             first_sound_ms: first_sound.map(|(sound, (_, answered))| {
                 u64::try_from(sound.saturating_sub(answered).as_millis()).unwrap_or(u64::MAX)
             }),
+            ..quality(&statistics, travel.map(|travel| travel.rtt))
         }
     }
 

@@ -1,0 +1,110 @@
+//! What the voice has to bear, and what it should be worth then.
+
+use std::time::Duration;
+
+use crate::Line;
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Condition {
+    /// On the command line.
+    pub name: &'static str,
+    /// In the table.
+    pub about: &'static str,
+    /// Between the two, each way.
+    pub line: Line,
+    /// What each may send with, kbit/s.
+    pub kbits: u32,
+    /// The least PESQ that is asked for.
+    pub pesq: f64,
+    /// The most added delay that is asked for.
+    pub delay: Duration,
+}
+
+const fn condition(
+    name: &'static str,
+    about: &'static str,
+    line: Line,
+    (kbits, pesq, delay_ms): (u32, f64, u64),
+) -> Condition {
+    Condition {
+        name,
+        about,
+        line,
+        kbits,
+        pesq,
+        delay: Duration::from_millis(delay_ms),
+    }
+}
+
+const NARROW: u32 = 32;
+const ROOM: u32 = 64;
+/// 25 ms each way.
+const LINE: Line = Line::reference();
+/// Packets in a burst of 80 ms.
+const BURST: f64 = 4.0;
+
+/// All of them.
+pub const CONDITIONS: [Condition; 11] = [
+    condition("clean", "no loss, no jitter", LINE, (NARROW, 4.3, 40)),
+    condition(
+        "random-5",
+        "random loss 5 %",
+        LINE.loss(0.05),
+        (NARROW, 3.8, 80),
+    ),
+    condition(
+        "random-10",
+        "random loss 10 %",
+        LINE.loss(0.1),
+        (NARROW, 3.4, 80),
+    ),
+    condition(
+        "random-20",
+        "random loss 20 %",
+        LINE.loss(0.2),
+        (NARROW, 2.8, 80),
+    ),
+    condition(
+        "bursts-10",
+        "bursts of 80 ms, 10 %",
+        LINE.bursts(0.1, BURST),
+        (NARROW, 2.8, 180),
+    ),
+    condition(
+        "bursts-20",
+        "bursts of 80 ms, 20 %",
+        LINE.bursts(0.2, BURST),
+        (NARROW, 2.2, 180),
+    ),
+    condition(
+        "bursts-40",
+        "bursts of 80 ms, 40 %",
+        LINE.bursts(0.4, BURST),
+        (NARROW, 1.6, 180),
+    ),
+    condition(
+        "room-random-20",
+        "room for 64 kbit/s, random loss 20 %",
+        LINE.loss(0.2),
+        (ROOM, 3.7, 250),
+    ),
+    condition(
+        "room-bursts-20",
+        "room for 64 kbit/s, bursts 20 %",
+        LINE.bursts(0.2, BURST),
+        (ROOM, 3.0, 250),
+    ),
+    condition(
+        "jitter",
+        "jitter, uniform 0-60 ms, no loss",
+        LINE.delay_ms(55).jitter_ms(30).reorder(true),
+        (NARROW, 4.0, 100),
+    ),
+    condition(
+        "far",
+        "200 ms round trip, random loss 10 %",
+        LINE.delay_ms(100).loss(0.1),
+        (NARROW, 3.2, 80),
+    ),
+];
