@@ -1,7 +1,7 @@
 """Scores recordings of calls by wideband PESQ (ITU-T P.862.2).
 
-Reads lines of JSON from standard input, {"reference": FILE, "recorded": FILE, "skip": SECONDS}, and answers each with one,
-{"pesq": [one score for each segment of 8 s after the skip]}. The reference has 16 kHz, the recording any multiple of that; both mono.
+Reads lines of JSON from standard input, {"reference": FILE, "recorded": FILE, "parts": [[BEGIN, END], ...]} with times in seconds, and
+answers each with one, {"pesq": [a score for each part]}. The reference has 16 kHz, the recording any multiple of that; both mono.
 """
 
 import json
@@ -13,7 +13,6 @@ from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 RATE = 16_000
-SEGMENT = 8
 # Playing is later than speaking, and PESQ finds out by how much; this much must be there of it.
 LATE = 0.4
 
@@ -29,16 +28,14 @@ def cut(samples, begin, end):
     return numpy.clip(part, -32_768, 32_767).astype(numpy.int16)
 
 
-def score(reference, recorded, skip):
+def score(reference, recorded, parts):
     reference, recorded = read(reference), read(recorded)
-    begin, scores = skip, []
-    while (begin + SEGMENT) * RATE <= len(reference):
-        end = begin + SEGMENT
-        scores.append(float(pesq(RATE, cut(reference, begin, end), cut(recorded, begin, end + LATE), "wb")))
-        begin = end
-    return scores
+    return [
+        float(pesq(RATE, cut(reference, begin, end), cut(recorded, begin, end + LATE), "wb"))
+        for begin, end in parts
+    ]
 
 
 for line in sys.stdin:
     job = json.loads(line)
-    print(json.dumps({"pesq": score(job["reference"], job["recorded"], job["skip"])}), flush=True)
+    print(json.dumps({"pesq": score(job["reference"], job["recorded"], job["parts"])}), flush=True)

@@ -11,8 +11,7 @@ pub const FOLDER: &str = "/usr/share/pocketsphinx/test/data/librivox";
 /// Joined they last 10.1 s and 11.4 s.
 const UTTERANCES: [[&str; 2]; 2] = [["0870", "0880"], ["0890", "0920"]];
 
-/// 24.7 s.
-const ALL: [&str; 5] = ["0870", "0880", "0890", "0920", "0930"];
+const RATE: u32 = 16_000;
 
 /// Why there is no speech.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +40,7 @@ pub enum Voice {
 pub fn speech(voice: Voice, length: Duration) -> Result<Recording, SpeechError> {
     let mut joined = Recording {
         samples: Vec::new(),
-        rate: 16_000,
+        rate: RATE,
     };
     for number in UTTERANCES[voice as usize] {
         let utterance = read(number)?;
@@ -62,11 +61,48 @@ fn read(number: &str) -> Result<Recording, ScoreError> {
     Recording::read_wav(&Path::new(FOLDER).join(name))
 }
 
+/// Speech to be judged, in seconds: where each part of it begins and ends. No part begins or ends within a sentence, where a judge
+/// would hear a cut.
+pub type Parts = Vec<(f64, f64)>;
+
+/// Both voices one after the other, after `before` of speech that is not judged.
+pub fn judged(before: Duration) -> Result<(Recording, Parts), SpeechError> {
+    let whole = |voice| {
+        let mut joined = Vec::new();
+        for number in UTTERANCES[voice as usize] {
+            joined.extend(read(number)?.samples);
+        }
+        Ok::<_, ScoreError>(joined)
+    };
+    let both = [whole(Voice::Alice)?, whole(Voice::Bob)?];
+    let wanted = (before.as_secs_f64() * f64::from(RATE)).round() as usize;
+    let end = both[1].len().saturating_sub(wanted);
+    let mut samples = both[1][end..].to_vec();
+    let mut parts = Vec::new();
+    for part in both {
+        let begin = samples.len() as f64 / f64::from(RATE);
+        samples.extend(part);
+        parts.push((begin, samples.len() as f64 / f64::from(RATE)));
+    }
+    Ok((
+        Recording {
+            samples,
+            rate: RATE,
+        },
+        parts,
+    ))
+}
+
+fn read(number: &str) -> Result<Recording, ScoreError> {
+    let name = format!("sense_and_sensibility_01_austen_64kb-{number}.wav");
+    Recording::read_wav(&Path::new(FOLDER).join(name))
+}
+
 /// All there is of the voice, after as much of its end as lasts `before`.
 pub fn everything(before: Duration) -> Result<Recording, SpeechError> {
     let mut joined = Recording {
         samples: Vec::new(),
-        rate: 16_000,
+        rate: RATE,
     };
     for number in ALL {
         let utterance = read(number)?;

@@ -23,8 +23,6 @@ use crate::{Line, Net};
 
 /// The call may learn what the line is like for so long; then it is judged.
 pub const ADAPTATION: Duration = Duration::from_secs(10);
-/// Judged for: all the speech there is.
-const JUDGED: Duration = Duration::from_millis(24_700);
 /// Until both hear.
 const BEGINNING: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_secs(1);
@@ -34,10 +32,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Sample {
     /// The condition's name.
     pub condition: &'static str,
-    /// PESQ of each segment.
+    /// PESQ of each part.
     pub pesq: Vec<f64>,
     /// Added delay once a second, milliseconds.
     pub delays: Vec<f64>,
+    /// The share of the seconds in which packets went directly.
+    pub direct: f64,
     /// What the call was sent with at its end: kbit/s, and against losses.
     pub plan: String,
     /// Packets lost, in percent.
@@ -122,9 +122,9 @@ fn one_call(
 ) -> Result<[Sample; 2], ActorError> {
     let folder = stage.folder.path();
     let says = folder.join("says.wav");
-    write_speech(&says)?;
+    let (length, parts) = write_speech(&says)?;
     let hears = ["alice", "bob"].map(|name| folder.join(format!("{name}-hears.wav")));
-    let length = ADAPTATION + JUDGED + BEGINNING;
+    let length = length + BEGINNING;
     let [caller, callee] = [(&hears[0], Some(length)), (&hears[1], None)].map(|(record, limit)| {
         // What the call before left; that there is none is the usual case.
         let _ = std::fs::remove_file(record);
@@ -143,7 +143,9 @@ fn one_call(
     let [at_alice, at_bob] = &called.meanwhile;
     let heard =
         |at, record: &PathBuf, meanwhile: &[_], sent: &starling_control::view::CallQuality| {
-            sample(condition, (&says, record), scorer, (at, meanwhile, sent))
+            let pesq = scorer.score(&says, record, &parts);
+            let pesq = pesq.map_err(|error| ActorError::Story(error.to_string()))?;
+            Ok::<_, ActorError>(sample(condition, pesq, (at, meanwhile, sent)))
         };
     Ok([
         heard(&called.caller, &hears[0], at_alice, &called.callee)?,
@@ -151,25 +153,19 @@ fn one_call(
     ])
 }
 
-fn sample(
-    condition: &Condition,
-    (says, hears): (&Path, &Path),
-    scorer: &Scorer,
-    (at, meanwhile, sent): Qualities<'_>,
-) -> Result<Sample, ActorError> {
-    let pesq = scorer
-        .score(says, hears, ADAPTATION)
-        .map_err(|error| ActorError::Story(error.to_string()))?;
+fn sample(condition: &Condition, pesq: Vec<f64>, (at, meanwhile, sent): Qualities<'_>) -> Sample {
     let adapted = usize::try_from(ADAPTATION.as_secs()).unwrap_or(usize::MAX);
-    let delays = meanwhile.iter().skip(adapted);
-    Ok(Sample {
+    let judged = meanwhile.get(adapted..).unwrap_or_default();
+    let direct = judged.iter().filter(|quality| quality.path == "direct");
+    Sample {
         condition: condition.name,
         pesq,
-        delays: delays.map(|quality| quality.delay_ms).collect(),
+        direct: direct.count() as f64 / judged.len().max(1) as f64,
+        delays: judged.iter().map(|quality| quality.delay_ms).collect(),
         plan: format!("{} kbit/s, {}", sent.bitrate / 1_000, sent.protection),
         loss: at.loss_percent,
         mos: at.mos,
-    })
+    }
 }
 
 /// At the end, once a second before, and at the other's end.
@@ -179,10 +175,14 @@ type Qualities<'a> = (
     &'a starling_control::view::CallQuality,
 );
 
-fn write_speech(path: &Path) -> Result<(), ActorError> {
+/// Its length, and the parts that are judged.
+fn write_speech(path: &Path) -> Result<(Duration, speech::Parts), ActorError> {
     let failed = |error: String| ActorError::Story(error);
-    let speech = speech::everything(ADAPTATION).map_err(|error| failed(error.to_string()))?;
+    let judged = speech::judged(ADAPTATION);
+    let (speech, parts) = judged.map_err(|error| failed(error.to_string()))?;
     speech
         .write_wav(path)
-        .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))
+        .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
+    let length = speech.samples.len() as f64 / f64::from(speech.rate);
+    Ok((Duration::from_secs_f64(length), parts))
 }

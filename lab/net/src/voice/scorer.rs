@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +33,7 @@ pub enum ScorerError {
 struct Job<'a> {
     reference: &'a Path,
     recorded: &'a Path,
-    skip: f64,
+    parts: &'a [(f64, f64)],
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,12 +42,12 @@ struct Scores {
 }
 
 impl Scorer {
-    /// PESQ of each segment of a recording, what is before `skip` left out.
+    /// PESQ of each part of a recording; parts begin and end at so many seconds.
     pub fn score(
         &self,
         reference: &Path,
         recorded: &Path,
-        skip: Duration,
+        parts: &[(f64, f64)],
     ) -> Result<Vec<f64>, ScorerError> {
         let failed = |error| ScorerError::Run(self.python.clone(), error);
         let mut child = Command::new(&self.python)
@@ -61,7 +60,7 @@ impl Scorer {
         let job = Job {
             reference,
             recorded,
-            skip: skip.as_secs_f64(),
+            parts,
         };
         let job = serde_json::to_string(&job)?;
         if let Some(mut input) = child.stdin.take() {

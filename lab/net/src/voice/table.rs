@@ -9,10 +9,10 @@ use crate::bench::machine::Machine;
 pub fn table(conditions: &[Condition], samples: &[Sample], machine: &Machine) -> String {
     let mut text = format!(
         "Real speech through two real nodes on an emulated line of 25 ms each way, both speaking at once; judged after 10 s, by wideband \
-         PESQ (ITU-T P.862.2) of segments of 8 s; the mean over all segments, seeds and directions, and the lowest of one call's. Added \
+         PESQ (ITU-T P.862.2) of two parts of 10 and 11 s; the mean over all parts, seeds and directions, and the lowest of one call's. Added \
          delay: how much later than the fastest packets' time sound is played, 95th percentile of what was said once a second. {}\n\n\
-         | condition | PESQ asked | PESQ | lowest | added delay asked | measured | lost | estimated MOS | sent at the end |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         | condition | PESQ asked | PESQ | lowest | added delay asked | measured | lost | direct | estimated MOS | sent at the end |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
         machine_line(machine)
     );
     for condition in conditions {
@@ -52,12 +52,13 @@ fn row(condition: &Condition, samples: &[&Sample]) -> Option<String> {
     };
     let asked = condition.delay.as_secs_f64() * 1_000.0;
     Some(format!(
-        "| {} | {:.1} | {}{pesq:.2} | {lowest:.2} | {asked:.0} ms | {}{delay:.0} ms | {:.1} % | {:.1} | {} |",
+        "| {} | {:.1} | {}{pesq:.2} | {lowest:.2} | {asked:.0} ms | {}{delay:.0} ms | {:.1} % | {:.0} % | {:.1} | {} |",
         condition.about,
         condition.pesq,
         missed(pesq < condition.pesq),
         missed(delay > asked),
         of(|sample| sample.loss)?,
+        of(|sample| sample.direct * 100.0)?,
         of(|sample| sample.mos)?,
         samples.last()?.plan
     ))
@@ -90,6 +91,7 @@ mod tests {
             pesq: vec![pesq, pesq + 0.1],
             delays: vec![delay; 20],
             plan: "30 kbit/s, off".into(),
+            direct: 1.0,
             loss: 0.0,
             mos: 4.3,
         }
@@ -101,7 +103,7 @@ mod tests {
         let good = row(clean, &[&sample(4.3, 22.0), &sample(4.4, 30.0)]).unwrap();
         assert_eq!(
             good,
-            "| no loss, no jitter | 4.3 | 4.40 | 4.35 | 40 ms | 30 ms | 0.0 % | 4.3 | 30 kbit/s, off |"
+            "| no loss, no jitter | 4.3 | 4.40 | 4.35 | 40 ms | 30 ms | 0.0 % | 100 % | 4.3 | 30 kbit/s, off |"
         );
         let bad = row(clean, &[&sample(3.0, 60.0)]).unwrap();
         assert_eq!(bad.matches("**missed**").count(), 2);
