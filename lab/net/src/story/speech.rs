@@ -93,29 +93,6 @@ pub fn judged(before: Duration) -> Result<(Recording, Parts), SpeechError> {
     ))
 }
 
-fn read(number: &str) -> Result<Recording, ScoreError> {
-    let name = format!("sense_and_sensibility_01_austen_64kb-{number}.wav");
-    Recording::read_wav(&Path::new(FOLDER).join(name))
-}
-
-/// All there is of the voice, after as much of its end as lasts `before`.
-pub fn everything(before: Duration) -> Result<Recording, SpeechError> {
-    let mut joined = Recording {
-        samples: Vec::new(),
-        rate: RATE,
-    };
-    for number in ALL {
-        let utterance = read(number)?;
-        joined.rate = utterance.rate;
-        joined.samples.extend(utterance.samples);
-    }
-    let wanted = (before.as_secs_f64() * f64::from(joined.rate)).round() as usize;
-    let end = joined.samples.len().saturating_sub(wanted);
-    let mut samples = joined.samples[end..].to_vec();
-    samples.append(&mut joined.samples);
-    Ok(Recording { samples, ..joined })
-}
-
 /// Writes so much speech of a voice as a WAV file.
 pub fn write(voice: Voice, length: Duration, path: &Path) -> Result<Recording, SpeechError> {
     let recording = speech(voice, length)?;

@@ -127,6 +127,11 @@ async fn a_call_carries_sound_both_ways() {
         assert!(quality.loss_percent < 5.0, "{quality:?}");
         let first = quality.first_sound_ms.expect("sound was heard");
         assert!(first < 1_000, "first sound after {first} ms");
+        assert!((8_000..=64_000).contains(&quality.bitrate), "{quality:?}");
+        assert!(
+            quality.mos > 3.0 && !quality.protection.is_empty(),
+            "{quality:?}"
+        );
     }
     let log: Vec<view::Call> = bob.ask(Command::CallList { limit: None }).await;
     assert_eq!((log.len(), log[0].words.as_str()), (1, "ended"));
@@ -286,6 +291,16 @@ async fn wrong_files_are_refused_before_anything_rings() {
             .await;
         assert_eq!(refused.expect_err("a refusal").data.kind, kind);
     }
+    let sound = Sound {
+        max_kbits: Some(5),
+        ..Sound::default()
+    };
+    let who = "Bob".to_owned();
+    let refused = alice
+        .try_ask::<view::Call>(Command::CallStart { who, sound })
+        .await;
+    let refused = refused.expect_err("a refusal").to_string();
+    assert!(refused.contains("8 to 64 kbit/s"), "{refused}");
     let log: Vec<view::Call> = bob.ask(Command::CallList { limit: None }).await;
     assert!(log.is_empty());
     stop(alice, bob).await;
