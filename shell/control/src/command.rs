@@ -1,7 +1,10 @@
 //! What a client can ask. Each variant names the view it is answered with.
 
+mod sound;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::sound::Sound;
 use crate::view::{CarriedContact, PresenceChange, ProfileChange};
 
 /// A request to the node. `WHO` fields take a display name, a nickname or an account id (its beginning is enough).
@@ -576,26 +579,6 @@ pub struct PhraseWord {
     pub number: u8,
     /// As somebody wrote it.
     pub word: String,
-}
-
-/// Where a call's sound comes from and goes to. Without a file it is the system's microphone and speaker.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sound {
-    /// Absolute path of a WAV file to play to the other side.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub play: Option<String>,
-    /// Absolute path of a WAV file to record the other side into; must not exist.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub record: Option<String>,
-    /// Send back what is heard: the sound-test node's way to answer.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub echo: bool,
-    /// Hang up after so many milliseconds of conversation.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit_ms: Option<u64>,
-    /// Send with so many kbit/s at most, what is spent against losses included; 8 to 64, which is also the default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_kbits: Option<u32>,
 }
 
 #[cfg(test)]
