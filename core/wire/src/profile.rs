@@ -100,6 +100,8 @@ pub enum ProfileFrame {
     Kept,
     /// "It is not what this protocol allows." Nothing of it was kept.
     Refused,
+    /// "Tell me again later: I cannot keep it now, or one of the two clocks is wrong."
+    Later,
 }
 
 /// What goes with a contact request: the parts that members of the network may see.

@@ -28,6 +28,7 @@ fn profiles() {
         ("picture", encode_body(&ProfileFrame::Picture(vec![7; 40]))),
         ("introduction", encode_body(&introduction)),
         ("refused", encode_body(&ProfileFrame::Refused)),
+        ("later", encode_body(&ProfileFrame::Later)),
     ];
     mutator::run(15, &corpus::committed("profiles", &made), fuzz::profile);
 }

@@ -395,6 +395,60 @@ async fn profile_14_a_request_shows_what_strangers_may_see_and_no_more() {
     town.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn profile_12_whoever_is_blocked_while_it_waits_its_turn_hears_nothing() {
+    let town = Town::found().await;
+    let [a, b] = [folder(), folder()];
+    let mut alice = town.settle(a.path(), "Alice").await;
+    let mut bob = town.settle(b.path(), "Bob").await;
+    show(&alice, about("Not for Bob.")).await;
+    befriend(&mut alice, &mut bob).await;
+    // Within the second in which a new contact's messages go first.
+    alice
+        .ask::<()>(Command::ContactBlock { who: "Bob".into() })
+        .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let seen = contact(&bob, "Alice").await.expect("Alice");
+    assert_eq!(seen.shows, view::ShownProfile::default());
+    for actor in [alice, bob] {
+        actor.node.stop().await;
+    }
+    town.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn profile_10_whoever_is_visible_again_tells_at_once() {
+    let town = Town::found().await;
+    let [a, b] = [folder(), folder()];
+    let mut alice = town.settle(a.path(), "Alice").await;
+    let mut bob = town.settle(b.path(), "Bob").await;
+    befriend(&mut alice, &mut bob).await;
+    show(&alice, about("before")).await;
+    let says = |text: &'static str| move |alice: &view::Contact| alice.shows.about == text;
+    until_shows(&bob, "Alice", "the text", says("before")).await;
+    let be = |choice| {
+        Command::PresenceSet(view::PresenceChange {
+            choice: Some(choice),
+            ..view::PresenceChange::default()
+        })
+    };
+    let hidden = be(view::PresenceChoice::Invisible);
+    alice.ask::<view::OwnPresence>(hidden).await;
+    show(&alice, about("after")).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let seen = contact(&bob, "Alice").await.expect("Alice");
+    assert_eq!(seen.shows.about, "before");
+    let begin = Instant::now();
+    let visible = be(view::PresenceChoice::Online);
+    alice.ask::<view::OwnPresence>(visible).await;
+    until_shows(&bob, "Alice", "the text", says("after")).await;
+    assert!(begin.elapsed() < SOON, "{:?}", begin.elapsed());
+    for actor in [alice, bob] {
+        actor.node.stop().await;
+    }
+    town.end().await;
+}
+
 /// PROFILE-10: Carol may not see whether Alice is there, so nothing comes that would say so.
 async fn unseen_by(alice: &Actor, carol: &mut Actor) {
     let denied = |allowed| Command::ContactPermit {

@@ -28,6 +28,7 @@ pub fn page(shell: &Shell, own: &OwnProfile) -> Markup {
             }
             (form(shell, "profile-set", "stack", texts(own)))
             h2 { "Picture" }
+            p.line { @if own.avatar.is_some() { "A picture is set." } @else { "No picture is set." } }
             (pick(shell))
             @if own.avatar.is_some() {
                 (button(shell, "profile-set", &[("avatar", "")], "quiet danger", html! { "Remove the picture" }))
@@ -42,6 +43,8 @@ pub fn page(shell: &Shell, own: &OwnProfile) -> Markup {
 
 fn texts(own: &OwnProfile) -> Markup {
     html! {
+        (was("name", &own.name))
+        (was("about", &own.about))
         label for="profile-name" { "Name" }
         input id="profile-name" name="name" required maxlength="128" dir="auto" autocomplete="off" value=(own.name);
         (seen(own, ProfilePart::Name, "Who sees the name"))
@@ -58,11 +61,17 @@ fn seen(own: &OwnProfile, part: ProfilePart, label: &str) -> Markup {
     let chosen = own.visibility.get(&part).copied().unwrap_or_default();
     let id = format!("profile-sees-{}", part.word());
     html! {
+        (was(&format!("sees-{}", part.word()), chosen.word()))
         label for=(id) { (label) }
         select id=(id) name={ "sees-" (part.word()) } {
             @for one in Visibility::ALL { option value=(one) selected[one == chosen] { (one.words()) } }
         }
     }
+}
+
+/// What a field showed: only what differs from it is asked, so that an old form takes back nothing.
+fn was(name: &str, value: &str) -> Markup {
+    html! { input type="hidden" name={ "was-" (name) } value=(value); }
 }
 
 /// A form with a file: the browser sends it itself.
@@ -102,15 +111,15 @@ pub fn read(name: &str, fields: &Fields) -> Result<Option<Plan>, Failure> {
     }
     let mut visibility = BTreeMap::new();
     for part in ProfilePart::ALL {
-        if let Some(word) = fields.get(&format!("sees-{}", part.word())) {
+        if let Some(word) = changed(fields, &format!("sees-{}", part.word())) {
             let chosen = word.parse();
             let chosen = chosen.map_err(|words: String| Failure::new(ErrorKind::Usage, words))?;
             visibility.insert(part, chosen);
         }
     }
     let change = ProfileChange {
-        name: fields.get("name").cloned(),
-        about: fields.get("about").map(|text| text.replace("\r\n", "\n")),
+        name: changed(fields, "name"),
+        about: changed(fields, "about"),
         // A page names no file of this machine.
         avatar: fields.contains_key("avatar").then(String::new),
         visibility,
@@ -119,6 +128,14 @@ pub fn read(name: &str, fields: &Fields) -> Result<Option<Plan>, Failure> {
         commands: vec![Command::ProfileSet(change)],
         next: Next::Go("profile".into()),
     }))
+}
+
+/// What a field says, if that is not what it showed.
+fn changed(fields: &Fields, name: &str) -> Option<String> {
+    let lines = |text: &String| text.replace("\r\n", "\n");
+    let said = fields.get(name).map(lines)?;
+    let was = fields.get(&format!("was-{name}")).map(lines);
+    (was.as_ref() != Some(&said)).then_some(said)
 }
 
 #[cfg(test)]
@@ -144,6 +161,17 @@ mod tests {
         let removed = change(&[("avatar", "/etc/passwd")]).unwrap();
         assert_eq!(removed.avatar.as_deref(), Some(""));
         assert!(change(&[("sees-about", "friends")]).is_err());
+        let old = [
+            ("name", "Alice S"),
+            ("was-name", "Alice"),
+            ("about", "a\r\nb"),
+            ("was-about", "a\nb"),
+            ("sees-mood", "contacts"),
+            ("was-sees-mood", "contacts"),
+        ];
+        let said = change(&old).unwrap();
+        assert_eq!(said.name.as_deref(), Some("Alice S"));
+        assert_eq!((said.about, said.visibility.len()), (None, 0));
         assert!(read("profile-take", &Fields::new()).unwrap().is_none());
     }
 }

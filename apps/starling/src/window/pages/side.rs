@@ -218,7 +218,8 @@ pub fn face(id: &str, title: &str, picture: Option<&Picture<'_>>) -> Markup {
     round(id, title, picture, None)
 }
 
-/// What the program draws about somebody, the dot and the mark, stands outside of the picture.
+/// What the program draws about somebody, the dot and the mark, stands outside of the picture. The name stands beside it, so it is
+/// decoration for whoever hears the page.
 fn round(
     id: &str,
     title: &str,
@@ -228,7 +229,7 @@ fn round(
     html! {
         span class={ "avatar hue-" (words::hue(id)) } aria-hidden="true" {
             @if let Some(picture) = picture {
-                img src=(picture.href()) alt={ "Picture of " (words::plain(title)) } width="256" height="256";
+                img src=(picture.href()) alt="" width="256" height="256";
             } @else { (words::initial(title)) }
             @if let Some(contact) = contact { span class={ "dot " (words::presence_class(contact)) } {} }
         }

@@ -23,7 +23,7 @@ impl Devices {
             Effect::About(account) => self.about(account).await,
             Effect::Request(account) => self.request(account).await,
             Effect::Relaying => self.relaying().await,
-            Effect::Presence => self.ctx.own_presence.reload(&self.ctx.db).await,
+            Effect::Presence => self.ctx.own_presence.reload(&self.ctx).await,
             Effect::Profile => self.ctx.own_presence.profiles.reload(&self.ctx).await,
             Effect::Account => self.account().await,
             Effect::Doors => self.doors().await,

@@ -106,6 +106,7 @@ impl OwnPresence {
         change: view::PresenceChange,
     ) -> Result<view::OwnPresence, Failure> {
         check(&change)?;
+        let was_invisible = self.is_invisible();
         let (own, away_after) = {
             let mut kept = self.kept();
             let own = kept.publisher.own().clone();
@@ -133,15 +134,25 @@ impl OwnPresence {
             own_set.change(tx, &items)
         };
         ctx.db.write(write).await.map_err(store_failure)?;
+        self.end_silence(ctx, was_invisible);
         Ok(self.view())
     }
 
     /// Another device changed what was chosen.
-    pub async fn reload(&self, db: &Db) -> Result<(), StoreError> {
-        let own = db.read(read_own).await?;
+    pub async fn reload(&self, ctx: &Context) -> Result<(), StoreError> {
+        let own = ctx.db.read(read_own).await?;
+        let was_invisible = self.is_invisible();
         self.kept().publisher.adopt(own);
         self.changed.notify_one();
+        self.end_silence(ctx, was_invisible);
         Ok(())
+    }
+
+    /// `PROFILE-10`: what contacts were not told while the person was invisible.
+    fn end_silence(&self, ctx: &Context, was_invisible: bool) {
+        if was_invisible && !self.is_invisible() {
+            ctx.signal(Signal::Profile);
+        }
     }
 
     /// The person did something on this device.

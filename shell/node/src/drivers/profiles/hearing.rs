@@ -54,8 +54,28 @@ async fn decode(bytes: Vec<u8>) -> Result<Vec<u8>, Unheard> {
     Ok(decoded.map_err(|_| Unheard::Decoder)??)
 }
 
-/// Keeps what a contact tells, and says whether it was kept.
-pub(super) async fn hear(ctx: &Arc<Context>, account: AccountId, talk: &mut Talk, told: Document) {
+impl Unheard {
+    /// A trouble that is ours or passes is no word about what was told. Clocks are set right one day, whosever is wrong.
+    const fn answer(&self) -> ProfileFrame {
+        match self {
+            Self::Profile(ProfileError::Ahead) | Self::NoPicture | Self::Decoder => {
+                ProfileFrame::Later
+            }
+            // Whoever is no contact any more is told nothing else.
+            Self::Store(StoreError::Missing(_)) => ProfileFrame::Refused,
+            Self::Store(_) => ProfileFrame::Later,
+            Self::Profile(_) | Self::Avatar(_) => ProfileFrame::Refused,
+        }
+    }
+}
+
+/// Keeps what a contact tells, and says whether it was kept. False if it is to be told again.
+pub(super) async fn hear(
+    ctx: &Arc<Context>,
+    account: AccountId,
+    talk: &mut Talk,
+    told: Document,
+) -> bool {
     let answer = match keep(ctx, account, talk, told).await {
         Ok(changed) => {
             if changed {
@@ -64,11 +84,12 @@ pub(super) async fn hear(ctx: &Arc<Context>, account: AccountId, talk: &mut Talk
             ProfileFrame::Kept
         }
         Err(error) => {
-            debug!(%error, "a contact's profile was refused");
-            ProfileFrame::Refused
+            debug!(%error, "a contact's profile was not kept");
+            error.answer()
         }
     };
     let _ = talk.say(&answer).await;
+    answer != ProfileFrame::Later
 }
 
 /// Whether something is another than before.
@@ -126,4 +147,28 @@ fn write(
     };
     contact_profiles::put(tx, account, &shown, avatar.as_deref())?;
     Ok(known.as_ref() != Some(&shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_again_and_what_is_wrong_is_not() {
+        for passing in [
+            Unheard::Profile(ProfileError::Ahead),
+            Unheard::Store(StoreError::Full),
+            Unheard::Decoder,
+            Unheard::NoPicture,
+        ] {
+            assert_eq!(passing.answer(), ProfileFrame::Later, "{passing}");
+        }
+        for wrong in [
+            Unheard::Profile(ProfileError::OtherPicture),
+            Unheard::Avatar(AvatarError::Format),
+            Unheard::Store(StoreError::Missing("contact")),
+        ] {
+            assert_eq!(wrong.answer(), ProfileFrame::Refused, "{wrong}");
+        }
+    }
 }

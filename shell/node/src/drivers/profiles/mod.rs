@@ -83,7 +83,9 @@ async fn converse(
     let door = endpoint_key(connection.remote_id());
     match talk.hear().await? {
         ProfileFrame::Ask => telling::say(ctx, (account, door), &mut talk).await?,
-        ProfileFrame::Tell(told) => hearing::hear(ctx, account, &mut talk, told).await,
+        ProfileFrame::Tell(told) => {
+            hearing::hear(ctx, account, &mut talk, told).await;
+        }
         _ => return None,
     }
     talk.send.finish().ok()?;

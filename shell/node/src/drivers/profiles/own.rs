@@ -178,6 +178,9 @@ pub async fn show(
     change: view::ProfileChange,
 ) -> Result<view::OwnProfile, Failure> {
     let parts = next_parts(ctx, &change).await?;
+    if parts.is_empty() {
+        return Ok(ctx.own_presence.profiles.view(ctx));
+    }
     let renamed = renamed(ctx, parts.get(&Part::Name)).await?;
     let tell = renamed.is_some();
     let (own, own_set) = (Arc::clone(&ctx.identity), Arc::clone(&ctx.own_set));
@@ -206,19 +209,29 @@ async fn next_parts(ctx: &Arc<Context>, change: &view::ProfileChange) -> Result<
         if visibility.is_none() && !values.contains_key(&part) {
             continue;
         }
-        let mut next = ctx.own_presence.profiles.part(part);
-        next.number = wall_ms().max(next.number + 1);
-        next.visibility = visibility.map_or(next.visibility, |one| visibility_of(*one));
+        let now = today(ctx, part);
+        let mut next = now.clone();
+        next.visibility = visibility.map_or(now.visibility, |one| visibility_of(*one));
         next.value = values.remove(&part).unwrap_or(next.value);
-        // A name that is hidden reaches the other devices this way only.
-        if part == Part::Name && next.value.is_none() {
-            next.value = Some(ctx.identity.get().name.clone().into_bytes());
+        if next == now {
+            continue;
         }
+        next.number = wall_ms().max(now.number + 1);
         let checked = next.check(part);
         checked.map_err(|error| Failure::new(ErrorKind::Usage, error.to_string()))?;
         parts.insert(part, next);
     }
     Ok(parts)
+}
+
+/// A part before it changes.
+fn today(ctx: &Context, part: Part) -> OwnPart {
+    let mut now = ctx.own_presence.profiles.part(part);
+    // A name that is hidden reaches the other devices this way only.
+    if part == Part::Name {
+        now.value = Some(ctx.identity.get().name.clone().into_bytes());
+    }
+    now
 }
 
 /// What is to stand in parts from now on.

@@ -14,6 +14,7 @@ use starling_wire::peer::LinkFrame;
 use starling_wire::permissions::Permission;
 use starling_wire::profile::{Document, Part, Picture, ProfileFrame};
 use tokio::sync::{Semaphore, broadcast};
+use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use super::{EXCHANGE_TIME, Talk, hearing};
@@ -56,6 +57,15 @@ enum Task {
     Tell,
 }
 
+/// Whether somebody is told or asked anything, as things stand at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum May {
+    Now,
+    /// When the person is visible again.
+    Later,
+    Never,
+}
+
 /// Tells contacts as long as the session lives.
 pub async fn run(ctx: Arc<Context>) {
     let mut signals = ctx.signals.subscribe();
@@ -66,9 +76,12 @@ pub async fn run(ctx: Arc<Context>) {
         notes: Mutex::default(),
     });
     teller.everybody();
+    // It goes on however many signals come.
+    let mut looks = tokio::time::interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => teller.pending(),
+            _ = looks.tick() => teller.pending(),
             signal = signals.recv() => match signal {
                 Ok(Signal::Presence(account) | Signal::Contact(account) | Signal::Permissions(account)) => {
                     teller.look(account);
@@ -117,16 +130,13 @@ impl Teller {
     /// Does what there is to do with one contact; whether nothing is left.
     async fn one(&self, account: AccountId) -> bool {
         let ctx = &self.ctx;
-        let person = ctx.book.person(account);
-        let Some(person) = person.filter(|person| person.relation == Relation::Contact) else {
+        let Some(person) = ctx.book.person(account) else {
             return true;
         };
-        // PROFILE-10: what arrives says that somebody is there.
-        if !ctx.abouts.allows(account, Permission::Presence) {
-            return true;
-        }
-        if ctx.own_presence.is_invisible() {
-            return false;
+        match may(ctx, account) {
+            May::Never => return true,
+            May::Later => return false,
+            May::Now => {}
         }
         let mut done = true;
         let tasks = self.tasks(account, &person).await;
@@ -171,6 +181,12 @@ impl Teller {
         let Ok(_turn) = self.turns.acquire().await else {
             return false;
         };
+        // The second before a question and the turn may have taken long: blocked, or invisible, meanwhile.
+        match may(&self.ctx, account) {
+            May::Never => return true,
+            May::Later => return false,
+            May::Now => {}
+        }
         let exchange = exchange(&self.ctx, account, door, task);
         let spoke = tokio::time::timeout(EXCHANGE_TIME, exchange).await;
         let spoke = matches!(spoke, Ok(Some(())));
@@ -192,9 +208,25 @@ impl Teller {
     }
 }
 
+/// `PROFILE-10`, `PROFILE-12`: what arrives says that somebody is there.
+fn may(ctx: &Context, account: AccountId) -> May {
+    let person = ctx.book.person(account);
+    let contact = person.is_some_and(|person| person.relation == Relation::Contact);
+    if !contact || !ctx.abouts.allows(account, Permission::Presence) {
+        return May::Never;
+    }
+    if ctx.own_presence.is_invisible() {
+        return May::Later;
+    }
+    May::Now
+}
+
 async fn exchange(ctx: &Arc<Context>, account: AccountId, door: &Door, task: Task) -> Option<()> {
     let connection = ctx.door.dial(door, alpn::LINK).await.ok()?;
     let (send, receive) = connection.open_bi().await.ok()?;
+    if may(ctx, account) != May::Now {
+        return None;
+    }
     let mut talk = Talk { send, receive };
     stream::write(&mut talk.send, &LinkFrame::Profile)
         .await
@@ -212,10 +244,10 @@ async fn ask(ctx: &Arc<Context>, account: AccountId, talk: &mut Talk) -> Option<
     let ProfileFrame::Tell(told) = talk.hear().await? else {
         return None;
     };
-    hearing::hear(ctx, account, talk, told).await;
+    let settled = hearing::hear(ctx, account, talk, told).await;
     talk.send.finish().ok()?;
     // Until the other side has read it.
-    talk.hear().await.is_none().then_some(())
+    (talk.hear().await.is_none() && settled).then_some(())
 }
 
 /// Says what is shown, and notes that it was heard.
@@ -224,6 +256,10 @@ pub(super) async fn say(
     (account, door): (AccountId, EndpointKey),
     talk: &mut Talk,
 ) -> Option<()> {
+    // Whoever asks is answered while the person is invisible, too.
+    if may(ctx, account) == May::Never {
+        return None;
+    }
     let document = ctx.own_presence.profiles.document();
     talk.say(&ProfileFrame::Tell(document.clone())).await?;
     let mut answer = talk.hear().await?;
@@ -232,7 +268,7 @@ pub(super) async fn say(
         talk.say(&ProfileFrame::Picture(bytes)).await?;
         answer = talk.hear().await?;
     }
-    // Whoever refuses would refuse again.
+    // Whoever refuses would refuse again; whoever says "later" is told again.
     if !matches!(answer, ProfileFrame::Kept | ProfileFrame::Refused) {
         return None;
     }
