@@ -101,13 +101,8 @@ async fn profile_03_07_11_a_contact_whose_picture_is_none_is_refused_and_nothing
         // PROFILE-02: nothing newer could ever replace it; it is not kept, but a clock may be wrong.
         (told(u64::MAX, of(&good)), good.clone()),
     ] {
-        let passes = told.about.number > now;
+        let expected = refusal(told.about.number > now);
         let answer = mallory.tell(&door, told, &picture).await;
-        let expected = if passes {
-            ProfileFrame::Later
-        } else {
-            ProfileFrame::Refused
-        };
         assert_eq!(answer, Some(expected));
         let seen = contact(&alice, "Mallory").await.expect("a contact");
         assert_eq!(seen.shows, view::ShownProfile::default());
@@ -132,6 +127,15 @@ async fn profile_03_07_11_a_contact_whose_picture_is_none_is_refused_and_nothing
     assert_eq!(same.shows, shown.shows);
     talks_without_end(&mallory, &door, told(now - 1, of(&good)), &good).await;
     alice.node.stop().await;
+}
+
+/// A clock that is wrong may be set right.
+const fn refusal(ahead: bool) -> ProfileFrame {
+    if ahead {
+        ProfileFrame::Later
+    } else {
+        ProfileFrame::Refused
+    }
 }
 
 /// PROFILE-11: whoever talks without end is not listened to.
