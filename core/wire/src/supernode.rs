@@ -388,7 +388,9 @@ impl Request {
 
 impl Watch {
     fn is_bounded(&self) -> bool {
-        self.list < WATCH_LISTS_MAX && self.ids.len() <= WATCH_MAX && self.ids.is_sorted()
+        // Each id once: what is kept of a list is counted by its ids.
+        let ascending = self.ids.is_sorted_by(|one, next| one < next);
+        self.list < WATCH_LISTS_MAX && self.ids.len() <= WATCH_MAX && ascending
     }
 }
 
@@ -516,11 +518,19 @@ mod tests {
         let many = |count| {
             Request::Watch(Watch {
                 list: 0,
-                ids: vec![SubscriptionId([0; 16]); count],
+                ids: (0..count as u128)
+                    .map(|n| SubscriptionId(n.to_be_bytes()))
+                    .collect(),
                 reply_to: at("[2001:db8::1]:65535"),
             })
         };
         assert_eq!(many(WATCH_MAX + 1).check(), Err(Refusal::Malformed));
+        let twice = Request::Watch(Watch {
+            list: 0,
+            ids: vec![SubscriptionId([0; 16]); 2],
+            reply_to: at("[2001:db8::1]:65535"),
+        });
+        assert_eq!(twice.check(), Err(Refusal::Malformed));
         let granted = Request::Grant(Grant {
             ids: vec![SubscriptionId([0; 16]); GRANTED_TO_MAX],
             unseen: vec![SubscriptionId([0; 16])],

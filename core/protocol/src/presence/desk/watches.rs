@@ -74,7 +74,7 @@ impl Watches {
         let known = self.lists.get(&key);
         let before = known.map_or(0, |list| list.ids.len());
         let full = known.is_none() && self.lists.len() >= WATCHERS_MAX;
-        let crowded = self.watched.len() - before + ids.len() > WATCHED_MAX;
+        let crowded = self.watched.len().saturating_sub(before) + ids.len() > WATCHED_MAX;
         if full || ids.len() > WATCH_MAX || (crowded && ids.len() > before.max(WATCH_SHORT)) {
             return Err(DeskRefusal::Full);
         }
