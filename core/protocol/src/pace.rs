@@ -1,12 +1,12 @@
 //! How often somebody may do something: some times at once, then one by one (GCRA, ITU-T I.371). So whoever does it as people do
 //! notices nothing, and whoever does it all day gets nowhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::machine::Time;
 
-/// Those that are remembered; beyond it, those that have waited longest are forgotten first.
+/// Those that are remembered; beyond it, those who did it least are forgotten first.
 const REMEMBERED_MAX: usize = 40_000;
 
 /// Who did it how often.
@@ -16,6 +16,8 @@ pub struct Pace<K> {
     burst: u32,
     /// When each could have done evenly what it did.
     due: BTreeMap<K, Time>,
+    /// The same, the earliest first.
+    by_due: BTreeSet<(Time, K)>,
 }
 
 impl<K: Ord + Copy> Pace<K> {
@@ -25,24 +27,35 @@ impl<K: Ord + Copy> Pace<K> {
             every,
             burst,
             due: BTreeMap::new(),
+            by_due: BTreeSet::new(),
         }
     }
 
     /// Whether `who` may do it now; it counts if so.
     pub fn take(&mut self, who: K, now: Time) -> bool {
-        let room = self.every * (self.burst - 1);
-        let due = self.due.get(&who).copied().unwrap_or(now).max(now);
-        if due > now + room {
+        if !self.has_room(who, now) {
             return false;
         }
-        if self.due.len() >= REMEMBERED_MAX && !self.due.contains_key(&who) {
-            self.due.retain(|_, due| *due > now);
-            if self.due.len() >= REMEMBERED_MAX {
-                return false;
-            }
+        let next = self.due_of(who, now) + self.every;
+        if let Some(before) = self.due.insert(who, next) {
+            self.by_due.remove(&(before, who));
         }
-        self.due.insert(who, due + self.every);
+        self.by_due.insert((next, who));
+        if self.due.len() > REMEMBERED_MAX
+            && let Some((_, least)) = self.by_due.pop_first()
+        {
+            self.due.remove(&least);
+        }
         true
+    }
+
+    /// Whether `who` may do it now; it does not count.
+    pub fn has_room(&self, who: K, now: Time) -> bool {
+        self.due_of(who, now) <= now + self.every * (self.burst - 1)
+    }
+
+    fn due_of(&self, who: K, now: Time) -> Time {
+        self.due.get(&who).copied().unwrap_or(now).max(now)
     }
 }
 
@@ -65,13 +78,17 @@ mod tests {
     }
 
     #[test]
-    fn search_04_a_crowd_is_bounded() {
+    fn search_04_a_crowd_is_bounded_and_shuts_nobody_out() {
         let every = Duration::from_secs(60);
         let mut pace = Pace::new(30, every);
-        for who in 0..REMEMBERED_MAX {
+        let often = REMEMBERED_MAX * 2;
+        while pace.take(often, Time::ZERO) {}
+        for who in 0..=REMEMBERED_MAX {
             assert!(pace.take(who, Time::ZERO));
         }
-        assert!(!pace.take(REMEMBERED_MAX, Time::ZERO));
-        assert!(pace.take(REMEMBERED_MAX, every));
+        let kept = (pace.due.len(), pace.by_due.len());
+        assert_eq!(kept, (REMEMBERED_MAX, REMEMBERED_MAX));
+        assert!(!pace.take(often, Time::ZERO), "he is remembered");
+        assert!(pace.take(often, every));
     }
 }

@@ -74,7 +74,7 @@ impl Gate {
     }
 
     /// `STRANGER-01`, `STRANGER-03`: whether a stranger's letter that shows so much work is taken, from whatever block of addresses
-    /// it comes; or what it costs.
+    /// it comes; or what it costs. To an account that is registered here.
     pub fn handle_letter(
         &mut self,
         account: AccountId,
@@ -90,7 +90,11 @@ impl Gate {
         let Some(from) = from.filter(|from| !from.is_loopback() && work < WORK_MAX) else {
             return Ok(());
         };
-        let even = self.to_one.take((from, account), now) && self.of_block.take(from, now);
+        // What is refused takes nothing of the other, and nobody is remembered for it.
+        let to_one = (from, account);
+        let even = self.to_one.has_room(to_one, now)
+            && self.of_block.take(from, now)
+            && self.to_one.take(to_one, now);
         if even { Ok(()) } else { Err(WORK_MAX) }
     }
 
@@ -241,6 +245,9 @@ mod tests {
         assert_eq!(taken(place(2), WORK_MIN, 0), Ok(()), "somebody elsewhere");
         let day = (0..DAY.as_secs()).filter(|s| taken(place(1), 20, 200 + s).is_ok());
         assert!(day.count() <= 24 * 30 + 40);
+        let now = Duration::from_secs(200) + DAY;
+        let to_bob = gate.handle_letter(BOB, WORK_MIN, place(1), now);
+        assert_eq!(to_bob, Ok(()), "what was refused takes no turn of others");
     }
 
     #[test]

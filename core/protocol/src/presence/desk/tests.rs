@@ -168,6 +168,15 @@ fn presence_03_long_lists_are_bounded_together_and_short_ones_still_taken() {
 }
 
 #[test]
+fn presence_03_an_id_that_stands_twice_in_a_list_counts_once() {
+    let mut desk = Desk::default();
+    for _ in 0..2 {
+        let kept = desk.watch(at_home(ALICE), list(&[BOBS; 3]), seconds(0));
+        assert!(kept.is_ok());
+    }
+}
+
+#[test]
 fn presence_04_who_cannot_be_told_is_forgotten() {
     let mut desk = watched();
     assert!(!desk.unwatch(ALICE, seconds(0)));
@@ -429,4 +438,9 @@ fn presence_29_lists_are_sent_at_a_pace_and_no_crowd_takes_the_turns_of_those_at
     );
     assert!(desk.watch(stranger(20_000, 2), short(), seconds(5)).is_ok());
     assert!(desk.watch(at_home(BOB), short(), seconds(5)).is_ok());
+    // One key that asks all the time takes no turns of its neighbours.
+    let taken =
+        (0..10_000).filter(|_| desk.watch(stranger(30_000, 3), short(), seconds(5)).is_ok());
+    assert_eq!(taken.count(), 40);
+    assert!(desk.watch(stranger(30_001, 3), short(), seconds(5)).is_ok());
 }

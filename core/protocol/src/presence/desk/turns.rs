@@ -42,8 +42,11 @@ impl Turns {
         if watcher.registered {
             return self.registered.take(watcher.key, now);
         }
-        let block = watcher.block;
-        block.is_none_or(|block| self.of_block.take(block, now))
+        // The key's own first: who has no turn takes none of the neighbours'.
+        self.strangers.has_room(watcher.key, now)
+            && watcher
+                .block
+                .is_none_or(|block| self.of_block.take(block, now))
             && self.strangers.take(watcher.key, now)
     }
 }
