@@ -41,10 +41,10 @@ pub struct Waiting {
     pub bytes: usize,
 }
 
-/// The keys by which letters of an account's contacts are told: of every device that is at home here.
-pub fn contacts_keys(tx: &Tx<'_>, account: AccountId) -> Result<Vec<ContactsKey>, StoreError> {
-    tx.all(
-        "SELECT DISTINCT contacts_key FROM registered_doors WHERE account = ?1 AND contacts_key IS NOT NULL",
+/// The key by which letters of an account's contacts are told: the one of whichever of its devices registered last.
+pub fn contacts_key(tx: &Tx<'_>, account: AccountId) -> Result<Option<ContactsKey>, StoreError> {
+    tx.one(
+        "SELECT contacts_key FROM registered_doors WHERE account = ?1 AND contacts_key IS NOT NULL",
         params![account.0],
         |row| Ok(ContactsKey(row.get(0)?)),
     )
@@ -66,26 +66,43 @@ pub fn standing(tx: &Tx<'_>, account: AccountId, id: EnvelopeId) -> Result<Stand
     })
 }
 
-/// Keeps a contact's letter to a registered account, if the share of contacts has room. Its size was checked where it came in.
+/// Keeps a contact's letter to a registered account, if the share of contacts has room, and half of it for what comes from this
+/// place. Its size was checked where it came in.
 pub fn keep_of_contact(
     tx: &Tx<'_>,
     account: AccountId,
     letter: &Stamped,
+    place: Option<u64>,
     now_s: u64,
 ) -> Result<bool, StoreError> {
-    let all = "SELECT count(*) FROM deposits WHERE account = ?1 AND work = 0";
-    if tx.count(all, params![account.0])? >= DEPOSITS_PER_ACCOUNT_MAX as u64 {
-        return Ok(false);
+    let mut fits = contacts_fit(tx, account, letter, None)?;
+    if place.is_some() {
+        fits &= contacts_fit(tx, account, letter, place)?;
     }
-    let bytes = tx.count(
-        "SELECT coalesce(sum(length(envelope)), 0) FROM deposits WHERE account = ?1 AND work = 0",
-        params![account.0],
+    if fits {
+        keep(tx, account, letter, (0, place), now_s)?;
+    }
+    Ok(fits)
+}
+
+/// Whether one more fits among all letters of contacts, or in the half that those from one place may take.
+fn contacts_fit(
+    tx: &Tx<'_>,
+    account: AccountId,
+    letter: &Stamped,
+    place: Option<u64>,
+) -> Result<bool, StoreError> {
+    let taken = tx.one(
+        "SELECT count(*), coalesce(sum(length(envelope)), 0) FROM deposits
+         WHERE account = ?1 AND work = 0 AND (?2 IS NULL OR place = ?2)",
+        params![account.0, place.map(u64::cast_signed)],
+        |row| Ok((time(row, 0)?, time(row, 1)?)),
     )?;
-    if bytes + letter.envelope.len() as u64 > DEPOSIT_BYTES_PER_ACCOUNT_MAX as u64 {
-        return Ok(false);
-    }
-    keep(tx, account, letter, (0, None), now_s)?;
-    Ok(true)
+    let (count, bytes) = taken.unwrap_or_default();
+    let parts = if place.is_some() { 2 } else { 1 };
+    let count_max = DEPOSITS_PER_ACCOUNT_MAX as u64 / parts;
+    let bytes_max = DEPOSIT_BYTES_PER_ACCOUNT_MAX as u64 / parts;
+    Ok(count < count_max && bytes + letter.envelope.len() as u64 <= bytes_max)
 }
 
 /// Keeps a stranger's letter to a registered account, and remembers that its work was shown.

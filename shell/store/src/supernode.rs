@@ -90,6 +90,11 @@ pub fn register(
             registration.contacts().0
         ],
     )?;
+    // POSTAGE-03: what the account's other devices said before, perhaps long ago, counts no more.
+    tx.execute(
+        "UPDATE registered_doors SET contacts_key = NULL WHERE account = ?1 AND contacts_key <> ?2",
+        params![account.0, registration.contacts().0],
+    )?;
     Ok(standing)
 }
 

@@ -91,7 +91,24 @@ pub fn leave(
         postage: Postage::Contact([0; 16]),
         envelope: envelope.to_vec(),
     };
-    mailbox::keep_of_contact(tx, account, &letter, now_s)
+    mailbox::keep_of_contact(tx, account, &letter, None, now_s)
+}
+
+#[test]
+fn postage_03_only_the_newest_contacts_key_counts() {
+    let (_dir, mut store) = carol();
+    let (alice, first) = registration(1, 1);
+    let other = shown(1, chain(1), 101, EndpointKey([8; 32]), 1);
+    store
+        .write(|tx| {
+            for (registered, byte) in [(&first, 100), (&other, 101), (&first, 100)] {
+                supernode::register(tx, registered)?;
+                let key = mailbox::contacts_key(tx, alice)?;
+                assert_eq!(key, Some(ContactsKey([byte; 32])));
+            }
+            Ok(())
+        })
+        .unwrap();
 }
 
 fn put(tx: &Tx<'_>, seed: u8, own: u8, door: u8) -> Result<Registered, StoreError> {

@@ -27,7 +27,7 @@ pub(super) struct Mailbox {
 /// Why a letter is let in.
 #[derive(Debug, Clone, Copy)]
 enum Admitted {
-    OfContact,
+    OfContact { place: Option<u64> },
     OfStranger { work: u8, place: Option<u64> },
 }
 
@@ -36,8 +36,12 @@ enum Outcome {
     OfContact,
     /// Among so many.
     OfStranger(usize),
-    Known,
-    Refused(Refusal),
+    /// The share of contacts has no room for it.
+    Crowded,
+    /// It costs so many bits.
+    Costs(u8),
+    /// Nothing is kept.
+    Not(rows::Standing),
 }
 
 impl Default for Mailbox {
@@ -77,8 +81,14 @@ impl Service {
         if !self.carrier.is_on(Role::Mailbox) {
             return Err(Refusal::NoMailbox);
         }
+        // Before anything is counted: a letter to nobody, or one that comes again, takes no turns and nothing of the cap.
+        let id = envelope_id(&letter.envelope);
+        let standing = self.stored(move |tx| rows::standing(tx, account, id));
+        if let Some(answer) = not_new(standing.await?) {
+            return answer;
+        }
         let admitted = match letter.postage {
-            Postage::Contact(mark) => self.admit_contact(account, mark, &letter).await?,
+            Postage::Contact(mark) => self.admit_contact(asker, account, mark, &letter).await?,
             Postage::Work(work) => self.admit_stranger(asker, account, work, &letter)?,
         };
         let bytes = letter.envelope.len() as u64;
@@ -94,8 +104,10 @@ impl Service {
                 self.mailbox.gate().note_kept(account, waiting, now);
                 self.tell(account).await
             }
-            Outcome::Known => Ok(Answer::Ok),
-            Outcome::Refused(refusal) => Err(refusal),
+            // It may come as a stranger's.
+            Outcome::Crowded => Err(Refusal::Work(self.price(account))),
+            Outcome::Costs(bits) => Err(Refusal::Work(bits)),
+            Outcome::Not(standing) => not_new(standing).unwrap_or(Ok(Answer::Ok)),
         }
     }
 
@@ -109,19 +121,21 @@ impl Service {
     /// `POSTAGE-03`: a mark that a contact of the account made. Any other is a stranger's: it costs work.
     async fn admit_contact(
         &self,
+        asker: EndpointKey,
         account: AccountId,
         mark: Mark,
         letter: &Stamped,
     ) -> Result<Admitted, Refusal> {
-        let keys = self.db.read(move |tx| rows::contacts_keys(tx, account));
-        let keys = keys.await.map_err(|_| Refusal::Full)?;
-        if keys.iter().any(|key| key.mark(&letter.envelope) == mark) {
-            return Ok(Admitted::OfContact);
+        let key = self.db.read(move |tx| rows::contacts_key(tx, account));
+        let key = key.await.map_err(|_| Refusal::Full)?;
+        if key.is_some_and(|key| key.mark(&letter.envelope) == mark) {
+            let place = self.mailbox.place(self.relay.block_of(asker));
+            return Ok(Admitted::OfContact { place });
         }
         Err(Refusal::Work(self.price(account)))
     }
 
-    /// `POSTAGE-02`, `STRANGER-01`: work of today that is enough. All that is looked at before is in memory.
+    /// `POSTAGE-02`, `STRANGER-01`: work of today that is enough.
     fn admit_stranger(
         &self,
         asker: EndpointKey,
@@ -171,6 +185,16 @@ impl Service {
     }
 }
 
+/// What is said of a letter that is not kept, whatever it shows.
+const fn not_new(standing: rows::Standing) -> Option<Result<Answer, Refusal>> {
+    match standing {
+        rows::Standing::UnknownAccount => Some(Err(Refusal::UnknownAccount)),
+        // POSTAGE-04: nobody is let in twice for the same work.
+        rows::Standing::Known => Some(Ok(Answer::Ok)),
+        rows::Standing::New => None,
+    }
+}
+
 /// In one transaction: what makes room goes only if the letter comes.
 fn keep(
     tx: &Tx<'_>,
@@ -178,18 +202,20 @@ fn keep(
     letter: &Stamped,
     admitted: Admitted,
 ) -> Result<Outcome, StoreError> {
-    match rows::standing(tx, account, envelope_id(&letter.envelope))? {
-        rows::Standing::UnknownAccount => return Ok(Outcome::Refused(Refusal::UnknownAccount)),
-        // POSTAGE-04: nobody is let in twice for the same work.
-        rows::Standing::Known => return Ok(Outcome::Known),
-        rows::Standing::New => {}
+    // Things may have changed since they were looked at.
+    let standing = rows::standing(tx, account, envelope_id(&letter.envelope))?;
+    if standing != rows::Standing::New {
+        return Ok(Outcome::Not(standing));
     }
     match admitted {
-        Admitted::OfContact => Ok(if rows::keep_of_contact(tx, account, letter, wall_s())? {
-            Outcome::OfContact
-        } else {
-            Outcome::Refused(Refusal::Full)
-        }),
+        Admitted::OfContact { place } => {
+            let kept = rows::keep_of_contact(tx, account, letter, place, wall_s())?;
+            Ok(if kept {
+                Outcome::OfContact
+            } else {
+                Outcome::Crowded
+            })
+        }
         Admitted::OfStranger { work, place } => {
             keep_of_stranger(tx, account, letter, (work, place))
         }
@@ -207,7 +233,7 @@ fn keep_of_stranger(
     let bytes = letter.envelope.len();
     let gone = match rules::make_room(&others, rules::Waiting { work, place, bytes }) {
         Ok(gone) => gone,
-        Err(more) => return Ok(Outcome::Refused(Refusal::Work(more))),
+        Err(more) => return Ok(Outcome::Costs(more)),
     };
     for one in gone.iter().filter_map(|index| waiting.get(*index)) {
         debug!(
