@@ -235,7 +235,7 @@ impl RelayServer {
         self.links.most()
     }
 
-    /// Where in the network a client sits; `None` for one of this process, or one that is not here.
+    /// Where in the network a client sits; `None` for one of this process. All that are not here sit in one place.
     pub fn block_of(&self, client: EndpointKey) -> Option<IpAddr> {
         self.links.block_of(client)
     }
@@ -243,6 +243,11 @@ impl RelayServer {
     /// The address of a client that is here.
     pub fn address_of(&self, client: EndpointKey) -> Option<IpAddr> {
         self.links.address_of(client)
+    }
+
+    /// Ends every link; whoever wants to stay comes again.
+    pub fn end_links(&self) {
+        self.door.disconnect(self.links.all());
     }
 
     /// Closes both ports, so that whoever is started next can have them, and says goodbye to every client.

@@ -181,12 +181,8 @@ impl Supernode {
         tasks.spawn(accept(Arc::clone(&service)));
         tasks.spawn(expire(Arc::clone(&service)));
         tasks.spawn(crowd::run(Arc::clone(&service), clock));
-        tasks.spawn(notices::run(
-            Arc::clone(&service),
-            desk_inputs,
-            links,
-            clock,
-        ));
+        let desk_inputs = (desk_inputs, links);
+        tasks.spawn(notices::run(Arc::clone(&service), desk_inputs, clock));
         let direct = SocketAddr::new(relay.tcp().ip(), config.listen.port());
         let udp = config.udp && !config.private_only;
         Ok(Self {

@@ -67,12 +67,12 @@ impl Searches {
     /// `SEARCH-04`: not faster than people look for people, from one key or from one block of addresses.
     fn may(&self, who: EndpointKey, block: Option<IpAddr>, clock: Clock) -> bool {
         let now = clock.now();
-        let mut of_block = self.of_block.lock().unwrap_or_else(PoisonError::into_inner);
-        if block.is_some_and(|block| !of_block.take(block, now)) {
-            return false;
-        }
         let mut of_one = self.of_one.lock().unwrap_or_else(PoisonError::into_inner);
-        of_one.take(who, now)
+        let mut of_block = self.of_block.lock().unwrap_or_else(PoisonError::into_inner);
+        // The key's own first: who has no turn takes none of the neighbours'.
+        of_one.has_room(who, now)
+            && block.is_none_or(|block| of_block.take(block, now))
+            && of_one.take(who, now)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use starling_protocol::machine::Time;
 use starling_protocol::overlay::crowd::Call;
@@ -14,9 +15,9 @@ use starling_wire::alpn;
 use starling_wire::ids::{EndpointKey, SubscriptionId};
 use starling_wire::limits::SIGHTINGS_MAX;
 use starling_wire::supernode::{Notice, SupernodeAddr};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, error};
 
 use super::Service;
 use super::presence::Question;
@@ -26,6 +27,15 @@ use crate::transport::{congestion, dial, stream};
 
 /// Notices on their way at once. Each is a connection.
 const TELLING_MAX: usize = 1_000;
+
+/// Before a desk that failed is begun anew.
+const ANEW_AFTER: Duration = Duration::from_secs(1);
+
+/// What comes in at the desk.
+type Inputs = (
+    mpsc::Receiver<DeskInput>,
+    mpsc::UnboundedReceiver<LinkEvent>,
+);
 
 /// What the desk is asked.
 pub(super) enum DeskInput {
@@ -73,13 +83,26 @@ struct Notices {
     leave: Option<oneshot::Sender<()>>,
 }
 
-/// Runs the desk: links in, watch lists in, notices out.
-pub(super) async fn run(
-    service: Arc<Service>,
-    mut inputs: mpsc::Receiver<DeskInput>,
-    mut links: mpsc::UnboundedReceiver<LinkEvent>,
-    clock: Clock,
-) {
+/// Keeps the desk running. If it ever fails, that is said and an empty one goes on; every link ends, so that whoever comes again
+/// says anew what the desk has to know.
+pub(super) async fn run(service: Arc<Service>, inputs: Inputs, clock: Clock) {
+    let inputs = Arc::new(Mutex::new(inputs));
+    loop {
+        let mut desk = JoinSet::new();
+        desk.spawn(serve(Arc::clone(&service), Arc::clone(&inputs), clock));
+        let Some(Err(failed)) = desk.join_next().await else {
+            return;
+        };
+        error!(%failed, "the presence desk failed and is begun anew; please report this");
+        tokio::time::sleep(ANEW_AFTER).await;
+        service.relay.end_links();
+    }
+}
+
+/// Links in, watch lists in, notices out.
+async fn serve(service: Arc<Service>, inputs: Arc<Mutex<Inputs>>, clock: Clock) {
+    let mut inputs = inputs.lock().await;
+    let (inputs, links) = &mut *inputs;
     let mut notices = Notices {
         service,
         clock,

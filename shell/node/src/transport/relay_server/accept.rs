@@ -21,8 +21,9 @@ use iroh_relay::server::client::Config;
 use iroh_relay::server::clients::Clients;
 use iroh_relay::server::http_server::BytesBody;
 use iroh_relay::server::streams::RelayedStream;
-use iroh_relay::server::{ClientRequest, DynAccessControl, Metrics};
+use iroh_relay::server::{ClientRequest, ConnectionId, DynAccessControl, Metrics};
 use sha1::{Digest, Sha1};
+use starling_wire::ids::EndpointKey;
 use starling_wire::supernode::is_private;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -37,7 +38,7 @@ use super::counted::Counted;
 use super::link::Link;
 use super::{HANDSHAKE_TIME, Room};
 use crate::roles::carrier::Carrier;
-use crate::transport::endpoint::endpoint_key;
+use crate::transport::endpoint::{endpoint_id, endpoint_key};
 
 const KEY_CACHE: usize = 4096;
 /// RFC 6455, section 1.3.
@@ -93,6 +94,15 @@ impl Door {
     /// To how many others a link that comes from now on sends at once.
     pub fn set_circuits(&self, circuits: usize) {
         self.0.circuits.store(circuits, Ordering::Relaxed);
+    }
+
+    /// Ends these links.
+    pub fn disconnect(&self, links: Vec<(EndpointKey, ConnectionId)>) {
+        for (client, link) in links {
+            if let Some(client) = endpoint_id(client) {
+                self.0.clients.disconnect(client, Some(link));
+            }
+        }
     }
 
     /// Says goodbye to everybody.

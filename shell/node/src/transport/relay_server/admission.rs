@@ -17,6 +17,8 @@ use crate::transport::endpoint::endpoint_key;
 
 /// Links of one key at once; one more closes the oldest, for only its owner can have it.
 const LINKS_OF_ONE: usize = 4;
+/// Stands for all whose link is gone while they still ask: no address is this one.
+const GONE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// How many are let in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -95,11 +97,22 @@ impl Links {
         self.held().places.links
     }
 
-    /// Whose place a client takes.
+    /// Whose place a client takes. Those that are not here count as one: who hangs up does not get round what is counted by it.
     pub fn block_of(&self, client: EndpointKey) -> Option<IpAddr> {
+        if self.carrier.is_own(client) {
+            return None;
+        }
         let held = self.held();
-        let newest = held.of_key.get(&client)?.last()?;
-        held.links.get(newest)?.block
+        let newest = held.of_key.get(&client).and_then(|links| links.last());
+        let entry = newest.and_then(|link| held.links.get(link));
+        entry.map_or(Some(GONE), |entry| entry.block)
+    }
+
+    /// Every link that is up.
+    pub fn all(&self) -> Vec<(EndpointKey, ConnectionId)> {
+        let held = self.held();
+        let links = held.links.iter();
+        links.map(|(id, entry)| (entry.key, *id)).collect()
     }
 
     /// Where a client's packets come from.
@@ -229,6 +242,17 @@ impl AccessControl for Visit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn relay_05_who_hung_up_counts_with_all_others_who_did() {
+        let carrier = Carrier::new(Clock::start());
+        let [own, other] = [1, 2].map(|byte| EndpointKey([byte; 32]));
+        carrier.serve(own);
+        let links = Links::new(Places::default(), carrier, mpsc::unbounded_channel().0);
+        assert_eq!(links.block_of(other), Some(GONE));
+        assert_eq!(links.block_of(own), None);
+    }
 
     #[test]
     fn relay_05_neighbours_share_a_block_and_machines_of_a_private_network_do_not() {
