@@ -134,7 +134,7 @@ impl People {
             None => (Postage::Work(self.work(letter, WORK_MIN).await?), WORK_MIN),
         };
         for _ in 0..ROUNDS {
-            match self.leave(letter, &homes, postage).await {
+            match self.leave(letter, &homes, (postage, done)).await {
                 Ok(()) => return Ok(()),
                 Err(Kept::Costs(bits)) if bits > done => {
                     postage = Postage::Work(self.work(letter, bits).await?);
@@ -156,27 +156,26 @@ impl People {
         &self,
         letter: &Letter,
         homes: &[SupernodeAddr],
-        postage: Postage,
+        (postage, done): (Postage, u8),
     ) -> Result<(), Kept> {
         let request = Request::Deposit {
             account: letter.account,
             postage,
             envelope: letter.sealed.envelope.clone(),
         };
-        // Of several homes, the one that asks for least.
-        let price = Mutex::new(None::<u8>);
-        let (asked, request) = (&price, &request);
+        let prices = Mutex::new(Vec::new());
+        let (asked, request) = (&prices, &request);
         let leave = |supernode| async move {
             let answer = self.ctx.supernodes.ask(supernode, request).await;
             if let Err(RequestError::Refused(Refusal::Work(bits))) = answer {
                 let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-                *asked = Some(asked.map_or(bits, |least| least.min(bits)));
+                asked.push(bits);
             }
             answer
         };
         let left = staggered(homes, leave, DialError::NoAddress.into()).await;
-        let price = price.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match (left, price) {
+        let prices = prices.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match (left, least_above(&prices, done)) {
             (Ok(_), _) => Ok(()),
             (Err(_), Some(bits)) => Err(Kept::Costs(bits)),
             (Err(error), None) => Err(Kept::Unreachable(error)),
@@ -230,6 +229,13 @@ impl People {
     }
 }
 
+/// Of several homes, the one that asks for least. One that asks for no more than was done already takes no work of ours; its
+/// price counts only where there is no other.
+fn least_above(prices: &[u8], done: u8) -> Option<u8> {
+    let above = prices.iter().copied().filter(|price| *price > done);
+    above.min().or_else(|| prices.iter().copied().max())
+}
+
 /// `POST-01`: nobody makes us work more than Starling asks of anybody; `POST-02`: nor more for an answer than it is worth.
 fn is_worth(kind: LetterKind, bits: u8) -> Result<(), Failure> {
     let most = match kind {
@@ -268,6 +274,14 @@ mod tests {
             assert!(refused.message.contains("27 bits of work"), "{refused}");
             assert!(is_worth(kind, u8::MAX).is_err());
         }
+    }
+
+    #[test]
+    fn a_home_that_counts_no_work_does_not_hide_what_another_asks_for() {
+        assert_eq!(least_above(&[], 0), None);
+        assert_eq!(least_above(&[18, 16, 20], 0), Some(16));
+        assert_eq!(least_above(&[18, 16, 20], 16), Some(18));
+        assert_eq!(least_above(&[16], 16), Some(16), "no more than was done");
     }
 
     #[test]
