@@ -59,7 +59,7 @@ fn postage(data: &[u8]) {
     let shown = |postage: &Postage, envelope: &[u8]| match postage {
         Postage::Work(work) => {
             assert!(work.bits(AccountId([7; 32]), envelope) <= 64);
-            let _ = (work.is_fresh(1_800_000_000), work.was_fresh(1_800_000_000));
+            let _ = work.is_fresh(1_800_000_000);
         }
         Postage::Contact(mark) => {
             let _ = ContactsKey([8; 32]).mark(envelope) == *mark;

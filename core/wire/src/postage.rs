@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::Card;
 use crate::ids::AccountId;
-use crate::limits::DEPOSIT_TTL_S;
 
 const CONTACTS_CONTEXT: &str = "starling 1 contacts' letters";
 const WORK_CONTEXT: &str = "starling 1 letter work";
@@ -134,13 +133,6 @@ impl Work {
         u64::from(self.day).abs_diff(now / DAY_S) <= 1
     }
 
-    /// Whether it may have been fresh when its supernode took it, which keeps letters so long.
-    pub fn was_fresh(self, now: u64) -> bool {
-        let today = now / DAY_S;
-        let oldest = today.saturating_sub(DEPOSIT_TTL_S / DAY_S + 2);
-        (oldest..=today + 1).contains(&u64::from(self.day))
-    }
-
     /// Until when it is fresh, in Unix seconds.
     pub fn fresh_until(self) -> u64 {
         (u64::from(self.day) + 2) * DAY_S
@@ -227,16 +219,14 @@ mod tests {
         let work = pay(ALICE, b"letter", 1);
         for (days, fresh) in [(0, true), (1, true), (2, false), (31, false)] {
             assert_eq!(work.is_fresh(NOON + days * DAY_S), fresh, "{days}");
-            assert!(work.was_fresh(NOON + days * DAY_S));
         }
         assert!(work.is_fresh(work.fresh_until() - 1) && !work.is_fresh(work.fresh_until()));
         assert!(work.is_fresh(NOON - DAY_S) && !work.is_fresh(NOON - 2 * DAY_S));
-        assert!(!work.was_fresh(NOON - 2 * DAY_S) && !work.was_fresh(NOON + 40 * DAY_S));
         let never = Work {
             day: u32::MAX,
             nonce: 0,
         };
-        assert!(!never.is_fresh(NOON) && !never.was_fresh(NOON));
+        assert!(!never.is_fresh(NOON));
     }
 
     #[test]
@@ -283,7 +273,8 @@ mod tests {
         #[test]
         fn no_day_is_too_much(day: u32, nonce: u64, now: u64) {
             let work = Work { day, nonce };
-            prop_assert!(!work.is_fresh(now) || work.was_fresh(now));
+            let fresh = work.is_fresh(now);
+            prop_assert!(!fresh || now < work.fresh_until());
             prop_assert!(work.bits(ALICE, b"letter") <= 64 && work.fresh_until() > 0);
         }
     }

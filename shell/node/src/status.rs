@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use starling_control::{Failure, view};
 
+use crate::book::Relation;
 use crate::context::{Context, store_failure};
 use crate::drivers::people::key_warnings;
 use crate::node::{App, account_view};
@@ -15,6 +16,10 @@ use crate::session::Session;
 /// Of a network that puts a certificate of its own in the supernode's place.
 const INSPECTED: &str = "this network opens the outer layer of your connections: whoever runs it sees with which \
     supernodes you speak and when; what you say, write and send stays sealed between you and your contacts";
+
+/// Of a profile that was changed while a clock was wrong.
+const AHEAD: &str = "by this computer's clock, what you show in your profile was changed more than a day from now: contacts do not \
+    take it before that day; if the clock is wrong, set it";
 
 /// Of a device that was removed from its account.
 const REVOKED: &str = "this device was removed from its account on another device: it receives and sends nothing any more; \
@@ -113,6 +118,11 @@ fn about_session(ctx: &Context) -> Vec<String> {
     }
     words.extend(key_warnings(ctx));
     words.extend(ctx.strangers.words(|account| ctx.title(account)));
+    let asked = |account| {
+        let person = ctx.book.person(account)?;
+        (person.relation == Relation::Requested).then(|| ctx.title(account))
+    };
+    words.extend(ctx.strangers.requests_that_wait(asked));
     words
 }
 
@@ -121,6 +131,9 @@ fn about_devices(ctx: &Context) -> Vec<String> {
     let mut words = Vec::new();
     if ctx.identity.is_revoked() {
         words.push(REVOKED.to_owned());
+    }
+    if ctx.own_presence.profiles.is_ahead() {
+        words.push(AHEAD.to_owned());
     }
     for name in ctx.identity.clocks_apart() {
         words.push(format!(

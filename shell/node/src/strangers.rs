@@ -1,4 +1,5 @@
-//! What a letter between strangers costs today: to us, at our home, as it said last; and us, where we write to somebody.
+//! What a letter between strangers costs today: to us, at our home, as it said last; and us, where we write to somebody. And why a
+//! request of ours could not be left.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,6 +16,8 @@ const NOTICED: u8 = 20;
 pub struct Strangers {
     asked_here: AtomicU8,
     working: Mutex<BTreeMap<AccountId, u8>>,
+    /// Requests that were tried in vain, with the last reason.
+    kept: Mutex<BTreeMap<AccountId, String>>,
 }
 
 /// Work for a letter goes on as long as this lives.
@@ -39,6 +42,26 @@ impl Strangers {
         }
     }
 
+    /// A request of ours was left, or could not be.
+    pub fn note_tried(&self, account: AccountId, trouble: Option<String>) {
+        match trouble {
+            Some(why) => self.kept().insert(account, why),
+            None => self.kept().remove(&account),
+        };
+    }
+
+    /// Requests that wait, in words; `asked` is what we call somebody whose answer is still awaited.
+    pub fn requests_that_wait(&self, asked: impl Fn(AccountId) -> Option<String>) -> Vec<String> {
+        let kept = self.kept();
+        let words = |(account, why): (&AccountId, &String)| {
+            let title = asked(*account)?;
+            Some(format!(
+                "your request to {title} is still here: {why}; it is tried again by itself"
+            ))
+        };
+        kept.iter().filter_map(words).collect()
+    }
+
     /// In words; `title` is what we call somebody.
     pub fn words(&self, title: impl Fn(AccountId) -> String) -> Vec<String> {
         let mut words = Vec::new();
@@ -59,6 +82,10 @@ impl Strangers {
             )
         }));
         words
+    }
+
+    fn kept(&self) -> MutexGuard<'_, BTreeMap<AccountId, String>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn working(&self) -> MutexGuard<'_, BTreeMap<AccountId, u8>> {
@@ -90,5 +117,24 @@ mod tests {
         assert!(words()[0].contains("your letter to Bob"));
         drop((quick, long));
         assert!(words().is_empty());
+    }
+
+    #[test]
+    fn a_request_that_could_not_be_left_says_why_until_it_is() {
+        let strangers = Strangers::default();
+        let bob = AccountId([1; 32]);
+        strangers.note_tried(bob, Some("the clock is wrong".to_owned()));
+        let words = strangers.requests_that_wait(|_| Some("Bob".to_owned()));
+        assert!(words[0].contains("your request to Bob is still here: the clock is wrong"));
+        assert!(
+            strangers.requests_that_wait(|_| None).is_empty(),
+            "taken back"
+        );
+        strangers.note_tried(bob, None);
+        assert!(
+            strangers
+                .requests_that_wait(|_| Some("Bob".to_owned()))
+                .is_empty()
+        );
     }
 }

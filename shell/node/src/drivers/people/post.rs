@@ -109,6 +109,10 @@ impl People {
             None => delivering.await,
         };
         let result = result.inspect_err(|failure| debug!(%failure, "a letter waits"));
+        if letter.kind == LetterKind::Request {
+            let trouble = result.as_ref().err().map(|failure| failure.message.clone());
+            self.ctx.strangers.note_tried(letter.account, trouble);
+        }
         self.note_tried(letter, result.is_ok()).await;
     }
 

@@ -11,7 +11,7 @@ use starling_wire::card::VerifiedCard;
 use starling_wire::frame;
 use starling_wire::ids::AccountId;
 use starling_wire::limits::PICTURE_MAX;
-use starling_wire::profile::{Document, Introduction, OwnPart, Part, Visibility};
+use starling_wire::profile::{Document, Introduction, OwnPart, Part, ProfileError, Visibility};
 use starling_wire::shown_name::shown_lines;
 use starling_wire::sync::item::Item;
 use tokio::sync::Semaphore;
@@ -65,6 +65,11 @@ impl Profiles {
     /// What contacts are told.
     pub(super) fn document(&self) -> Document {
         Document::new(&self.part(Part::About), &self.part(Part::Avatar))
+    }
+
+    /// `PROFILE-02`: whether contacts refuse it for a number from more than a day ahead, by the clock here.
+    pub fn is_ahead(&self) -> bool {
+        self.document().check(wall_ms()) == Err(ProfileError::Ahead)
     }
 
     /// What whoever is asked to become a contact is shown.
