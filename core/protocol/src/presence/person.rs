@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use starling_wire::ids::EndpointKey;
 use starling_wire::presence::{Availability, State};
+use starling_wire::sync::AHEAD_MAX_MS;
 
 /// A device's state is believed so long. It is sent anew each day while the device is there; in seconds.
 pub const BELIEVED_S: u64 = 3 * 24 * 3600;
+/// So far a clock may be ahead of ours; in seconds.
+const AHEAD_S: u64 = AHEAD_MAX_MS / 1_000;
 /// When somebody was seen is known to the minute.
 const ROUND_S: u64 = 60;
 
@@ -86,11 +89,11 @@ impl Person {
             }
             _ => {}
         }
-        // PRESENCE-18: a supernode may not give an older state for the newest.
+        // PRESENCE-18: a supernode may not give an older state for the newest; one of a clock that was wrong is none.
         let newer = |known: &State| {
-            state
-                .as_ref()
-                .is_some_and(|new| new.counter > known.counter)
+            state.as_ref().is_some_and(|new| {
+                new.counter > known.counter || is_ahead(known, wall_s) && !is_ahead(new, wall_s)
+            })
         };
         if device.state.as_ref().is_none_or(newer) {
             device.state = state;
@@ -118,8 +121,12 @@ impl Person {
 
     /// What is shown. `wall_s` is Unix seconds.
     pub fn shown(&self, wall_s: u64) -> Shown {
+        // PRESENCE-30
+        let plausible = |state: &&State| !is_ahead(state, wall_s);
         let said = || self.0.values().filter_map(|device| device.state.as_ref());
-        let newest = said().max_by_key(|state| (state.chosen, state.counter));
+        let said = || said().filter(plausible);
+        let place = |state: &&State| (state.chosen.min(wall_s + AHEAD_S), state.counter);
+        let newest = said().max_by_key(place);
         let mut shown = Shown {
             mood: newest.map(|state| state.mood.clone()).unwrap_or_default(),
             ..Shown::default()
@@ -127,11 +134,11 @@ impl Person {
         let here = self.0.values().filter(|device| device.lease == Lease::Here);
         let here = here.filter_map(|device| device.state.as_ref());
         let believed = |state: &&State| state.counter / 1_000 + BELIEVED_S > wall_s;
-        let here: Vec<&State> = here.filter(believed).collect();
+        let here: Vec<&State> = here.filter(plausible).filter(believed).collect();
         // PRESENCE-19: the choice is the account's; a device that was off when the person became invisible, and has not heard of it
         // yet, does not give them away.
         let chosen = said().filter(believed);
-        let chosen = chosen.max_by_key(|state| (state.chosen, state.counter));
+        let chosen = chosen.max_by_key(place);
         let invisible = |state: &State| state.availability == Availability::Invisible;
         if !here.is_empty() && chosen.is_some_and(invisible) {
             shown.presence = Presence::Offline;
@@ -165,6 +172,11 @@ impl Person {
         };
         self.0.values().filter_map(seen).max()
     }
+}
+
+/// `PRESENCE-30`: nothing newer could ever replace it.
+const fn is_ahead(state: &State, wall_s: u64) -> bool {
+    state.counter / 1_000 > wall_s.saturating_add(AHEAD_S)
 }
 
 /// What several devices say together.
@@ -270,6 +282,36 @@ mod tests {
             let said = [said.as_slice(), &[later]].concat();
             assert_eq!(presence(&said), Presence::Online, "{lease:?}");
         }
+    }
+
+    #[test]
+    fn presence_30_a_clock_of_next_year_hides_nobody() {
+        use Availability::{Away, Invisible, Online};
+        const YEAR: u64 = 365 * 86_400;
+        let said = |ahead: u64, chosen: u64, availability| {
+            let said = state(ahead * 1_000, availability);
+            said.map(|said| State {
+                chosen: NOW + chosen,
+                ..said
+            })
+        };
+        let dead = (DESK, Lease::Left(900), said(YEAR, YEAR, Invisible));
+        let alive = (PHONE, Lease::Here, said(1, 0, Online));
+        let shown = bob(&[dead.clone(), alive.clone()]).shown(NOW + 60);
+        assert_eq!(shown.presence, Presence::Online);
+        assert_eq!(shown.mood, "mood 1000", "nor is its mood the newest");
+        // A day is within what clocks may differ by.
+        let early = (DESK, Lease::Left(900), said(86_400, 86_400, Invisible));
+        assert_eq!(presence(&[early, alive]), Presence::Offline);
+        // Put right, the same device is heard again, and an earlier choice of that clock counts no more than a new one.
+        let right = (DESK, Lease::Here, said(2, YEAR, Away));
+        assert_eq!(presence(&[dead.clone(), right]), Presence::Away);
+        let choice = (DESK, Lease::Left(900), said(1, YEAR, Invisible));
+        let later = (PHONE, Lease::Here, said(2, YEAR + 1, Online));
+        assert_eq!(presence(&[choice, later]), Presence::Online);
+        // Nothing plausible is not known.
+        let wrong = (DESK, Lease::Here, said(YEAR, YEAR, Online));
+        assert_eq!(presence(&[wrong]), Presence::Unknown);
     }
 
     #[test]

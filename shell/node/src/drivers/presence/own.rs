@@ -12,6 +12,7 @@ use starling_wire::ids::{AccountId, EndpointKey, SubscriptionId};
 use starling_wire::limits::MOOD_MAX;
 use starling_wire::presence::{Availability, Sealed, subscription};
 use starling_wire::supernode::SupernodeAddr;
+use starling_wire::sync::AHEAD_MAX_MS;
 use starling_wire::sync::item::Item;
 use tokio::sync::Notify;
 use tracing::debug;
@@ -260,7 +261,7 @@ impl OwnPresence {
                 kept.publisher.say_anew(now);
             }
             let mut state = kept.publisher.poll_state(now)?;
-            kept.counter = wall_ms().max(kept.counter + 1);
+            kept.counter = counter_after(kept.counter, wall_ms());
             state.counter = kept.counter;
             if self.profiles.hides_mood() {
                 state.mood.clear();
@@ -330,6 +331,14 @@ const fn choice_view(choice: Choice) -> view::PresenceChoice {
         Choice::Set(Availability::Busy) => view::PresenceChoice::Dnd,
         Choice::Set(Availability::Invisible) => view::PresenceChoice::Invisible,
     }
+}
+
+/// Higher than all before, but for those of a clock that was wrong: contacts do not believe them (`PRESENCE-30`).
+fn counter_after(last: u64, now_ms: u64) -> u64 {
+    if last > now_ms.saturating_add(AHEAD_MAX_MS) {
+        return now_ms;
+    }
+    now_ms.max(last + 1)
 }
 
 fn read(tx: &Tx<'_>) -> Result<(Own, u32, u64), StoreError> {
@@ -408,6 +417,15 @@ fn readable<'a>(name: &str, value: Option<&'a [u8]>) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn presence_30_after_a_wrong_clock_the_counter_is_plausible_again() {
+        let now = 1_800_000_000_000;
+        assert_eq!(counter_after(0, now), now);
+        assert_eq!(counter_after(now, now), now + 1);
+        assert_eq!(counter_after(now + 5_000, now), now + 5_001);
+        assert_eq!(counter_after(now + AHEAD_MAX_MS + 1, now), now);
+    }
 
     #[test]
     fn presence_26_what_another_device_says_is_bounded() {
