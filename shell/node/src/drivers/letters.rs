@@ -38,9 +38,7 @@ pub(crate) fn seal(
     let identity = ctx.identity.get();
     let mut card = identity.card(sequence, &ctx.home_list(), ctx.homes().network);
     // PROFILE-14: a stranger is not told a name that is for contacts.
-    if matches!(letter, Letter::Request { .. })
-        && ctx.own_presence.profiles.hides_name_from_strangers()
-    {
+    if ctx.own_presence.profiles.hides_name_from_strangers() && to_stranger(ctx, account, &letter) {
         card = identity.without_name(card);
     }
     let sender = Sender {
@@ -52,6 +50,16 @@ pub(crate) fn seal(
     let envelope = envelope::seal(sender, account, request, letter, now, random())?;
     let mark = keys.contacts.map(|key| key.mark(&envelope));
     Ok(Sealed { envelope, mark })
+}
+
+/// Whether whoever reads it may be no contact. A registrar and whoever asks one for a name rarely are.
+fn to_stranger(ctx: &Context, account: AccountId, letter: &Letter) -> bool {
+    match letter {
+        Letter::Request { .. } => true,
+        Letter::Claim(_) | Letter::Verdict(..) => standing_of(ctx, account) != Standing::Contact,
+        // To contacts, and to those who become that by it.
+        Letter::Accept | Letter::Update | Letter::Farewell(_) => false,
+    }
 }
 
 /// What a letter cost its sender.
