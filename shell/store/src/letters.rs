@@ -2,6 +2,7 @@
 
 use rusqlite::{Row, params};
 use starling_wire::ids::AccountId;
+use starling_wire::name::Name;
 use starling_wire::postage::Mark;
 
 use crate::error::StoreError;
@@ -18,9 +19,9 @@ pub enum LetterKind {
     Update,
     /// Our account is no more.
     Farewell,
-    /// To a registrar.
+    /// To a registrar, about one name.
     Claim,
-    /// From a registrar.
+    /// From a registrar, about one name.
     Verdict,
 }
 
@@ -63,6 +64,8 @@ pub struct Letter {
 
 /// Letters tried in one go.
 const AT_ONCE: u32 = 20;
+/// Letters of one kind about names that wait for one account: whoever claims ever more names fills no disk.
+pub const ABOUT_NAMES_MAX: u32 = 16;
 const COLUMNS: &str = "number, account, kind, envelope, mark, attempts, next_at, written_at";
 
 /// Keeps a letter, due at once. One of the same kind to the same account is replaced: the newer one says it better, and
@@ -74,12 +77,41 @@ pub fn put(
     sealed: &Sealed,
     now: u64,
 ) -> Result<(), StoreError> {
+    insert(tx, account, (kind, ""), sealed, now)
+}
+
+/// Keeps a letter about a name, due at once. Only one of the same kind about the same name is replaced; of many to one account the
+/// newest are kept.
+pub fn put_about(
+    tx: &Tx<'_>,
+    account: AccountId,
+    (kind, name): (LetterKind, &Name),
+    sealed: &Sealed,
+    now: u64,
+) -> Result<(), StoreError> {
+    insert(tx, account, (kind, name.as_str()), sealed, now)?;
     tx.execute(
-        "INSERT OR REPLACE INTO letters (account, kind, envelope, mark, attempts, next_at, written_at)
-         VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5)",
+        "DELETE FROM letters WHERE account = ?1 AND kind = ?2 AND number NOT IN
+             (SELECT number FROM letters WHERE account = ?1 AND kind = ?2 ORDER BY number DESC LIMIT ?3)",
+        params![account.0, kind.code(), ABOUT_NAMES_MAX],
+    )?;
+    Ok(())
+}
+
+fn insert(
+    tx: &Tx<'_>,
+    account: AccountId,
+    (kind, about): (LetterKind, &str),
+    sealed: &Sealed,
+    now: u64,
+) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT OR REPLACE INTO letters (account, kind, about, envelope, mark, attempts, next_at, written_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?6)",
         params![
             account.0,
             kind.code(),
+            about,
             sealed.envelope,
             sealed.mark,
             int(now)

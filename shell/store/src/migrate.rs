@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0010_names.sql"),
     include_str!("migrations/0011_postage.sql"),
     include_str!("migrations/0012_profiles.sql"),
+    include_str!("migrations/0013_letters_about.sql"),
 ];
 
 /// The format this version writes.

@@ -106,10 +106,6 @@ impl NameOffice {
     /// One round; what it failed of is remembered for people.
     async fn round(&self) -> Result<bool, OfficeError> {
         let outcome = self.attempt().await;
-        if outcome.is_err() {
-            // NAMES-07: what is not on disk was not given; the next round begins from there.
-            *self.machine.lock().await = None;
-        }
         let now = outcome.as_ref().err().cloned();
         let mut trouble = lock(&self.trouble);
         if let Some(error) = now.as_ref().filter(|_| *trouble != now) {
@@ -209,8 +205,7 @@ impl NameOffice {
         who: Option<&str>,
         yes: bool,
     ) -> Result<view::NameOffice, Failure> {
-        let claim = self.waiting_claim(text, who).await?;
-        let decided = self.decide_by_hand(claim, yes).await;
+        let decided = self.decide_by_hand(text, who, yes).await;
         // The copies first, then the answer; and what could not be written is looked at again.
         self.poke();
         decided?;

@@ -18,7 +18,7 @@ use starling_wire::envelope::Letter;
 use starling_wire::ids::NetworkId;
 use starling_wire::link::{Link, Target};
 use starling_wire::name::Name;
-use starling_wire::name_claim::{Claim, Wish};
+use starling_wire::name_claim::{Claim, Refusal, Wish};
 use starling_wire::name_log::{Equivocation, INVITATION_MAX, Listing};
 use starling_wire::name_query::{Found, NameQuestion, NameReply};
 use starling_wire::postage::LetterKeys;
@@ -26,7 +26,7 @@ use starling_wire::record::registrar::Registrar;
 use tokio::sync::Notify;
 use tracing::{debug, info};
 
-pub(super) use self::letters::{receive, take_verdict};
+pub(super) use self::letters::{receive, seal_verdict, take_verdict};
 use self::view_of::own_view;
 use super::letters::{next_sequence, seal};
 use super::name_asking;
@@ -253,23 +253,7 @@ impl Names {
     async fn post(&self, office: &Registrar, claim: Claim, own: OwnName) -> Result<(), Failure> {
         let account = office.account;
         if account == self.ctx.identity.account() {
-            // We are it ourselves.
-            let key = LetterKeys::of_stranger(self.ctx.identity.get().request_key());
-            let own_set = Arc::clone(&self.ctx.own_set);
-            let kept = self.ctx.db.write(move |tx| {
-                if registrar::office(tx)?.is_none() {
-                    return Ok(false);
-                }
-                own_set.keep_name(tx, own)?;
-                registrar::keep_claim(tx, account, &claim, &key, wall_s())
-            });
-            if !kept.await.map_err(store_failure)? {
-                let sentence =
-                    "another device of your account is the registrar; claim the name there";
-                return Err(Failure::new(ErrorKind::State, sentence));
-            }
-            self.ctx.signal(Signal::Claim);
-            return Ok(());
+            return self.claim_here(claim, own).await;
         }
         let record = self.records.look_up(account).await.ok_or_else(|| {
             let sentence = "the registrar's account was not found; try again later";
@@ -277,16 +261,49 @@ impl Names {
         })?;
         let sequence = next_sequence(&self.ctx).await.map_err(store_failure)?;
         let key = LetterKeys::of_stranger(record.record().request_key);
+        let name = own.name.clone();
         let sealed = seal(&self.ctx, sequence, account, &key, Letter::Claim(claim))
             .map_err(|error| Failure::new(ErrorKind::System, error.to_string()))?;
         let own_set = Arc::clone(&self.ctx.own_set);
         let stored = self.ctx.db.write(move |tx| {
             own_set.keep_name(tx, own)?;
-            post::put(tx, account, LetterKind::Claim, &sealed, wall_ms())
+            post::put_about(tx, account, (LetterKind::Claim, &name), &sealed, wall_ms())
         });
         stored.await.map_err(store_failure)?;
         self.people.retry_post().await;
         Ok(())
+    }
+
+    /// We are the registrar ourselves. What finds no place is not asked for.
+    async fn claim_here(&self, claim: Claim, own: OwnName) -> Result<(), Failure> {
+        let account = self.ctx.identity.account();
+        let key = LetterKeys::of_stranger(self.ctx.identity.get().request_key());
+        let own_set = Arc::clone(&self.ctx.own_set);
+        let kept = self.ctx.db.write(move |tx| {
+            if registrar::office(tx)?.is_none() {
+                return Ok(None);
+            }
+            let kept = registrar::keep_claim(tx, account, &claim, &key, wall_s())?;
+            if kept {
+                own_set.keep_name(tx, own)?;
+            }
+            Ok(Some(kept))
+        });
+        match kept.await.map_err(store_failure)? {
+            Some(true) => {
+                self.ctx.signal(Signal::Claim);
+                Ok(())
+            }
+            Some(false) => {
+                let crowded = Refusal::Crowded.to_string();
+                Err(Failure::new(ErrorKind::Refused, crowded))
+            }
+            None => {
+                let sentence =
+                    "another device of your account is the registrar; claim the name there";
+                Err(Failure::new(ErrorKind::State, sentence))
+            }
+        }
     }
 
     /// The answer, if it comes soon.
@@ -321,7 +338,7 @@ impl Names {
         match own.refusal {
             Some(refusal) if own.certificate.is_none() => {
                 let kind = match refusal {
-                    starling_wire::name_claim::Refusal::Waiting => return Ok(Some(own_view(&own))),
+                    Refusal::Waiting => return Ok(Some(own_view(&own))),
                     _ => ErrorKind::Refused,
                 };
                 Err(Failure::new(kind, refusal.to_string()))

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use starling_store::letters::{self, LetterKind, Sealed};
 use starling_store::name_log::{self, Whose};
-use starling_store::{Store, Tx, name_search, registrar};
+use starling_store::{Store, StoreError, Tx, name_search, registrar};
 use starling_wire::ids::{AccountId, NetworkId};
 use starling_wire::name::Name;
 use starling_wire::name_claim::{Claim, Wish};
@@ -174,6 +175,43 @@ fn ten_thousand_names_are_searched_at_once() {
     }
     println!("slowest of six searches among 10,000 names: {slowest:?}");
     assert!(slowest < Duration::from_millis(300), "{slowest:?}");
+}
+
+#[test]
+fn letters_about_two_names_do_not_replace_each_other() {
+    let (_dir, mut store) = carol();
+    let put = |tx: &Tx<'_>, text: &str, kind, envelope: &[u8]| {
+        let name = Name::typed(text).unwrap();
+        let sealed = Sealed {
+            envelope: envelope.to_vec(),
+            mark: None,
+        };
+        letters::put_about(tx, account(1), (kind, &name), &sealed, NOW_S)
+    };
+    let texts = |tx: &Tx<'_>| {
+        let kept = letters::to(tx, account(1))?;
+        let texts = kept.into_iter().map(|letter| letter.sealed.envelope);
+        Ok::<Vec<Vec<u8>>, StoreError>(texts.collect())
+    };
+    let check = |tx: &Tx<'_>| {
+        put(tx, "alice", LetterKind::Claim, b"release")?;
+        put(tx, "bob", LetterKind::Claim, b"claim")?;
+        put(tx, "alice", LetterKind::Verdict, b"yours")?;
+        put(tx, "bob", LetterKind::Verdict, b"taken")?;
+        assert_eq!(texts(tx)?, [&b"release"[..], b"claim", b"yours", b"taken"]);
+        put(tx, "alice", LetterKind::Claim, b"claim again")?;
+        assert_eq!(
+            texts(tx)?,
+            [&b"claim"[..], b"yours", b"taken", b"claim again"]
+        );
+        for number in 0..2 * letters::ABOUT_NAMES_MAX {
+            put(tx, &format!("nr{number}x"), LetterKind::Verdict, b"no")?;
+        }
+        let most = usize::try_from(letters::ABOUT_NAMES_MAX).unwrap();
+        assert_eq!(texts(tx)?.len(), most + 2, "and both claims");
+        Ok(())
+    };
+    store.write(check).unwrap();
 }
 
 fn wants(name: &str) -> Claim {

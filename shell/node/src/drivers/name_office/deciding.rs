@@ -7,12 +7,9 @@ use starling_protocol::names::registrar::{By, Event, Persist, Registrar, Standin
 use starling_store::StoreError;
 use starling_store::letters::{self as post, LetterKind};
 use starling_store::registrar::{self as rows, Waiting};
-use starling_wire::envelope::Letter;
 use starling_wire::name_claim::{Refusal, Verdict};
-use tracing::debug;
 
-use super::super::letters::{next_sequence, seal};
-use super::super::names::take_verdict;
+use super::super::names::{seal_verdict, take_verdict};
 use super::{NameOffice, UNPUBLISHED_MAX, lock, persist};
 use crate::clock::{wall_ms, wall_s};
 use crate::context::{Signal, store_failure};
@@ -34,14 +31,21 @@ impl NameOffice {
     /// All that no person has to decide, in the order in which they came; and what no person decided in time.
     pub(super) async fn decide_all(&self) -> Result<(), StoreError> {
         while self.decide_some().await? {}
+        while self.expire_some().await? {}
+        Ok(())
+    }
+
+    /// A few that no person decided in time; whether there may be more.
+    async fn expire_some(&self) -> Result<bool, StoreError> {
+        // Before they are read: a person may have decided a moment ago, and nobody does meanwhile.
+        let _machine = self.machine.lock().await;
         let since = wall_s().saturating_sub(WAITS_S);
         let overdue = self.ctx.db.read(move |tx| rows::overdue(tx, since)).await?;
-        for claim in overdue {
-            // Nobody decides about it meanwhile.
-            let _machine = self.machine.lock().await;
+        let mut overdue = overdue.into_iter();
+        for claim in overdue.by_ref().take(AT_ONCE) {
             self.refuse(claim, Refusal::Expired).await?;
         }
-        Ok(())
+        Ok(overdue.next().is_some())
     }
 
     async fn refuse(&self, claim: Waiting, refusal: Refusal) -> Result<(), StoreError> {
@@ -57,42 +61,49 @@ impl NameOffice {
     /// A few of them; whether there may be more.
     async fn decide_some(&self) -> Result<bool, StoreError> {
         let mut machine = self.machine.lock().await;
-        let decides = |registrar: &&mut Registrar| registrar.standing() != Standing::Behind;
-        let Some(registrar) = machine.as_mut().filter(decides) else {
+        let decides = |registrar: &mut Registrar| registrar.standing() != Standing::Behind;
+        // NAMES-07: it is back when all is on disk. Else the next round begins from there, and nobody signs meanwhile.
+        let Some(mut registrar) = machine.take_if(decides) else {
             return Ok(false);
         };
         let claims = self.ctx.db.read(rows::claims).await?;
         let mut claims = claims.into_iter().filter(|claim| !claim.by_hand);
         for claim in claims.by_ref().take(AT_ONCE) {
-            self.decide(registrar, claim, By::Rules).await?;
+            self.decide(&mut registrar, claim, By::Rules).await?;
         }
+        *machine = Some(registrar);
         Ok(claims.next().is_some())
     }
 
-    /// A person says yes or no.
-    pub(super) async fn decide_by_hand(&self, claim: Waiting, yes: bool) -> Result<(), Failure> {
+    /// A person says yes or no to the claim about a name.
+    pub(super) async fn decide_by_hand(
+        &self,
+        text: &str,
+        who: Option<&str>,
+        yes: bool,
+    ) -> Result<(), Failure> {
         let mut machine = self.machine.lock().await;
-        let Some(registrar) = machine.as_mut() else {
+        let claim = self.waiting_claim(text, who).await?;
+        if yes && machine.as_ref().map(Registrar::standing) == Some(Standing::Behind) {
+            let sentence = "the registrar has not heard enough of the network's supernodes yet; the claim waits, try again in a minute";
+            return Err(Failure::new(ErrorKind::State, sentence));
+        }
+        // NAMES-07: it is back when all is on disk.
+        let Some(mut registrar) = machine.take() else {
             let trouble = self.warning();
             let sentence = trouble.unwrap_or_else(|| {
                 "the registrar is not at work; `starling registrar start` begins it".to_owned()
             });
             return Err(Failure::new(ErrorKind::State, sentence));
         };
-        if yes && registrar.standing() == Standing::Behind {
-            let sentence = "the registrar has not heard enough of the network's supernodes yet; the claim waits, try again in a minute";
-            return Err(Failure::new(ErrorKind::State, sentence));
-        }
         let decided = if yes {
-            self.decide(registrar, claim, By::Operator).await
+            self.decide(&mut registrar, claim, By::Operator).await
         } else {
             self.refuse(claim, Refusal::Declined).await
         };
-        if decided.is_err() {
-            // NAMES-07: what is not on disk was not given; the next round begins from there.
-            *machine = None;
-        }
-        decided.map_err(store_failure)
+        decided.map_err(store_failure)?;
+        *machine = Some(registrar);
+        Ok(())
     }
 
     /// One claim: into the log, answered, and forgotten, in one transaction.
@@ -143,7 +154,8 @@ impl NameOffice {
         let sealed = if account == own {
             None
         } else {
-            self.answer(&decided.claim, &decided.verdict).await?
+            let (name, keys) = (&decided.claim.claim.name, &decided.claim.keys);
+            seal_verdict(&self.ctx, (account, keys), name, &decided.verdict).await?
         };
         let name = decided.claim.claim.name.clone();
         let own_set = Arc::clone(&self.ctx.own_set);
@@ -155,7 +167,13 @@ impl NameOffice {
                 rows::decided(tx, decided.claim.number)?;
             }
             match sealed {
-                Some(sealed) => post::put(tx, account, LetterKind::Verdict, &sealed, wall_ms()),
+                Some(sealed) => post::put_about(
+                    tx,
+                    account,
+                    (LetterKind::Verdict, &name),
+                    &sealed,
+                    wall_ms(),
+                ),
                 None if account == own => {
                     take_verdict(tx, &own_set, (own, &name), decided.verdict, wall_s())
                 }
@@ -167,20 +185,6 @@ impl NameOffice {
             self.ctx.signal(Signal::Verdict);
         }
         Ok(())
-    }
-
-    async fn answer(
-        &self,
-        claim: &Waiting,
-        verdict: &Verdict,
-    ) -> Result<Option<post::Sealed>, StoreError> {
-        let sequence = next_sequence(&self.ctx).await?;
-        let letter = Letter::Verdict(claim.claim.name.clone(), Box::new(verdict.clone()));
-        let sealed = seal(&self.ctx, sequence, claim.account, &claim.keys, letter);
-        if let Err(error) = &sealed {
-            debug!(%error, "an answer about a name could not be sealed");
-        }
-        Ok(sealed.ok())
     }
 }
 

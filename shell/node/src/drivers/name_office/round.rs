@@ -59,11 +59,11 @@ impl NameOffice {
     /// How it stands; `None` where this profile is no registrar, or is stopped.
     async fn standing(&self) -> Result<Option<Standing>, OfficeError> {
         let mut machine = self.machine.lock().await;
-        if machine.is_none() {
-            *machine = load(&self.ctx).await?;
-            if let Some(registrar) = machine.as_mut() {
-                keep(&self.ctx, registrar).await?;
-            }
+        if machine.is_none()
+            && let Some(mut registrar) = load(&self.ctx).await?
+        {
+            keep(&self.ctx, &mut registrar).await?;
+            *machine = Some(registrar);
         }
         Ok(machine.as_ref().map(Registrar::standing))
     }
@@ -183,15 +183,14 @@ impl NameOffice {
         tell: impl FnOnce(&mut Registrar) -> T,
     ) -> Result<Option<T>, StoreError> {
         let mut machine = self.machine.lock().await;
-        let Some(registrar) = machine.as_mut() else {
+        // NAMES-07: it is back when all is on disk.
+        let Some(mut registrar) = machine.take() else {
             return Ok(None);
         };
-        let told = tell(registrar);
-        let kept = keep(&self.ctx, registrar).await;
-        if kept.is_err() {
-            *machine = None;
-        }
-        kept.map(|()| Some(told))
+        let told = tell(&mut registrar);
+        keep(&self.ctx, &mut registrar).await?;
+        *machine = Some(registrar);
+        Ok(Some(told))
     }
 
     /// Who holds the office, and what each supernode's copy lacks; all of them at once.

@@ -2,7 +2,10 @@
 
 use starling_node::clock::wall_s;
 use starling_store::registrar as rows;
+use starling_wire::ids::AccountId;
 use starling_wire::name::Name;
+use starling_wire::name_claim::{Claim, Wish};
+use starling_wire::postage::LetterKeys;
 
 use super::*;
 use crate::devices::until_list;
@@ -88,4 +91,39 @@ async fn a_registrar_that_was_stopped_gives_no_names_and_those_of_before_are_rea
     let nobody = registrar.try_ask::<view::NameOffice>(accept).await;
     assert_eq!(nobody.expect_err("stopped").data.kind, ErrorKind::NotFound);
     end(land, [alice, bob, registrar]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_the_registrars_own_account_that_finds_no_place_is_refused_and_forgotten() {
+    let (land, home, registrar) = town_of(1).await;
+    let _: view::NameOffice = registrar.ask(Command::RegistrarStop {}).await;
+    let own: view::Account = registrar.ask(Command::AccountShow {}).await;
+    registrar.node.stop().await;
+    let account: AccountId = own.id.parse().expect("an account");
+    let mut store = Store::open(home.path()).expect("a store");
+    let fill = move |tx: &starling_store::Tx<'_>| {
+        for number in 0..5 {
+            let claim = Claim {
+                name: Name::typed(&format!("nr{number}x")).expect("a name"),
+                wish: Wish::Release,
+            };
+            let keys = LetterKeys::of_stranger([1; 32]);
+            assert!(rows::keep_claim(tx, account, &claim, &keys, wall_s())?);
+        }
+        Ok(())
+    };
+    store.write(fill).expect("kept");
+    drop(store);
+    let registrar = Actor::start(home.path()).await;
+    registrar.until_registered().await;
+    let crowded = registrar.try_ask::<view::OwnName>(claim("olga")).await;
+    let crowded = crowded.expect_err("no place");
+    assert_eq!(crowded.data.kind, ErrorKind::Refused);
+    assert!(
+        crowded.message.contains("too many people wait"),
+        "{crowded}"
+    );
+    let names: Vec<view::OwnName> = registrar.ask(Command::NameShow {}).await;
+    assert!(names.is_empty(), "{names:?}");
+    end(land, [registrar]).await;
 }
