@@ -89,11 +89,9 @@ impl Person {
             }
             _ => {}
         }
-        // PRESENCE-18: a supernode may not give an older state for the newest; one of a clock that was wrong is none.
         let newer = |known: &State| {
-            state.as_ref().is_some_and(|new| {
-                new.counter > known.counter || is_ahead(known, wall_s) && !is_ahead(new, wall_s)
-            })
+            let new = state.as_ref();
+            new.is_some_and(|new| is_newer(new, known, wall_s))
         };
         if device.state.as_ref().is_none_or(newer) {
             device.state = state;
@@ -177,6 +175,11 @@ impl Person {
 /// `PRESENCE-30`: nothing newer could ever replace it.
 const fn is_ahead(state: &State, wall_s: u64) -> bool {
     state.counter / 1_000 > wall_s.saturating_add(AHEAD_S)
+}
+
+/// `PRESENCE-18`: a supernode may not give an older state for the newest; one of a clock that was wrong is none.
+const fn is_newer(new: &State, known: &State, wall_s: u64) -> bool {
+    new.counter > known.counter || is_ahead(known, wall_s) && !is_ahead(new, wall_s)
 }
 
 /// What several devices say together.
@@ -284,34 +287,43 @@ mod tests {
         }
     }
 
+    const YEAR: u64 = 365 * 86_400;
+
+    fn ahead(seconds: u64, chosen: u64, availability: Availability) -> Option<State> {
+        let said = state(seconds * 1_000, availability);
+        said.map(|said| State {
+            chosen: NOW + chosen,
+            ..said
+        })
+    }
+
     #[test]
     fn presence_30_a_clock_of_next_year_hides_nobody() {
-        use Availability::{Away, Invisible, Online};
-        const YEAR: u64 = 365 * 86_400;
-        let said = |ahead: u64, chosen: u64, availability| {
-            let said = state(ahead * 1_000, availability);
-            said.map(|said| State {
-                chosen: NOW + chosen,
-                ..said
-            })
-        };
-        let dead = (DESK, Lease::Left(900), said(YEAR, YEAR, Invisible));
-        let alive = (PHONE, Lease::Here, said(1, 0, Online));
-        let shown = bob(&[dead.clone(), alive.clone()]).shown(NOW + 60);
+        use Availability::{Invisible, Online};
+        let dead = (DESK, Lease::Left(900), ahead(YEAR, YEAR, Invisible));
+        let alive = (PHONE, Lease::Here, ahead(1, 0, Online));
+        let shown = bob(&[dead, alive]).shown(NOW + 60);
         assert_eq!(shown.presence, Presence::Online);
         assert_eq!(shown.mood, "mood 1000", "nor is its mood the newest");
-        // A day is within what clocks may differ by.
-        let early = (DESK, Lease::Left(900), said(86_400, 86_400, Invisible));
-        assert_eq!(presence(&[early, alive]), Presence::Offline);
-        // Put right, the same device is heard again, and an earlier choice of that clock counts no more than a new one.
-        let right = (DESK, Lease::Here, said(2, YEAR, Away));
-        assert_eq!(presence(&[dead.clone(), right]), Presence::Away);
-        let choice = (DESK, Lease::Left(900), said(1, YEAR, Invisible));
-        let later = (PHONE, Lease::Here, said(2, YEAR + 1, Online));
-        assert_eq!(presence(&[choice, later]), Presence::Online);
         // Nothing plausible is not known.
-        let wrong = (DESK, Lease::Here, said(YEAR, YEAR, Online));
+        let wrong = (DESK, Lease::Here, ahead(YEAR, YEAR, Online));
         assert_eq!(presence(&[wrong]), Presence::Unknown);
+    }
+
+    #[test]
+    fn presence_30_a_clock_that_was_put_right_is_heard_again() {
+        use Availability::{Away, Invisible, Online};
+        let alive = (PHONE, Lease::Here, ahead(1, 0, Online));
+        // A day is within what clocks may differ by.
+        let early = (DESK, Lease::Left(900), ahead(86_400, 86_400, Invisible));
+        assert_eq!(presence(&[early, alive]), Presence::Offline);
+        let dead = (DESK, Lease::Left(900), ahead(YEAR, YEAR, Invisible));
+        // Put right, the same device is heard again, and an earlier choice of that clock counts no more than a new one.
+        let right = (DESK, Lease::Here, ahead(2, YEAR, Away));
+        assert_eq!(presence(&[dead, right]), Presence::Away);
+        let choice = (DESK, Lease::Left(900), ahead(1, YEAR, Invisible));
+        let later = (PHONE, Lease::Here, ahead(2, YEAR + 1, Online));
+        assert_eq!(presence(&[choice, later]), Presence::Online);
     }
 
     #[test]

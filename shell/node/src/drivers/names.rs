@@ -47,6 +47,8 @@ const ASK_AGAIN_S: u64 = 24 * 3600;
 /// Seconds of the last quarter of a year's lease: a name is renewed by itself.
 const LAST_QUARTER_S: u64 = 365 * 24 * 3600 / 4;
 
+const ELSEWHERE: &str = "another device of your account is the registrar; claim the name there";
+
 /// Names of one account.
 #[derive(Debug)]
 pub struct Names {
@@ -289,21 +291,15 @@ impl Names {
             }
             Ok(Some(kept))
         });
-        match kept.await.map_err(store_failure)? {
+        let refused = match kept.await.map_err(store_failure)? {
             Some(true) => {
                 self.ctx.signal(Signal::Claim);
-                Ok(())
+                return Ok(());
             }
-            Some(false) => {
-                let crowded = Refusal::Crowded.to_string();
-                Err(Failure::new(ErrorKind::Refused, crowded))
-            }
-            None => {
-                let sentence =
-                    "another device of your account is the registrar; claim the name there";
-                Err(Failure::new(ErrorKind::State, sentence))
-            }
-        }
+            Some(false) => Failure::new(ErrorKind::Refused, Refusal::Crowded.to_string()),
+            None => Failure::new(ErrorKind::State, ELSEWHERE),
+        };
+        Err(refused)
     }
 
     /// The answer, if it comes soon.

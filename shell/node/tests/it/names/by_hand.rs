@@ -93,14 +93,9 @@ async fn a_registrar_that_was_stopped_gives_no_names_and_those_of_before_are_rea
     end(land, [alice, bob, registrar]).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_claim_of_the_registrars_own_account_that_finds_no_place_is_refused_and_forgotten() {
-    let (land, home, registrar) = town_of(1).await;
-    let _: view::NameOffice = registrar.ask(Command::RegistrarStop {}).await;
-    let own: view::Account = registrar.ask(Command::AccountShow {}).await;
-    registrar.node.stop().await;
-    let account: AccountId = own.id.parse().expect("an account");
-    let mut store = Store::open(home.path()).expect("a store");
+/// All places for claims that an account has.
+fn take_places(home: &Path, account: AccountId) {
+    let mut store = Store::open(home).expect("a store");
     let fill = move |tx: &starling_store::Tx<'_>| {
         for number in 0..5 {
             let claim = Claim {
@@ -113,7 +108,15 @@ async fn a_claim_of_the_registrars_own_account_that_finds_no_place_is_refused_an
         Ok(())
     };
     store.write(fill).expect("kept");
-    drop(store);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_the_registrars_own_account_that_finds_no_place_is_refused_and_forgotten() {
+    let (land, home, registrar) = town_of(1).await;
+    let _: view::NameOffice = registrar.ask(Command::RegistrarStop {}).await;
+    let own: view::Account = registrar.ask(Command::AccountShow {}).await;
+    registrar.node.stop().await;
+    take_places(home.path(), own.id.parse().expect("an account"));
     let registrar = Actor::start(home.path()).await;
     registrar.until_registered().await;
     let crowded = registrar.try_ask::<view::OwnName>(claim("olga")).await;
