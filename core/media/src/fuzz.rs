@@ -49,7 +49,9 @@ fn later(now: Time, choice: u8, wait: u8) -> Time {
 
 fn check(step: &Step, playout: &Playout) {
     let payloads = match step {
-        Step::Decode(payload) | Step::Recover { payload, .. } => vec![payload],
+        Step::Decode(payload) | Step::Lengthen(payload) | Step::Recover { payload, .. } => {
+            vec![payload]
+        }
         Step::Shorten(first, second) => vec![first, second],
         Step::Conceal | Step::Silence => vec![],
     };

@@ -6,6 +6,7 @@
 //! - Receiving: [`Playout::insert`] takes datagrams as they come, [`Playout::pull`] says for each 20 ms that the sound
 //!   device needs what the decoder is to do: the [`Step`].
 //!
+//! - Behind the decoder: [`timescale::Scaler`] plays frames in less or more time where the delay is to change.
 //! - Both: [`Playout::report`] says how a stream arrives, and the sender's [`Rate`] makes a [`Plan`] of it.
 //!
 //! Inside: [`packet`] reads bytes, `source` says which packets belong to the stream and in which order, `transit` and
@@ -25,6 +26,7 @@ pub mod report;
 mod reporter;
 mod source;
 pub mod statistics;
+pub mod timescale;
 mod transit;
 
 #[doc(hidden)]
@@ -32,7 +34,7 @@ pub mod fuzz;
 
 pub use packet::{Encoded, Packet, PacketError, Repeat};
 pub use packetizer::Packetizer;
-pub use playout::{Dropped, Playout, Step, fold};
+pub use playout::{Dropped, Playout, Step};
 pub use rate::{Plan, Protection, Rate};
 pub use report::{Report, ReportError};
 pub use statistics::Statistics;

@@ -4,9 +4,10 @@
 //! The *play head* moves by one frame with each pull. A frame's *delay* is how long after the fastest packets' time it is
 //! played; it should be the *target*, which follows from how late packets come.
 //!
-//! - The delay grows where a frame is missing anyway: it is concealed, and the play head stays.
+//! - The delay grows where nothing has come: something is made up, and the play head stays. Frames of speech are
+//!   lengthened besides.
 //! - It shrinks in a pause without being heard. Where there is none, and the excess is at least [`SHORTEN_US`], two frames
-//!   are folded into one; an excess of [`JUMP_US`] or more is cut off at once.
+//!   are shortened; an excess of [`JUMP_US`] or more is cut off at once.
 //! - On a steady path neither happens: the sound is continuous to the sample.
 
 use crate::jitter_buffer::{Held, JitterBuffer, SPAN};
@@ -21,25 +22,25 @@ use pace::Pace;
 use redundancy::Redundancy;
 use thiserror::Error;
 
-mod fold;
 mod pace;
 mod redundancy;
-
-pub use fold::fold;
 
 /// Frames concealed in a row while nothing comes; then there is silence until something does. No concealment sounds like
 /// speech for longer than this.
 const CONCEAL_MAX: u32 = 10;
 /// So many late packets in a row, and none in time, mean that the path has become slower.
 const LATE_RUN: u32 = 4;
-/// The delay grows only if it is this much below the target.
+/// The delay grows only if it is this much below the target: something is made up where nothing has come, and frames of speech
+/// are lengthened.
 const STRETCH_US: i64 = 5_000;
-/// From this excess on, frames of speech are folded.
+/// From this excess on, frames of speech are shortened.
 const SHORTEN_US: i64 = 40_000;
 /// From this excess on, sound is cut off.
 const JUMP_US: i64 = 120_000;
-/// Pulls from one folding to the next, so that speech stays speech.
-const SHORTEN_EVERY: u32 = 5;
+/// The delay is too short only if something was missing not so long ago: a second.
+const MISSED_LATELY: u32 = 50;
+/// Frames from one change of length to the next, so that speech stays speech.
+const SCALE_EVERY: u32 = 3;
 
 /// What the decoder is to do for the next 20 ms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +57,11 @@ pub enum Step {
     },
     /// The frame is missing: conceal it.
     Conceal,
-    /// There is too much delay: decode both packets in this order and [`fold`] their 40 ms into 20 ms.
+    /// There is too much delay: decode both packets in this order and shorten their 40 ms
+    /// ([`crate::timescale::Scaler::shorten`]).
     Shorten(Vec<u8>, Vec<u8>),
+    /// There is too little: decode this packet and lengthen it.
+    Lengthen(Vec<u8>),
     /// Nothing is to be heard: the stream has not begun or the sender pauses.
     Silence,
 }
@@ -106,7 +110,9 @@ struct Head {
     sequence: i64,
     /// Steps in a row for which nothing waited.
     starved: u32,
-    since_shortened: u32,
+    since_scaled: u32,
+    /// Steps since the last frame that was not here when it was due.
+    since_missed: u32,
     pace: Pace,
 }
 
@@ -157,7 +163,7 @@ impl Playout {
         Ok(())
     }
 
-    /// What is to be heard in the next 20 ms. Called once for each.
+    /// What the decoder is to do next. `now` is when that will be heard: later than the present by what waits behind the decoder.
     pub fn pull(&mut self, now: Time) -> Step {
         let now = micros(now);
         let Some(mut head) = self.head.take().or_else(|| self.start(now)) else {
@@ -166,10 +172,11 @@ impl Playout {
         let target = self.target_us();
         head.pace.add(now, transit::transit(head.frame, now));
         self.trim(&mut head, target);
-        let is_short = self.transit.delay_us(head.frame, now) + STRETCH_US < target;
+        let lacking = target - self.transit.delay_us(head.frame, now);
+        let is_short = lacking > STRETCH_US;
         let step = match self.gap(&head) {
             None if self.buffer.is_empty() => self.starve(&mut head, is_short),
-            None => Some(self.play(&mut head, target)),
+            None => Some(self.play(&mut head, target, lacking)),
             Some(gap) => Some(self.bridge(&mut head, gap, is_short)),
         };
         // Without a step the head is gone: playback waits for the next packet.
@@ -306,7 +313,8 @@ impl Playout {
             frame,
             sequence: held.sequence - 1,
             starved: 0,
-            since_shortened: 0,
+            since_scaled: 0,
+            since_missed: MISSED_LATELY,
             pace: Pace::default(),
         })
     }
@@ -347,39 +355,51 @@ impl Playout {
         Some(Gap::Pause { frames: paused })
     }
 
-    fn play(&mut self, head: &mut Head, target: i64) -> Step {
+    fn play(&mut self, head: &mut Head, target: i64, lacking: i64) -> Step {
         let Some(held) = self.buffer.take(head.frame) else {
             return self.conceal(head);
         };
         head.starved = 0;
-        head.since_shortened += 1;
+        head.since_scaled += 1;
+        head.since_missed = head.since_missed.saturating_add(1);
         head.frame += 1;
         head.sequence = held.sequence;
         self.counts.repeated += u64::from(held.repeated);
-        let may_shorten =
-            head.since_shortened >= SHORTEN_EVERY && self.excess_us(head, target) >= SHORTEN_US;
-        let second = if may_shorten {
-            self.buffer.take(head.frame)
+        let step = if head.since_scaled < SCALE_EVERY {
+            Step::Decode(held.payload)
         } else {
-            None
-        };
-        let step = match second {
-            None => Step::Decode(held.payload),
-            Some(second) => {
-                head.since_shortened = 0;
-                head.sequence = second.sequence;
-                head.skip(1);
-                self.counts.repeated += u64::from(second.repeated);
-                self.counts.shortened += 1;
-                Step::Shorten(held.payload, second.payload)
-            }
+            self.scale(head, held.payload, (target, lacking))
         };
         self.unheard = Some(head.frame);
         step
     }
 
+    /// A frame in its own time, in less or in more.
+    fn scale(&mut self, head: &mut Head, payload: Vec<u8>, (target, lacking): (i64, i64)) -> Step {
+        // A little beyond the target: devices do not pull evenly.
+        if lacking > -STRETCH_US && head.since_missed < MISSED_LATELY {
+            head.since_scaled = 0;
+            self.counts.lengthened += 1;
+            return Step::Lengthen(payload);
+        }
+        let is_long = self.excess_us(head, target) >= SHORTEN_US;
+        let second = is_long.then(|| self.buffer.take(head.frame)).flatten();
+        let Some(second) = second else {
+            return Step::Decode(payload);
+        };
+        head.since_scaled = 0;
+        head.sequence = second.sequence;
+        head.skip(1);
+        self.counts.repeated += u64::from(second.repeated);
+        self.counts.shortened += 1;
+        Step::Shorten(payload, second.payload)
+    }
+
     fn bridge(&mut self, head: &mut Head, gap: Gap, is_short: bool) -> Step {
         head.starved = 0;
+        if matches!(gap, Gap::Lost { .. }) {
+            head.since_missed = 0;
+        }
         match gap {
             Gap::Pause { .. } => {
                 if !is_short {
@@ -387,8 +407,10 @@ impl Playout {
                 }
                 Step::Silence
             }
+            Gap::Lost { frames, all: true } if self.brings_back(frames) => {
+                self.recover(head, frames)
+            }
             Gap::Lost { .. } if is_short => self.stretch(),
-            Gap::Lost { frames, all: true } => self.recover(head, frames),
             Gap::Lost { .. } => self.conceal(head),
         }
     }
@@ -396,6 +418,7 @@ impl Playout {
     /// Nothing waits: lost, late or not sent, nobody knows.
     fn starve(&mut self, head: &mut Head, is_short: bool) -> Option<Step> {
         head.starved += 1;
+        head.since_missed = 0;
         if head.starved > CONCEAL_MAX {
             return None;
         }
@@ -406,9 +429,13 @@ impl Playout {
     }
 
     /// The next packet comes `frames` later; it may carry the frame that is just before it, and more if it says so.
+    fn brings_back(&self, frames: i64) -> bool {
+        let next = self.buffer.first();
+        frames == 1 || next.is_some_and(|(_, next)| next.deep)
+    }
+
     fn recover(&mut self, head: &mut Head, frames: i64) -> Step {
         let next = self.buffer.first().map(|(_, next)| next);
-        let next = next.filter(|next| frames == 1 || next.deep);
         let Some((next, back)) = next.zip(u8::try_from(frames).ok()) else {
             return self.conceal(head);
         };

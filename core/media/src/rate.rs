@@ -22,8 +22,20 @@ const CLEAN: u32 = 30_000;
 const TWICE: u32 = 5_000;
 /// So much stands in queues where the path is too slow.
 const CONGESTED_MS: u16 = 80;
-/// Until so little is left, the rate does not grow.
+/// Until so little is left, the rate does not grow; and where more stands while packets are lost, the queue is short and full.
 const DRAINED_MS: u16 = 25;
+/// Losses of this share in one report, then.
+const OVERFLOW: f64 = 0.02;
+/// Nothing was reported on what was sent for so long: half as much (a circuit breaker, RFC 8083).
+const UNHEARD: Duration = Duration::from_secs(3);
+/// Sending twice is on trial for so long: if more is lost then than before, there was no room.
+const TRIAL: Duration = Duration::from_secs(2);
+const WORSE: f64 = 0.1;
+/// And is not tried again for so long.
+const NO_ROOM: Duration = Duration::from_secs(60);
+/// Unless after so long as much is lost as before: then it was not for want of room.
+const DOUBT: Duration = Duration::from_secs(4);
+const AS_MUCH: f64 = 0.75;
 /// What came is what fits; less of it drains the queue.
 const BACK_OFF: f64 = 0.8;
 /// What a packet costs besides the report's bytes: QUIC, UDP and IP. Bytes.
@@ -92,6 +104,13 @@ pub struct Rate {
     lossy: bool,
     bursty: bool,
     backed_off: Option<Time>,
+    /// Since when everything is sent twice, and what was lost before.
+    twice: Option<(Time, f64)>,
+    no_room_until: Time,
+    /// Since when there is no room, and what was lost when that was found.
+    denied: Option<(Time, f64)>,
+    /// What was sent last, and since when nothing was reported on it.
+    sent: Option<(Time, Time)>,
 }
 
 impl Rate {
@@ -107,6 +126,10 @@ impl Rate {
             lossy: false,
             bursty: false,
             backed_off: None,
+            twice: None,
+            no_room_until: Time::ZERO,
+            denied: None,
+            sent: None,
         }
     }
 
@@ -116,14 +139,32 @@ impl Rate {
             return;
         }
         self.weigh_losses(report);
+        self.weigh_trial(report.loss(), now);
+        if let Some((_, unheard)) = &mut self.sent {
+            *unheard = now;
+        }
         let since = self.backed_off.map(|at| now.saturating_sub(at));
-        if report.queue_ms >= CONGESTED_MS {
+        let is_full = report.queue_ms > DRAINED_MS && report.loss() >= OVERFLOW;
+        if report.queue_ms >= CONGESTED_MS || is_full {
             if since.is_none_or(|since| since >= DRAIN) {
                 self.budget = fitting(report).min(self.budget).max(LEAST.into());
                 self.backed_off = Some(now);
             }
         } else if report.queue_ms <= DRAINED_MS && since.is_none_or(|since| since >= REST) {
             self.budget = (self.budget * GROW).min(self.most.into());
+        }
+    }
+
+    /// A packet was sent. Where nobody reports on any, less is sent.
+    pub fn handle_sent(&mut self, now: Time) {
+        let (last, unheard) = self.sent.unwrap_or((now, now));
+        let paused = now.saturating_sub(last) >= UNHEARD;
+        let unheard = if paused { now } else { unheard };
+        self.sent = Some((now, unheard));
+        if now.saturating_sub(unheard) >= UNHEARD {
+            self.budget = (self.budget / 2.0).max(LEAST.into());
+            self.backed_off = Some(now);
+            self.sent = Some((now, now));
         }
     }
 
@@ -153,12 +194,45 @@ impl Rate {
         self.bursty = self.burst >= from;
     }
 
+    /// Whether sending everything twice makes it worse: then the losses are those of a path that is full.
+    fn weigh_trial(&mut self, loss: f64, now: Time) {
+        if let Some((since, lost)) = self.denied
+            && now.saturating_sub(since) >= DOUBT
+        {
+            self.denied = None;
+            if self.loss > lost * AS_MUCH {
+                self.no_room_until = now;
+                self.budget = ROOM.into();
+            }
+        }
+        let is_twice = matches!(self.plan().protection, Protection::Repeat { .. });
+        match self.twice {
+            _ if !is_twice => self.twice = None,
+            // What is told at once, where losses have only begun.
+            None => self.twice = Some((now, self.loss.max(loss))),
+            Some((since, before)) => {
+                let tried = now.saturating_sub(since) >= TRIAL;
+                if tried && self.loss > before * 1.5 + WORSE {
+                    self.no_room_until = now + NO_ROOM;
+                    self.denied = Some((now, self.loss));
+                    self.budget = self.budget.min(CLEAN.into());
+                    self.backed_off = Some(now);
+                }
+            }
+        }
+    }
+
+    fn has_room(&self, budget: u32) -> bool {
+        let now = self.sent.map_or(Time::ZERO, |(last, _)| last);
+        budget >= ROOM && now >= self.no_room_until
+    }
+
     fn protection(&self, budget: u32) -> Protection {
         if !self.lossy {
             return Protection::Off;
         }
         let loss = percent(self.loss);
-        if budget >= ROOM {
+        if self.has_room(budget) {
             // Further than most bursts are long; what is lost twice is seldom.
             let back = ((self.burst * 2.0).ceil() as u8 + 1).clamp(2, BACK_MAX);
             let loss = percent(self.loss * self.loss * self.burst);
@@ -276,6 +350,55 @@ mod tests {
         assert_eq!(plan.bitrate, 18_240, "and then it waits");
         let plan = after(&mut rate, 24, 80, ALL);
         assert_eq!(plan.bitrate, CLEAN);
+    }
+
+    #[test]
+    fn a_short_queue_that_overflows_is_congestion_and_loss_beside_it_is_not() {
+        let mut rate = Rate::new(MOST, true);
+        let full = Report {
+            queue_ms: 40,
+            bytes: 1_800,
+            ..lossy(23, 1.0)
+        };
+        assert!(after(&mut rate, 0, 1, full).bitrate < CLEAN);
+        let mut rate = Rate::new(MOST, true);
+        let free = Report {
+            queue_ms: 5,
+            ..lossy(23, 1.0)
+        };
+        after(&mut rate, 0, 20, free);
+        assert_eq!(rate.budget, f64::from(MOST));
+    }
+
+    #[test]
+    fn what_is_sent_twice_and_makes_it_worse_is_sent_once_again() {
+        let mut rate = Rate::new(MOST, true);
+        let mut twice = 0;
+        for number in 0..120 {
+            let now = Duration::from_millis(500 * number);
+            rate.handle_sent(now);
+            let is_twice = matches!(rate.plan().protection, Protection::Repeat { .. });
+            twice += u32::from(is_twice);
+            let received = if is_twice { 12 } else { 23 };
+            rate.handle_report(&lossy(received, 1.2), now);
+        }
+        assert!((2..20).contains(&twice), "{twice} of 120 half seconds");
+        assert!(matches!(rate.plan().protection, Protection::Fec(_)));
+    }
+
+    #[test]
+    fn whoever_is_not_heard_of_sends_less_and_a_pause_is_no_silence() {
+        let mut rate = Rate::new(MOST, true);
+        let mut send = |from: u64, until: u64| {
+            for second in from..until {
+                rate.handle_sent(Duration::from_secs(second));
+            }
+            rate.plan().bitrate
+        };
+        assert_eq!(send(0, 3), CLEAN);
+        assert_eq!(send(60, 63), CLEAN);
+        assert_eq!(send(63, 65), 24_000);
+        assert_eq!(send(65, 90), LEAST);
     }
 
     #[test]

@@ -30,8 +30,10 @@ pub struct Statistics {
     pub concealed: u64,
     /// Frames that were inserted so that the delay grows to its target; part of `concealed`.
     pub stretched: u64,
-    /// Frames that were folded into the one before so that the delay shrinks to its target.
+    /// Frames that were shortened with the one before so that the delay shrinks to its target.
     pub shortened: u64,
+    /// Frames that were lengthened so that the delay grows to its target.
+    pub lengthened: u64,
     /// Interarrival jitter.
     pub jitter_ms: f64,
     /// Sound that waits: from the play head to the newest packet.

@@ -3,6 +3,7 @@
 //! the write is on disk.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -151,7 +152,9 @@ where
 {
     fn run(&mut self, tx: &Tx<'_>) -> Result<(), StoreError> {
         let work = self.work.take().ok_or(StoreError::Closed)?;
-        match work(tx) {
+        // A bug in one write takes neither the others' with it nor the writer.
+        let done = catch_unwind(AssertUnwindSafe(|| work(tx)));
+        match done.unwrap_or_else(|_| Err(StoreError::Internal("a write panicked".to_owned()))) {
             Ok(value) => {
                 self.outcome = Some(Ok(value));
                 Ok(())
@@ -264,6 +267,22 @@ mod tests {
         let all: Vec<_> = heard.try_iter().collect();
         let expected = [("a", true), ("b", true), ("d", false), ("c", false)];
         assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn a_write_that_panics_is_undone_and_the_next_one_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = StoreHandle::start(Store::open(dir.path()).unwrap()).unwrap();
+        let broken = store.write(|tx| {
+            put(1)(tx)?;
+            // A bug.
+            let missing = settings::get(tx, "missing")?;
+            Ok(missing.expect("a setting").len())
+        });
+        assert!(matches!(broken, Err(StoreError::Internal(_))), "{broken:?}");
+        store.write(put(2)).unwrap();
+        let found = |number: &str| store.read(|tx| settings::get(tx, number)).unwrap();
+        assert_eq!((found("1").is_some(), found("2").is_some()), (false, true));
     }
 
     /// SQLite reports a database that may not grow exactly as it reports a full disk.

@@ -7,6 +7,9 @@ use starling_media::{Dropped, Encoded, FRAME, Packetizer, Playout, Statistics, S
 use crate::network::Network;
 
 pub const START: Time = Duration::from_secs(1_000);
+/// What two shortened frames are longer than one, and a lengthened one.
+const CUT: Duration = Duration::from_millis(5);
+const LONGER: Duration = Duration::from_millis(10);
 
 /// What the device got for one pull.
 #[derive(Debug, Clone)]
@@ -61,13 +64,25 @@ impl Call {
         let mut arrivals = arrivals.into_iter().peekable();
         let mut playout = Playout::new();
         let (mut pulls, mut dropped) = (Vec::new(), Vec::new());
+        // What the decoder made more than was taken.
+        let mut waiting = Duration::ZERO;
         for pull in 0..self.seconds * 50 + 50 {
             let at = self.phase + FRAME * u32::try_from(pull).unwrap() + (self.device)(pull);
             while let Some((when, datagram)) = arrivals.next_if(|(when, _)| *when <= at) {
                 let outcome = playout.insert(&datagram, START + when);
                 dropped.extend(outcome.err());
             }
+            if waiting >= FRAME {
+                waiting -= FRAME;
+                continue;
+            }
+            let at = at + waiting;
             let step = playout.pull(START + at);
+            waiting += match step {
+                Step::Shorten(..) => CUT,
+                Step::Lengthen(_) => LONGER,
+                _ => Duration::ZERO,
+            };
             let statistics = playout.statistics();
             pulls.push(Pulled {
                 at,
@@ -125,7 +140,9 @@ impl Heard {
         let mut decoded = Vec::new();
         for pull in &self.pulls {
             match &pull.step {
-                Step::Decode(payload) => decoded.push((pull.at, number(payload))),
+                Step::Decode(payload) | Step::Lengthen(payload) => {
+                    decoded.push((pull.at, number(payload)))
+                }
                 Step::Shorten(first, second) => {
                     decoded.push((pull.at, number(first)));
                     decoded.push((pull.at, number(second)));

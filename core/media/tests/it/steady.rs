@@ -161,6 +161,7 @@ fn steps(lost: &[u64], paused: &[u64]) -> String {
         if frame > 2 {
             heard.push(match playout.pull(now - Duration::from_millis(5)) {
                 Step::Decode(_) => 'd',
+                Step::Lengthen(_) => 'l',
                 Step::Recover { payload, back } => {
                     assert_eq!(number(&payload), frame - 3 + u64::from(back));
                     'r'

@@ -12,9 +12,10 @@ use starling_node::transport::pins::Pins;
 use starling_node::transport::proxy::ProxySetting;
 use starling_node::transport::requests::{RequestError, Supernodes};
 use starling_store::contacts::{self, Contact, Relation};
-use starling_store::{Store, StoreError, profile};
+use starling_store::{Store, StoreError, contact_profiles, profile};
 use starling_wire::ids::AccountId;
 use starling_wire::presence::{State, subscription};
+use starling_wire::profile::{Said, Shown};
 use starling_wire::supernode::{Answer, Grant, Request, SupernodeAddr};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -193,8 +194,27 @@ pub async fn befriend(
         device.show(&owner, at).await?;
     }
     let rows: Vec<Contact> = devices.iter().map(|device| device.contact(home)).collect();
-    store.write(move |tx| rows.iter().try_for_each(|row| contacts::put(tx, row)))?;
+    store.write(move |tx| {
+        rows.iter().try_for_each(|row| {
+            contacts::put(tx, row)?;
+            contact_profiles::put(tx, row.account, &nothing(), None)
+        })
+    })?;
     Ok(())
+}
+
+/// Was asked and shows nothing: no front door here talks about profiles.
+const fn nothing() -> Shown {
+    Shown {
+        about: Said {
+            number: 0,
+            value: None,
+        },
+        avatar: Said {
+            number: 0,
+            value: None,
+        },
+    }
 }
 
 async fn arrive(home: &SupernodeAddr) -> Result<Device, DeviceError> {

@@ -6,7 +6,8 @@ use std::path::Path;
 use starling_audio::devices::Playback;
 use starling_audio::opus::{Decoder, OpusError, carries_redundancy};
 use starling_audio::wav::{WavError, WavWriter};
-use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Statistics, Step, fold};
+use starling_media::timescale::Scaler;
+use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Statistics, Step};
 use starling_protocol::machine::Time;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub struct Listening {
     output: Output,
     playout: Playout,
     decoder: Decoder,
+    scaler: Scaler,
+    /// Whether what the scaler gives holds sound of the other side.
+    is_sound: bool,
     /// When the next frame is due where no speaker asks for it.
     due: Option<Time>,
     first_sound: Option<Time>,
@@ -54,6 +58,8 @@ impl Listening {
             output,
             playout: Playout::new(),
             decoder: Decoder::new()?,
+            scaler: Scaler::default(),
+            is_sound: false,
             due: None,
             first_sound: None,
         })
@@ -99,6 +105,7 @@ impl Listening {
     pub fn pause(&mut self) {
         self.due = None;
         self.playout = Playout::new();
+        self.scaler = Scaler::default();
     }
 
     /// How it goes.
@@ -134,29 +141,34 @@ impl Listening {
 
     /// The next frame, and whether it holds sound of the other side.
     fn next(&mut self, now: Time) -> ([f32; FRAME_SAMPLES], bool) {
+        // Each step brings at least a frame.
+        if !self.scaler.is_ready() {
+            let step = self.playout.pull(now + self.scaler.waiting());
+            self.is_sound = !matches!(step, Step::Conceal | Step::Silence);
+            self.bring(step);
+        }
+        (self.scaler.take(), self.is_sound)
+    }
+
+    fn bring(&mut self, step: Step) {
         let mut frame = [0.0; FRAME_SAMPLES];
-        let step = self.playout.pull(now);
-        let is_sound = !matches!(step, Step::Conceal | Step::Silence);
         match step {
             Step::Decode(payload) => self.decode(&payload, &mut frame),
             Step::Recover { payload, back } => self.recover(&payload, back, &mut frame),
             Step::Conceal => self.decoder.conceal(&mut frame),
+            Step::Silence => {}
             Step::Shorten(first, second) => {
-                let mut next = [0.0; FRAME_SAMPLES];
+                let mut next = frame;
                 self.decode(&first, &mut frame);
                 self.decode(&second, &mut next);
-                frame = fold(&frame, &next);
+                return self.scaler.shorten(&frame, &next);
             }
-            Step::Silence => {}
+            Step::Lengthen(payload) => {
+                self.decode(&payload, &mut frame);
+                return self.scaler.lengthen(&frame);
+            }
         }
-        (frame, is_sound)
-    }
-
-    /// A payload that is no Opus is concealed.
-    fn decode(&mut self, payload: &[u8], frame: &mut [f32; FRAME_SAMPLES]) {
-        if let Err(error) = self.decoder.decode(payload, frame) {
-            tracing::trace!(%error, "a voice packet could not be decoded");
-        }
+        self.scaler.push(&frame);
     }
 
     /// In-band FEC is better than a description, where there is both.
@@ -168,6 +180,13 @@ impl Listening {
         };
         if let Err(error) = recovered {
             tracing::trace!(%error, "a lost frame could not be recovered");
+        }
+    }
+
+    /// A payload that is no Opus is concealed.
+    fn decode(&mut self, payload: &[u8], frame: &mut [f32; FRAME_SAMPLES]) {
+        if let Err(error) = self.decoder.decode(payload, frame) {
+            tracing::trace!(%error, "a voice packet could not be decoded");
         }
     }
 

@@ -133,13 +133,13 @@ impl Speaking {
                 while let Input::Microphone(capture) = &mut self.input
                     && capture.read(&mut frame)
                 {
-                    self.send(&frame, shared);
+                    self.send(&frame, shared, now);
                 }
             }
             Input::File(_) => self.play_file(now, shared, notify),
             Input::Echo => {
                 for frame in echo {
-                    self.send(frame, shared);
+                    self.send(frame, shared, now);
                 }
             }
             Input::Nothing => {}
@@ -179,7 +179,7 @@ impl Speaking {
             let mut frame = [0.0; FRAME_SAMPLES];
             match reader.read(&mut frame) {
                 Ok(0) => self.input = Input::Nothing,
-                Ok(_) => self.send(&frame, shared),
+                Ok(_) => self.send(&frame, shared, now),
                 Err(error) => {
                     notify(Notice::Trouble(format!(
                         "the file cannot be played: {error}"
@@ -192,7 +192,7 @@ impl Speaking {
         self.due = Some(due);
     }
 
-    fn send(&mut self, frame: &[f32; FRAME_SAMPLES], shared: &Shared) {
+    fn send(&mut self, frame: &[f32; FRAME_SAMPLES], shared: &Shared, now: Time) {
         if self.over || shared.is_silent() || !shared.is_connected() {
             self.packetizer.skip();
             return;
@@ -205,6 +205,7 @@ impl Speaking {
                     payload: &payload[..length],
                 });
                 shared.send(datagram, &self.traffic);
+                self.rate.handle_sent(now);
             }
             Err(error) => {
                 tracing::debug!(%error, "a frame could not be encoded");
