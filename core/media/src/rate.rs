@@ -200,7 +200,9 @@ impl Rate {
             && now.saturating_sub(since) >= DOUBT
         {
             self.denied = None;
-            if self.loss > lost * AS_MUCH {
+            // A queue that was seen meanwhile has the last word.
+            let no_queue = self.backed_off == Some(since);
+            if no_queue && self.loss > lost * AS_MUCH {
                 self.no_room_until = now;
                 self.budget = ROOM.into();
             }
@@ -384,6 +386,24 @@ mod tests {
         }
         assert!((2..20).contains(&twice), "{twice} of 120 half seconds");
         assert!(matches!(rate.plan().protection, Protection::Fec(_)));
+    }
+
+    #[test]
+    fn losses_that_stay_when_less_is_sent_were_not_for_want_of_room() {
+        let mut rate = Rate::new(MOST, true);
+        let mut twice = Vec::new();
+        for number in 0..60 {
+            let now = Duration::from_millis(500 * number);
+            rate.handle_sent(now);
+            // They begin mildly, so that sending twice seems to make it worse.
+            let received = if number < 2 { 24 } else { 15 };
+            rate.handle_report(&lossy(received, 1.2), now);
+            twice.push(matches!(rate.plan().protection, Protection::Repeat { .. }));
+        }
+        let mut changes = twice.clone();
+        changes.dedup();
+        assert_eq!(changes, [false, true, false, true], "{twice:?}");
+        assert!(twice[40..].iter().all(|twice| *twice));
     }
 
     #[test]

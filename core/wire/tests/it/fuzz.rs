@@ -23,7 +23,7 @@ use starling_wire::overlay::{Question, Reply, Word};
 use starling_wire::peer::{InnerAddr, LinkFrame};
 use starling_wire::placement::IndexKey;
 use starling_wire::postage::ContactsKey;
-use starling_wire::presence::{Sealed, Sighting};
+use starling_wire::presence::{SEALED, Sealed, Sighting};
 use starling_wire::record::device::DeviceHome;
 use starling_wire::record::gateways::{Gateway, Publisher};
 use starling_wire::record::registrar::Registrar;
@@ -402,7 +402,7 @@ fn supernodes_and_front_doors() {
             "watch",
             encode_body(&Request::Watch(Watch {
                 list: 1,
-                ids: vec![SubscriptionId([4; 16]); 3],
+                ids: [4, 5, 6].map(|byte| SubscriptionId([byte; 16])).to_vec(),
                 reply_to: supernode(),
             })),
         ),
@@ -410,7 +410,7 @@ fn supernodes_and_front_doors() {
             "presence",
             encode_body(&Answer::Presence(vec![Sighting::Here(Sealed(vec![
                 1;
-                272
+                SEALED
             ]))])),
         ),
         ("refused", encode_body(&Answer::Refused(Refusal::Full))),
