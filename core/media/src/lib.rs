@@ -7,6 +7,7 @@
 //!   device needs what the decoder is to do: the [`Step`].
 //!
 //! - Behind the decoder: [`timescale::Scaler`] plays frames in less or more time where the delay is to change.
+//! - Where a node in between forwards what is sent, [`sframe`] seals it end to end.
 //! - Both: [`Playout::report`] says how a stream arrives, and the sender's [`Rate`] makes a [`Plan`] of it.
 //!
 //! Inside: [`packet`] reads bytes, `source` says which packets belong to the stream and in which order, `transit` and
@@ -24,6 +25,7 @@ pub mod playout;
 pub mod rate;
 pub mod report;
 mod reporter;
+pub mod sframe;
 mod source;
 pub mod statistics;
 pub mod timescale;

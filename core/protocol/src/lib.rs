@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod call;
+pub mod conference;
 pub mod device;
 pub mod index;
 pub mod machine;

@@ -17,6 +17,8 @@ pub const CALL: &[u8] = b"starling/1/call";
 pub const MEDIA: &[u8] = b"starling/1/media";
 /// File offers and verified streams.
 pub const FILE: &[u8] = b"starling/1/file";
+/// Sealed datagrams, forwarded between the participants of a call.
+pub const FOCUS: &[u8] = b"starling/1/focus";
 
 /// The version in an ALPN name of ours, whatever its role; `None` for other protocols.
 pub fn version(alpn: &[u8]) -> Option<u32> {
@@ -34,7 +36,7 @@ mod tests {
 
     #[test]
     fn every_name_is_version_one_and_ends_in_a_letter_of_its_own() {
-        let all = [SUPER, INDEX, LINK, CHAT, CALL, MEDIA, FILE];
+        let all = [SUPER, INDEX, LINK, CHAT, CALL, MEDIA, FILE, FOCUS];
         let mut last: Vec<u8> = all.iter().map(|name| name[name.len() - 1]).collect();
         assert!(all.iter().all(|name| version(name) == Some(1)));
         last.sort_unstable();

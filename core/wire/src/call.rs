@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::conference::Room;
 use crate::ids::{CallId, DeviceId};
 use crate::limits::MEDIA_OFFERS_MAX;
 use crate::peer::InnerAddr;
@@ -54,6 +55,8 @@ pub enum CallFrame {
         /// Where.
         inner: InnerAddr,
     },
+    /// "Let us meet in this room": no direct way was found, and a forwarder may be better than the relay.
+    Room(Room),
 }
 
 /// What sound a side can send and play. Today there is one codec; the fields are there so that the next one is no new
@@ -166,6 +169,7 @@ impl CallFrame {
             Self::Invite { offer, inner, .. } => offer.len() <= MEDIA_OFFERS_MAX && fits(inner),
             Self::Ringing { inner } | Self::Resume { inner, .. } => fits(inner),
             Self::Inner { inner } => inner.fits(),
+            Self::Room(room) => room.fits(),
             Self::Accept { .. } | Self::Hold { .. } | Self::End { .. } => true,
         }
     }
@@ -192,8 +196,9 @@ pub mod fuzz {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conference::RoomKey;
     use crate::frame;
-    use crate::ids::EndpointKey;
+    use crate::ids::{EndpointKey, RoomId};
     use crate::limits::ADDRESSES_MAX;
     use crate::supernode::SupernodeAddr;
     use proptest::prelude::*;
@@ -210,6 +215,15 @@ mod tests {
                 discovery_port: u16::MAX,
             }),
             direct: vec![address; addresses],
+        }
+    }
+
+    fn room(id: [u8; 16], key: [u8; 32]) -> Room {
+        Room {
+            forwarder: inner(0).home.expect("it has one"),
+            port: u16::MAX,
+            id: RoomId(id),
+            key: RoomKey(key),
         }
     }
 
@@ -261,6 +275,8 @@ mod tests {
             (0..=ADDRESSES_MAX).prop_map(|count| CallFrame::Inner {
                 inner: inner(count)
             }),
+            (any::<[u8; 16]>(), any::<[u8; 32]>())
+                .prop_map(|(id, key)| CallFrame::Room(room(id, key))),
         ]
     }
 

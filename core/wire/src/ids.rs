@@ -84,6 +84,8 @@ id!(/// A network: the public key of its owner.
     NetworkId, 32);
 id!(/// One call, chosen by the caller, kept when the call is resumed.
     CallId, 16);
+id!(/// One room at a focus, chosen by chance there: who knows it may enter.
+    RoomId, 16);
 id!(/// One chat message, chosen by its author.
     MessageId, 16);
 id!(/// One file transfer, chosen by the sender.

@@ -9,6 +9,7 @@ pub mod alpn;
 pub mod call;
 pub mod card;
 pub mod chat;
+pub mod conference;
 pub mod descriptor;
 pub mod discovery;
 pub mod ending;

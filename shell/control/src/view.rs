@@ -239,7 +239,7 @@ pub struct PathView {
     pub who: String,
     /// "front door", "call", "chat", "file".
     pub purpose: String,
-    /// "direct" or "relay".
+    /// "direct", "forwarded" (UDP, by a forwarder) or "relay".
     pub kind: String,
     /// Remote address or relay.
     pub remote: String,
@@ -502,7 +502,7 @@ pub enum CallState {
 /// What a call's path and sound are like.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CallQuality {
-    /// "direct" or "relay".
+    /// "direct", "forwarded" (UDP, by a forwarder) or "relay".
     pub path: String,
     /// Round-trip time in milliseconds.
     pub rtt_ms: Option<f64>,

@@ -27,9 +27,25 @@ pub struct OpenPath {
     pub account: AccountId,
     /// What for.
     pub purpose: &'static str,
+    /// Whether the other end is a forwarder, which passes on what is sent.
+    pub forwarded: bool,
     /// How.
     pub travel: Travel,
 }
+
+impl OpenPath {
+    /// In one word: the rung.
+    pub const fn kind(&self) -> &'static str {
+        match (self.forwarded, self.travel.direct) {
+            (true, _) => FORWARDED,
+            (false, true) => "direct",
+            (false, false) => "relay",
+        }
+    }
+}
+
+/// The rung between a direct way and the relay.
+pub const FORWARDED: &str = "forwarded";
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -38,7 +54,15 @@ pub struct Paths(Mutex<Entries>);
 #[derive(Debug, Default)]
 struct Entries {
     next: u64,
-    open: BTreeMap<u64, (AccountId, &'static str, WeakConnectionHandle)>,
+    open: BTreeMap<u64, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    account: AccountId,
+    purpose: &'static str,
+    forwarded: bool,
+    connection: WeakConnectionHandle,
 }
 
 /// Takes the entry out when dropped.
@@ -56,10 +80,32 @@ impl Paths {
         purpose: &'static str,
         connection: &Connection,
     ) -> PathGuard {
+        self.put(Entry {
+            account,
+            purpose,
+            forwarded: false,
+            connection: connection.weak_handle(),
+        })
+    }
+
+    /// And this one, to a forwarder, for a call with this person.
+    pub fn enter_forwarded(
+        self: &Arc<Self>,
+        account: AccountId,
+        connection: &Connection,
+    ) -> PathGuard {
+        self.put(Entry {
+            account,
+            purpose: "call",
+            forwarded: true,
+            connection: connection.weak_handle(),
+        })
+    }
+
+    fn put(self: &Arc<Self>, entry: Entry) -> PathGuard {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.next += 1;
         let number = entries.next;
-        let entry = (account, purpose, connection.weak_handle());
         entries.open.insert(number, entry);
         PathGuard {
             paths: Arc::clone(self),
@@ -70,15 +116,14 @@ impl Paths {
     /// Those whose connection is up.
     pub fn list(&self) -> Vec<OpenPath> {
         let entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let open =
-            |(account, purpose, handle): &(AccountId, &'static str, WeakConnectionHandle)| {
-                let travel = travel(&handle.upgrade()?)?;
-                Some(OpenPath {
-                    account: *account,
-                    purpose,
-                    travel,
-                })
-            };
+        let open = |entry: &Entry| {
+            Some(OpenPath {
+                account: entry.account,
+                purpose: entry.purpose,
+                forwarded: entry.forwarded,
+                travel: travel(&entry.connection.upgrade()?)?,
+            })
+        };
         entries.open.values().filter_map(open).collect()
     }
 }

@@ -89,12 +89,7 @@ fn paths(ctx: &Context) -> Vec<view::PathView> {
     let view = |open: OpenPath| view::PathView {
         who: ctx.title(open.account),
         purpose: open.purpose.to_owned(),
-        kind: if open.travel.direct {
-            "direct"
-        } else {
-            "relay"
-        }
-        .to_owned(),
+        kind: open.kind().to_owned(),
         remote: open.travel.remote,
         rtt_ms: Some(open.travel.rtt.as_secs_f64() * 1000.0),
     };

@@ -23,7 +23,7 @@ pub struct Call {
     pub ended_at: Option<u64>,
     /// How it ended, in words.
     pub reason: Option<String>,
-    /// The last path, "direct" or "relay".
+    /// The last path, "direct", "forwarded" or "relay".
     pub path: Option<String>,
 }
 

@@ -1,6 +1,8 @@
 //! The fuzz body over mutated inputs of its committed corpus.
 
 use starling_media::fuzz::fuzz_media;
+use starling_media::sframe::fuzz::fuzz_sframe;
+use starling_media::sframe::{Direction, Sealer};
 use starling_media::{Encoded, Packetizer, Report};
 
 use crate::call::plain;
@@ -54,4 +56,20 @@ fn media() {
     let repeated = [repeated, ("report", report.write())];
     let made = made.into_iter().chain(repeated).collect::<Vec<_>>();
     mutator::run(1, &corpus::committed("media", &made), fuzz_media);
+}
+
+#[test]
+fn sealed() {
+    let mut sealer = Sealer::new(&[7; 32], Direction::Guest);
+    let mut other = Sealer::new(&[7; 32], Direction::Opener);
+    let (first, short) = (sealer.seal(&[0x80; 72]), sealer.seal(&[1]));
+    let later = std::iter::repeat_with(|| sealer.seal(&[2; 9])).nth(300);
+    let made = [
+        ("first", first),
+        ("short", short),
+        ("later", later.expect("there are more")),
+        ("other-direction", other.seal(&[3; 20])),
+        ("long-numbers", vec![0xff; 40]),
+    ];
+    mutator::run(2, &corpus::committed("sealed", &made), fuzz_sframe);
 }

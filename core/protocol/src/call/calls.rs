@@ -11,11 +11,13 @@
 mod branches;
 mod entry;
 mod fork;
+mod rooms;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use starling_wire::call::{CallFrame, EndReason, Media};
+use starling_wire::conference::Room;
 use starling_wire::ids::{AccountId, CallId, DeviceId};
 use starling_wire::peer::InnerAddr;
 
@@ -86,6 +88,8 @@ pub enum CallEvent {
     Bind(CallId),
     /// The peer's inner endpoint is here: the caller connects to it, the callee lets it in. May come again.
     PeerInner(CallId, InnerAddr),
+    /// The peer knows a room in which the sound may be forwarded.
+    Room(CallId, Room),
     /// Answered: sound may flow as soon as it is connected. Again after `handle_sound_lost`: connect it anew.
     StartMedia(CallId, Media),
     /// Stop or resume sound both ways without closing its connection.

@@ -44,6 +44,8 @@ pub enum Way {
     Reversed,
     /// Each lets the other's in because it has sent there itself.
     Punched,
+    /// Over UDP, through a forwarder.
+    Forwarded,
     /// Through a relay.
     Relayed,
 }
@@ -54,6 +56,7 @@ impl fmt::Display for Way {
             Self::Direct => "direct",
             Self::Reversed => "reversed",
             Self::Punched => "punched",
+            Self::Forwarded => "forwarded",
             Self::Relayed => "relayed",
         })
     }
@@ -128,7 +131,7 @@ impl Behaviour {
 /// Without UDP at one of them there is the relay alone. Whoever lets strangers in is reached at the address that the
 /// supernode saw. Two that do not can each send to the other's address, which opens their own filters, if both addresses are
 /// known beforehand. A mapping made for this one destination is not known to anybody, and the other's filter waits for the
-/// port that the supernode saw: relayed. (Prediction of ports, as some do, is not attempted.)
+/// port that the supernode saw: forwarded, since both get out to a supernode. (Prediction of ports, as some do, is not attempted.)
 pub fn predict(caller: Behaviour, callee: Behaviour) -> Way {
     if caller == Behaviour::NoUdp || callee == Behaviour::NoUdp {
         return Way::Relayed;
@@ -136,7 +139,7 @@ pub fn predict(caller: Behaviour, callee: Behaviour) -> Way {
     if caller.lets_in() || callee.lets_in() || (caller.is_known() && callee.is_known()) {
         return kind_of_direct(caller, callee);
     }
-    Way::Relayed
+    Way::Forwarded
 }
 
 /// Which kind of direct it is when it is direct. Nodes do not know: they know that no relay is in between.
@@ -197,9 +200,9 @@ mod tests {
             (HOME, HOME, Way::Punched),
             (SYMMETRIC, OPEN, Way::Direct),
             (OPEN, SYMMETRIC, Way::Reversed),
-            (SYMMETRIC, HOME, Way::Relayed),
-            (HOME, SYMMETRIC, Way::Relayed),
-            (SYMMETRIC, SYMMETRIC, Way::Relayed),
+            (SYMMETRIC, HOME, Way::Forwarded),
+            (HOME, SYMMETRIC, Way::Forwarded),
+            (SYMMETRIC, SYMMETRIC, Way::Forwarded),
             (Behaviour::NoUdp, OPEN, Way::Relayed),
             (OPEN, Behaviour::NoUdp, Way::Relayed),
         ] {

@@ -10,7 +10,7 @@ use crate::actor::{Actor, ActorError};
 use crate::matrix::behaviour::{Behaviour, Way, kind_of_direct};
 use crate::story::speech::{self, Voice};
 
-/// A call that is relayed after this long stays so.
+/// A call that is relayed after this long stays so; one that is forwarded is so after two seconds.
 const WATCH: Duration = Duration::from_secs(5);
 /// How often the caller's node is asked for the path.
 const POLL: Duration = Duration::from_millis(10);
@@ -28,6 +28,8 @@ pub struct Measured {
     pub connected: Duration,
     /// Until the caller's path was direct.
     pub direct: Option<Duration>,
+    /// Until a forwarder carried the caller's sound.
+    pub forwarded: Option<Duration>,
 }
 
 /// `caller` calls `callee`, who answers at once.
@@ -43,18 +45,21 @@ pub(super) fn measure(
     let result = converse(caller, callee, sounds);
     // Whatever happened, the next call finds nobody in one. That it is over already is the usual reason for a refusal.
     let _ = caller.ask::<view::Call>(Command::CallHangup { id: None });
-    let (connected, direct) = result?;
+    let (connected, direct, forwarded) = result?;
     let ends = [ended(caller)?, ended(callee)?];
-    let is_direct = direct.is_some() && ends.iter().all(|quality| quality.path == "direct");
+    let all_are = |path: &str| ends.iter().all(|quality| quality.path == path);
+    let is_direct = direct.is_some() && all_are("direct");
+    let is_forwarded = forwarded.is_some() && all_are("forwarded");
     let [one, other] = behaviours;
     Ok(Measured {
-        way: if is_direct {
-            kind_of_direct(one, other)
-        } else {
-            Way::Relayed
+        way: match (is_direct, is_forwarded) {
+            (true, _) => kind_of_direct(one, other),
+            (_, true) => Way::Forwarded,
+            _ => Way::Relayed,
         },
         connected,
         direct: direct.filter(|_| is_direct),
+        forwarded: forwarded.filter(|_| is_forwarded),
     })
 }
 
@@ -62,7 +67,7 @@ fn converse(
     caller: &Actor,
     callee: &Actor,
     [out, back]: [Sound; 2],
-) -> Result<(Duration, Option<Duration>), ActorError> {
+) -> Result<(Duration, Option<Duration>, Option<Duration>), ActorError> {
     let begin = Instant::now();
     let who = callee.name().to_owned();
     caller.ask::<view::Call>(Command::CallStart { who, sound: out })?;
@@ -75,26 +80,34 @@ fn converse(
         sound: back,
     };
     callee.ask::<view::Call>(answer)?;
-    let direct = watch(caller)?;
+    let (direct, forwarded) = watch(caller)?;
     let both = [established(caller)?, established(callee)?];
     let connected = both[0].max(both[1]).duration_since(begin);
-    Ok((connected, direct.map(|at| at.duration_since(begin))))
+    let after = |at: Instant| at.duration_since(begin);
+    Ok((connected, direct.map(after), forwarded.map(after)))
 }
 
-/// When the caller's path became direct, if it did.
-fn watch(caller: &Actor) -> Result<Option<Instant>, ActorError> {
+/// When the caller's path became direct, and when a forwarder was found, if that came.
+fn watch(caller: &Actor) -> Result<(Option<Instant>, Option<Instant>), ActorError> {
     let begin = Instant::now();
+    let mut forwarded = None;
     while begin.elapsed() < WATCH {
         let status: view::Status = caller.ask(Command::Status {})?;
-        let mut calls = status.paths.iter().filter(|path| path.purpose == "call");
-        if calls.any(|path| path.kind == "direct") {
+        let has = |kind: &str| {
+            let mut calls = status.paths.iter().filter(|path| path.purpose == "call");
+            calls.any(|path| path.kind == kind)
+        };
+        if has("direct") {
             let at = Instant::now();
             std::thread::sleep(AFTERWARDS);
-            return Ok(Some(at));
+            return Ok((Some(at), forwarded));
+        }
+        if has("forwarded") {
+            forwarded.get_or_insert_with(Instant::now);
         }
         std::thread::sleep(POLL);
     }
-    Ok(None)
+    Ok((None, forwarded))
 }
 
 fn established(person: &Actor) -> Result<Instant, ActorError> {

@@ -13,7 +13,7 @@ pub(super) fn line(pair: &Pair) -> String {
     let (caller, callee) = (pair.caller, pair.callee);
     let [way, predicted, connected, direct] = cells(pair);
     format!(
-        "{caller:<12} -> {callee:<12}  {way:<9} {predicted:<24} connected {connected:>8}, direct {direct:>8}",
+        "{caller:<12} -> {callee:<12}  {way:<9} {predicted:<24} connected {connected:>8}, then {direct:>8}",
         caller = caller.name(),
         callee = callee.name(),
     )
@@ -40,13 +40,13 @@ pub fn markdown(machine: &Machine, matrix: &Matrix) -> String {
         let _ = writeln!(text, "| {kind} | {behaviour} |");
     }
     text.push_str(
-        "\nPredicted: *relayed* if one of the two has no UDP, or if one's mapping is made for each destination and the other's \
+        "\nPredicted: *relayed* if one of the two has no UDP; *forwarded* if one's mapping is made for each destination and the other's \
          filter waits for a known port; *direct* if the called lets strangers in; *reversed* if only the caller does; else \
-         *punched*. A node says whether its path is direct or relayed; which kind of direct follows from the routers.\n\n",
+         *punched*. A node says whether its path is direct, forwarded or relayed; which kind of direct follows from the routers.\n\n",
     );
     text.push_str(&summary(matrix));
     text.push_str(
-        "\n| caller | called | way | predicted | connected | direct after |\n| --- | --- | --- | --- | --- | --- |\n",
+        "\n| caller | called | way | predicted | connected | direct or forwarded after |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     for pair in &matrix.pairs {
         let [way, predicted, connected, direct] = cells(pair);
@@ -83,6 +83,10 @@ pub(super) fn summary(matrix: &Matrix) -> String {
             "Direct",
             measured().filter_map(|m| m.direct).collect::<Vec<_>>(),
         ),
+        (
+            "Forwarded",
+            measured().filter_map(|m| m.forwarded).collect(),
+        ),
     ] {
         if let Some((middle, most)) = middle_and_most(times) {
             let _ = write!(text, " {what}: median {middle}, at most {most}.");
@@ -100,7 +104,7 @@ fn middle_and_most(mut times: Vec<Duration>) -> Option<(String, String)> {
     ))
 }
 
-/// Way, prediction, time to the connection and to the direct path.
+/// Way, prediction, time to the connection and to the direct path, or else to the forwarder.
 fn cells(pair: &Pair) -> [String; 4] {
     let predicted = if pair.as_predicted() {
         "yes".to_owned()
@@ -112,7 +116,11 @@ fn cells(pair: &Pair) -> [String; 4] {
             measured.way.to_string(),
             predicted,
             milliseconds(measured.connected),
-            measured.direct.map(milliseconds).unwrap_or_default(),
+            measured
+                .direct
+                .or(measured.forwarded)
+                .map(milliseconds)
+                .unwrap_or_default(),
         ],
         Err(reason) => {
             let first = reason.lines().next().unwrap_or_default().to_owned();
@@ -145,6 +153,7 @@ mod tests {
             way: Way::Relayed,
             connected: Duration::from_millis(400),
             direct: None,
+            forwarded: None,
         };
         let punched = Measured {
             way: Way::Punched,

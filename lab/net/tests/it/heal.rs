@@ -48,6 +48,10 @@ pub const TESTS: &[LabTest] = &[
         "heal_a_router_that_drops_its_mappings_in_a_relayed_call",
         routers::dropped_relay_mapping,
     ),
+    (
+        "heal_a_forwarder_that_is_cut_off_in_a_call",
+        routers::forwarder_cut_off,
+    ),
     ("heal_a_new_address_in_a_call", routers::new_address),
 ];
 

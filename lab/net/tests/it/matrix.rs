@@ -20,10 +20,10 @@ pub const TESTS: &[LabTest] = &[
         is(Kind::Symmetric, Kind::FullCone, Way::Direct)
     }),
     ("nat_symmetric_x_home", || {
-        is(Kind::Symmetric, Kind::Home, Way::Relayed)
+        is(Kind::Symmetric, Kind::Home, Way::Forwarded)
     }),
     ("nat_symmetric_x_symmetric", || {
-        is(Kind::Symmetric, Kind::Symmetric, Way::Relayed)
+        is(Kind::Symmetric, Kind::Symmetric, Way::Forwarded)
     }),
     ("nat_cgnat_x_home", || {
         is(Kind::Cgnat, Kind::Home, Way::Punched)

@@ -338,7 +338,7 @@ fn always_relay() {
     assert!(contact.always_relay);
     let a = scene.lab.host("alice");
     let capture = a.capture().unwrap();
-    scene.call("relay");
+    scene.call("forwarded");
     let share = scene.relayed_share("relayed.bin");
     assert!(share >= 1.0, "only {share} of the file was relayed");
     let ours_only = BTreeSet::from([ip(scene.lab.host("supernode"))]);
@@ -361,7 +361,7 @@ fn always_relay_between() {
     let (out, back) = ((&alice, &tracks.alice), (&bob, &tracks.bob));
     let called = call::call(out, back, length).unwrap();
     eprintln!("{called:?}");
-    assert_eq!(called.caller.path, "relay");
+    assert_eq!(called.caller.path, "forwarded", "by her own supernode");
     let score = call::score(&tracks.alice.play, &tracks.bob.record).unwrap();
     assert!(call::is_good(&score), "{score:?}");
     let ours_only = BTreeSet::from([ip(lab.host("supernode"))]);

@@ -6,6 +6,7 @@ pub mod calls;
 pub mod chat;
 pub mod devices;
 pub mod files;
+pub mod forwarder;
 pub mod home;
 pub mod lan;
 pub mod letters;

@@ -2,15 +2,17 @@
 //! microphone, encodes and sends; and decodes what the playout gives when the speaker wants more. One small task per
 //! connection hands arriving datagrams over. Signalling never touches a frame.
 
+mod detour;
 mod listening;
 mod quality;
 mod sound;
 mod speaking;
 mod voice;
 
+pub use detour::{Detour, Outlet};
 pub use quality::quality;
 pub use sound::{Prepared, prepare};
-pub use voice::{Notice, Voice};
+pub use voice::{Inlet, Notice, Voice};
 
 use std::time::Duration;
 

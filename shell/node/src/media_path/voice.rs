@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use starling_audio::opus::OpusError;
 use starling_media::{Plan, Report, ReportError, Statistics};
 use starling_protocol::machine::Time;
 
+use super::detour::{Detour, Outlet};
 use super::listening::Listening;
 use super::sound::Prepared;
 use super::speaking::Speaking;
@@ -75,16 +76,23 @@ pub struct Shared {
     muted: AtomicBool,
     held: AtomicBool,
     wire: Mutex<Option<Connection>>,
+    /// Where what is said goes instead, as long as there is one.
+    detour: Mutex<Option<Detour>>,
     statistics: Mutex<VoiceStatistics>,
 }
 
 impl Shared {
     /// Whether there is somebody to speak to.
     pub fn is_connected(&self) -> bool {
-        self.wire
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_some()
+        self.wire().is_some() || self.detour().is_some()
+    }
+
+    pub(super) fn wire(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn detour(&self) -> MutexGuard<'_, Option<Detour>> {
+        self.detour.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the microphone is off.
@@ -94,11 +102,15 @@ impl Shared {
 
     /// Sends a datagram; what does not fit the connection now is lost.
     pub fn send(&self, datagram: Vec<u8>, traffic: &Traffic) {
-        let wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = datagram.len() as u64;
-        if let Some(connection) = wire.as_ref()
-            && connection.send_datagram(datagram.into()).is_ok()
-        {
+        let detour = self.detour().clone();
+        let detoured = detour.is_some_and(|detour| detour.send(&datagram));
+        let sent = detoured || {
+            let wire = self.wire();
+            let sends = |wire: &Connection| wire.send_datagram(datagram.into()).is_ok();
+            wire.as_ref().is_some_and(sends)
+        };
+        if sent {
             traffic.sent(Purpose::Calls, bytes);
         }
     }
@@ -138,16 +150,22 @@ impl Voice {
 
     /// From now on frames go out here; `None`: nowhere.
     pub fn connect(&self, connection: Option<Connection>) {
-        *self
-            .shared
-            .wire
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = connection;
+        *self.shared.wire() = connection;
     }
 
     /// Where datagrams go in.
     pub fn inlet(&self) -> Inlet {
         self.inlet.clone()
+    }
+
+    /// Where what is said goes out.
+    pub fn outlet(&self) -> Outlet {
+        Outlet::new(Arc::clone(&self.shared))
+    }
+
+    /// The round-trip time over a forwarder, while one carries what is said.
+    pub fn forwarded(&self) -> Option<Duration> {
+        self.shared.detour().as_ref().map(Detour::rtt)
     }
 
     /// Microphone off or on.

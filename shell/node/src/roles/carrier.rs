@@ -289,15 +289,20 @@ impl Lane {
     pub async fn pass(&mut self, role: Role, bytes: u64) {
         std::future::poll_fn(|cx| self.poll_pass(role, bytes, cx)).await;
     }
-}
 
-impl Drop for Lane {
-    fn drop(&mut self) {
+    /// What waits is given up.
+    pub fn leave(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let mut queue = self.carrier.queue();
             queue.waiting.remove(&ticket);
             queue.frames.leave(ticket);
         }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 

@@ -165,10 +165,17 @@ impl App {
 
     /// Each role in words.
     pub(crate) fn role_views(&self, rules: &Rules<'_>) -> Vec<view::Role> {
-        let clients = self.supernode().map_or(0, |supernode| supernode.clients());
-        Role::ALL
-            .map(|role| show::role(rules, &self.carrier, clients, role))
-            .to_vec()
+        let supernode = self.supernode();
+        let clients = supernode.as_ref().map_or(0, |one| one.clients());
+        let forwarding = supernode.and_then(|one| one.forwarding_words());
+        let view = |role: Role| {
+            let mut view = show::role(rules, &self.carrier, clients, role);
+            if let (Role::Relay, Some(words)) = (role, &forwarding) {
+                view.words = format!("{}; {words}", view.words);
+            }
+            view
+        };
+        Role::ALL.map(view).to_vec()
     }
 
     /// `roles.set`

@@ -15,6 +15,8 @@ use noq_proto::congestion::{Bbr3Config, Cubic, CubicConfig};
 const VOICE_WINDOW: u64 = 64 * 1024;
 /// Datagrams that wait longer than about 100 ms are stale: the queue holds no more.
 const VOICE_QUEUE: usize = 16 * 1024;
+/// What others speak through a forwarder: random loss, at which Cubic falls to two packets, must not hold it back.
+const LEAST_WINDOW: u64 = 16 * 1024;
 /// DESIGN 3.1: more than 2,048 packets queued behind one loss abort the connection.
 const STREAM_WINDOW: u32 = 1_250_000;
 /// A direct path on which nothing comes for so long is left for the relay's: both sides speak at least every 100 ms. iroh
@@ -28,7 +30,18 @@ const AT_ONCE: Duration = Duration::from_millis(10);
 /// Signalling and chat.
 pub fn signalling() -> QuicTransportConfig {
     base()
-        .congestion_controller_factory(Arc::new(FirstAtOnceConfig))
+        .congestion_controller_factory(Arc::new(FirstAtOnceConfig { least: 0 }))
+        .build()
+}
+
+/// A supernode at its UDP port: links to others, and calls that are forwarded.
+pub fn direct() -> QuicTransportConfig {
+    base()
+        .congestion_controller_factory(Arc::new(FirstAtOnceConfig {
+            least: LEAST_WINDOW,
+        }))
+        .datagram_send_buffer_size(VOICE_QUEUE)
+        .datagram_receive_buffer_size(Some(VOICE_QUEUE))
         .build()
 }
 
@@ -60,19 +73,27 @@ fn base() -> iroh::endpoint::QuicTransportConfigBuilder {
 }
 
 #[derive(Debug)]
-struct FirstAtOnceConfig;
+struct FirstAtOnceConfig {
+    least: u64,
+}
 
 impl ControllerFactory for FirstAtOnceConfig {
     fn build(self: Arc<Self>, now: Instant, mtu: u16) -> Box<dyn Controller> {
         let config = Arc::new(CubicConfig::default());
-        Box::new(FirstAtOnce(Cubic::new(config, now, mtu)))
+        Box::new(FirstAtOnce {
+            cubic: Cubic::new(config, now, mtu),
+            least: self.least,
+        })
     }
 }
 
-/// Cubic, whose first window goes out at once. The library spreads it as if the way took 333 ms, one packet each 10 ms, and so
+/// Cubic, whose first window goes out at once, and whose window does not fall below the least. The library spreads it as if the way took 333 ms, one packet each 10 ms, and so
 /// holds back whatever is said first on a connection for a fifth of the way there and back.
 #[derive(Debug, Clone)]
-struct FirstAtOnce(Cubic);
+struct FirstAtOnce {
+    cubic: Cubic,
+    least: u64,
+}
 
 impl Controller for FirstAtOnce {
     fn on_ack(
@@ -84,7 +105,8 @@ impl Controller for FirstAtOnce {
         app_limited: bool,
         rtt: &RttEstimator,
     ) {
-        self.0.on_ack(now, sent, bytes, number, app_limited, rtt);
+        self.cubic
+            .on_ack(now, sent, bytes, number, app_limited, rtt);
     }
 
     fn on_congestion_event(
@@ -96,24 +118,25 @@ impl Controller for FirstAtOnce {
         lost: u64,
         number: u64,
     ) {
-        self.0
+        self.cubic
             .on_congestion_event(now, sent, persistent, ecn, lost, number);
     }
 
     fn on_spurious_congestion_event(&mut self) {
-        self.0.on_spurious_congestion_event();
+        self.cubic.on_spurious_congestion_event();
     }
 
     fn on_mtu_update(&mut self, mtu: u16) {
-        self.0.on_mtu_update(mtu);
+        self.cubic.on_mtu_update(mtu);
     }
 
     fn window(&self) -> u64 {
-        self.0.window()
+        self.cubic.window().max(self.least)
     }
 
     fn metrics(&self) -> ControllerMetrics {
-        let mut metrics = self.0.metrics();
+        let mut metrics = self.cubic.metrics();
+        metrics.congestion_window = metrics.congestion_window.max(self.least);
         if metrics.congestion_window <= self.initial_window() {
             metrics.pacing_rate = Some(at_once(self.initial_window()));
         }
@@ -125,7 +148,7 @@ impl Controller for FirstAtOnce {
     }
 
     fn initial_window(&self) -> u64 {
-        self.0.initial_window()
+        self.cubic.initial_window()
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {

@@ -120,7 +120,7 @@ pub async fn direct(
     alpns: Vec<Vec<u8>>,
 ) -> Result<Endpoint, EndpointError> {
     let bound_to = async |address: SocketAddr| {
-        let builder = builder(secret, pins, alpns.clone(), congestion::signalling())
+        let builder = builder(secret, pins, alpns.clone(), congestion::direct())
             .relay_mode(RelayMode::Custom(RelayMap::empty()))
             .clear_ip_transports()
             .bind_addr(address)

@@ -176,8 +176,8 @@ impl OverlayLinks {
         }
     }
 
-    /// Serves direct connections until the endpoint is closed.
-    pub async fn accept_direct(self: Arc<Self>) {
+    /// Serves direct connections until the endpoint is closed; participants' of calls go to `visitors`.
+    pub async fn accept_direct(self: Arc<Self>, visitors: mpsc::Sender<Connection>) {
         let Some(direct) = &self.direct else {
             return;
         };
@@ -188,11 +188,15 @@ impl OverlayLinks {
                 incoming.refuse();
                 continue;
             }
-            let links = Arc::clone(&self);
+            let (links, visitors) = (Arc::clone(&self), visitors.clone());
             handshakes.spawn(async move {
                 let shaken = tokio::time::timeout(HANDSHAKE_TIME, async { incoming.await }).await;
-                if let Ok(Ok(connection)) = shaken {
-                    links.adopt(connection);
+                match shaken {
+                    Ok(Ok(connection)) if connection.alpn() == alpn::FOCUS => {
+                        let _ = visitors.send(connection).await;
+                    }
+                    Ok(Ok(connection)) => links.adopt(connection),
+                    _ => {}
                 }
             });
         }

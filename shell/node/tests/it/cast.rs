@@ -207,6 +207,11 @@ impl Town {
         actor
     }
 
+    /// Of the supernode's node.
+    pub async fn ask<T: DeserializeOwned>(&self, command: Command) -> T {
+        self.supernode.ask(command).await
+    }
+
     pub async fn end(self) {
         self.supernode.node.stop().await;
     }

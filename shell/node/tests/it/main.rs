@@ -7,6 +7,7 @@ mod chat;
 mod contacts;
 mod devices;
 mod files;
+mod forwarding;
 mod home;
 mod hostile;
 mod kinds;

@@ -207,6 +207,7 @@ pub fn call_state(state: CallState, outgoing: bool) -> &'static str {
 pub fn path(quality: &CallQuality) -> String {
     let way = match quality.path.as_str() {
         "direct" => "Direct",
+        "forwarded" => "Forwarded (UDP)",
         "relay" => "Through a relay",
         other => other,
     };

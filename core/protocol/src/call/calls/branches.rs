@@ -15,6 +15,9 @@ impl Calls {
             .get_mut(&call)
             .filter(|entry| entry.is_forked());
         let Some(entry) = forked else {
+            if let CallFrame::Room(room) = frame {
+                return self.told(call, room);
+            }
             let _ = self.change(call, now, |leg| leg.handle_frame(frame, now));
             return;
         };
@@ -33,7 +36,10 @@ impl Calls {
             CallFrame::Accept { .. } => self.answered(call, link, frame, now),
             CallFrame::End { reason } => self.branch_ended(call, link, reason, now),
             // CALL-03: nothing else fits a call that nobody has answered.
-            CallFrame::Invite { .. } | CallFrame::Hold { .. } | CallFrame::Resume { .. } => {}
+            CallFrame::Invite { .. }
+            | CallFrame::Hold { .. }
+            | CallFrame::Resume { .. }
+            | CallFrame::Room(_) => {}
         }
     }
 

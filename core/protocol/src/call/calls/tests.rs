@@ -5,6 +5,7 @@ use starling_wire::ids::EndpointKey;
 use super::*;
 
 mod forking;
+mod rooms;
 mod storm;
 
 const ALICE: AccountId = AccountId([1; 32]);

@@ -13,6 +13,8 @@ const OUTER: &str = "tun0";
 const INNER: &str = "eth0";
 /// A move from one path to another loses no more sound than this.
 const LOST: f64 = 0.06;
+/// 350 ms without a sign, the way of the last packet, and a busy machine.
+const SILENCE_NOTICED: f64 = 0.8;
 /// So long there is no direct path.
 const RELAYED: Duration = Duration::from_millis(1500);
 /// For a call to become direct.
@@ -102,6 +104,33 @@ fn drop_mappings(scene: &Scene, by: &str) {
         eprintln!("the router was away for {:?}", begin.elapsed());
     });
     assert_healed(lacks);
+}
+
+/// A call that a forwarder carries loses UDP at Alice's router: what was sent until it is noticed is lost, and the relay has the rest.
+pub fn forwarder_cut_off() {
+    let scene = Scene::behind([forgetful(), home()]);
+    let lacks = scene.call(|scene| {
+        let router = scene.net.host("alice").namespace();
+        let begin = Instant::now();
+        while !is_forwarded(scene) {
+            assert!(begin.elapsed() < DIRECT_WITHIN, "it is not forwarded");
+            std::thread::sleep(POLL);
+        }
+        router
+            .nft("insert rule ip lab through meta l4proto udp drop\n")
+            .unwrap();
+    });
+    for lack in lacks {
+        let is_short = lack.interrupted < SILENCE_NOTICED && lack.lost < SILENCE_NOTICED;
+        assert!(is_short, "{lack:?}");
+    }
+    scene.end();
+}
+
+fn is_forwarded(scene: &Scene) -> bool {
+    let all = [&scene.alice, &scene.bob].into_iter();
+    all.map(|person| person.ask::<view::Status>(Command::Status {}).unwrap())
+        .all(|status| status.paths.iter().any(|path| path.kind == "forwarded"))
 }
 
 /// What a router remembers.

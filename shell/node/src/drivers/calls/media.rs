@@ -164,6 +164,7 @@ impl Task {
         });
         sound.receiving = Some(receiving.into());
         running.look();
+        self.seek_forwarder(call);
     }
 
     /// Connected while it still rings: a connection that ends before the answer is sought anew.
@@ -210,6 +211,7 @@ impl Task {
     }
 
     pub(super) async fn stop_voice(&mut self, call: CallId) {
+        self.forwardings.end(call);
         let Some(running) = self.running.get_mut(&call) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! Calls: one task round the machine of `core/protocol/call`. Signalling streams are in `links`, the connection for the
 //! sound in `media`, what people see in `show`; the voice itself in `crate::media_path`.
 
+mod forwarding;
 mod links;
 mod media;
 mod running;
@@ -19,6 +20,7 @@ use starling_protocol::call::calls::{
 use starling_protocol::call::leg::Role;
 use starling_store::{StoreError, calls as log};
 use starling_wire::call::{CallFrame, EndReason};
+use starling_wire::conference::Room;
 use starling_wire::ids::{AccountId, CallId, DeviceId};
 use starling_wire::peer::InnerAddr;
 use starling_wire::permissions::Permission;
@@ -32,6 +34,7 @@ use crate::context::{Context, Signal, store_failure};
 use crate::drivers::turns::Turns;
 use crate::media_path::{Notice, Prepared, prepare};
 use crate::transport::inner::InnerLease;
+use forwarding::Forwardings;
 use links::{Links, Opened};
 use running::Running;
 use show::Shown;
@@ -79,6 +82,8 @@ enum Input {
     SoundLost(CallId, u64, SoundEnd),
     /// The voice has something to say.
     Voice(CallId, Notice),
+    /// We are in a room where this call's sound may be forwarded.
+    Room(CallId, Room),
     /// We are at home, perhaps elsewhere than before.
     Home,
     /// Somebody may be a contact no more.
@@ -107,6 +112,7 @@ impl Calls {
             machine: calls::Calls::default(),
             links: Links::new(inputs.clone()),
             running: BTreeMap::new(),
+            forwardings: Forwardings::default(),
             merged: None,
             inputs: inputs.clone(),
             shown: shown.clone(),
@@ -231,6 +237,7 @@ struct Task {
     machine: calls::Calls,
     links: Links,
     running: BTreeMap<CallId, Running>,
+    forwardings: Forwardings,
     /// The sound of a call of ours that was merged into the other side's.
     merged: Option<(AccountId, Prepared)>,
     inputs: mpsc::Sender<Input>,
@@ -310,6 +317,7 @@ impl Task {
                 self.machine.handle_sound_lost(call, end, now);
                 self.follow_home();
             }
+            Input::Room(call, room) => self.machine.handle_room(call, room),
             Input::Home => self.follow_home(),
             Input::Voice(call, notice) => match notice {
                 Notice::LimitReached => {
@@ -435,6 +443,7 @@ impl Task {
                 CallEvent::Dial(call, peer, device) => links::dial(self, call, peer, device),
                 CallEvent::Bind(call) => self.bind(call),
                 CallEvent::PeerInner(call, inner) => self.peer_inner(call, inner),
+                CallEvent::Room(call, room) => self.forwardings.told(call, room),
                 CallEvent::StartMedia(call, _) => {
                     if self.start_voice(call) {
                         connected.push(call);

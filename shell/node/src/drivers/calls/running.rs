@@ -212,14 +212,17 @@ impl Running {
         let statistics = voice.statistics();
         let travel = self.travel.as_ref();
         let first_sound = statistics.first_sound.zip(self.times.answered);
+        let forwarded = voice.forwarded();
+        let own = travel.map_or("", |travel| path_word(travel.direct));
         view::CallQuality {
-            path: travel
-                .map_or("", |travel| path_word(travel.direct))
-                .to_owned(),
+            path: forwarded.map_or(own, |_| paths::FORWARDED).to_owned(),
             first_sound_ms: first_sound.map(|(sound, (_, answered))| {
                 u64::try_from(sound.saturating_sub(answered).as_millis()).unwrap_or(u64::MAX)
             }),
-            ..quality(&statistics, travel.map(|travel| travel.rtt))
+            ..quality(
+                &statistics,
+                forwarded.or_else(|| travel.map(|travel| travel.rtt)),
+            )
         }
     }
 

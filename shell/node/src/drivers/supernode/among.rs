@@ -25,6 +25,8 @@ use crate::transport::packets::PacketPort;
 const LOAD_EVERY: Duration = Duration::from_secs(30);
 /// What other supernodes said and nobody has looked at yet.
 const UNHEARD_MAX: usize = 1_024;
+/// Who wants to be forwarded for, and was not looked at yet.
+const VISITORS_WAITING: usize = 64;
 
 /// How it reaches the other supernodes.
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ impl Supernode {
         let service = &self.service;
         let direct = match self.direct {
             Some(at) => {
-                let alpns = vec![alpn::INDEX.to_vec()];
+                let alpns = vec![alpn::INDEX.to_vec(), alpn::FOCUS.to_vec()];
                 Some(endpoint::direct(&self.seed, &service.pins, at, alpns).await?)
             }
             None => None,
@@ -76,7 +78,9 @@ impl Supernode {
             let desk = self.names_desk(network, &overlay, &links);
             tasks.spawn(names::run(desk, asked));
         }
-        tasks.spawn(Arc::clone(&links).accept_direct());
+        let (visitors, visiting) = mpsc::channel(VISITORS_WAITING);
+        tasks.spawn(Arc::clone(&links).accept_direct(visitors));
+        tasks.spawn(service.forwarder.clone().serve(visiting));
         tasks.spawn(Arc::clone(&links).hear_packets());
         tasks.spawn(tell_load(overlay.clone(), Arc::clone(service)));
         *self.among.lock().await = tasks;
@@ -152,6 +156,7 @@ impl Supernode {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        self.service.forwarder.close();
         if let Some(among) = among {
             let _ = tokio::time::timeout(LEAVING_TIME, among.overlay.leave()).await;
             self.among.lock().await.shutdown().await;

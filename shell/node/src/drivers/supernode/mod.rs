@@ -10,6 +10,7 @@ mod notices;
 mod overlay;
 mod presence;
 mod requests;
+mod rooms;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, RwLock};
@@ -37,6 +38,7 @@ use self::names::Searches;
 use self::notices::DeskInput;
 use crate::clock::{Clock, wall_s};
 use crate::db::Db;
+use crate::drivers::forwarder::Forwarder;
 use crate::roles::carrier::Carrier;
 use crate::transport::endpoint::{self, EndpointError, endpoint_key};
 use crate::transport::pins::Pins;
@@ -138,6 +140,7 @@ struct Service {
     dial_backs: DialBacks,
     searches: Searches,
     mailbox: Mailbox,
+    forwarder: Forwarder,
     clock: Clock,
 }
 
@@ -168,6 +171,7 @@ impl Supernode {
             endpoint: endpoint.clone(),
             pins,
             desk,
+            forwarder: Forwarder::new(carrier.clone(), clock),
             carrier,
             relay: Arc::clone(&relay),
             among: RwLock::default(),

@@ -57,6 +57,7 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::Keep { copy, signature } => service.keep(asker, copy, signature).await,
         Request::Rescue { account, signature } => service.rescue(asker, account, signature).await,
         Request::Names(question) => service.about_names(asker, question).await,
+        Request::OpenRoom => service.open_room(asker).await,
         Request::Find(key) => Ok(Answer::Found(service.find(key).await.map(Box::new))),
     };
     result.unwrap_or_else(Answer::Refused)

@@ -107,7 +107,7 @@ impl World {
                 CallEvent::PeerInner(_, inner) => {
                     self.found[who] = usize::from(inner.endpoint.0[0]);
                 }
-                CallEvent::HoldMedia(..) | CallEvent::Changed(_) => {}
+                CallEvent::HoldMedia(..) | CallEvent::Changed(_) | CallEvent::Room(..) => {}
             }
         }
     }
