@@ -113,14 +113,14 @@ struct Seeking {
     machine: Participant,
     /// A home is asked, or a room entered: one at a time.
     work: JoinSet<Done>,
-    there: Option<There>,
+    there: Option<Box<There>>,
     /// Of the rooms entered in this call.
     keys: Vec<RoomKey>,
 }
 
 enum Done {
     Room(Option<Room>),
-    Entered(Option<There>),
+    Entered(Option<Box<There>>),
 }
 
 /// In a room.
@@ -149,7 +149,7 @@ impl Seeking {
                         self.done(done);
                     }
                 }
-                datagram = next(self.there.as_ref()) => self.came(datagram),
+                datagram = next(self.there.as_deref()) => self.came(datagram),
                 () = sleep_until(wake) => self.machine.handle_timeout(self.way.ctx.clock.now()),
                 _ = every.tick() => self.look(),
             }
@@ -299,7 +299,7 @@ impl Way {
         }
     }
 
-    async fn enter(self, room: Room, ours: bool) -> Option<There> {
+    async fn enter(self, room: Room, ours: bool) -> Option<Box<There>> {
         let place = self.ctx.pins.place(&room.forwarder);
         let origin = self.bind(&place).await?;
         let id = endpoint::endpoint_id(place.id)?;
@@ -322,13 +322,14 @@ impl Way {
             (Direction::Guest, Direction::Opener)
         };
         let RoomKey(key) = &room.key;
-        Some(There {
+        let there = There {
             _path: self.ctx.paths.enter_forwarded(self.peer, &connection),
             detour: Detour::new(connection.clone(), Sealer::new(key, sends)),
             opener: Opener::new(key, hears),
             connection,
             _origin: origin,
-        })
+        };
+        Some(Box::new(there))
     }
 
     /// An endpoint for this room alone. The other side is never told of it; and the supernode is one key at two places, its relay
