@@ -11,20 +11,25 @@
 mod branches;
 mod entry;
 mod fork;
+mod knocks;
 mod rooms;
+mod terms;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use starling_wire::call::{CallFrame, EndReason, Media};
-use starling_wire::conference::Room;
+use starling_wire::call::{CallFrame, EndReason};
 use starling_wire::ids::{AccountId, CallId, DeviceId};
 use starling_wire::peer::InnerAddr;
+
+pub use terms::{
+    CallCommand, CallEvent, CallReason, CallRefused, CallTransmit, CallView, LinkId, Phase,
+    SoundEnd,
+};
 
 use entry::{Entry, Sound};
 
 use super::leg::{self, Action, Leg, RECONNECT, Role, State};
-use super::switchboard::{Line, Verdict, invitation};
 use crate::machine::{Deadline, Outputs, Time};
 
 /// An answered call without sound ends after this (`CALL-18`).
@@ -33,137 +38,6 @@ pub const SOUND: Duration = Duration::from_secs(15);
 pub const SILENT: Duration = Duration::from_millis(1_500);
 /// After "you called me too", their call is awaited for this long and answered by itself.
 pub const MERGE: Duration = Duration::from_secs(15);
-
-/// A signalling stream, numbered by the driver.
-pub type LinkId = u64;
-
-/// What a person wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallCommand {
-    /// Call somebody, under a fresh random id. If that person's call rings here, it is answered instead.
-    Start {
-        /// The new call.
-        call: CallId,
-        /// Whom.
-        peer: AccountId,
-    },
-    /// Answer the ringing call.
-    Answer(CallId),
-    /// End, cancel or decline.
-    HangUp(CallId),
-    /// Hold, or come back.
-    Hold(CallId, bool),
-}
-
-/// Why a command was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CallRefused {
-    /// One call at a time.
-    #[error("you are in a call already; end it first")]
-    InCall,
-    /// Over, or never was.
-    #[error("there is no such call, or it is over")]
-    NoCall,
-    /// Nothing to answer.
-    #[error("this call does not ring here")]
-    NotRinging,
-}
-
-/// A frame and the link it goes out on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallTransmit {
-    /// The link.
-    pub link: LinkId,
-    /// The frame.
-    pub frame: CallFrame,
-}
-
-/// What the driver is to do or to show.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallEvent {
-    /// Open a stream to each of the peer's front doors, or to that of the device named; answer with `handle_opened` for each
-    /// that is open, and with `handle_dialled` when all have been tried.
-    Dial(CallId, AccountId, Option<DeviceId>),
-    /// Bind our inner endpoint (or find it bound) and answer with `handle_bound`. While it is not, the call rings (`CALL-19`).
-    Bind(CallId),
-    /// The peer's inner endpoint is here: the caller connects to it, the callee lets it in. May come again.
-    PeerInner(CallId, InnerAddr),
-    /// The peer knows a room in which the sound may be forwarded.
-    Room(CallId, Room),
-    /// Answered: sound may flow as soon as it is connected. Again after `handle_sound_lost`: connect it anew.
-    StartMedia(CallId, Media),
-    /// Stop or resume sound both ways without closing its connection.
-    HoldMedia(CallId, bool),
-    /// Close the sound's connection, with the code for "ended on purpose".
-    StopMedia(CallId),
-    /// The call looks different now; the last one of a call is `Ended`.
-    Changed(CallView),
-    /// Close this link once what was transmitted on it is flushed.
-    CloseLink(LinkId),
-    /// Close this link at once: nobody is heard at its other end, and it stands in the way of a new one.
-    CutLink(LinkId),
-}
-
-/// A call as a person sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallView {
-    /// The call.
-    pub call: CallId,
-    /// The other side.
-    pub peer: AccountId,
-    /// Who called.
-    pub role: Role,
-    /// Where it stands.
-    pub phase: Phase,
-}
-
-/// Where a call stands, in the words of the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Ours is on its way.
-    Calling,
-    /// It rings: there for the caller, here for the callee.
-    Ringing,
-    /// Answered; sound is being connected.
-    Connecting,
-    /// Sound flows.
-    Established,
-    /// Somebody holds.
-    Held {
-        /// We do.
-        ours: bool,
-        /// They do.
-        theirs: bool,
-    },
-    /// Sound or the other side was lost and is sought.
-    Reconnecting,
-    /// Over.
-    Ended(EndReason),
-}
-
-/// Why the machine wants to be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallReason {
-    /// A timer of the signalling.
-    Signalling(leg::Reason),
-    /// No sound since the answer.
-    NoSound,
-    /// Sound was lost and did not come back.
-    SoundLost,
-    /// The other half of a double call did not come.
-    Merge,
-}
-
-/// How the sound's connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SoundEnd {
-    /// It broke.
-    Lost,
-    /// The other side closed it with the code for "ended on purpose".
-    ClosedByPeer,
-    /// Nothing has come over it for [`SILENT`], and we closed it.
-    Silent,
-}
 
 /// All calls of a device.
 #[derive(Debug, Default)]
@@ -410,85 +284,6 @@ impl Calls {
             return Err(CallRefused::NotRinging);
         }
         self.change(call, now, Leg::answer)
-    }
-
-    fn invited(
-        &mut self,
-        peer: AccountId,
-        link: LinkId,
-        call: CallId,
-        (offer, theirs): (&[Media], Option<InnerAddr>),
-        now: Time,
-    ) {
-        // CALL-14: their refusal of our half may overtake the invitation to theirs.
-        let merging = self
-            .merging
-            .take_if(|(from, until)| *from == peer && now < *until);
-        let lines: Vec<Line> = self.entries.values().map(Entry::line).collect();
-        let verdict = invitation(&lines, call, peer);
-        match verdict {
-            Verdict::Refuse(reason) => return self.refuse(link, reason),
-            Verdict::Ring => {}
-            Verdict::Merge(ours) => {
-                let _ = self.change(ours, now, |leg| leg.end_for(EndReason::Merged));
-            }
-            Verdict::Replace(old) => {
-                let _ = self.change(old, now, |leg| leg.end_for(EndReason::Lost));
-            }
-        }
-        let leg = Leg::incoming(call, peer, offer, theirs, None, now);
-        self.links.insert(link, call);
-        let mut entry = Entry::new(leg, Some(link));
-        entry.linked_at = now;
-        self.entries.insert(call, entry);
-        self.events.push(CallEvent::Bind(call));
-        self.settle(call, now);
-        if merging.is_some() || matches!(verdict, Verdict::Merge(_)) {
-            let _ = self.change(call, now, Leg::answer);
-        }
-    }
-
-    fn resumed(
-        &mut self,
-        peer: AccountId,
-        link: LinkId,
-        call: CallId,
-        theirs: Option<InnerAddr>,
-        now: Time,
-    ) {
-        // CALL-09: only the caller seeks, and only a call that was answered.
-        let entry = self.entries.get_mut(&call).filter(|entry| {
-            entry.leg.peer() == peer
-                && entry.leg.role() == Role::Callee
-                && matches!(entry.leg.state(), State::Established | State::Reconnecting)
-        });
-        let Some(entry) = entry else {
-            return self.refuse(link, EndReason::Lost);
-        };
-        if let Some(old) = entry.link.replace(link) {
-            self.links.remove(&old);
-            self.events.push(CallEvent::CloseLink(old));
-        }
-        self.links.insert(link, call);
-        entry.linked_at = now;
-        let ours = entry.ours.clone();
-        let _ = self.change(call, now, |leg| leg.handle_resume(theirs, ours));
-    }
-
-    fn refuse(&mut self, link: LinkId, reason: EndReason) {
-        let frame = CallFrame::End { reason };
-        self.transmits.push(CallTransmit { link, frame });
-        self.events.push(CallEvent::CloseLink(link));
-    }
-
-    fn expect_merge(&mut self, call: CallId, now: Time) {
-        let ours = self.entries.get(&call).filter(|entry| {
-            entry.leg.role() == Role::Caller
-                && matches!(entry.leg.state(), State::Calling | State::Ringing)
-        });
-        if let Some(entry) = ours {
-            self.merging = Some((entry.leg.peer(), now + MERGE));
-        }
     }
 
     fn time_out(&mut self, call: CallId, now: Time) {

@@ -1,5 +1,6 @@
 //! Tests of a device's calls: alice, bob and carol, by hand and in a storm.
 
+use starling_wire::call::Media;
 use starling_wire::ids::EndpointKey;
 
 use super::*;

@@ -20,8 +20,9 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, trace};
 
+use super::Input;
 use super::running::Aborting;
-use super::{Input, Task};
+use super::task::Task;
 use crate::clock::{random, sleep_until};
 use crate::context::Context;
 use crate::media_path::{Detour, Inlet, Outlet};

@@ -17,7 +17,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use super::{Input, Task};
+use super::Input;
+use super::task::Task;
 use crate::clock::random;
 use crate::context::Context;
 use crate::drivers::turns::Turn;

@@ -12,8 +12,9 @@ use starling_wire::ids::{AccountId, CallId};
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::Input;
 use super::running::{SoundLink, StartVoice};
-use super::{Input, Task};
+use super::task::Task;
 use crate::media_path::{ENDED, NOT_EXPECTED, Notice, REPLACED, Voice, live, receive};
 use crate::transport::{congestion, dial, endpoint, stream};
 

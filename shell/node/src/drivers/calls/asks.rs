@@ -1,0 +1,112 @@
+//! What a person wants of a call: which one is meant, and what it looks like afterwards.
+
+use starling_control::{ErrorKind, Failure, view};
+use starling_protocol::call::calls::{CallCommand, CallRefused, CallView, Phase};
+use starling_protocol::call::leg::Role;
+use starling_wire::ids::{AccountId, CallId};
+use tokio::sync::oneshot;
+
+use super::running::Running;
+use super::task::Task;
+use crate::clock::random;
+use crate::media_path::Prepared;
+
+/// What a person wants.
+pub enum Ask {
+    Start(AccountId, Prepared),
+    Answer(Option<String>, Prepared),
+    HangUp(Option<String>),
+    Hold(Option<String>, bool),
+    Mute(Option<String>, bool),
+}
+
+impl Task {
+    pub(super) async fn asked(
+        &mut self,
+        ask: Ask,
+        reply: oneshot::Sender<Result<view::Call, Failure>>,
+    ) {
+        let result = match self.carry_out(ask) {
+            Ok(call) => {
+                // What was shown last, in case the command ends the call.
+                let before = self.running.get(&call).map(Running::view);
+                self.drain().await;
+                let after = self.running.get(&call).map(Running::view);
+                after
+                    .or_else(|| self.shown.last(call))
+                    .or(before)
+                    .ok_or_else(|| refusal(CallRefused::NoCall))
+            }
+            Err(failure) => {
+                self.drain().await;
+                Err(failure)
+            }
+        };
+        let _ = reply.send(result);
+    }
+
+    fn carry_out(&mut self, ask: Ask) -> Result<CallId, Failure> {
+        let now = self.ctx.clock.now();
+        match ask {
+            Ask::Start(peer, prepared) => {
+                let call = CallId(random());
+                let command = CallCommand::Start { call, peer };
+                let call = self.machine.handle_command(command, now).map_err(refusal)?;
+                self.running
+                    .entry(call)
+                    .or_insert_with(|| Running::new(&self.ctx, call, peer, true))
+                    .prepared = Some(prepared);
+                Ok(call)
+            }
+            Ask::Answer(id, prepared) => {
+                let rings =
+                    |view: &CallView| (view.role, view.phase) == (Role::Callee, Phase::Ringing);
+                let call = self.find(id.as_deref(), rings)?;
+                if let Some(running) = self.running.get_mut(&call) {
+                    running.prepared = Some(prepared);
+                }
+                let command = CallCommand::Answer(call);
+                self.machine.handle_command(command, now).map_err(refusal)
+            }
+            Ask::HangUp(id) => {
+                let command = CallCommand::HangUp(self.find(id.as_deref(), |_| true)?);
+                self.machine.handle_command(command, now).map_err(refusal)
+            }
+            Ask::Hold(id, on) => {
+                let command = CallCommand::Hold(self.find(id.as_deref(), |_| true)?, on);
+                self.machine.handle_command(command, now).map_err(refusal)
+            }
+            Ask::Mute(id, on) => {
+                let call = self.find(id.as_deref(), |_| true)?;
+                if let Some(running) = self.running.get_mut(&call) {
+                    running.mute(on);
+                }
+                self.show(call);
+                Ok(call)
+            }
+        }
+    }
+
+    /// The one call that is meant.
+    fn find(&self, id: Option<&str>, fits: impl Fn(&CallView) -> bool) -> Result<CallId, Failure> {
+        let views = self.machine.views();
+        let named = |view: &&CallView| id.is_none_or(|id| view.call.to_string().starts_with(id));
+        let mut found = views.iter().filter(named).filter(|view| fits(view));
+        match (found.next(), found.next()) {
+            (Some(only), None) => Ok(only.call),
+            (Some(_), Some(_)) => {
+                let lines = views.iter().map(|view| view.call.to_string()).collect();
+                Err(Failure::ambiguous("which call?", lines))
+            }
+            (None, _) => Err(refusal(CallRefused::NoCall)),
+        }
+    }
+}
+
+fn refusal(refused: CallRefused) -> Failure {
+    let kind = match refused {
+        CallRefused::InCall | CallRefused::NotRinging => ErrorKind::State,
+        CallRefused::NoCall => ErrorKind::NotFound,
+    };
+    Failure::new(kind, refused.to_string())
+}
