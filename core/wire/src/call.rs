@@ -4,12 +4,18 @@
 //! Nothing waits for an inner endpoint to be bound: whoever does not have one yet says so with `None` and sends
 //! [`CallFrame::Inner`] when it has.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::conference::Room;
-use crate::ids::{CallId, DeviceId};
+use crate::frame;
+use crate::ids::{AccountId, CallId, DeviceId};
 use crate::limits::MEDIA_OFFERS_MAX;
 use crate::peer::InnerAddr;
+
+/// Context of marks that stand for an account.
+const TARGET_CONTEXT: &str = "starling 2026-11-27 target of a call";
 
 /// One frame of the call protocol. The first is always `Invite` or `Resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +63,16 @@ pub enum CallFrame {
     },
     /// "Let us meet in this room": no direct way was found, and a forwarder may be better than the relay.
     Room(Room),
+    /// "Call them instead of me" (REFER, RFC 3515).
+    Transfer {
+        /// Whom.
+        to: TargetMark,
+    },
+    /// "They were not reached; I am with you again." A transfer that succeeds ends the call.
+    TransferFailed {
+        /// How that call ended.
+        reason: EndReason,
+    },
 }
 
 /// What sound a side can send and play. Today there is one codec; the fields are there so that the next one is no new
@@ -97,6 +113,27 @@ impl Media {
     }
 }
 
+/// Stands for the account that a call is to go to: whoever knows the account recognises it, and nobody else learns anything
+/// (`CALL-28`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TargetMark([u8; 16]);
+
+impl TargetMark {
+    /// Of an account, in this call and no other.
+    pub fn of(call: CallId, account: AccountId) -> Self {
+        let hash = blake3::derive_key(TARGET_CONTEXT, &frame::encode_body(&(call, account)));
+        let mut mark = [0; 16];
+        mark.copy_from_slice(&hash[..16]);
+        Self(mark)
+    }
+}
+
+impl fmt::Debug for TargetMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TargetMark")
+    }
+}
+
 /// Why a call ended. Numbers in the comments are the SIP codes a gateway maps them to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EndReason {
@@ -106,7 +143,7 @@ pub enum EndReason {
     Cancelled,
     /// The callee said no (603).
     Declined,
-    /// The callee talks to somebody else (486).
+    /// The callee talks to somebody else, or is not to be disturbed (486).
     Busy,
     /// Nobody answered (408).
     NoAnswer,
@@ -126,6 +163,10 @@ pub enum EndReason {
     AnsweredOn(DeviceId),
     /// The called person said no at another device; said by the caller.
     DeclinedOn(DeviceId),
+    /// The called person wants it to go to somebody else (302); to other devices said by the caller.
+    Forwarded(TargetMark),
+    /// The other side talks to whom it was put through.
+    Transferred,
 }
 
 impl EndReason {
@@ -135,7 +176,7 @@ impl EndReason {
             Self::HungUp => "ended",
             Self::Cancelled => "cancelled by the caller",
             Self::Declined => "declined",
-            Self::Busy => "busy: they are in another call",
+            Self::Busy => "busy",
             Self::NoAnswer => "no answer",
             Self::Unreachable => "they could not be reached; they may be offline",
             Self::Lost => "the connection was lost",
@@ -147,6 +188,8 @@ impl EndReason {
             }
             Self::AnsweredOn(_) => "answered on another of your devices",
             Self::DeclinedOn(_) => "declined on another of your devices",
+            Self::Transferred => "put through",
+            Self::Forwarded(_) => "forwarded to somebody who is not among your contacts",
         }
     }
 }
@@ -170,7 +213,11 @@ impl CallFrame {
             Self::Ringing { inner } | Self::Resume { inner, .. } => fits(inner),
             Self::Inner { inner } => inner.fits(),
             Self::Room(room) => room.fits(),
-            Self::Accept { .. } | Self::Hold { .. } | Self::End { .. } => true,
+            Self::Accept { .. }
+            | Self::Hold { .. }
+            | Self::End { .. }
+            | Self::Transfer { .. }
+            | Self::TransferFailed { .. } => true,
         }
     }
 }
@@ -238,7 +285,11 @@ mod tests {
 
     fn reason() -> impl Strategy<Value = EndReason> {
         use EndReason::*;
+        let mark = TargetMark::of(CallId([1; 16]), AccountId([2; 32]));
         prop::sample::select(vec![
+            AnsweredOn(DeviceId([3; 32])),
+            Transferred,
+            Forwarded(mark),
             HungUp,
             Cancelled,
             Declined,
@@ -277,6 +328,10 @@ mod tests {
             }),
             (any::<[u8; 16]>(), any::<[u8; 32]>())
                 .prop_map(|(id, key)| CallFrame::Room(room(id, key))),
+            any::<[u8; 32]>().prop_map(|account| CallFrame::Transfer {
+                to: TargetMark::of(CallId([1; 16]), AccountId(account)),
+            }),
+            reason().prop_map(|reason| CallFrame::TransferFailed { reason }),
         ]
     }
 
@@ -340,6 +395,16 @@ mod tests {
     }
 
     #[test]
+    fn call_28_a_target_is_recognised_in_its_call_by_whoever_knows_it() {
+        let (call, other) = (CallId([1; 16]), CallId([2; 16]));
+        let (bob, carol) = (AccountId([3; 32]), AccountId([4; 32]));
+        let mark = TargetMark::of(call, bob);
+        assert_eq!(mark, TargetMark::of(call, bob));
+        assert_ne!(mark, TargetMark::of(call, carol));
+        assert_ne!(mark, TargetMark::of(other, bob), "in each call another");
+    }
+
+    #[test]
     fn every_reason_is_a_sentence_of_its_own() {
         use EndReason::*;
         let all = [
@@ -355,6 +420,8 @@ mod tests {
             Protocol,
             NoMedia,
         ];
+        let forwarded = Forwarded(TargetMark::of(CallId([1; 16]), AccountId([2; 32])));
+        let all = [&all[..], &[forwarded, Transferred]].concat();
         let mut words: Vec<&str> = all.iter().map(|reason| reason.words()).collect();
         words.sort_unstable();
         words.dedup();

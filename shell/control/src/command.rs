@@ -1,11 +1,12 @@
 //! What a client can ask. Each variant names the view it is answered with.
 
+mod acts;
 mod sound;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::sound::Sound;
-use crate::view::{CarriedContact, PresenceChange, ProfileChange};
+use crate::view::{CallChoice, CarriedContact, PresenceChange, ProfileChange};
 
 /// A request to the node. `WHO` fields take a display name, a nickname or an account id (its beginning is enough).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -409,6 +410,35 @@ pub enum Command {
         /// Microphone off or on.
         on: bool,
     },
+    /// Those that were missed, newest first. List of [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.missed")]
+    CallMissed {
+        /// How many at most (default 50).
+        limit: Option<u32>,
+    },
+    /// One, with its [`view::CallCourse`](crate::view::CallCourse). [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.show")]
+    CallShow {
+        /// Its id, or the beginning.
+        id: String,
+    },
+    /// The person has seen the missed ones. `null`
+    #[serde(rename = "call.seen")]
+    CallSeen {},
+    /// How the person wants to be called. [`view::CallSettings`](crate::view::CallSettings)
+    #[serde(rename = "call.settings")]
+    CallSettings {},
+    /// Changes that; what is absent stays. [`view::CallSettings`](crate::view::CallSettings)
+    #[serde(rename = "call.set")]
+    CallSet(CallChoice),
+    /// Puts the other side through to another contact. [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.transfer")]
+    CallTransfer {
+        /// Which; the active one if absent.
+        id: Option<String>,
+        /// WHO they are to talk to.
+        who: String,
+    },
     /// Calls of now and before, newest first. List of [`view::Call`](crate::view::Call)
     #[serde(rename = "call.list")]
     CallList {
@@ -543,33 +573,6 @@ pub enum Command {
     /// Ends the node. `null`
     #[serde(rename = "node.stop")]
     NodeStop {},
-}
-
-impl Command {
-    /// Whether a person did something with it, rather than a program looking on.
-    pub const fn is_act(&self) -> bool {
-        !matches!(
-            self,
-            Self::Status {}
-                | Self::AccountShow {}
-                | Self::NetworkShow {}
-                | Self::RolesShow {}
-                | Self::ContactList {}
-                | Self::ContactEarlier {}
-                | Self::ContactRequests {}
-                | Self::ContactLink {}
-                | Self::CallList { .. }
-                | Self::FileList {}
-                | Self::ChatLog { .. }
-                | Self::PresenceShow {}
-                | Self::PresenceOf { .. }
-                | Self::ProfileShow {}
-                | Self::ProfileAvatar { .. }
-                | Self::Events {}
-                | Self::ChatRead { .. }
-                | Self::NodeStop {}
-        )
-    }
 }
 
 /// One of the 24 words.

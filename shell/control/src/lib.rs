@@ -4,6 +4,7 @@
 //! window, in process. Ids are text as the person sees them. Times are Unix milliseconds unless a name says otherwise.
 //! Types only: this crate opens nothing.
 
+mod call;
 pub mod command;
 mod contacts;
 pub mod event;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use self::names::{
     FoundName, NameCheck, NameClaim, NameOffice, OwnName, SignedName, Statement,
 };
+pub use crate::call::{CallChoice, CallCourse, CallRecord, CallSettings, ForwardTo, Spread};
 pub use crate::contacts::{CarriedContact, ContactGroup, Imported, Safety, Verification};
 pub use crate::presence::{OwnPresence, Presence, PresenceChange, PresenceChoice};
 pub use crate::profile::{
@@ -44,6 +45,9 @@ pub struct Status {
     pub index: Vec<String>,
     /// What a person should know ("no microphone was found").
     pub warnings: Vec<String>,
+    /// Calls that were missed and not seen.
+    #[serde(default)]
+    pub missed_calls: u32,
     /// How not to lose the account, until a backup or the 24 words were checked once.
     #[serde(default)]
     pub reminder: Option<String>,
@@ -474,8 +478,11 @@ pub struct Call {
     pub quality: Option<CallQuality>,
     /// What a person should know ("no microphone was found: the other side hears silence").
     pub warnings: Vec<String>,
-    /// Comes in while one does not want to be disturbed: it does not ring.
-    pub quiet: bool,
+    /// Rings while there is another call: to be said quietly.
+    pub waiting: bool,
+    /// For the log.
+    #[serde(flatten)]
+    pub record: CallRecord,
 }
 
 /// State of a call.

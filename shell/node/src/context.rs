@@ -65,6 +65,8 @@ pub enum Signal {
     },
     /// A call began (true) or the last one ended.
     InCall(bool),
+    /// Another device changed how the person wants to be called.
+    CallSettings,
     /// Nothing has been heard in a call for half a second.
     Silence,
     /// Somebody wants something of the registrar of this profile.

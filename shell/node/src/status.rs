@@ -74,11 +74,19 @@ pub async fn status(app: &Arc<App>) -> Result<view::Status, Failure> {
             .map(|supernode| supernode.listening())
             .unwrap_or_default(),
         warnings,
+        missed_calls: missed_calls(session.as_deref()).await?,
         reminder,
         online_after_ms: home
             .and_then(|home| home.first_online)
             .map(|at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),
     })
+}
+
+async fn missed_calls(session: Option<&Session>) -> Result<u32, Failure> {
+    match session {
+        Some(session) => session.calls.unseen().await,
+        None => Ok(0),
+    }
 }
 
 fn own_presence(session: &Session) -> view::OwnPresence {

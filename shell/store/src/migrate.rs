@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_postage.sql"),
     include_str!("migrations/0012_profiles.sql"),
     include_str!("migrations/0013_letters_about.sql"),
+    include_str!("migrations/0014_call_log.sql"),
 ];
 
 /// The format this version writes.

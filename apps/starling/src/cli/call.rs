@@ -1,9 +1,12 @@
 //! Calls: `call` and `answer` stay until the call is over and print what becomes of it; the others act on a running call.
 
+mod log;
+mod settings;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use starling_control::command::Sound;
 use starling_control::view::{Call, CallQuality, CallState};
 use starling_control::{Command, ErrorKind, Event, Failure};
@@ -18,11 +21,31 @@ use super::{Outcome, duration, launch, print};
 const GOODBYE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct CallArgs {
-    /// Contact
-    who: String,
+    #[command(subcommand)]
+    command: Option<CallCommand>,
+    /// Contact; one that is called like a command by the beginning of the account id
+    #[arg(required = true)]
+    who: Option<String>,
     #[command(flatten)]
     sound: SoundArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum CallCommand {
+    /// How you want to be called, on all your devices
+    Settings(settings::SettingsArgs),
+    /// Calls of before, newest first, and what they were like
+    Log(log::LogArgs),
+    /// Put the other side of a call through to another contact
+    Transfer {
+        /// Whom they are to talk to; one of their contacts, too
+        who: String,
+        /// Which call; else the one you talk in
+        #[arg(long, value_name = "ID")]
+        call: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -95,15 +118,21 @@ impl SoundArgs {
 
 /// `starling call`
 pub async fn call(args: CallArgs, settings: &Settings) -> Outcome {
-    let sound = args.sound.sound()?;
+    match args.command {
+        Some(CallCommand::Settings(args)) => settings::run(&args, settings).await,
+        Some(CallCommand::Transfer { who, call }) => {
+            act(Command::CallTransfer { id: call, who }, settings).await
+        }
+        Some(CallCommand::Log(args)) => log::run(&args, settings).await,
+        None => start(args.who.unwrap_or_default(), &args.sound, settings).await,
+    }
+}
+
+async fn start(who: String, sound: &SoundArgs, settings: &Settings) -> Outcome {
+    let sound = sound.sound()?;
     let mut client = launch::client(settings).await?;
     client.subscribe().await?;
-    let call = client
-        .ask(Command::CallStart {
-            who: args.who,
-            sound,
-        })
-        .await?;
+    let call = client.ask(Command::CallStart { who, sound }).await?;
     stay(&mut client, call, settings).await
 }
 
@@ -121,7 +150,7 @@ pub async fn answer(args: AnswerArgs, settings: &Settings) -> Outcome {
 }
 
 async fn until_it_rings(client: &mut Client) -> Result<String, Failure> {
-    let rings = |call: &Call| !call.outgoing && !call.quiet && call.state == CallState::Ringing;
+    let rings = |call: &Call| !call.outgoing && call.state == CallState::Ringing;
     let calls: Vec<Call> = client.ask(Command::CallList { limit: None }).await?;
     if let Some(call) = calls.into_iter().find(rings) {
         return Ok(call.id);
@@ -134,19 +163,20 @@ async fn until_it_rings(client: &mut Client) -> Result<String, Failure> {
     }
 }
 
-/// Until the call is over; Ctrl-C ends it.
+/// Until the call is over, also with whom it goes on; Ctrl-C ends it.
 async fn stay(client: &mut Client, call: Call, settings: &Settings) -> Outcome {
     let mut shown = Shown::default();
-    shown.show(&call, settings);
     let mut call = call;
-    while call.state != CallState::Ended {
-        tokio::select! {
-            news = news_of(client, &call.id) => call = news?,
-            _ = tokio::signal::ctrl_c() => {
-                call = hang_up(client, call).await?;
-            }
-        }
-        shown.show(&call, settings);
+    loop {
+        call = until_over(client, call, (&mut shown, settings)).await?;
+        let Some(next) = call.record.next.clone() else {
+            break;
+        };
+        let begins = timeout(GOODBYE, news_of(client, &next));
+        let Ok(begun) = begins.await else {
+            break;
+        };
+        call = begun?;
     }
     if !settings.json {
         summary(&call).iter().for_each(|line| print::line(line));
@@ -160,6 +190,24 @@ async fn stay(client: &mut Client, call: Call, settings: &Settings) -> Outcome {
         print::text(&call.words)
     );
     Err(Failure::new(ErrorKind::Unreachable, sentence))
+}
+
+async fn until_over(
+    client: &mut Client,
+    mut call: Call,
+    (shown, settings): (&mut Shown, &Settings),
+) -> Result<Call, Failure> {
+    shown.show(&call, settings);
+    while call.state != CallState::Ended {
+        tokio::select! {
+            news = news_of(client, &call.id) => call = news?,
+            _ = tokio::signal::ctrl_c() => {
+                call = hang_up(client, call).await?;
+            }
+        }
+        shown.show(&call, settings);
+    }
+    Ok(call)
 }
 
 async fn news_of(client: &mut Client, id: &str) -> Result<Call, Failure> {
@@ -271,6 +319,12 @@ pub async fn hold(args: SwitchCall, settings: &Settings) -> Outcome {
     .await
 }
 
+/// `starling swap`
+pub async fn swap(which: WhichCall, settings: &Settings) -> Outcome {
+    let id = which.id;
+    act(Command::CallHold { id, on: false }, settings).await
+}
+
 /// `starling mute`
 pub async fn mute(args: SwitchCall, settings: &Settings) -> Outcome {
     act(
@@ -295,25 +349,6 @@ pub async fn calls(args: &CallsArgs, settings: &Settings) -> Outcome {
         limit: Some(args.limit),
     };
     let calls: Vec<Call> = launch::ask(settings, ask).await?;
-    let head = ["id", "when", "who", "direction", "talked", "what"];
-    print::listing(&calls, settings.json, "No calls yet.", &head, |call| {
-        let talked = call
-            .answered_at
-            .zip(call.ended_at)
-            .map(|(from, to)| to.saturating_sub(from));
-        vec![
-            print::id(&call.id),
-            print::time(call.started_at),
-            print::text(&call.who),
-            if call.outgoing {
-                "to them"
-            } else {
-                "from them"
-            }
-            .to_owned(),
-            talked.map(print::length).unwrap_or_default(),
-            print::text(&call.words),
-        ]
-    });
+    log::list(&calls, "No calls yet.", settings);
     Ok(())
 }

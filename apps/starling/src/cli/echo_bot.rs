@@ -102,6 +102,11 @@ async fn get_ready(control: &ControlHandle, network: &str) -> Result<String, Fai
         ..view::PresenceChange::default()
     };
     control.call(Command::PresenceSet(there)).await?;
+    let alone = view::CallChoice {
+        waiting: Some(false),
+        ..view::CallChoice::default()
+    };
+    control.call(Command::CallSet(alone)).await?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
         let status: view::Status = control.ask(Command::Status {}).await?;

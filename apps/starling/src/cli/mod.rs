@@ -182,7 +182,7 @@ enum Command {
     /// Messages
     #[command(subcommand)]
     Chat(chat::ChatCommand),
-    /// Call somebody; returns when the call is over, Ctrl-C hangs up
+    /// Call somebody, until the call is over or Ctrl-C hangs up; how you want to be called
     Call(call::CallArgs),
     /// Answer the call that rings; returns when it is over, Ctrl-C hangs up
     Answer(call::AnswerArgs),
@@ -190,6 +190,8 @@ enum Command {
     Hangup(call::WhichCall),
     /// Hold a call, or go on with it
     Hold(call::SwitchCall),
+    /// Go on with the call on hold, and hold the other one
+    Swap(call::WhichCall),
     /// Switch the own microphone off for a call, or on again
     Mute(call::SwitchCall),
     /// Calls of now and before, newest first
@@ -270,6 +272,7 @@ async fn ask(command: Command, settings: &Settings) -> Outcome {
         Command::Answer(args) => call::answer(args, settings).await,
         Command::Hangup(which) => call::hangup(which, settings).await,
         Command::Hold(args) => call::hold(args, settings).await,
+        Command::Swap(which) => call::swap(which, settings).await,
         Command::Mute(args) => call::mute(args, settings).await,
         Command::Calls(args) => call::calls(&args, settings).await,
         Command::File(command) => file::run(command, settings).await,

@@ -21,7 +21,7 @@ pub enum PresenceCommand {
 
 #[derive(Debug, Args)]
 pub struct SetArgs {
-    /// auto (online, and away while you do nothing), online, away, dnd (do not disturb: calls do not ring), invisible (contacts see "offline")
+    /// auto (online, and away while you do nothing), online, away, dnd (do not disturb: calls do not ring, callers hear that you are busy), invisible (contacts see "offline")
     #[arg(value_name = "STATE")]
     choice: Option<view::PresenceChoice>,
     /// What you say about yourself, at most 128 bytes; empty removes it

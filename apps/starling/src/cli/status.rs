@@ -16,6 +16,13 @@ pub async fn run(settings: &Settings) -> Outcome {
     reached(&status);
     paths(&status);
     carried(&status);
+    if status.missed_calls > 0 {
+        let count = status.missed_calls.to_string();
+        field(
+            "missed",
+            &format!("{count} calls; see: starling call log --missed"),
+        );
+    }
     for warning in &status.warnings {
         print::say(&format!("Note: {}", print::text(warning)));
     }

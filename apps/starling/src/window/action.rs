@@ -14,7 +14,7 @@ use starling_control::{Command, ErrorKind, Failure};
 use super::guard::{Guard, TOKEN_HEADER};
 use super::pages;
 use super::pages::words::{chat_href, encoded};
-use super::pages::{presence, profile};
+use super::pages::{call_settings, presence, profile};
 use super::server::{Fields, Ui, json, json_failure, status_of};
 
 /// Why a form without the page's token does nothing.
@@ -358,6 +358,9 @@ fn read_call(name: &str, form: &Reader<'_>) -> Option<Plan> {
         "call-hangup" => Command::CallHangup { id },
         "call-hold" => Command::CallHold { id, on },
         "call-mute" => Command::CallMute { id, on },
+        "call-transfer" => return one(Command::CallTransfer { id, who }, Next::Go("./".into())),
+        "call-seen" => return one(Command::CallSeen {}, Next::Go("calls".into())),
+        "call-set" => return Some(call_settings::read(form.0)),
         _ => return None,
     };
     one(command, form.chat())

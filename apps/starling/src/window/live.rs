@@ -209,6 +209,7 @@ impl Screen {
             side::own(&self.shell.status),
             presence::chooser(&self.shell),
             side::people(&self.shell, &self.looking),
+            side::missed(&self.shell.status),
             call::region(&self.shell.calls, &self.shell),
         ];
         parts.extend(self.chat_head());
@@ -233,9 +234,11 @@ impl Screen {
         let fresh = pages::shell(&self.ui).await?;
         (self.shell.contacts, self.shell.requests) = (fresh.contacts, fresh.requests);
         self.shell.earlier = fresh.earlier;
+        self.shell.status.missed_calls = fresh.status.missed_calls;
+        let missed = side::missed(&self.shell.status);
         let people = side::people(&self.shell, &self.looking);
         let head = self.chat_head();
-        Ok(html! { (people) @if let Some(head) = head { (head) } })
+        Ok(html! { (people) (missed) @if let Some(head) = head { (head) } })
     }
 
     async fn figures(&mut self) -> Result<Markup, Failure> {

@@ -13,6 +13,7 @@ mod cli_roles;
 mod cli_story;
 mod cli_window;
 mod window_browser;
+mod window_calls;
 mod window_cdp;
 mod window_devices;
 mod window_http;

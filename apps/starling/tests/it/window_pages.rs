@@ -348,6 +348,10 @@ async fn files_and_missed_calls_stand_in_the_chat_and_on_their_pages() {
         contact: BOB.into(),
         who: "Bob".into(),
         started_at: NOON,
+        record: CallRecord {
+            missed: true,
+            ..CallRecord::default()
+        },
         ..Call::default()
     };
     script.calls = vec![missed];

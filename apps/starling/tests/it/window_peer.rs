@@ -183,6 +183,8 @@ impl Script {
         match command {
             Command::ProfileShow {} | Command::ProfileSet(_) => to_value(&self.profile),
             Command::ProfileAvatar { .. } => to_value(&self.avatar),
+            Command::CallSettings {} => to_value(call_settings()),
+            Command::CallShow { id } => to_value(self.calls.iter().find(|call| call.id == *id)),
             _ => Ok(Value::Null),
         }
     }
@@ -292,6 +294,14 @@ fn network_made(name: &str) -> NetworkMade {
         file: "[network]\nname = \"x\"\n".into(),
         link: LINK.into(),
         notes: Vec::new(),
+    }
+}
+
+fn call_settings() -> CallSettings {
+    CallSettings {
+        waiting: true,
+        forward_after: 20,
+        ..CallSettings::default()
     }
 }
 

@@ -1,5 +1,6 @@
-//! All calls of a device: the machine that a driver talks to. It gives each stream to its call, allows one call at a
-//! time, makes one call of two when both sides call at once, rings at all devices of a person, and watches over the sound.
+//! All calls of a device: the machine that a driver talks to. It gives each stream to its call, lets one call at a time be
+//! active and holds the others, makes one call of two when both sides call at once, rings at all devices of a person, and
+//! watches over the sound.
 //! A single call's signalling is a [`Leg`]; the verdict about an invitation is the [`switchboard`](super::switchboard)'s.
 //!
 //! A link is a signalling stream under a number of the driver's choice, never used twice. Sound is a separate concern:
@@ -14,6 +15,7 @@ mod fork;
 mod knocks;
 mod rooms;
 mod terms;
+mod transfers;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,17 +25,23 @@ use starling_wire::ids::{AccountId, CallId, DeviceId};
 use starling_wire::peer::InnerAddr;
 
 pub use terms::{
-    CallCommand, CallEvent, CallReason, CallRefused, CallTransmit, CallView, LinkId, Phase,
-    SoundEnd,
+    CallCommand, CallEvent, CallReason, CallRefused, CallTransmit, CallView, Forwarding, LinkId,
+    Phase, Reception, SoundEnd,
 };
 
 use entry::{Entry, Sound};
 
-use super::leg::{self, Action, Leg, RECONNECT, Role, State};
+use super::leg::{self, Action, Leg, RECONNECT, State};
 use crate::machine::{Deadline, Outputs, Time};
 
 /// An answered call without sound ends after this (`CALL-18`).
 pub const SOUND: Duration = Duration::from_secs(15);
+/// Calls of a device that are not over.
+pub const CALLS_MAX: usize = 4;
+/// How often a call of ours is forwarded.
+pub const REDIRECTIONS_MAX: u8 = 3;
+/// Whoever put the other side through hears within this what became of it: connecting and ringing, and some more.
+pub const TRANSFER: Duration = Duration::from_secs(90);
 /// A call over which nothing has come for so long is sought anew, under the same id (`CALL-22`).
 pub const SILENT: Duration = Duration::from_millis(1_500);
 /// After "you called me too", their call is awaited for this long and answered by itself.
@@ -44,6 +52,7 @@ pub const MERGE: Duration = Duration::from_secs(15);
 pub struct Calls {
     entries: BTreeMap<CallId, Entry>,
     links: BTreeMap<LinkId, CallId>,
+    reception: Reception,
     /// Who told us that their call is the one that lives, and until when it is awaited.
     merging: Option<(AccountId, Time)>,
     transmits: Outputs<CallTransmit>,
@@ -59,14 +68,25 @@ impl Calls {
     ) -> Result<CallId, CallRefused> {
         self.assert_drained();
         match command {
-            CallCommand::Start { call, peer } => self.start(call, peer, now),
+            CallCommand::Start { call, peer } => self.start(call, peer, 0, now),
+            CallCommand::Follow { call, peer, hops } => self.start(call, peer, hops, now),
+            CallCommand::Transfer { call, to } => self.transfer(call, to, now),
+            CallCommand::PutThrough { from, call, peer } => {
+                self.put_through(from, (call, peer), now)
+            }
+            CallCommand::RefuseTransfer(call) => self.refuse_transfer(call),
             CallCommand::Answer(call) => self.answer(call, now),
             CallCommand::HangUp(call) => {
                 self.merging = None;
                 self.change(call, now, Leg::hang_up)
             }
-            CallCommand::Hold(call, on) => self.change(call, now, |leg| leg.hold(on)),
+            CallCommand::Hold(call, on) => self.hold(call, on, now),
         }
+    }
+
+    /// How invitations are met from now on.
+    pub fn set_reception(&mut self, reception: Reception) {
+        self.reception = reception;
     }
 
     /// A frame from `peer` (proved by the connection) on a link. A link's first frame decides what it is for.
@@ -212,6 +232,7 @@ impl Calls {
         }
         let calls: Vec<CallId> = self.entries.keys().copied().collect();
         for call in calls {
+            self.transfer_timed_out(call, now);
             self.time_out(call, now);
         }
     }
@@ -230,7 +251,11 @@ impl Calls {
             };
             let signalling =
                 signalling.map(|(at, reason)| Deadline::new(at, CallReason::Signalling(reason)));
-            [signalling, sound]
+            let forward = entry.forward();
+            let forward = forward.map(|(at, _)| Deadline::new(at, CallReason::Forward));
+            let sending = entry.sending_on;
+            let sending = sending.map(|at| Deadline::new(at, CallReason::Transfer));
+            [signalling, sound, forward, sending]
         });
         Deadline::earliest(of_calls.chain([merge]))
     }
@@ -247,7 +272,8 @@ impl Calls {
 
     /// The calls that are not over.
     pub fn views(&self) -> Vec<CallView> {
-        self.entries.values().map(Entry::view).collect()
+        let view = |entry: &Entry| entry.view(self.has_others());
+        self.entries.values().map(view).collect()
     }
 
     /// Whether a contact's inner endpoint may bring sound for this call.
@@ -257,21 +283,32 @@ impl Calls {
             .is_some_and(|entry| entry.leg.peer() == peer)
     }
 
-    fn start(&mut self, call: CallId, peer: AccountId, now: Time) -> Result<CallId, CallRefused> {
-        let rings_here = |entry: &&Entry| {
-            entry.leg.peer() == peer
-                && (entry.leg.role(), entry.leg.state()) == (Role::Callee, State::Ringing)
-        };
-        if let Some(ringing) = self.entries.values().find(rings_here) {
-            let ringing = ringing.leg.call();
-            return self.answer(ringing, now);
+    fn start(
+        &mut self,
+        call: CallId,
+        peer: AccountId,
+        hops: u8,
+        now: Time,
+    ) -> Result<CallId, CallRefused> {
+        if let Some(same) = self.entries.values().find(|entry| entry.leg.peer() == peer) {
+            let same = same.leg.call();
+            return match self.answer(same, now) {
+                Err(_) => Err(CallRefused::InCall),
+                answered => answered,
+            };
         }
-        if !self.entries.is_empty() {
-            return Err(CallRefused::InCall);
+        if self.entries.values().any(Entry::is_forked) {
+            return Err(CallRefused::Calling);
+        }
+        if self.entries.len() >= CALLS_MAX {
+            return Err(CallRefused::Full);
         }
         self.merging = None;
-        self.entries
-            .insert(call, Entry::new(Leg::outgoing(call, peer, None, now), None));
+        self.hold_others(call, now);
+        let leg = Leg::outgoing(call, peer, None, now);
+        let mut entry = Entry::new(leg, None);
+        entry.hops = hops;
+        self.entries.insert(call, entry);
         self.events.push(CallEvent::Bind(call));
         self.events.push(CallEvent::Dial(call, peer, None));
         self.settle(call, now);
@@ -280,10 +317,35 @@ impl Calls {
 
     fn answer(&mut self, call: CallId, now: Time) -> Result<CallId, CallRefused> {
         let entry = self.entries.get(&call).ok_or(CallRefused::NoCall)?;
-        if (entry.leg.role(), entry.leg.state()) != (Role::Callee, State::Ringing) {
+        if !entry.rings_here() {
             return Err(CallRefused::NotRinging);
         }
+        self.hold_others(call, now);
         self.change(call, now, Leg::answer)
+    }
+
+    fn hold(&mut self, call: CallId, on: bool, now: Time) -> Result<CallId, CallRefused> {
+        let entry = self.entries.get(&call).ok_or(CallRefused::NoCall)?;
+        if !on && entry.leg.holds().0 {
+            self.hold_others(call, now);
+        }
+        self.change(call, now, |leg| leg.hold(on))
+    }
+
+    /// `CALL-25`: one call at a time is active.
+    fn hold_others(&mut self, call: CallId, now: Time) {
+        let active = |(other, entry): (&CallId, &Entry)| {
+            (*other != call && entry.is_active()).then_some(*other)
+        };
+        let others: Vec<CallId> = self.entries.iter().filter_map(active).collect();
+        for other in others {
+            let _ = self.change(other, now, |leg| leg.hold(true));
+        }
+    }
+
+    /// Whether there are calls that do not ring here.
+    fn has_others(&self) -> bool {
+        self.entries.values().any(|entry| !entry.rings_here())
     }
 
     fn time_out(&mut self, call: CallId, now: Time) {
@@ -295,9 +357,11 @@ impl Calls {
             Sound::Again(at) if at <= now => Some(EndReason::Lost),
             _ => None,
         };
+        let forward = entry.forward().filter(|(at, _)| *at <= now);
+        let over = silent.or(forward.map(|(_, to)| EndReason::Forwarded(to)));
         let sound_flows = entry.sound == Sound::On;
         let due = entry.leg.poll_timeout();
-        let _ = self.change(call, now, |leg| match (silent, due) {
+        let _ = self.change(call, now, |leg| match (over, due) {
             (Some(reason), _) => leg.end_for(reason),
             // CALL-16: nobody is lost while they are heard.
             (None, Some((at, leg::Reason::GiveUp))) if at <= now && sound_flows => {
@@ -354,13 +418,32 @@ impl Calls {
             entry.holding = holding;
             self.events.push(CallEvent::HoldMedia(call, holding));
         }
-        let view = entry.view();
-        if entry.shown != Some(view.phase) {
-            entry.shown = Some(view.phase);
+        self.conclude_transfer(call, now);
+        self.show(call);
+        let entry = self.entries.get(&call);
+        if entry.is_some_and(|entry| entry.leg.is_over()) {
+            self.forget(call);
+        }
+        self.show_waiting();
+    }
+
+    fn show(&mut self, call: CallId) {
+        let others = self.has_others();
+        let Some(entry) = self.entries.get_mut(&call) else {
+            return;
+        };
+        let view = entry.view(others);
+        if entry.shown != Some(view) {
+            entry.shown = Some(view);
             self.events.push(CallEvent::Changed(view));
         }
-        if entry.leg.is_over() {
-            self.forget(call);
+    }
+
+    /// What rings beside another call waits, and rings aloud when that is over.
+    fn show_waiting(&mut self) {
+        let calls: Vec<CallId> = self.entries.keys().copied().collect();
+        for call in calls {
+            self.show(call);
         }
     }
 

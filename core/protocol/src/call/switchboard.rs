@@ -1,9 +1,10 @@
-//! What an invitation means, given the calls this device has: it rings, it is refused, or it is the other half of a call
-//! that both wanted.
+//! What an invitation means, given the calls this device has and how its person wants to be called: it rings, it is refused, or
+//! it is the other half of a call that both wanted.
 
-use starling_wire::call::EndReason;
+use starling_wire::call::{EndReason, TargetMark};
 use starling_wire::ids::{AccountId, CallId};
 
+use super::calls::{CALLS_MAX, Reception};
 use super::leg::{Role, State};
 
 /// A call as the switchboard sees it.
@@ -35,17 +36,13 @@ pub enum Verdict {
 }
 
 /// Decides about an invitation (`CALL-12` to `CALL-15`). `lines` are the calls that are not over.
-pub fn invitation(lines: &[Line], call: CallId, peer: AccountId) -> Verdict {
-    if lines.is_empty() {
-        return Verdict::Ring;
-    }
+pub fn invitation(lines: &[Line], reception: Reception, call: CallId, peer: AccountId) -> Verdict {
     // CALL-12: the same invitation twice.
     if lines.iter().any(|line| line.call == call) {
         return Verdict::Refuse(EndReason::Protocol);
     }
-    // CALL-13: one call at a time.
     let Some(same) = lines.iter().find(|line| line.peer == peer) else {
-        return Verdict::Refuse(EndReason::Busy);
+        return without_a_call(lines, reception, (call, peer));
     };
     match (same.role, same.state) {
         // CALL-14: glare. The lower id lives on both sides; whoever loses answers the other's call at once.
@@ -62,12 +59,38 @@ pub fn invitation(lines: &[Line], call: CallId, peer: AccountId) -> Verdict {
     }
 }
 
+/// `CALL-13`: from somebody with whom there is no call.
+fn without_a_call(
+    lines: &[Line],
+    reception: Reception,
+    (call, peer): (CallId, AccountId),
+) -> Verdict {
+    // CALL-28
+    let forwarded = |to: Option<AccountId>| {
+        let to = to.filter(|to| *to != peer)?;
+        Some(EndReason::Forwarded(TargetMark::of(call, to)))
+    };
+    if let Some(reason) = forwarded(reception.forwarding.always) {
+        return Verdict::Refuse(reason);
+    }
+    // CALL-26: the callee's person is not to be disturbed, or busy.
+    let free = lines.is_empty() || reception.waiting && lines.len() < CALLS_MAX;
+    if free && !reception.quiet {
+        return Verdict::Ring;
+    }
+    Verdict::Refuse(forwarded(reception.forwarding.busy).unwrap_or(EndReason::Busy))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const BOB: AccountId = AccountId([2; 32]);
     const CAROL: AccountId = AccountId([3; 32]);
+
+    fn judged(lines: &[Line], call: u8, peer: AccountId) -> Verdict {
+        invitation(lines, Reception::default(), CallId([call; 16]), peer)
+    }
 
     fn line(call: u8, role: Role, state: State) -> Line {
         Line {
@@ -82,15 +105,18 @@ mod tests {
     #[test]
     fn call_12_the_same_invitation_twice_is_refused() {
         let ringing = line(5, Role::Callee, State::Ringing);
-        assert_eq!(
-            invitation(&[ringing], CallId([5; 16]), BOB),
-            Verdict::Refuse(EndReason::Protocol)
-        );
-        assert_eq!(invitation(&[], CallId([5; 16]), BOB), Verdict::Ring);
+        let protocol = Verdict::Refuse(EndReason::Protocol);
+        assert_eq!(judged(&[ringing], 5, BOB), protocol);
+        assert_eq!(judged(&[], 5, BOB), Verdict::Ring);
     }
 
     #[test]
-    fn call_13_a_second_caller_hears_busy() {
+    fn call_13_a_second_caller_waits_or_hears_busy() {
+        let (busy, waiting) = (Verdict::Refuse(EndReason::Busy), Reception::default());
+        let alone = Reception {
+            waiting: false,
+            ..waiting
+        };
         for state in [
             State::Calling,
             State::Ringing,
@@ -98,11 +124,31 @@ mod tests {
             State::Reconnecting,
         ] {
             let talking = line(5, Role::Caller, state);
-            assert_eq!(
-                invitation(&[talking], CallId([1; 16]), CAROL),
-                Verdict::Refuse(EndReason::Busy)
-            );
+            let judged = |reception| invitation(&[talking], reception, CallId([1; 16]), CAROL);
+            assert_eq!(judged(waiting), Verdict::Ring);
+            assert_eq!(judged(alone), busy);
         }
+        let many: Vec<Line> = (10..10 + CALLS_MAX as u8)
+            .map(|call| line(call, Role::Callee, State::Ringing))
+            .collect();
+        assert_eq!(judged(&many, 1, CAROL), busy);
+        assert_eq!(judged(&many[1..], 1, CAROL), Verdict::Ring);
+    }
+
+    #[test]
+    fn call_26_nothing_rings_for_whoever_is_not_to_be_disturbed() {
+        let quiet = Reception {
+            quiet: true,
+            ..Reception::default()
+        };
+        let judged = |lines: &[Line], peer| invitation(lines, quiet, CallId([1; 16]), peer);
+        assert_eq!(judged(&[], CAROL), Verdict::Refuse(EndReason::Busy));
+        let ours = line(5, Role::Caller, State::Calling);
+        assert_eq!(
+            judged(&[ours], BOB),
+            Verdict::Merge(ours.call),
+            "we called them"
+        );
     }
 
     #[test]
@@ -116,12 +162,12 @@ mod tests {
             was_heard: false,
         };
         assert_eq!(
-            invitation(&[alices], bobs.call, BOB),
+            judged(&[alices], 7, BOB),
             Verdict::Refuse(EndReason::Merged),
             "alice keeps hers"
         );
         assert_eq!(
-            invitation(&[bobs], alices.call, CAROL),
+            judged(&[bobs], 5, CAROL),
             Verdict::Merge(bobs.call),
             "bob takes alice's"
         );
@@ -133,12 +179,10 @@ mod tests {
             was_heard: false,
             ..line(5, Role::Caller, State::Established)
         };
+        let merged = Verdict::Refuse(EndReason::Merged);
+        assert_eq!(judged(&[answered], 7, BOB), merged);
         assert_eq!(
-            invitation(&[answered], CallId([7; 16]), BOB),
-            Verdict::Refuse(EndReason::Merged)
-        );
-        assert_eq!(
-            invitation(&[answered], CallId([3; 16]), BOB),
+            judged(&[answered], 3, BOB),
             Verdict::Replace(answered.call),
             "theirs would have won: it is a new call"
         );
@@ -147,9 +191,6 @@ mod tests {
     #[test]
     fn call_15_a_peer_that_restarted_may_call_anew() {
         let stale = line(5, Role::Caller, State::Established);
-        assert_eq!(
-            invitation(&[stale], CallId([9; 16]), BOB),
-            Verdict::Replace(stale.call)
-        );
+        assert_eq!(judged(&[stale], 9, BOB), Verdict::Replace(stale.call));
     }
 }

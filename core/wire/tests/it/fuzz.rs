@@ -2,8 +2,6 @@
 
 use ed25519_dalek::SigningKey;
 use starling_wire::account::{Chain, Change, sign};
-use starling_wire::call::fuzz::fuzz_call;
-use starling_wire::call::{CallFrame, EndReason, Media, MediaHello};
 use starling_wire::card::{Card, Door, DoorKeys, SignedCard};
 use starling_wire::chat::{ChatFrame, ChatMessage};
 use starling_wire::descriptor::{Descriptor, Roles};
@@ -13,7 +11,7 @@ use starling_wire::file::{FileFrame, Offer, Pull, PullAnswer, ReceiverState};
 use starling_wire::frame::encode_body;
 use starling_wire::fuzz;
 use starling_wire::ids::{
-    AccountId, CallId, DeviceId, EndpointKey, MessageId, NetworkId, SubscriptionId, TransferId,
+    AccountId, DeviceId, EndpointKey, MessageId, NetworkId, SubscriptionId, TransferId,
 };
 use starling_wire::link::{Link, Target};
 use starling_wire::name::Name;
@@ -244,7 +242,7 @@ fn letter() -> [Vec<u8>; 2] {
     [sealed.expect("it is short"), inside]
 }
 
-fn inner() -> InnerAddr {
+pub fn inner() -> InnerAddr {
     InnerAddr {
         endpoint: EndpointKey([7; 32]),
         home: Some(supernode()),
@@ -252,47 +250,6 @@ fn inner() -> InnerAddr {
             .map(|address| address.parse().expect("an address"))
             .to_vec(),
     }
-}
-
-#[test]
-fn calls() {
-    let call = CallId([1; 16]);
-    let made = [
-        (
-            "invite",
-            encode_body(&CallFrame::Invite {
-                call,
-                offer: vec![Media::OPUS; 2],
-                inner: Some(inner()),
-            }),
-        ),
-        (
-            "ringing",
-            encode_body(&CallFrame::Ringing {
-                inner: Some(inner()),
-            }),
-        ),
-        (
-            "accept",
-            encode_body(&CallFrame::Accept {
-                answer: Media::OPUS,
-            }),
-        ),
-        ("hold", encode_body(&CallFrame::Hold { on: true })),
-        (
-            "end",
-            encode_body(&CallFrame::End {
-                reason: EndReason::Busy,
-            }),
-        ),
-        (
-            "resume",
-            encode_body(&CallFrame::Resume { call, inner: None }),
-        ),
-        ("inner", encode_body(&CallFrame::Inner { inner: inner() })),
-        ("media-hello", encode_body(&MediaHello { call })),
-    ];
-    mutator::run(1, &corpus::committed("calls", &made), fuzz_call);
 }
 
 #[test]

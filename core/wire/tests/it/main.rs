@@ -1,5 +1,6 @@
 //! Everything that comes from outside, fed with what should not come.
 
+mod calls;
 mod conference;
 mod corpus;
 mod devices;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use starling_control::rpc::LINE_MAX;
 use starling_control::{Command, ErrorKind, Failure, view};
 use starling_store::{introductions, requests};
@@ -13,6 +13,7 @@ use starling_wire::limits::SUPERNODES_MAX;
 use starling_wire::link::{Link, Target};
 use starling_wire::supernode::SupernodeAddr;
 
+use super::calls;
 use super::devices;
 use super::names;
 use crate::context::store_failure;
@@ -23,7 +24,7 @@ use crate::session::Session;
 use crate::{backup, echo, ending, recovery, restore, status};
 
 /// Entries of a listing unless the client asks for another number.
-const LISTING: u32 = 50;
+pub(super) const LISTING: u32 = 50;
 /// And at most.
 const LISTING_MAX: u32 = 1_000;
 /// Bytes of a listing: with what stands around it, it fits a line.
@@ -177,6 +178,10 @@ const fn only_reads(command: &Command) -> bool {
             | Command::ChatLog { .. }
             | Command::ChatRead { .. }
             | Command::CallList { .. }
+            | Command::CallMissed { .. }
+            | Command::CallShow { .. }
+            | Command::CallSeen {}
+            | Command::CallSettings {}
             | Command::FileList {}
     )
 }
@@ -203,18 +208,6 @@ pub(super) async fn with_a_contact(session: &Session, command: Command) -> Resul
                 .read(views::find_with_removed(&session.ctx, &who).await?)
                 .await?,
         ),
-        Command::CallStart { who, sound } => {
-            let account = names::find(session, &who).await?;
-            value(session.calls.call(account, &sound).await?)
-        }
-        Command::CallAnswer { id, sound } => value(session.calls.answer(id, &sound).await?),
-        Command::CallHangup { id } => value(session.calls.hang_up(id).await?),
-        Command::CallHold { id, on } => value(session.calls.hold(id, on).await?),
-        Command::CallMute { id, on } => value(session.calls.mute(id, on).await?),
-        Command::CallList { limit } => {
-            let limit = limit.unwrap_or(LISTING).min(LISTING_MAX);
-            value(session.calls.list(limit).await?)
-        }
         Command::FileSend { who, path } => value(
             session
                 .files
@@ -224,10 +217,7 @@ pub(super) async fn with_a_contact(session: &Session, command: Command) -> Resul
         Command::FileList {} => value(session.files.list().await?),
         Command::FileAccept { id, to } => value(session.files.accept(&id, to.as_deref()).await?),
         Command::FileCancel { id } => value(session.files.cancel(&id).await?),
-        other => Err(Failure::new(
-            ErrorKind::Usage,
-            format!("not available: {}", json!(other)["method"]),
-        )),
+        other => calls::carry_out(session, other).await,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The control server: who may ask, how a request reaches the node, how events reach the clients.
 
+mod calls;
 pub mod commands;
 mod contacts;
 mod devices;

@@ -13,7 +13,7 @@ use starling_wire::sync::item::{self, Asked, Item, Known};
 
 use crate::clock::wall_ms;
 use crate::drivers::people::key_of;
-use crate::drivers::{presence, profiles};
+use crate::drivers::{calls, presence, profiles};
 use crate::relaying;
 
 /// What is another than before, for those who keep it in memory.
@@ -39,6 +39,8 @@ pub enum Effect {
     Record(Box<Signed<AccountRecord>>),
     /// How the person wants to be seen was chosen on another device.
     Presence,
+    /// So was how they want to be called.
+    Calls,
     /// A unique name of ours.
     Names,
     /// So was what else is shown.
@@ -69,6 +71,9 @@ pub fn item(tx: &Tx<'_>, item: Item) -> Result<Option<Effect>, StoreError> {
         Item::Setting(name, value) if name == relaying::EVERYBODY_SETTING => {
             relaying::note(tx, None, value.is_some())?;
             Ok(Some(Effect::Relaying))
+        }
+        Item::Setting(name, value) if calls::settings::note(tx, &name, value.as_deref())? => {
+            Ok(Some(Effect::Calls))
         }
         Item::Record(Some(record)) => Ok(Some(Effect::Record(record))),
         Item::RequestKey(seed) => Ok(Some(Effect::RequestKey(seed))),

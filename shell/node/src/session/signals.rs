@@ -79,6 +79,7 @@ async fn act_on(session: &Arc<Session>, signal: Signal) {
         // For the promotion driver, which is not the session's, and for those who listen themselves.
         Signal::Load { .. } | Signal::Profile => {}
         Signal::InCall(in_call) => session.tell_home(HomeInput::InCall(in_call)).await,
+        Signal::CallSettings => session.calls.reload().await,
         Signal::Silence => session.tell_home(HomeInput::Suspicion).await,
         Signal::Network => {
             session.tell_home(HomeInput::Network).await;
@@ -101,6 +102,7 @@ async fn make_good(session: &Arc<Session>) {
     session.ctx.own_presence.make_good(in_call);
     session.chat.prune();
     session.calls.prune().await;
+    session.calls.reload().await;
     let people = session.ctx.book.people().into_iter();
     for (account, _) in people.filter(|(_, person)| person.relation == Relation::Contact) {
         session.chat.presence(account);

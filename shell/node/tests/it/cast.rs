@@ -219,29 +219,31 @@ impl Town {
 
 /// Bob asks Alice, Alice accepts, both see each other online.
 pub async fn befriend(alice: &mut Actor, bob: &mut Actor) {
-    alice.until_registered().await;
-    bob.until_registered().await;
-    let link: view::OwnLink = alice.ask(Command::ContactLink {}).await;
-    let asked: view::Contact = bob
+    acquaint((alice, "Alice"), (bob, "Bob")).await;
+}
+
+/// The same for anybody: the second asks the first.
+pub async fn acquaint((host, name): (&mut Actor, &str), (guest, guests): (&mut Actor, &str)) {
+    host.until_registered().await;
+    guest.until_registered().await;
+    let link: view::OwnLink = host.ask(Command::ContactLink {}).await;
+    let message = format!("It is {guests}");
+    let asked: view::Contact = guest
         .ask(Command::ContactAdd {
             link: link.link,
-            message: "It is Bob".into(),
+            message: message.clone(),
         })
         .await;
     assert_eq!(asked.relation, view::Relation::Requested);
-    let request = alice
-        .until("Bob's request", |event| match event {
+    let request = host
+        .until("a request", |event| match event {
             Event::Request(request) => Some(request.clone()),
             _ => None,
         })
         .await;
-    assert_eq!(
-        (request.name.as_str(), request.message.as_str()),
-        ("Bob", "It is Bob")
-    );
-    alice
-        .ask::<view::Contact>(Command::ContactAccept { id: request.id })
+    assert_eq!((request.name.as_str(), request.message), (guests, message));
+    host.ask::<view::Contact>(Command::ContactAccept { id: request.id })
         .await;
-    alice.until_online("Bob").await;
-    bob.until_online("Alice").await;
+    host.until_online(guests).await;
+    guest.until_online(name).await;
 }

@@ -20,6 +20,7 @@ mod promotion;
 mod records;
 mod recovery;
 mod roles;
+mod several_calls;
 mod shim;
 mod status;
 mod story;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use starling_chat::{Batch, Outcome};
-use starling_store::calls::{self, Call};
+use starling_store::calls::{self, Call, KEPT, KEPT_MS};
 use starling_store::contacts::{self, Relation};
 use starling_store::messages::{self, Delivery};
 use starling_store::outbox;
@@ -341,6 +341,66 @@ fn a_transfer_goes_on_after_a_restart() {
     assert_eq!((ended.state, ended.done), (TransferState::Done, ended.size));
 }
 
+/// Bob's.
+fn ring(n: u16) -> Call {
+    let mut id = [0; 16];
+    id[..2].copy_from_slice(&n.to_be_bytes());
+    Call {
+        id: CallId(id),
+        contact: BOB,
+        outgoing: false,
+        started_at: NOW + u64::from(n),
+        rang_at: Some(NOW + u64::from(n)),
+        answered_at: None,
+        ended_at: None,
+        reason: None,
+        path: None,
+        answered_on: None,
+        missed: false,
+        seen: true,
+        technical: None,
+    }
+}
+
+#[test]
+fn call_27_what_was_missed_is_counted_until_it_was_seen() {
+    let (_dir, mut store) = carol_with_friends();
+    let missed = Call {
+        ended_at: Some(NOW + 60),
+        missed: true,
+        seen: false,
+        technical: Some("{}".into()),
+        ..ring(1)
+    };
+    store.write(|tx| calls::put(tx, &ring(1))).unwrap();
+    store.write(|tx| calls::put(tx, &missed)).unwrap();
+    // It rang when the program ended.
+    store.write(|tx| calls::put(tx, &ring(2))).unwrap();
+    assert_eq!(store.write(|tx| calls::close_open(tx, NOW + 90)), Ok(1));
+    let beginning = &missed.id.to_string()[..8];
+    let found = store.read(|tx| calls::find(tx, beginning)).unwrap();
+    assert_eq!(found, [missed]);
+    assert_eq!(store.read(calls::missed), Ok(2));
+    let listed = store.read(|tx| calls::list(tx, true, 5)).unwrap();
+    assert_eq!(listed.len(), 2);
+    assert_eq!(store.write(calls::see), Ok(2));
+    assert_eq!(store.read(calls::missed), Ok(0));
+}
+
+#[test]
+fn call_27_the_log_is_bounded_in_number_and_age() {
+    let (_dir, mut store) = carol_with_friends();
+    let many = KEPT as u16 + 5;
+    let write = store.write(|tx| (0..many).try_for_each(|n| calls::put(tx, &ring(n))));
+    write.unwrap();
+    assert_eq!(store.write(|tx| calls::prune(tx, NOW)), Ok(5));
+    let newest = store.read(|tx| calls::list(tx, false, 1)).unwrap();
+    assert_eq!(newest[0].id, ring(many - 1).id);
+    let later = NOW + KEPT_MS + u64::from(many) - 1;
+    let gone = store.write(|tx| calls::prune(tx, later)).unwrap();
+    assert_eq!(gone, KEPT as usize - 1);
+}
+
 #[test]
 fn a_call_that_ended_stays_as_it_ended() {
     let (_dir, mut store) = carol_with_friends();
@@ -353,12 +413,14 @@ fn a_call_that_ended_stays_as_it_ended() {
         ended_at: None,
         reason: None,
         path: Some("direct".into()),
+        seen: true,
+        ..ring(1)
     };
     store.write(|tx| calls::put(tx, &call)).unwrap();
     assert_eq!(store.write(|tx| calls::close_open(tx, NOW + 9)), Ok(1));
     call.ended_at = Some(NOW + 99);
     store.write(|tx| calls::put(tx, &call)).unwrap();
-    let listed = store.read(|tx| calls::list(tx, 5)).unwrap();
+    let listed = store.read(|tx| calls::list(tx, false, 5)).unwrap();
     assert_eq!(listed[0].ended_at, Some(NOW + 9));
     assert_eq!(listed[0].answered_at, Some(NOW + 5));
 }

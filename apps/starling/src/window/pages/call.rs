@@ -10,12 +10,15 @@ use super::{side, words};
 /// Every call that is not over, and one that just ended; replaced as one by the event stream.
 pub fn region(calls: &[Call], shell: &Shell) -> Markup {
     let rings = |call: &&Call| call.state == CallState::Ringing && !call.outgoing;
-    // PRESENCE-25: whoever does not want to be disturbed sees it among the missed ones.
-    let shown = calls.iter().filter(|call| !(rings(call) && call.quiet));
-    let (ringing, others): (Vec<&Call>, Vec<&Call>) = shown.partition(rings);
+    let (ringing, others): (Vec<&Call>, Vec<&Call>) = calls.iter().partition(rings);
+    // While there is another call, whoever hears the page is told at the next pause.
+    let live = match ringing.iter().all(|call| call.waiting) && !ringing.is_empty() {
+        true => "polite",
+        false => "assertive",
+    };
     html! {
         div id="calls-now" {
-            div.ringing id="ringing" aria-live="assertive" {
+            div.ringing id="ringing" aria-live=(live) {
                 @for call in ringing { (banner(call, shell)) }
             }
             @for call in others {
@@ -27,12 +30,19 @@ pub fn region(calls: &[Call], shell: &Shell) -> Markup {
 
 fn banner(call: &Call, shell: &Shell) -> Markup {
     let id = [("id", call.id.as_str()), ("who", call.contact.as_str())];
+    let (label, answer) = match call.waiting {
+        true => ("Another incoming call", "Hold and answer"),
+        false => ("Incoming call", "Answer"),
+    };
     html! {
-        section.banner id={ "b-" (call.id) } aria-label="Incoming call" {
+        section.banner id={ "b-" (call.id) } aria-label=(label) {
             (side::avatar(&call.contact, &call.who, None))
-            p.words { strong { (words::name(&call.who)) } " is calling you" }
+            p.words {
+                strong { (words::name(&call.who)) } " is calling you"
+                @if call.waiting { ", and waits while you are in another call" }
+            }
             div.actions {
-                (button(shell, "call-answer", &id, "answer", html! { (icon(Icon::Call)) "Answer" }))
+                (button(shell, "call-answer", &id, "answer", html! { (icon(Icon::Call)) (answer) }))
                 (button(shell, "call-hangup", &id, "hang-up", html! { (icon(Icon::HangUp)) "Decline" }))
             }
         }
@@ -97,6 +107,9 @@ fn controls(call: &Call, shell: &Shell) -> Markup {
                 (button(shell, "call-mute", &fields(!call.muted), class(call.muted), html! { (icon(mute_face)) (mute_words) }))
                 (button(shell, "call-hold", &fields(!call.held), class(call.held), html! { (icon(hold_face)) (hold_words) }))
             }
+            @if call.state == CallState::Established {
+                a.button.quiet href={ "transfer?id=" (words::encoded(&call.id)) } { "Put through" }
+            }
             (button(shell, "call-hangup", &fields(true), "hang-up", html! { (icon(Icon::HangUp)) "Hang up" }))
         }
     }
@@ -116,6 +129,10 @@ pub fn log(calls: &[Call], shell: &Shell) -> Markup {
     html! {
         article.sheet id="call-log" {
             header { h1 { "Calls" } }
+            p { a href="call-settings" { "How I want to be called" } }
+            @if calls.iter().any(unseen) {
+                (button(shell, "call-seen", &[], "quiet", html! { "I have seen the missed calls" }))
+            }
             @if calls.is_empty() { p.hint { "No calls yet. Open a contact and choose Call." } }
             ul.rows { @for call in calls { (entry(call, shell)) } }
         }
@@ -131,7 +148,9 @@ fn entry(call: &Call, shell: &Shell) -> Markup {
                 span.line { (direction(call)) " · " (words::plain(outcome(call))) }
             }
             span.marks {
-                span.time { (words::day(call.started_at, shell.now)) ", " (words::clock(call.started_at)) }
+                a.time href={ "call?id=" (words::encoded(&call.id)) } {
+                    (words::day(call.started_at, shell.now)) ", " (words::clock(call.started_at))
+                }
                 @if let Some(ms) = talked_ms(call) { span { (words::timer(ms)) } }
             }
             (button(shell, "call-start", &[("who", &call.contact)], "quiet",
@@ -154,7 +173,8 @@ pub fn line(call: &Call) -> Markup {
     }
 }
 
-fn direction(call: &Call) -> &'static str {
+/// Who called whom.
+pub fn direction(call: &Call) -> &'static str {
     match (missed(call), call.outgoing) {
         (true, _) => "Missed call",
         (_, true) => "You called",
@@ -162,12 +182,17 @@ fn direction(call: &Call) -> &'static str {
     }
 }
 
-/// Nobody answered here.
-fn missed(call: &Call) -> bool {
-    !call.outgoing && call.answered_at.is_none() && call.state == CallState::Ended
+/// Nobody answered here, and nobody said no.
+const fn missed(call: &Call) -> bool {
+    call.record.missed
 }
 
-fn outcome(call: &Call) -> &str {
+const fn unseen(call: &Call) -> bool {
+    call.record.missed && !call.record.seen
+}
+
+/// How it ended, or stands.
+pub fn outcome(call: &Call) -> &str {
     if call.words.is_empty() {
         words::call_state(call.state, call.outgoing)
     } else {
@@ -175,6 +200,7 @@ fn outcome(call: &Call) -> &str {
     }
 }
 
-fn talked_ms(call: &Call) -> Option<u64> {
+/// How long the two talked.
+pub fn talked_ms(call: &Call) -> Option<u64> {
     Some(call.ended_at?.saturating_sub(call.answered_at?))
 }

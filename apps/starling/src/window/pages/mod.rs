@@ -2,6 +2,8 @@
 
 mod account;
 pub mod call;
+mod call_detail;
+pub mod call_settings;
 pub mod carry;
 pub mod chat;
 pub mod devices;
@@ -17,6 +19,7 @@ pub mod profile;
 mod registrar;
 pub mod side;
 pub mod status;
+mod transfer;
 mod verify;
 pub mod words;
 
@@ -28,9 +31,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
 use starling_control::view::{
-    Call, CallState, Contact, ContactRequest, Device, FoundName, LinkPreview, NameCheck,
-    NameOffice, Network, NetworkMade, OwnLink, OwnName, OwnProfile, Pairing, Safety, Status,
-    Transfer,
+    Call, CallSettings, CallState, Contact, ContactRequest, Device, FoundName, LinkPreview,
+    NameCheck, NameOffice, Network, NetworkMade, OwnLink, OwnName, OwnProfile, Pairing, Safety,
+    Status, Transfer,
 };
 use starling_control::{Command, ErrorKind, Failure};
 
@@ -179,6 +182,26 @@ pub async fn log(
     Ok(log)
 }
 
+/// The log, one call, putting through, and how the person wants to be called.
+async fn about_calls(ui: &Ui, shell: &Shell, name: &str, id: &str) -> Result<Markup, Failure> {
+    let id = id.to_owned();
+    match name {
+        "call-settings" => {
+            let chosen: CallSettings = ui.ask(Command::CallSettings {}).await?;
+            Ok(call_settings::page(shell, &chosen))
+        }
+        "call" => {
+            let call: Call = ui.ask(Command::CallShow { id }).await?;
+            Ok(call_detail::page(shell, &call))
+        }
+        "transfer" => {
+            let call: Call = ui.ask(Command::CallShow { id }).await?;
+            Ok(transfer::page(shell, &call))
+        }
+        _ => Ok(call::log(&all_calls(ui).await?, shell)),
+    }
+}
+
 async fn content(
     ui: &Ui,
     shell: &Shell,
@@ -213,7 +236,9 @@ async fn content(
             let safety: Safety = ui.ask(Command::ContactSafety { who }).await?;
             ("Safety words", verify::page(shell, &safety))
         }
-        "calls" => ("Calls", call::log(&all_calls(ui).await?, shell)),
+        "calls" | "call" | "transfer" | "call-settings" => {
+            ("Calls", about_calls(ui, shell, name, field("id")).await?)
+        }
         "files" => {
             let transfers: Vec<Transfer> = ui.ask(Command::FileList {}).await?;
             ("Files", file::page(shell, &transfers))

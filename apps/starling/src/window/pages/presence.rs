@@ -57,7 +57,7 @@ const fn face(choice: PresenceChoice) -> &'static str {
         PresenceChoice::Auto => "Online, and away when I do nothing",
         PresenceChoice::Online => "Always online",
         PresenceChoice::Away => "Away",
-        PresenceChoice::Dnd => "Do not disturb: calls do not ring",
+        PresenceChoice::Dnd => "Do not disturb: calls do not ring, callers hear that I am busy",
         PresenceChoice::Invisible => "Invisible: contacts see \"offline\"",
     }
 }

@@ -26,7 +26,12 @@ pub fn column(shell: &Shell, looking: &Looking) -> Markup {
                     ("network", Icon::Network, "Network"),
                     ("status", Icon::Status, "Status"),
                 ] {
-                    li { a href=(page) aria-current=[current(looking, page)] { (icon(face)) (name) } }
+                    li {
+                        a href=(page) aria-current=[current(looking, page)] {
+                            (icon(face)) (name)
+                            @if page == "calls" { (missed(&shell.status)) }
+                        }
+                    }
                 }
             }
         }
@@ -43,6 +48,17 @@ pub fn own(status: &Status) -> Markup {
             span.who {
                 span.name { (words::name(&account.name)) }
                 span class={ "presence " (class) } { (reach) }
+            }
+        }
+    }
+}
+
+/// How many calls were missed; replaced by the event stream.
+pub fn missed(status: &Status) -> Markup {
+    html! {
+        span id="missed-calls" {
+            @if status.missed_calls > 0 {
+                " " span.badge { (status.missed_calls) span.unseen { " missed" } }
             }
         }
     }

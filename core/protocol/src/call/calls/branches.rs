@@ -4,7 +4,7 @@
 use starling_wire::call::{CallFrame, EndReason};
 use starling_wire::ids::CallId;
 
-use super::{CallEvent, Calls, LinkId};
+use super::{CallEvent, Calls, LinkId, REDIRECTIONS_MAX};
 use crate::machine::Time;
 
 impl Calls {
@@ -15,11 +15,7 @@ impl Calls {
             .get_mut(&call)
             .filter(|entry| entry.is_forked());
         let Some(entry) = forked else {
-            if let CallFrame::Room(room) = frame {
-                return self.told(call, room);
-            }
-            let _ = self.change(call, now, |leg| leg.handle_frame(frame, now));
-            return;
+            return self.said_between_two(call, frame, now);
         };
         match frame {
             CallFrame::Ringing { inner } => {
@@ -39,7 +35,20 @@ impl Calls {
             CallFrame::Invite { .. }
             | CallFrame::Hold { .. }
             | CallFrame::Resume { .. }
+            | CallFrame::Transfer { .. }
+            | CallFrame::TransferFailed { .. }
             | CallFrame::Room(_) => {}
+        }
+    }
+
+    fn said_between_two(&mut self, call: CallId, frame: CallFrame, now: Time) {
+        match frame {
+            CallFrame::Room(room) => self.told(call, room),
+            CallFrame::Transfer { to } => self.sent_on(call, to),
+            CallFrame::TransferFailed { reason } => self.transfer_failed(call, reason),
+            frame => {
+                let _ = self.change(call, now, |leg| leg.handle_frame(frame, now));
+            }
         }
     }
 
@@ -61,6 +70,11 @@ impl Calls {
             leg.found(winner.inner);
             leg.handle_frame(accept, now);
         });
+        // CALL-25: meanwhile the person turned to somebody else.
+        let mut entries = self.entries.iter();
+        if entries.any(|(other, entry)| *other != call && entry.is_active()) {
+            let _ = self.change(call, now, |leg| leg.hold(true));
+        }
     }
 
     /// A device will not answer. Where a person said no, or calls us at this moment, no other one is to ring.
@@ -72,7 +86,7 @@ impl Calls {
         let for_others = match (reason, device) {
             // CALL-24
             (EndReason::Declined, Some(device)) => Some(EndReason::DeclinedOn(device)),
-            (EndReason::Merged, _) => Some(EndReason::Merged),
+            (EndReason::Merged | EndReason::Forwarded(_), _) => Some(reason),
             _ => None,
         };
         entry.fork.ended(link, Some(reason));
@@ -81,12 +95,18 @@ impl Calls {
         let Some(said) = for_others else {
             return self.conclude(call, now);
         };
+        let (hops, was_sent_on) = (entry.hops + 1, entry.from.is_some());
         for other in entry.fork.end_all() {
             self.links.remove(&other);
             self.refuse(other, said);
         }
-        if reason == EndReason::Merged {
-            self.expect_merge(call, now);
+        match reason {
+            EndReason::Merged => self.expect_merge(call, now),
+            // CALL-29
+            EndReason::Forwarded(to) if hops <= REDIRECTIONS_MAX && !was_sent_on => {
+                self.events.push(CallEvent::Redirected { call, to, hops });
+            }
+            _ => {}
         }
         let _ = self.change(call, now, |leg| {
             leg.handle_frame(CallFrame::End { reason }, now);

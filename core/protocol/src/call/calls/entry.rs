@@ -1,7 +1,7 @@
 //! One call among the calls of a device: its signalling, the link it runs on, and where its sound stands.
 
-use starling_wire::call::Media;
-use starling_wire::ids::DeviceId;
+use starling_wire::call::{Media, TargetMark};
+use starling_wire::ids::{CallId, DeviceId};
 use starling_wire::peer::InnerAddr;
 
 use super::fork::Fork;
@@ -38,7 +38,15 @@ pub struct Entry {
     pub media: Media,
     pub sound: Sound,
     pub holding: bool,
-    pub shown: Option<Phase>,
+    pub shown: Option<CallView>,
+    /// How often this call of ours was forwarded before.
+    pub hops: u8,
+    /// When it goes to somebody else, if nobody has answered here by then.
+    pub forward: Option<(Time, TargetMark)>,
+    /// The call in which we were asked to call them.
+    pub from: Option<CallId>,
+    /// We asked the other side to call somebody else: until when we wait for what becomes of it.
+    pub sending_on: Option<Time>,
 }
 
 impl Entry {
@@ -55,6 +63,10 @@ impl Entry {
             sound: Sound::Off,
             holding: false,
             shown: None,
+            hops: 0,
+            forward: None,
+            from: None,
+            sending_on: None,
         }
     }
 
@@ -72,6 +84,11 @@ impl Entry {
         }
     }
 
+    /// When it goes to somebody else, and to whom.
+    pub fn forward(&self) -> Option<(Time, TargetMark)> {
+        self.forward.filter(|_| self.rings_here())
+    }
+
     /// As the switchboard sees it.
     pub fn line(&self) -> Line {
         Line {
@@ -83,13 +100,26 @@ impl Entry {
         }
     }
 
-    /// As the window sees it.
-    pub fn view(&self) -> CallView {
+    /// Whether it is an answered call that we do not hold.
+    pub fn is_active(&self) -> bool {
+        let answered = matches!(self.leg.state(), State::Established | State::Reconnecting);
+        answered && !self.leg.holds().0
+    }
+
+    /// Whether it rings here.
+    pub fn rings_here(&self) -> bool {
+        (self.leg.role(), self.leg.state()) == (Role::Callee, State::Ringing)
+    }
+
+    /// As the window sees it; `others` says whether there are calls that do not ring here.
+    pub fn view(&self, others: bool) -> CallView {
         CallView {
             call: self.leg.call(),
             peer: self.leg.peer(),
             role: self.leg.role(),
             phase: self.phase(),
+            active: self.is_active(),
+            waiting: others && self.rings_here(),
         }
     }
 

@@ -1,11 +1,11 @@
 //! How a contact's stream begins: with an invitation, or with a call that was lost.
 
-use starling_wire::call::{CallFrame, EndReason, Media};
+use starling_wire::call::{CallFrame, EndReason, Media, TargetMark};
 use starling_wire::ids::{AccountId, CallId};
 use starling_wire::peer::InnerAddr;
 
 use super::entry::Entry;
-use super::{CallEvent, CallTransmit, Calls, LinkId, MERGE};
+use super::{CallEvent, CallTransmit, CallView, Calls, LinkId, MERGE, Phase};
 use crate::call::leg::{Leg, Role, State};
 use crate::call::switchboard::{Line, Verdict, invitation};
 use crate::machine::Time;
@@ -24,9 +24,9 @@ impl Calls {
             .merging
             .take_if(|(from, until)| *from == peer && now < *until);
         let lines: Vec<Line> = self.entries.values().map(Entry::line).collect();
-        let verdict = invitation(&lines, call, peer);
+        let verdict = invitation(&lines, self.reception, call, peer);
         match verdict {
-            Verdict::Refuse(reason) => return self.refuse(link, reason),
+            Verdict::Refuse(reason) => return self.turn_away(link, (call, peer), reason),
             Verdict::Ring => {}
             Verdict::Merge(ours) => {
                 let _ = self.change(ours, now, |leg| leg.end_for(EndReason::Merged));
@@ -39,11 +39,29 @@ impl Calls {
         self.links.insert(link, call);
         let mut entry = Entry::new(leg, Some(link));
         entry.linked_at = now;
+        let forward = self.reception.forwarding.no_answer;
+        let forward = forward.filter(|(to, _)| *to != peer);
+        entry.forward = forward.map(|(to, after)| (now + after, TargetMark::of(call, to)));
         self.entries.insert(call, entry);
         self.events.push(CallEvent::Bind(call));
         self.settle(call, now);
         if merging.is_some() || matches!(verdict, Verdict::Merge(_)) {
-            let _ = self.change(call, now, Leg::answer);
+            let _ = self.answer(call, now);
+        }
+    }
+
+    /// Refuses an invitation; a person who is busy is shown that there was one.
+    fn turn_away(&mut self, link: LinkId, (call, peer): (CallId, AccountId), reason: EndReason) {
+        self.refuse(link, reason);
+        if matches!(reason, EndReason::Busy | EndReason::Forwarded(_)) {
+            self.events.push(CallEvent::TurnedAway(CallView {
+                call,
+                peer,
+                role: Role::Callee,
+                phase: Phase::Ended(reason),
+                active: false,
+                waiting: false,
+            }));
         }
     }
 

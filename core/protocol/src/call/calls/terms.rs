@@ -1,10 +1,13 @@
 //! What goes into the machine of calls and what comes out of it.
 
-use starling_wire::call::{CallFrame, EndReason, Media};
+use std::time::Duration;
+
+use starling_wire::call::{CallFrame, EndReason, Media, TargetMark};
 use starling_wire::conference::Room;
 use starling_wire::ids::{AccountId, CallId, DeviceId};
 use starling_wire::peer::InnerAddr;
 
+use super::CALLS_MAX;
 use crate::call::leg::{self, Role};
 
 /// A signalling stream, numbered by the driver.
@@ -20,23 +23,94 @@ pub enum CallCommand {
         /// Whom.
         peer: AccountId,
     },
+    /// Call whom a call of ours was forwarded to.
+    Follow {
+        /// The new call.
+        call: CallId,
+        /// Whom.
+        peer: AccountId,
+        /// As the event said.
+        hops: u8,
+    },
+    /// Ask the other side to call somebody else in our place.
+    Transfer {
+        /// The call.
+        call: CallId,
+        /// Whom.
+        to: AccountId,
+    },
+    /// Call whom we were sent on to.
+    PutThrough {
+        /// The call in which we were asked.
+        from: CallId,
+        /// The new call.
+        call: CallId,
+        /// Whom.
+        peer: AccountId,
+    },
+    /// Do not.
+    RefuseTransfer(CallId),
     /// Answer the ringing call.
     Answer(CallId),
     /// End, cancel or decline.
     HangUp(CallId),
-    /// Hold, or come back.
+    /// Hold, or come back; whoever comes back holds the others (`CALL-25`).
     Hold(CallId, bool),
+}
+
+/// How invitations are met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reception {
+    /// A call rings while there is another one.
+    pub waiting: bool,
+    /// Nothing rings.
+    pub quiet: bool,
+    /// Where calls go instead.
+    pub forwarding: Forwarding,
+}
+
+impl Default for Reception {
+    fn default() -> Self {
+        Self {
+            waiting: true,
+            quiet: false,
+            forwarding: Forwarding::default(),
+        }
+    }
+}
+
+/// To whom calls go instead; nobody's call goes to themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forwarding {
+    /// Every call.
+    pub always: Option<AccountId>,
+    /// One that would hear busy.
+    pub busy: Option<AccountId>,
+    /// One that has rung for so long.
+    pub no_answer: Option<(AccountId, Duration)>,
 }
 
 /// Why a command was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CallRefused {
-    /// One call at a time.
-    #[error("you are in a call already; end it first")]
+    /// There is a call with this person.
+    #[error("you are in a call with them already")]
     InCall,
+    /// One call at a time is on its way.
+    #[error("another call of yours is not answered yet; end it first")]
+    Calling,
+    /// As many as a device has.
+    #[error("there are {CALLS_MAX} calls already; end one first")]
+    Full,
     /// Over, or never was.
     #[error("there is no such call, or it is over")]
     NoCall,
+    /// Nobody there to be put through, or to themselves.
+    #[error("only somebody you talk to can be put through, and to somebody else")]
+    NotTalking,
+    /// Once at a time.
+    #[error("they are being put through already")]
+    Transferring,
     /// Nothing to answer.
     #[error("this call does not ring here")]
     NotRinging,
@@ -71,6 +145,26 @@ pub enum CallEvent {
     StopMedia(CallId),
     /// The call looks different now; the last one of a call is `Ended`.
     Changed(CallView),
+    /// A call that did not ring, because nobody is to be disturbed or there are others; it is over (`CALL-13`).
+    TurnedAway(CallView),
+    /// This call of ours is to go to somebody else, and ends: if we know whom, answer with [`CallCommand::Follow`] (`CALL-29`).
+    Redirected {
+        /// The call that ends.
+        call: CallId,
+        /// To whom.
+        to: TargetMark,
+        /// How often it has been forwarded now.
+        hops: u8,
+    },
+    /// The other side asks us to call somebody else: answer with [`CallCommand::PutThrough`] or `RefuseTransfer` (`CALL-30`).
+    SentOn {
+        /// The call.
+        call: CallId,
+        /// Whom.
+        to: TargetMark,
+    },
+    /// The other side was not put through, and is with us again.
+    TransferFailed(CallId, EndReason),
     /// Close this link once what was transmitted on it is flushed.
     CloseLink(LinkId),
     /// Close this link at once: nobody is heard at its other end, and it stands in the way of a new one.
@@ -88,6 +182,10 @@ pub struct CallView {
     pub role: Role,
     /// Where it stands.
     pub phase: Phase,
+    /// Answered, and not held by us: it has microphone and speaker (`CALL-25`).
+    pub active: bool,
+    /// It rings while there is another call.
+    pub waiting: bool,
 }
 
 /// Where a call stands, in the words of the window.
@@ -119,6 +217,10 @@ pub enum Phase {
 pub enum CallReason {
     /// A timer of the signalling.
     Signalling(leg::Reason),
+    /// Nobody answered, and the call is to go to somebody else then.
+    Forward,
+    /// Nothing is heard of whom we put through.
+    Transfer,
     /// No sound since the answer.
     NoSound,
     /// Sound was lost and did not come back.

@@ -1,13 +1,17 @@
 //! Tests of a device's calls: alice, bob and carol, by hand and in a storm.
 
-use starling_wire::call::Media;
+use starling_wire::call::{Media, TargetMark};
 use starling_wire::ids::EndpointKey;
 
 use super::*;
+use crate::call::leg::Role;
 
 mod forking;
+mod forwarding;
 mod rooms;
+mod several;
 mod storm;
+mod transfers;
 
 const ALICE: AccountId = AccountId([1; 32]);
 const BOB: AccountId = AccountId([2; 32]);
@@ -208,25 +212,6 @@ fn call_19_an_endpoint_that_is_bound_already_goes_with_the_invitation() {
     assert_eq!(alice.frames(), [with_inner]);
 }
 
-#[test]
-fn call_13_carol_hears_busy_and_alice_notices_nothing() {
-    let mut alice = talking_alice();
-    alice.frame(CAROL, 7, invite(HIGH), seconds(5));
-    assert_eq!(
-        alice.sent,
-        [CallTransmit {
-            link: 7,
-            frame: end(EndReason::Busy)
-        }]
-    );
-    assert_eq!(alice.happened(), [CallEvent::CloseLink(7)]);
-    let start = CallCommand::Start {
-        call: HIGH,
-        peer: CAROL,
-    };
-    assert_eq!(alice.command(start, seconds(6)), Err(CallRefused::InCall));
-}
-
 /// Alice and bob call each other in the same moment: (alice with the lower id, bob with the higher).
 fn glare() -> (Device, Device) {
     let (mut alice, mut bob) = (Device::default(), Device::default());
@@ -405,7 +390,9 @@ fn call_18_an_answered_call_without_sound_ends_after_15_seconds_and_says_why() {
                 call: LOW,
                 peer: BOB,
                 role: Role::Caller,
-                phase: Phase::Reconnecting
+                phase: Phase::Reconnecting,
+                active: true,
+                waiting: false
             })
         ]
     );

@@ -18,6 +18,7 @@ pub enum Ask {
     HangUp(Option<String>),
     Hold(Option<String>, bool),
     Mute(Option<String>, bool),
+    Transfer(Option<String>, AccountId),
 }
 
 impl Task {
@@ -73,8 +74,19 @@ impl Task {
                 self.machine.handle_command(command, now).map_err(refusal)
             }
             Ask::Hold(id, on) => {
-                let command = CallCommand::Hold(self.find(id.as_deref(), |_| true)?, on);
+                let command = CallCommand::Hold(self.find_to_hold(id.as_deref(), on)?, on);
                 self.machine.handle_command(command, now).map_err(refusal)
+            }
+            Ask::Transfer(id, to) => {
+                let call = self.find(id.as_deref(), |_| true)?;
+                let command = CallCommand::Transfer { call, to };
+                let call = self.machine.handle_command(command, now).map_err(refusal)?;
+                let target = self.ctx.title(to);
+                if let Some(running) = self.running.get_mut(&call) {
+                    (running.sending_on, running.names.target) = (true, Some(target));
+                }
+                self.show(call);
+                Ok(call)
             }
             Ask::Mute(id, on) => {
                 let call = self.find(id.as_deref(), |_| true)?;
@@ -87,25 +99,51 @@ impl Task {
         }
     }
 
-    /// The one call that is meant.
+    /// Whoever comes back means a call that is held.
+    fn find_to_hold(&self, id: Option<&str>, on: bool) -> Result<CallId, Failure> {
+        let held = self.find(id, |view| !on && is_held(view));
+        match held {
+            Err(failure) if failure.data.kind == ErrorKind::NotFound => self.find(id, |_| true),
+            found => found,
+        }
+    }
+
+    /// The one call that is meant; without a word which, of several the active one.
     fn find(&self, id: Option<&str>, fits: impl Fn(&CallView) -> bool) -> Result<CallId, Failure> {
         let views = self.machine.views();
         let named = |view: &&CallView| id.is_none_or(|id| view.call.to_string().starts_with(id));
-        let mut found = views.iter().filter(named).filter(|view| fits(view));
-        match (found.next(), found.next()) {
-            (Some(only), None) => Ok(only.call),
-            (Some(_), Some(_)) => {
+        let found: Vec<&CallView> = views
+            .iter()
+            .filter(named)
+            .filter(|view| fits(view))
+            .collect();
+        let active = found.iter().find(|view| view.active && id.is_none());
+        match (&found[..], active) {
+            ([only], _) => Ok(only.call),
+            (_, Some(active)) => Ok(active.call),
+            ([], _) => Err(refusal(CallRefused::NoCall)),
+            _ => {
                 let lines = views.iter().map(|view| view.call.to_string()).collect();
                 Err(Failure::ambiguous("which call?", lines))
             }
-            (None, _) => Err(refusal(CallRefused::NoCall)),
         }
     }
 }
 
+/// By us.
+const fn is_held(view: &CallView) -> bool {
+    let unanswered = matches!(view.phase, Phase::Calling | Phase::Ringing);
+    !unanswered && !view.active
+}
+
 fn refusal(refused: CallRefused) -> Failure {
     let kind = match refused {
-        CallRefused::InCall | CallRefused::NotRinging => ErrorKind::State,
+        CallRefused::InCall
+        | CallRefused::Calling
+        | CallRefused::Full
+        | CallRefused::NotTalking
+        | CallRefused::Transferring
+        | CallRefused::NotRinging => ErrorKind::State,
         CallRefused::NoCall => ErrorKind::NotFound,
     };
     Failure::new(kind, refused.to_string())

@@ -2,10 +2,13 @@
 //! are in `links`, the connection for the sound in `media`, what people see in `show`; the voice itself in `crate::media_path`.
 
 mod asks;
+mod course;
+mod elsewhere;
 mod forwarding;
 mod links;
 mod media;
 mod running;
+pub mod settings;
 mod show;
 mod task;
 
@@ -15,7 +18,7 @@ use iroh::endpoint::Connection;
 use starling_control::command::Sound;
 use starling_control::{ErrorKind, Failure, view};
 use starling_protocol::call::calls::{LinkId, SoundEnd};
-use starling_store::{StoreError, calls as log};
+use starling_store::{StoreError, Tx, calls as log};
 use starling_wire::call::CallFrame;
 use starling_wire::conference::Room;
 use starling_wire::ids::{AccountId, CallId, DeviceId};
@@ -31,6 +34,7 @@ use crate::media_path::{Notice, prepare};
 use crate::transport::inner::InnerLease;
 use asks::Ask;
 use links::Opened;
+use settings::{Chosen, Settings};
 use show::Shown;
 use task::Task;
 
@@ -51,6 +55,7 @@ pub struct Calls {
     links: Turns<AccountId>,
     sounds: Turns<AccountId>,
     shown: Shown,
+    chosen: Chosen,
 }
 
 /// What the task is told.
@@ -88,11 +93,21 @@ enum Input {
 impl Calls {
     /// For a session. Calls that ran when the program ended before were ended by that.
     pub async fn start(ctx: Arc<Context>) -> Result<(Self, impl Future<Output = ()>), StoreError> {
-        ctx.db.write(|tx| log::close_open(tx, wall_ms())).await?;
+        let begin = |tx: &Tx<'_>| {
+            log::close_open(tx, wall_ms())?;
+            log::prune(tx, wall_ms())
+        };
+        ctx.db.write(begin).await?;
         let (inputs, receiver) = mpsc::channel(INBOX);
         let shown = Shown::default();
+        let chosen = Chosen::new(ctx.db.read(Settings::load).await?);
         let (records, to_log) = mpsc::channel(INBOX);
-        let task = Task::new(Arc::clone(&ctx), inputs.clone(), shown.clone(), records);
+        let task = Task::new(
+            Arc::clone(&ctx),
+            inputs.clone(),
+            (shown.clone(), chosen.clone()),
+            records,
+        );
         let log_ctx = Arc::clone(&ctx);
         let work = async move {
             tokio::join!(task.run(receiver), show::keep_log(log_ctx, to_log));
@@ -103,6 +118,7 @@ impl Calls {
             links: Turns::new(LINKS_OF_ONE, LINKS_MAX),
             sounds: Turns::new(SOUNDS_OF_ONE, SOUNDS_MAX),
             shown,
+            chosen,
         };
         Ok((calls, work))
     }
@@ -136,12 +152,87 @@ impl Calls {
         self.ask(Ask::Mute(id, on)).await
     }
 
+    /// Puts the other side through to a contact.
+    pub async fn transfer(&self, id: Option<String>, to: AccountId) -> Result<view::Call, Failure> {
+        if self.ctx.person(to)?.relation != Relation::Contact {
+            let sentence = "you can put somebody through to accepted contacts only";
+            return Err(Failure::new(ErrorKind::State, sentence));
+        }
+        self.ask(Ask::Transfer(id, to)).await
+    }
+
     /// Calls of now and before, newest first.
     pub async fn list(&self, limit: u32) -> Result<Vec<view::Call>, Failure> {
         let now = self.shown.now();
-        let rows = self.ctx.db.read(move |tx| log::list(tx, limit)).await;
-        let before = rows.map_err(store_failure)?;
+        let rows = self.ctx.db.read(move |tx| log::list(tx, false, limit));
+        let before = rows.await.map_err(store_failure)?;
         Ok(show::merge(&self.ctx, now, before, limit))
+    }
+
+    /// Those that were missed, newest first.
+    pub async fn missed(&self, limit: u32) -> Result<Vec<view::Call>, Failure> {
+        let rows = self.ctx.db.read(move |tx| log::list(tx, true, limit));
+        let missed = rows.await.map_err(store_failure)?;
+        Ok(show::merge(&self.ctx, Vec::new(), missed, limit))
+    }
+
+    /// How many of them were not seen.
+    pub async fn unseen(&self) -> Result<u32, Failure> {
+        self.ctx.db.read(log::missed).await.map_err(store_failure)
+    }
+
+    /// The person has seen them.
+    pub async fn see(&self) -> Result<(), Failure> {
+        let seen = self.ctx.db.write(log::see).await;
+        seen.map(drop).map_err(store_failure)
+    }
+
+    /// One, as it runs or as it is in the log.
+    pub async fn show(&self, id: &str) -> Result<view::Call, Failure> {
+        let mut running = self.shown.now().into_iter();
+        let begins = id.to_owned();
+        if let Some(call) = running.find(|call| call.id.starts_with(id)) {
+            return Ok(call);
+        }
+        let found = self.ctx.db.read(move |tx| log::find(tx, &begins));
+        let mut found = found.await.map_err(store_failure)?.into_iter();
+        match (found.next(), found.next()) {
+            (Some(only), None) => Ok(show::with_course(&self.ctx, only)),
+            (Some(one), Some(other)) => {
+                let lines = [one, other].map(|call| call.id.to_string()).to_vec();
+                Err(Failure::ambiguous("which call?", lines))
+            }
+            (None, _) => {
+                let sentence = "there is no such call; see: starling call log";
+                Err(Failure::new(ErrorKind::NotFound, sentence))
+            }
+        }
+    }
+
+    /// How the person wants to be called.
+    pub fn settings(&self) -> view::CallSettings {
+        self.chosen.get().view(&self.ctx)
+    }
+
+    /// Wants it otherwise, on all devices.
+    pub async fn set(&self, choice: view::CallChoice) -> Result<view::CallSettings, Failure> {
+        let settings = self.chosen.get().with(&self.ctx, choice).await?;
+        let (own_set, item) = (Arc::clone(&self.ctx.own_set), settings.item());
+        let write = self.ctx.db.write(move |tx| {
+            settings::keep(tx, &item)?;
+            own_set.change(tx, &[item])
+        });
+        write.await.map_err(store_failure)?;
+        self.chosen.set(settings);
+        Ok(self.settings())
+    }
+
+    /// Another device changed it.
+    pub async fn reload(&self) {
+        match self.ctx.db.read(Settings::load).await {
+            Ok(settings) => self.chosen.set(settings),
+            Err(error) => debug!(%error, "how to be called could not be read"),
+        }
     }
 
     /// A contact opened a connection for signalling.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use iroh::endpoint::Connection;
+use serde::{Deserialize, Serialize};
 use starling_control::command::Sound;
 use starling_control::view;
-use starling_protocol::call::calls::Phase;
+use starling_protocol::call::calls::{CallView, Phase};
 use starling_protocol::machine::Time;
 use starling_store::calls as log;
 use starling_wire::call::EndReason;
@@ -14,6 +15,7 @@ use starling_wire::peer::InnerAddr;
 use starling_wire::supernode::SupernodeAddr;
 use tokio::task::AbortHandle;
 
+use super::course::Course;
 use crate::clock::{Clock, random, wall_ms};
 use crate::context::Context;
 use crate::media_path::{Notice, Prepared, Voice, prepare, quality};
@@ -34,24 +36,47 @@ pub struct Running {
     pub connecting: Option<Aborting>,
     pub muted: bool,
     pub warnings: Vec<String>,
-    /// What our other device is called that has the call.
-    pub elsewhere: Option<String>,
-    who: String,
-    /// It came while we did not want to be disturbed.
-    quiet: bool,
+    pub names: Names,
+    /// The call that goes on with somebody else.
+    pub next: Option<CallId>,
+    /// We put the other side through.
+    pub sending_on: bool,
+    /// It rings while there is another call.
+    waiting: bool,
     phase: Phase,
     clock: Clock,
     times: Times,
-    quality: Option<view::CallQuality>,
+    heard: Heard,
+    sounds: u64,
+}
+
+/// What people and devices of a call are called.
+pub struct Names {
+    /// The other side.
+    pub who: String,
+    /// This device.
+    pub device: String,
+    /// Our other device that has the call.
+    pub elsewhere: Option<String>,
+    /// Who it was forwarded to, or one of the two is put through to.
+    pub target: Option<String>,
+}
+
+/// What the sound is like.
+#[derive(Default)]
+struct Heard {
+    /// At the end.
+    last: Option<view::CallQuality>,
+    course: Course,
     /// How packets travelled when last looked at.
     travel: Option<Travel>,
-    sounds: u64,
 }
 
 /// When it began, was answered and ended, in Unix milliseconds.
 #[derive(Default)]
 struct Times {
     started_at: u64,
+    rang_at: Option<u64>,
     answered: Option<(u64, Time)>,
     ended_at: Option<u64>,
 }
@@ -117,10 +142,16 @@ impl Running {
             sound: None,
             connecting: None,
             muted: false,
+            next: None,
+            sending_on: false,
             warnings: Vec::new(),
-            elsewhere: None,
-            who: ctx.title(peer),
-            quiet: !outgoing && ctx.own_presence.is_quiet(),
+            names: Names {
+                who: ctx.title(peer),
+                device: device_name(ctx),
+                elsewhere: None,
+                target: None,
+            },
+            waiting: false,
             phase: if outgoing {
                 Phase::Calling
             } else {
@@ -131,8 +162,7 @@ impl Running {
                 started_at: wall_ms(),
                 ..Times::default()
             },
-            quality: None,
-            travel: None,
+            heard: Heard::default(),
             sounds: 0,
         }
     }
@@ -156,10 +186,15 @@ impl Running {
         }
     }
 
-    pub fn set_phase(&mut self, phase: Phase) {
-        self.phase = phase;
+    /// What the machine says.
+    pub fn set(&mut self, view: &CallView) {
+        let phase = view.phase;
+        (self.phase, self.waiting) = (phase, view.waiting);
         match phase {
-            Phase::Calling | Phase::Ringing => {}
+            Phase::Calling => {}
+            Phase::Ringing => {
+                self.times.rang_at.get_or_insert_with(wall_ms);
+            }
             Phase::Ended(_) => self.times.ended_at = Some(wall_ms()),
             _ => {
                 let now = (wall_ms(), self.clock.now());
@@ -174,7 +209,7 @@ impl Running {
 
     /// Keeps what the sound was like when it is over.
     pub fn remember_voice(&mut self, voice: &Voice) {
-        self.quality = Some(self.measure(voice));
+        self.heard.last = Some(self.measure(voice));
     }
 
     /// Whether our inner endpoint stands behind a home that was left, and something depends on it. Who is called is sought there;
@@ -204,13 +239,23 @@ impl Running {
     pub fn look(&mut self) {
         let now = self.sound.as_ref();
         if let Some(travel) = now.and_then(|sound| paths::travel(&sound.connection)) {
-            self.travel = Some(travel);
+            self.heard.travel = Some(travel);
+        }
+    }
+
+    /// Looks how the sound is, once a second.
+    pub fn note_second(&mut self) {
+        self.look();
+        let flows = self.phase == Phase::Established && self.is_sound_there();
+        if let Some(voice) = self.voice.as_ref().filter(|_| flows) {
+            let quality = self.measure(voice);
+            self.heard.course.add(&quality);
         }
     }
 
     fn measure(&self, voice: &Voice) -> view::CallQuality {
         let statistics = voice.statistics();
-        let travel = self.travel.as_ref();
+        let travel = self.heard.travel.as_ref();
         let first_sound = statistics.first_sound.zip(self.times.answered);
         let forwarded = voice.forwarded();
         let own = travel.map_or("", |travel| path_word(travel.direct));
@@ -234,7 +279,7 @@ impl Running {
         view::Call {
             id: self.call.to_string(),
             contact: self.peer.to_string(),
-            who: self.who.clone(),
+            who: self.names.who.clone(),
             outgoing: self.outgoing,
             state: state(self.phase),
             words: self.words(),
@@ -246,31 +291,99 @@ impl Running {
             held_by_peer,
             quality: match &self.voice {
                 Some(voice) => Some(self.measure(voice)),
-                None => self.quality.clone(),
+                None => self.heard.last.clone(),
             },
             warnings: self.warnings.clone(),
-            quiet: self.quiet,
+            waiting: self.waiting,
+            record: self.kept(),
+        }
+    }
+
+    fn kept(&self) -> view::CallRecord {
+        let missed = self.is_missed();
+        view::CallRecord {
+            rang_at: self.times.rang_at,
+            missed,
+            seen: !missed,
+            answered_on: self.answered_on(),
+            next: self
+                .next
+                .filter(|_| self.went_on())
+                .map(|next| next.to_string()),
+            course: None,
+        }
+    }
+
+    /// Whether it ended because another call goes on.
+    const fn went_on(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Ended(EndReason::Forwarded(_) | EndReason::Transferred)
+        )
+    }
+
+    /// Nobody answered what was for us, and nobody said no.
+    fn is_missed(&self) -> bool {
+        let Phase::Ended(reason) = self.phase else {
+            return false;
+        };
+        let known = matches!(
+            reason,
+            EndReason::Declined
+                | EndReason::DeclinedOn(_)
+                | EndReason::AnsweredOn(_)
+                | EndReason::Merged
+                | EndReason::Forwarded(_)
+        );
+        !self.outgoing && self.times.answered.is_none() && !known
+    }
+
+    /// Which device of ours answered, if they called.
+    fn answered_on(&self) -> Option<String> {
+        let here = self.times.answered.is_some() && !self.outgoing;
+        match self.phase {
+            Phase::Ended(EndReason::AnsweredOn(_)) => self.names.elsewhere.clone(),
+            _ if here => Some(self.names.device.clone()),
+            _ => None,
         }
     }
 
     fn words(&self) -> String {
         match self.phase {
             Phase::Ended(reason) => self.reason(reason),
-            phase => words(phase, self.outgoing, &self.who),
+            Phase::Established | Phase::Held { .. } if self.sending_on => {
+                let target = self.names.target.as_deref().unwrap_or_default();
+                format!("putting {} through to {target}", self.names.who)
+            }
+            phase => words(phase, self.outgoing, &self.names.who),
         }
     }
 
     /// Why it is over; where else it was answered has a name.
     fn reason(&self, reason: EndReason) -> String {
-        match (reason, &self.elsewhere) {
+        match (reason, &self.names.target) {
+            (EndReason::Forwarded(_), Some(target)) => return format!("forwarded to {target}"),
+            (EndReason::Transferred, Some(target)) => return format!("put through to {target}"),
+            _ => {}
+        }
+        match (reason, &self.names.elsewhere) {
             (EndReason::AnsweredOn(_), Some(device)) => format!("answered on {device}"),
             (EndReason::DeclinedOn(_), Some(device)) => format!("declined on {device}"),
+            // Who called hears no more than that.
+            (EndReason::Busy, _) if !self.outgoing => "missed: it did not ring".to_owned(),
             _ => reason.words().to_owned(),
         }
     }
 
+    fn technical(&self) -> Option<String> {
+        let last = self.heard.last.clone().filter(|_| self.is_over())?;
+        let course = self.heard.course.view();
+        serde_json::to_string(&Technical { last, course }).ok()
+    }
+
     /// For the log.
     pub fn record(&self) -> log::Call {
+        let kept = self.kept();
         log::Call {
             id: self.call,
             contact: self.peer,
@@ -287,8 +400,27 @@ impl Running {
                 .quality
                 .map(|quality| quality.path)
                 .filter(|path| !path.is_empty()),
+            rang_at: kept.rang_at,
+            answered_on: kept.answered_on,
+            missed: kept.missed,
+            seen: kept.seen,
+            technical: self.technical(),
         }
     }
+}
+
+/// What the log keeps of a call's sound.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Technical {
+    /// As it was at the end.
+    pub last: view::CallQuality,
+    /// And before.
+    pub course: Option<view::CallCourse>,
+}
+
+fn device_name(ctx: &Context) -> String {
+    let identity = ctx.identity.get();
+    identity.name_of(identity.device_id()).unwrap_or_default()
 }
 
 const fn path_word(direct: bool) -> &'static str {

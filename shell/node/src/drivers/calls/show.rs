@@ -4,20 +4,23 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use starling_control::view;
-use starling_store::calls as log;
+use starling_store::{Tx, calls as log};
 use starling_wire::ids::CallId;
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::running::Technical;
+use crate::clock::wall_ms;
 use crate::context::Context;
 
-/// The running calls and the one shown last. Cheap to clone.
+/// The running calls and the one that ended last. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Shown(Arc<Mutex<Views>>);
 
 #[derive(Debug, Default)]
 struct Views {
     running: Vec<(CallId, view::Call)>,
+    /// The one that ended last.
     last: Option<(CallId, view::Call)>,
     in_call: bool,
 }
@@ -27,10 +30,10 @@ impl Shown {
     pub fn put(&self, call: CallId, view: &view::Call) {
         let mut views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         views.running.retain(|(running, _)| *running != call);
-        if view.state != view::CallState::Ended {
-            views.running.push((call, view.clone()));
+        match view.state {
+            view::CallState::Ended => views.last = Some((call, view.clone())),
+            _ => views.running.push((call, view.clone())),
         }
-        views.last = Some((call, view.clone()));
     }
 
     /// The calls that are not over.
@@ -39,7 +42,7 @@ impl Shown {
         views.running.iter().map(|(_, view)| view.clone()).collect()
     }
 
-    /// The call that was shown last, if it is this one.
+    /// The call that ended last, if it is this one.
     pub fn last(&self, call: CallId) -> Option<view::Call> {
         let views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, view) = views.last.as_ref()?;
@@ -87,14 +90,41 @@ fn from_log(ctx: &Context, call: log::Call) -> view::Call {
             path,
             ..view::CallQuality::default()
         }),
+        record: view::CallRecord {
+            rang_at: call.rang_at,
+            missed: call.missed,
+            seen: call.seen,
+            answered_on: call.answered_on,
+            next: None,
+            course: None,
+        },
         ..view::Call::default()
     }
+}
+
+/// With what its sound was like.
+pub fn with_course(ctx: &Context, mut call: log::Call) -> view::Call {
+    let technical = call.technical.take();
+    let kept = technical.and_then(|text| serde_json::from_str::<Technical>(&text).ok());
+    let mut view = from_log(ctx, call);
+    if let Some(Technical { last, course }) = kept {
+        view.quality = Some(last);
+        view.record.course = course;
+    }
+    view
 }
 
 /// Writes the log, in order, beside the calls: a slow disk delays no call.
 pub async fn keep_log(ctx: Arc<Context>, mut records: mpsc::Receiver<log::Call>) {
     while let Some(record) = records.recv().await {
-        let write = ctx.db.write(move |tx| log::put(tx, &record)).await;
+        let keep = move |tx: &Tx<'_>| {
+            log::put(tx, &record)?;
+            if record.ended_at.is_some() {
+                log::prune(tx, wall_ms())?;
+            }
+            Ok(())
+        };
+        let write = ctx.db.write(keep).await;
         if let Err(error) = write {
             debug!(%error, "a call could not be logged");
         }

@@ -19,6 +19,7 @@ use super::Input;
 use super::forwarding::Forwardings;
 use super::links::{self, Links};
 use super::running::Running;
+use super::settings::Chosen;
 use super::show::Shown;
 use crate::book::Relation;
 use crate::context::{Context, Signal};
@@ -38,6 +39,7 @@ pub struct Task {
     merged: Option<(AccountId, Prepared)>,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) shown: Shown,
+    pub(super) chosen: Chosen,
     records: mpsc::Sender<log::Call>,
     pub(super) tasks: JoinSet<()>,
 }
@@ -46,7 +48,7 @@ impl Task {
     pub(super) fn new(
         ctx: Arc<Context>,
         inputs: mpsc::Sender<Input>,
-        shown: Shown,
+        (shown, chosen): (Shown, Chosen),
         records: mpsc::Sender<log::Call>,
     ) -> Self {
         Self {
@@ -58,6 +60,7 @@ impl Task {
             merged: None,
             inputs,
             shown,
+            chosen,
             records,
             tasks: JoinSet::new(),
         }
@@ -104,6 +107,8 @@ impl Task {
                 let account = opened.owner;
                 let link = self.links.add(opened);
                 trace!(link, ?frame, "hears");
+                let reception = self.chosen.get().reception(&self.ctx);
+                self.machine.set_reception(reception);
                 self.machine.handle_frame(account, link, frame, now);
             }
             Input::Dialled(call) => self.machine.handle_dialled(call, now),
@@ -176,7 +181,7 @@ impl Task {
             trace!(?transmit, "says");
             self.links.send(transmit.link, &transmit.frame);
         }
-        let mut connected = Vec::new();
+        let (mut connected, mut onward) = (Vec::new(), Vec::new());
         while let Some(event) = self.machine.poll_event() {
             trace!(?event, "wants");
             match event {
@@ -196,16 +201,23 @@ impl Task {
                 }
                 CallEvent::StopMedia(call) => self.stop_voice(call).await,
                 CallEvent::Changed(view) => self.changed(view).await,
+                CallEvent::TurnedAway(view) => self.never_rang(view, None),
+                CallEvent::Redirected { call, to, hops } => {
+                    onward.extend(self.redirected(call, to, hops));
+                }
+                CallEvent::SentOn { call, to } => onward.push(self.sent_on(call, to)),
+                CallEvent::TransferFailed(call, reason) => self.transfer_failed(call, reason),
                 CallEvent::CloseLink(link) => self.links.close(link),
                 CallEvent::CutLink(link) => self.links.cut(link),
             }
         }
-        if connected.is_empty() {
-            return;
-        }
-        let now = self.ctx.clock.now();
+        // What the machine is told now may make it want more.
         for call in connected {
-            self.machine.handle_sound(call, now);
+            self.machine.handle_sound(call, self.ctx.clock.now());
+            Box::pin(self.drain()).await;
+        }
+        for onward in onward {
+            self.go_on(onward);
             Box::pin(self.drain()).await;
         }
     }
@@ -257,7 +269,7 @@ impl Task {
         let Some(running) = self.running_or_new(view.call) else {
             return;
         };
-        running.set_phase(view.phase);
+        running.set(&view);
         if let Phase::Ended(reason) = view.phase {
             self.ended(view.call, reason).await;
         }
@@ -269,15 +281,33 @@ impl Task {
         self.running.retain(|_, running| !running.is_over());
     }
 
+    /// Over before it began: it is in the log.
+    pub(super) fn never_rang(&self, view: CallView, warning: Option<String>) {
+        let outgoing = view.role == Role::Caller;
+        let mut missed = Running::new(&self.ctx, view.call, view.peer, outgoing);
+        missed.warnings.extend(warning);
+        missed.set(&view);
+        if let Phase::Ended(EndReason::Forwarded(to)) = view.phase {
+            missed.names.target = self.title_behind(view.call, to);
+        }
+        self.ctx.emit(Event::Call(missed.view()));
+        let _ = self.records.try_send(missed.record());
+    }
+
     async fn ended(&mut self, call: CallId, reason: EndReason) {
         self.stop_voice(call).await;
+        let target = match reason {
+            EndReason::Forwarded(to) => self.title_behind(call, to),
+            _ => None,
+        };
         let Some(running) = self.running.get_mut(&call) else {
             return;
         };
         // CALL-23: the words name our device that has the call.
         if let EndReason::AnsweredOn(device) | EndReason::DeclinedOn(device) = reason {
-            running.elsewhere = self.ctx.identity.get().name_of(device);
+            running.names.elsewhere = self.ctx.identity.get().name_of(device);
         }
+        running.names.target = target.or(running.names.target.take());
         if reason == EndReason::Merged
             && let Some(prepared) = running.prepared.take()
         {
@@ -300,7 +330,7 @@ impl Task {
         self.running.get_mut(&call)
     }
 
-    fn warn(&mut self, call: CallId, words: String) {
+    pub(super) fn warn(&mut self, call: CallId, words: String) {
         if let Some(running) = self.running.get_mut(&call) {
             running.warnings.push(words);
             self.show(call);
@@ -320,7 +350,7 @@ impl Task {
     fn show_talking(&mut self) {
         let talking = self.running.values_mut();
         for running in talking.filter(|running| running.voice.is_some()) {
-            running.look();
+            running.note_second();
             let view = running.view();
             self.shown.put(running.call, &view);
             self.ctx.emit(Event::Call(view));

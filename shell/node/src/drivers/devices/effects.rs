@@ -28,6 +28,10 @@ impl Devices {
             Effect::Account => self.account().await,
             Effect::Doors => self.doors().await,
             Effect::Record(record) => self.record(*record).await,
+            Effect::Calls => {
+                self.ctx.signal(Signal::CallSettings);
+                Ok(())
+            }
             Effect::Names => {
                 self.ctx.signal(Signal::Verdict);
                 Ok(())

@@ -1,0 +1,119 @@
+//! Putting through (blind transfer, RFC 3515): in a call, one side asks the other to call somebody else. The other side holds the
+//! call meanwhile. It ends once the new one is answered; else the two are together again.
+
+use starling_wire::call::{CallFrame, EndReason, TargetMark};
+use starling_wire::ids::{AccountId, CallId};
+
+use super::entry::Entry;
+use super::{CallEvent, CallRefused, CallTransmit, Calls, TRANSFER};
+use crate::call::leg::State;
+use crate::machine::Time;
+
+impl Calls {
+    /// The person sends the other side on.
+    pub(super) fn transfer(
+        &mut self,
+        call: CallId,
+        to: AccountId,
+        now: Time,
+    ) -> Result<CallId, CallRefused> {
+        let entry = self.entries.get_mut(&call).ok_or(CallRefused::NoCall)?;
+        let talks = entry.leg.state() == State::Established && entry.leg.peer() != to;
+        if !talks {
+            return Err(CallRefused::NotTalking);
+        }
+        if entry.sending_on.is_some() {
+            return Err(CallRefused::Transferring);
+        }
+        entry.sending_on = Some(now + TRANSFER);
+        let to = TargetMark::of(call, to);
+        self.say(call, &CallFrame::Transfer { to });
+        Ok(call)
+    }
+
+    /// `CALL-30`: the other side of a call that was answered sends us on, once at a time.
+    pub(super) fn sent_on(&mut self, call: CallId, to: TargetMark) {
+        let entry = self.entries.get(&call);
+        let talks = entry.is_some_and(|entry| entry.leg.state() == State::Established);
+        let is_under_way = self.entries.values().any(|entry| entry.from == Some(call));
+        if talks && !is_under_way {
+            self.events.push(CallEvent::SentOn { call, to });
+        }
+    }
+
+    /// We know whom, and call them.
+    pub(super) fn put_through(
+        &mut self,
+        from: CallId,
+        (call, peer): (CallId, AccountId),
+        now: Time,
+    ) -> Result<CallId, CallRefused> {
+        if !self.entries.contains_key(&from) {
+            return Err(CallRefused::NoCall);
+        }
+        let started = self.start(call, peer, 0, now);
+        match (&started, self.entries.get_mut(&call)) {
+            (Ok(_), Some(entry)) => entry.from = Some(from),
+            _ => self.tell_failed(from, EndReason::Busy),
+        }
+        started
+    }
+
+    /// We do not know whom, or do not follow.
+    pub(super) fn refuse_transfer(&mut self, call: CallId) -> Result<CallId, CallRefused> {
+        self.tell_failed(call, EndReason::Declined);
+        Ok(call)
+    }
+
+    /// The other side was not put through.
+    pub(super) fn transfer_failed(&mut self, call: CallId, reason: EndReason) {
+        let entry = self.entries.get_mut(&call);
+        if entry.and_then(|entry| entry.sending_on.take()).is_some() {
+            self.events.push(CallEvent::TransferFailed(call, reason));
+        }
+    }
+
+    /// `CALL-31`: no word comes for ever.
+    pub(super) fn transfer_timed_out(&mut self, call: CallId, now: Time) {
+        let entry = self.entries.get(&call);
+        let until = entry.and_then(|entry| entry.sending_on);
+        if until.is_some_and(|until| until <= now) {
+            self.transfer_failed(call, EndReason::NoAnswer);
+        }
+    }
+
+    /// A call that we were put through to is answered, or over.
+    pub(super) fn conclude_transfer(&mut self, call: CallId, now: Time) {
+        let Some(entry) = self.entries.get_mut(&call) else {
+            return;
+        };
+        let over = match entry.leg.state() {
+            State::Ended(reason) => Some(reason),
+            State::Established => None,
+            _ => return,
+        };
+        let Some(from) = entry.from.take() else {
+            return;
+        };
+        let Some(reason) = over else {
+            let _ = self.change(from, now, |leg| leg.end_for(EndReason::Transferred));
+            return;
+        };
+        self.tell_failed(from, reason);
+        if !self.entries.values().any(Entry::is_active) {
+            let _ = self.hold(from, false, now);
+        }
+    }
+
+    fn tell_failed(&mut self, call: CallId, reason: EndReason) {
+        self.say(call, &CallFrame::TransferFailed { reason });
+    }
+
+    fn say(&mut self, call: CallId, frame: &CallFrame) {
+        let links = self.entries.get(&call).map(Entry::heard_by);
+        for link in links.unwrap_or_default() {
+            let frame = frame.clone();
+            self.transmits.push(CallTransmit { link, frame });
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Which commands are a person's.
+
+use super::Command;
+
+impl Command {
+    /// Whether a person did something with it, rather than a program looking on.
+    pub const fn is_act(&self) -> bool {
+        !matches!(
+            self,
+            Self::Status {}
+                | Self::AccountShow {}
+                | Self::NetworkShow {}
+                | Self::RolesShow {}
+                | Self::ContactList {}
+                | Self::ContactEarlier {}
+                | Self::ContactRequests {}
+                | Self::ContactLink {}
+                | Self::CallList { .. }
+                | Self::CallMissed { .. }
+                | Self::CallShow { .. }
+                | Self::CallSettings {}
+                | Self::FileList {}
+                | Self::ChatLog { .. }
+                | Self::PresenceShow {}
+                | Self::PresenceOf { .. }
+                | Self::ProfileShow {}
+                | Self::ProfileAvatar { .. }
+                | Self::Events {}
+                | Self::ChatRead { .. }
+                | Self::NodeStop {}
+        )
+    }
+}
