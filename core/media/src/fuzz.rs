@@ -53,7 +53,7 @@ fn check(step: &Step, playout: &Playout) {
             vec![payload]
         }
         Step::Shorten(first, second) => vec![first, second],
-        Step::Conceal | Step::Silence => vec![],
+        Step::Comfort | Step::Conceal | Step::Silence => vec![],
     };
     for payload in payloads {
         assert!(!payload.is_empty() && payload.len() < PACKET_MAX);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::packet::Encoded;
+
 /// `MEDIA-08`: from the oldest frame to the newest, both counted: 3 s.
 pub const SPAN: i64 = 150;
 
@@ -16,8 +18,20 @@ pub struct Held {
     pub repeated: bool,
     /// Whether it describes earlier frames.
     pub deep: bool,
+    /// How many frames its packet has.
+    pub joined: i64,
     /// The encoded frame.
     pub payload: Vec<u8>,
+}
+
+impl Held {
+    /// As it came.
+    pub fn frame(&self) -> Encoded<'_> {
+        Encoded {
+            deep: self.deep,
+            payload: &self.payload,
+        }
+    }
 }
 
 /// The frames, by position.
@@ -89,6 +103,7 @@ mod tests {
             marker: false,
             repeated: false,
             deep: false,
+            joined: 1,
             payload: vec![1],
         }
     }

@@ -17,6 +17,7 @@
 use std::time::Duration;
 
 pub mod delay_histogram;
+mod framing;
 mod jitter_buffer;
 pub mod opinion;
 pub mod packet;

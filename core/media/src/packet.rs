@@ -64,6 +64,16 @@ pub struct Encoded<'a> {
     pub payload: &'a [u8],
 }
 
+/// A payload of Opus that is no longer says only that nobody speaks.
+const QUIET: usize = 2;
+
+impl Encoded<'_> {
+    /// Whether nobody speaks in this frame, and until the next that comes.
+    pub const fn is_quiet(&self) -> bool {
+        self.payload.len() <= QUIET
+    }
+}
+
 /// Why bytes are no packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PacketError {

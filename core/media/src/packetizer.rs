@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use starling_wire::limits::MEDIA_PAYLOAD_MAX;
 
 use crate::FRAME_TICKS;
+use crate::framing::{self, FRAMES_MAX};
 use crate::packet::{BACK_MAX, Encoded, Packet, REPEAT_HEADER, Repeat};
 
 /// Makes the datagrams of one stream.
@@ -19,7 +20,16 @@ pub struct Packetizer {
     back: Option<u8>,
     /// What was sent since the last pause, newest first.
     sent: VecDeque<(bool, Vec<u8>)>,
+    /// Frames in a row in which nobody speaks.
+    quiet: u8,
+    /// How many frames are put into one packet.
+    joined: usize,
+    /// Those that wait for the others.
+    waiting: Vec<Vec<u8>>,
 }
+
+/// So many frames of silence are sent, in case one is lost; those that follow say nothing new.
+const QUIET_TOLD: u8 = 2;
 
 impl Packetizer {
     /// A new stream. Its identifier and where its numbers begin come from the seed, so that two streams are told apart.
@@ -32,6 +42,9 @@ impl Packetizer {
             marker: true,
             back: None,
             sent: VecDeque::new(),
+            quiet: 0,
+            joined: 1,
+            waiting: Vec::new(),
         }
     }
 
@@ -40,33 +53,97 @@ impl Packetizer {
         self.ssrc
     }
 
+    /// The number of the frame that comes next: its own time in whole frames.
+    pub const fn frame(&self) -> i64 {
+        (self.timestamp / FRAME_TICKS) as i64 + self.waiting.len() as i64
+    }
+
     /// From now on each frame is sent again in the packet of so many frames later, at most [`BACK_MAX`]; `None`: not.
     pub fn repeat(&mut self, back: Option<u8>) {
         self.back = back.map(|back| back.clamp(1, BACK_MAX));
     }
 
-    /// The datagram of one frame: 1 to [`MEDIA_PAYLOAD_MAX`] bytes, which the encoder's bound ensures.
-    pub fn packet(&mut self, frame: Encoded<'_>) -> Vec<u8> {
+    /// From now on so many frames are put into one packet, 1 to [`FRAMES_MAX`].
+    pub fn join(&mut self, frames: u8) {
+        self.joined = usize::from(frames).clamp(1, FRAMES_MAX);
+    }
+
+    /// One more frame, of 1 to [`MEDIA_PAYLOAD_MAX`] bytes, which the encoder's bound ensures: the datagrams that are ready with it.
+    /// Where the silence of the frames before only goes on, that is none (RFC 7587 section 3.1.3).
+    pub fn packets(&mut self, frame: Encoded<'_>) -> Vec<Vec<u8>> {
         let length = frame.payload.len();
         debug_assert!(
             (1..=MEDIA_PAYLOAD_MAX).contains(&length),
             "an encoded frame of {length} bytes"
         );
-        let packet = Packet {
+        let mut ready = Vec::new();
+        if frame.is_quiet() || self.joined == 1 {
+            ready.extend(self.waiting());
+            ready.extend(self.alone(frame));
+            return ready;
+        }
+        self.quiet = 0;
+        self.waiting.push(frame.payload.to_vec());
+        if self.waiting.len() > 1 && framing::join(&self.waiting).is_none() {
+            let last = self.waiting.split_off(self.waiting.len() - 1);
+            ready.extend(self.waiting());
+            self.waiting = last;
+        }
+        if self.waiting.len() >= self.joined {
+            ready.extend(self.waiting());
+        }
+        ready
+    }
+
+    /// A frame in a packet of its own.
+    fn alone(&mut self, frame: Encoded<'_>) -> Option<Vec<u8>> {
+        if !frame.is_quiet() {
+            self.quiet = 0;
+        } else if self.quiet == QUIET_TOLD {
+            self.pass();
+            return None;
+        } else {
+            self.quiet += 1;
+        }
+        let repeat =
+            self.earlier(MEDIA_PAYLOAD_MAX.saturating_sub(REPEAT_HEADER + frame.payload.len()));
+        let datagram = self.packet(repeat, frame).write();
+        self.advance(1);
+        self.sent.truncate(usize::from(BACK_MAX) - 1);
+        self.sent.push_front((frame.deep, frame.payload.to_vec()));
+        Some(datagram)
+    }
+
+    /// What waits to be joined, in one packet.
+    fn waiting(&mut self) -> Option<Vec<u8>> {
+        let frames = std::mem::take(&mut self.waiting);
+        let joined = framing::join(&frames);
+        let payload = joined.as_ref().or(frames.first())?;
+        let frame = Encoded {
+            deep: false,
+            payload,
+        };
+        let datagram = self.packet(None, frame).write();
+        self.advance(frames.len() as u32);
+        self.sent.clear();
+        Some(datagram)
+    }
+
+    const fn packet<'a>(&self, repeat: Option<Repeat<'a>>, frame: Encoded<'a>) -> Packet<'a> {
+        Packet {
             marker: self.marker,
             sequence: self.sequence,
             timestamp: self.timestamp,
             ssrc: self.ssrc,
-            repeat: self.earlier(MEDIA_PAYLOAD_MAX.saturating_sub(REPEAT_HEADER + length)),
+            repeat,
             frame,
-        };
-        let datagram = packet.write();
+        }
+    }
+
+    const fn advance(&mut self, frames: u32) {
         self.marker = false;
         self.sequence = self.sequence.wrapping_add(1);
-        self.timestamp = self.timestamp.wrapping_add(FRAME_TICKS);
-        self.sent.truncate(usize::from(BACK_MAX) - 1);
-        self.sent.push_front((frame.deep, frame.payload.to_vec()));
-        datagram
+        self.timestamp = self.timestamp.wrapping_add(FRAME_TICKS * frames);
     }
 
     fn earlier(&self, room: usize) -> Option<Repeat<'_>> {
@@ -81,6 +158,15 @@ impl Packetizer {
 
     /// A frame that is not sent: silence, or the call is held. Time goes on, so the receiver knows that nothing was lost.
     pub fn skip(&mut self) {
+        self.quiet = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        self.timestamp = self
+            .timestamp
+            .wrapping_add(FRAME_TICKS * waiting.len() as u32);
+        self.pass();
+    }
+
+    fn pass(&mut self) {
         self.sent.clear();
         self.marker = true;
         self.timestamp = self.timestamp.wrapping_add(FRAME_TICKS);
@@ -112,7 +198,7 @@ mod tests {
                 sender.skip();
                 continue;
             }
-            let datagram = sender.packet(frame_of(&[7]));
+            let datagram = sender.packets(frame_of(&[7; 3])).remove(0);
             let packet = Packet::parse(&datagram).unwrap();
             numbers.push((packet.sequence, packet.timestamp, packet.marker));
         }
@@ -141,8 +227,8 @@ mod tests {
                 sender.skip();
                 continue;
             }
-            let long = vec![number; if number == 6 { MEDIA_PAYLOAD_MAX } else { 2 }];
-            let datagram = sender.packet(frame_of(&long));
+            let long = vec![number; if number == 6 { MEDIA_PAYLOAD_MAX } else { 3 }];
+            let datagram = sender.packets(frame_of(&long)).remove(0);
             let repeat = Packet::parse(&datagram).unwrap().repeat;
             repeated.push(repeat.map(|repeat| (repeat.back, repeat.frame.payload[0])));
         }
@@ -151,6 +237,67 @@ mod tests {
         assert_eq!(repeated, expected);
         sender.repeat(Some(u8::MAX));
         assert_eq!(sender.back, Some(BACK_MAX));
+    }
+
+    #[test]
+    fn of_silence_only_its_beginning_is_sent_and_what_is_new() {
+        let mut sender = Packetizer::new(1);
+        let lengths = [3, 1, 1, 1, 2, 1, 30, 1, 1, 1];
+        let sent: Vec<_> = lengths
+            .iter()
+            .map(|length| {
+                let datagrams = sender.packets(frame_of(&vec![7; *length]));
+                Some(Packet::parse(datagrams.first()?).unwrap().marker)
+            })
+            .collect();
+        let (first, on, after_pause) = (Some(true), Some(false), Some(true));
+        let expected = [first, on, on, None, None, None, after_pause, on, on, None];
+        assert_eq!(sent, expected);
+        sender.skip();
+        let told = sender.packets(frame_of(&[7]));
+        assert_eq!(told.len(), 1, "told again after a pause");
+    }
+
+    #[test]
+    fn frames_of_a_kind_are_joined_and_what_is_unlike_goes_alone() {
+        let mut sender = Packetizer::new(1);
+        sender.join(3);
+        let first = sender.frame();
+        let mut sent = Vec::new();
+        // Two kinds of coding, then silence while one waits.
+        for kind in [0x78, 0x78, 0x78, 0x78, 0x70, 0x70, 0x70, 0x78] {
+            sent.push(sender.packets(frame_of(&[kind, 1, 2])));
+        }
+        sent.push(sender.packets(frame_of(&[0x78])));
+        let sent: Vec<Vec<(i64, usize)>> = sent
+            .iter()
+            .map(|datagrams| {
+                let packets = datagrams
+                    .iter()
+                    .map(|datagram| Packet::parse(datagram).unwrap());
+                packets
+                    .map(|packet| {
+                        let frames = framing::split(packet.frame.payload);
+                        let number = i64::from(packet.timestamp / FRAME_TICKS) - first;
+                        (number, frames.map_or(1, |frames| frames.len()))
+                    })
+                    .collect()
+            })
+            .collect();
+        let none = Vec::new;
+        let expected = [
+            none(),
+            none(),
+            vec![(0, 3)],
+            none(),
+            vec![(3, 1)],
+            none(),
+            vec![(4, 3)],
+            none(),
+            vec![(7, 1), (8, 1)],
+        ];
+        assert_eq!(sent, expected);
+        assert_eq!(sender.frame() - first, 9);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //!   are shortened; an excess of [`JUMP_US`] or more is cut off at once.
 //! - On a steady path neither happens: the sound is continuous to the sample.
 
+use crate::framing;
 use crate::jitter_buffer::{Held, JitterBuffer, SPAN};
 use crate::packet::{Packet, PacketError, Repeat};
 use crate::report::Report;
@@ -18,16 +19,20 @@ use crate::source::{Place, Position, Source};
 use crate::statistics::Statistics;
 use crate::transit::{self, Transit};
 use crate::{FRAME_US, Time, micros};
+use drift::Drift;
 use pace::Pace;
 use redundancy::Redundancy;
 use thiserror::Error;
 
+mod drift;
 mod pace;
 mod redundancy;
 
 /// Frames concealed in a row while nothing comes; then there is silence until something does. No concealment sounds like
 /// speech for longer than this.
 const CONCEAL_MAX: u32 = 10;
+/// The same where nobody speaks and something should come each 400 ms: 2 s.
+const COMFORT_MAX: u32 = 100;
 /// So many late packets in a row, and none in time, mean that the path has become slower.
 const LATE_RUN: u32 = 4;
 /// The delay grows only if it is this much below the target: something is made up where nothing has come, and frames of speech
@@ -62,6 +67,8 @@ pub enum Step {
     Shorten(Vec<u8>, Vec<u8>),
     /// There is too little: decode this packet and lengthen it.
     Lengthen(Vec<u8>),
+    /// Nobody speaks there: go on with the noise of the room.
+    Comfort,
     /// Nothing is to be heard: the stream has not begun or the sender pauses.
     Silence,
 }
@@ -98,6 +105,8 @@ pub struct Playout {
     /// Nothing before this frame is played any more.
     unheard: Option<i64>,
     late_in_a_row: u32,
+    drift: Drift,
+    hasten: Option<f64>,
     counts: Statistics,
 }
 
@@ -106,13 +115,19 @@ pub struct Playout {
 struct Head {
     /// The frame that is due.
     frame: i64,
-    /// The sequence number that the packet before had, or would have had.
+    /// The sequence number of the last packet that was played.
     sequence: i64,
+    /// Frames that were played since then without their packets.
+    passed: i64,
     /// Steps in a row for which nothing waited.
     starved: u32,
+    /// The last frame said that nobody speaks until the next that comes.
+    quiet: bool,
     since_scaled: u32,
     /// Steps since the last frame that was not here when it was due.
     since_missed: u32,
+    /// The delay was changed on purpose since the last step.
+    moved: bool,
     pace: Pace,
 }
 
@@ -141,22 +156,23 @@ impl Playout {
             self.head = None;
             self.unheard = None;
         }
+        let frames = framing::split(packet.frame.payload);
+        let frames = frames.unwrap_or_else(|| vec![packet.frame.payload.to_vec()]);
+        let last = position.frame + frames.len() as i64 - 1;
+        // The last frame has just been made, the first waited for it: that is no queue, and a delay all the same.
         self.transit.arrived(position.frame, now);
-        let transit = transit::transit(position.frame, now);
+        let transit = transit::transit(last, now);
         self.reporter.came(transit, datagram.len(), now);
-        self.check_in_time(position.frame)?;
+        let was_passed = self.was_passed(position.frame);
+        if let Some(head) = self.head.as_mut().filter(|head| head.quiet && !was_passed) {
+            head.wait_for(position.frame);
+        }
+        self.check_in_time(last)?;
         if self.head.is_none() && self.buffer.is_empty() {
             self.transit.rebase(position.frame, now);
         }
-        let held = Held {
-            sequence: position.sequence,
-            marker: packet.marker,
-            repeated: false,
-            deep: packet.frame.deep,
-            payload: packet.frame.payload.to_vec(),
-        };
-        self.counts.discarded += self.buffer.insert(position.frame, held);
-        self.redundancy.came(position.frame, &packet);
+        self.redundancy.came(last, &packet, frames.len());
+        self.insert_frames(position, &packet, frames);
         if let Some(repeat) = packet.repeat {
             self.insert_repeated(position, repeat);
         }
@@ -171,6 +187,7 @@ impl Playout {
         };
         let target = self.target_us();
         head.pace.add(now, transit::transit(head.frame, now));
+        self.watch_drift(&mut head, now);
         self.trim(&mut head, target);
         let lacking = target - self.transit.delay_us(head.frame, now);
         let is_short = lacking > STRETCH_US;
@@ -185,6 +202,17 @@ impl Playout {
         };
         self.head = Some(head);
         step
+    }
+
+    /// By how many parts in a million the device should play faster from now on (negative: slower), because the sender's runs at
+    /// another speed. Said at most every 40 s.
+    pub const fn hasten(&mut self) -> Option<f64> {
+        self.hasten.take()
+    }
+
+    /// The number of the frame that the last step was about, as the sender counts ([`crate::Packetizer::frame`]).
+    pub fn frame(&self) -> Option<i64> {
+        self.head.as_ref().map(|head| head.frame - 1)
     }
 
     /// What the sender is to be told now; nothing where nothing is due.
@@ -243,6 +271,26 @@ impl Playout {
         self.buffer.get(frame).is_some_and(|held| !held.repeated)
     }
 
+    /// The frames of one packet, as far as they are still to be played and nothing waits for them.
+    fn insert_frames(&mut self, position: Position, packet: &Packet<'_>, frames: Vec<Vec<u8>>) {
+        let joined = frames.len() as i64;
+        let due = self.head.as_ref().map_or(i64::MIN, |head| head.frame);
+        for (number, payload) in (position.frame..).zip(frames) {
+            if number < due || self.has_packet(number) {
+                continue;
+            }
+            let held = Held {
+                sequence: position.sequence,
+                marker: packet.marker && number == position.frame,
+                repeated: false,
+                deep: packet.frame.deep,
+                joined,
+                payload,
+            };
+            self.counts.discarded += self.buffer.insert(number, held);
+        }
+    }
+
     /// `MEDIA-10`: what is repeated fills a gap between frames that wait or are still due, and nothing else.
     fn insert_repeated(&mut self, position: Position, repeat: Repeat<'_>) {
         let back = i64::from(repeat.back);
@@ -257,6 +305,7 @@ impl Playout {
             marker: false,
             repeated: true,
             deep: repeat.frame.deep,
+            joined: 1,
             payload: repeat.frame.payload.to_vec(),
         };
         self.counts.discarded += self.buffer.insert(frame, held);
@@ -268,7 +317,7 @@ impl Playout {
         let due = self.head.as_ref().map(|head| head.frame);
         let is_late = due.is_some_and(|due| frame < due);
         self.late_in_a_row = if is_late { self.late_in_a_row + 1 } else { 0 };
-        let was_passed = self.unheard.is_some_and(|unheard| frame < unheard);
+        let was_passed = self.was_passed(frame);
         let is_path_slower = self.late_in_a_row >= LATE_RUN;
         if was_passed || is_late && !is_path_slower {
             self.counts.late += 1;
@@ -278,6 +327,11 @@ impl Playout {
             self.head = None;
         }
         Ok(())
+    }
+
+    /// Whether a frame is before what was played.
+    fn was_passed(&self, frame: i64) -> bool {
+        self.unheard.is_some_and(|unheard| frame < unheard)
     }
 
     fn target_us(&self) -> i64 {
@@ -312,11 +366,25 @@ impl Playout {
         Some(Head {
             frame,
             sequence: held.sequence - 1,
+            passed: 0,
             starved: 0,
+            quiet: false,
             since_scaled: 0,
             since_missed: MISSED_LATELY,
+            moved: true,
             pace: Pace::default(),
         })
+    }
+
+    fn watch_drift(&mut self, head: &mut Head, now: i64) {
+        if std::mem::take(&mut head.moved) {
+            self.drift.restart();
+        }
+        let Some(behind) = head.pace.least() else {
+            return;
+        };
+        let delay = behind - self.transit.fastest_us();
+        self.hasten = self.drift.see(now, delay).or(self.hasten);
     }
 
     /// Gets rid of delay where nobody hears it, or where there is so much that it must go.
@@ -345,7 +413,9 @@ impl Playout {
         if frames <= 0 {
             return None;
         }
-        let lost = (held.sequence - head.sequence - 1).clamp(0, frames);
+        // Packets that are lost had as many frames as this one.
+        let lost = (held.sequence - head.sequence - 1) * held.joined - head.passed;
+        let lost = lost.clamp(0, frames);
         let paused = frames - lost;
         // A packet with a marker follows the pause, so what was lost came before it; one without does not.
         if lost > 0 && (paused == 0 || held.marker) {
@@ -360,10 +430,12 @@ impl Playout {
             return self.conceal(head);
         };
         head.starved = 0;
+        head.quiet = held.frame().is_quiet();
         head.since_scaled += 1;
         head.since_missed = head.since_missed.saturating_add(1);
         head.frame += 1;
         head.sequence = held.sequence;
+        head.passed = 0;
         self.counts.repeated += u64::from(held.repeated);
         let step = if head.since_scaled < SCALE_EVERY {
             Step::Decode(held.payload)
@@ -379,6 +451,7 @@ impl Playout {
         // A little beyond the target: devices do not pull evenly.
         if lacking > -STRETCH_US && head.since_missed < MISSED_LATELY {
             head.since_scaled = 0;
+            head.moved = true;
             self.counts.lengthened += 1;
             return Step::Lengthen(payload);
         }
@@ -389,6 +462,7 @@ impl Playout {
         };
         head.since_scaled = 0;
         head.sequence = second.sequence;
+        head.quiet = second.frame().is_quiet();
         head.skip(1);
         self.counts.repeated += u64::from(second.repeated);
         self.counts.shortened += 1;
@@ -402,15 +476,13 @@ impl Playout {
         }
         match gap {
             Gap::Pause { .. } => {
-                if !is_short {
-                    head.frame += 1;
-                }
-                Step::Silence
+                head.go_on(is_short);
+                head.rest()
             }
             Gap::Lost { frames, all: true } if self.brings_back(frames) => {
                 self.recover(head, frames)
             }
-            Gap::Lost { .. } if is_short => self.stretch(),
+            Gap::Lost { .. } if is_short => self.stretch(head),
             Gap::Lost { .. } => self.conceal(head),
         }
     }
@@ -418,12 +490,16 @@ impl Playout {
     /// Nothing waits: lost, late or not sent, nobody knows.
     fn starve(&mut self, head: &mut Head, is_short: bool) -> Option<Step> {
         head.starved += 1;
+        if head.quiet {
+            head.go_on(is_short);
+            return (head.starved <= COMFORT_MAX).then_some(Step::Comfort);
+        }
         head.since_missed = 0;
         if head.starved > CONCEAL_MAX {
             return None;
         }
         if is_short {
-            return Some(self.stretch());
+            return Some(self.stretch(head));
         }
         Some(self.conceal(head))
     }
@@ -451,7 +527,8 @@ impl Playout {
         Step::Conceal
     }
 
-    fn stretch(&mut self) -> Step {
+    fn stretch(&mut self, head: &mut Head) -> Step {
+        head.moved = true;
         self.counts.concealed += 1;
         self.counts.stretched += 1;
         Step::Conceal
@@ -462,12 +539,39 @@ impl Head {
     /// A frame is played without its packet.
     const fn pass(&mut self) {
         self.frame += 1;
-        self.sequence += 1;
+        self.passed += 1;
+    }
+
+    /// Time passes in which nothing was sent; where the delay is too short, it grows instead.
+    const fn go_on(&mut self, is_short: bool) {
+        if is_short {
+            self.moved = true;
+        } else {
+            self.frame += 1;
+        }
+    }
+
+    /// What is heard where nothing was sent.
+    const fn rest(&self) -> Step {
+        if self.quiet {
+            Step::Comfort
+        } else {
+            Step::Silence
+        }
+    }
+
+    /// Nobody spoke until this frame: it is still in time.
+    fn wait_for(&mut self, frame: i64) {
+        let ahead = self.frame - frame;
+        if ahead > 0 {
+            self.skip(-ahead);
+        }
     }
 
     /// Frames that are not played at all: the delay of all others shrinks.
     fn skip(&mut self, frames: i64) {
         self.frame += frames;
+        self.moved = true;
         self.pace.shrink(frames * FRAME_US);
     }
 }

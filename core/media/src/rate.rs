@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::Time;
+use crate::framing::FRAMES_MAX;
 use crate::packet::{BACK_MAX, HEADER};
 use crate::report::Report;
 
@@ -40,8 +41,15 @@ const AS_MUCH: f64 = 0.75;
 const BACK_OFF: f64 = 0.8;
 /// What a packet costs besides the report's bytes: QUIC, UDP and IP. Bytes.
 const BELOW: f64 = 60.0;
-/// By so much a report without congestion lets the budget grow: a tenth in a second.
-const GROW: f64 = 1.05;
+/// Of headers, where each packet has one frame: bits a second.
+const HEADERS: f64 = 50.0 * (BELOW + HEADER as f64) * 8.0;
+/// By so much a report without congestion lets everything grow, headers counted: 6 % in a second.
+const GROW: f64 = 1.03;
+/// With less for sound, two frames are put into one packet, or three: then headers cost a half or a third.
+const MOST_JOINED: u8 = FRAMES_MAX as u8;
+const NARROW: f64 = 14_000.0;
+/// With more than this on top, one less.
+const WIDER: f64 = 4_000.0;
 /// After backing off it does not grow for so long.
 const REST: Duration = Duration::from_secs(2);
 /// And is not backed off again before the queue had time to drain.
@@ -67,6 +75,8 @@ pub struct Plan {
     pub bitrate: u32,
     /// Against losses.
     pub protection: Protection,
+    /// So many frames in one packet.
+    pub joined: u8,
 }
 
 /// What is spent against losses.
@@ -98,7 +108,9 @@ pub struct Rate {
     most: u32,
     /// Whether the other side understands descriptions.
     deep: bool,
+    /// For sound and its protection, if each packet had one frame: where the path is narrow, less than nothing.
     budget: f64,
+    joined: u8,
     loss: f64,
     burst: f64,
     lossy: bool,
@@ -121,6 +133,7 @@ impl Rate {
             most,
             deep,
             budget: BEGIN.min(most.into()),
+            joined: 1,
             loss: 0.0,
             burst: 1.0,
             lossy: false,
@@ -147,12 +160,14 @@ impl Rate {
         let is_full = report.queue_ms > DRAINED_MS && report.loss() >= OVERFLOW;
         if report.queue_ms >= CONGESTED_MS || is_full {
             if since.is_none_or(|since| since >= DRAIN) {
-                self.budget = fitting(report).min(self.budget).max(LEAST.into());
+                let fits = fitting(report) - saved(self.joined);
+                self.budget = fits.min(self.budget).max(least());
                 self.backed_off = Some(now);
             }
         } else if report.queue_ms <= DRAINED_MS && since.is_none_or(|since| since >= REST) {
-            self.budget = (self.budget * GROW).min(self.most.into());
+            self.budget = ((self.budget + HEADERS) * GROW - HEADERS).min(self.most.into());
         }
+        self.joined = self.join();
     }
 
     /// A packet was sent. Where nobody reports on any, less is sent.
@@ -162,7 +177,8 @@ impl Rate {
         let unheard = if paused { now } else { unheard };
         self.sent = Some((now, unheard));
         if now.saturating_sub(unheard) >= UNHEARD {
-            self.budget = (self.budget / 2.0).max(LEAST.into());
+            self.budget = ((self.budget + HEADERS) / 2.0 - HEADERS).max(least());
+            self.joined = self.join();
             self.backed_off = Some(now);
             self.sent = Some((now, now));
         }
@@ -170,7 +186,8 @@ impl Rate {
 
     /// How to send.
     pub fn plan(&self) -> Plan {
-        let budget = self.budget as u32;
+        let budget = (self.budget + saved(self.joined)).max(0.0) as u32;
+        let budget = budget.min(self.most);
         let protection = self.protection(budget);
         let bitrate = match protection {
             Protection::Off => budget.min(CLEAN),
@@ -180,7 +197,19 @@ impl Rate {
         Plan {
             bitrate: bitrate.max(LEAST),
             protection,
+            joined: self.joined,
         }
+    }
+
+    /// So few frames in a packet that enough is left for sound.
+    fn join(&self) -> u8 {
+        let is_enough = |joined: u8| {
+            let more = if joined < self.joined { WIDER } else { 0.0 };
+            self.budget + saved(joined) >= NARROW + more
+        };
+        (1..MOST_JOINED)
+            .find(|joined| is_enough(*joined))
+            .unwrap_or(MOST_JOINED)
     }
 
     fn weigh_losses(&mut self, report: &Report) {
@@ -240,7 +269,7 @@ impl Rate {
             let loss = percent(self.loss * self.loss * self.burst);
             return Protection::Repeat { back, loss };
         }
-        if self.bursty && self.deep {
+        if self.bursty && self.deep && self.joined == 1 {
             let ms = (self.burst * 40.0) as u16 + 100;
             let loss = loss.max(DEEP_LOSS);
             return Protection::Deep { loss, ms };
@@ -255,6 +284,16 @@ fn fitting(report: &Report) -> f64 {
     let packets = f64::from(report.received) / seconds;
     let came = f64::from(report.bytes) / seconds + packets * BELOW;
     (came * BACK_OFF - packets * (BELOW + HEADER as f64)) * 8.0
+}
+
+/// What headers cost less, bits a second, if so many frames are in a packet.
+fn saved(joined: u8) -> f64 {
+    HEADERS * (1.0 - 1.0 / f64::from(joined))
+}
+
+/// The least budget: [`LEAST`] in the longest packets.
+fn least() -> f64 {
+    f64::from(LEAST) - saved(MOST_JOINED)
 }
 
 fn percent(share: f64) -> u8 {
@@ -298,6 +337,7 @@ mod tests {
         let clean = Plan {
             bitrate: CLEAN,
             protection: Protection::Off,
+            joined: 1,
         };
         assert_eq!(rate.plan(), clean);
         assert_eq!(after(&mut rate, 0, 100, ALL), clean);

@@ -95,21 +95,27 @@ impl Media {
         codec: 1,
         rate_khz: 48,
         frame_ms: 20,
-        dred: 0,
+        dred: Self::DRED,
     };
+    /// The version of deep redundancy that we understand: what libopus 1.6 calls its experimental version
+    /// (draft-ietf-mlcodec-opus-dred-04).
+    const DRED: u8 = 12;
 
     /// `CALL-01`: whether we can play it.
     pub const fn is_playable(self) -> bool {
         self.codec == 1 && self.rate_khz == 48 && matches!(self.frame_ms, 10 | 20 | 40 | 60)
     }
 
-    /// The first of the offers that we can play. Deep redundancy is not understood yet, so it is never chosen.
+    /// The first of the offers that we can play. Deep redundancy of another version than ours is not chosen.
     pub fn choose(offer: &[Self]) -> Option<Self> {
         let playable = offer.iter().copied().find(|media| media.is_playable())?;
-        Some(Self {
-            dred: 0,
-            ..playable
-        })
+        let dred = if playable.is_deep() { Self::DRED } else { 0 };
+        Some(Self { dred, ..playable })
+    }
+
+    /// Whether both sides understand the same deep redundancy, once it was chosen.
+    pub const fn is_deep(self) -> bool {
+        self.dred == Self::DRED
     }
 }
 

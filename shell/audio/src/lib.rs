@@ -6,6 +6,7 @@ pub mod devices;
 pub mod fuzz;
 pub mod opus;
 mod resample;
+pub mod tuning;
 pub mod wav;
 
 use starling_media::{FRAME_SAMPLES, SAMPLE_RATE};

@@ -41,6 +41,13 @@ pub fn wall_ms() -> u64 {
         })
 }
 
+/// Unix microseconds, for measurements.
+pub fn wall_us() -> u128 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_micros())
+}
+
 /// Unix seconds.
 pub fn wall_s() -> u64 {
     wall_ms() / 1000

@@ -73,6 +73,9 @@ struct SoundArgs {
     /// Send with so many kbit/s at most: 8 to 64
     #[arg(long, value_name = "N")]
     max_kbits: Option<u32>,
+    /// Write down in this file, which must not exist, when each frame of voice was there and when it was played
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -112,6 +115,7 @@ impl SoundArgs {
                 .limit
                 .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             max_kbits: self.max_kbits,
+            trace: path(&self.trace)?,
         })
     }
 }

@@ -13,6 +13,8 @@ const DEEP_SHARE: f64 = 1.5;
 #[derive(Debug, Default)]
 pub struct Redundancy {
     newest: i64,
+    /// How many frames the newest packet has.
+    joined: i64,
     /// The last packet that repeated a frame, and of how many frames before.
     repeat: Option<(i64, i64)>,
     /// The last packet that described earlier ones.
@@ -20,9 +22,10 @@ pub struct Redundancy {
 }
 
 impl Redundancy {
-    /// The packet of this frame came.
-    pub fn came(&mut self, frame: i64, packet: &Packet<'_>) {
+    /// The packet of so many frames came whose last is this.
+    pub fn came(&mut self, frame: i64, packet: &Packet<'_>, joined: usize) {
         self.newest = frame;
+        self.joined = joined as i64;
         if let Some(repeat) = packet.repeat {
             self.repeat = Some((frame, repeat.back.into()));
         }
@@ -39,7 +42,7 @@ impl Redundancy {
         let deep = deep.map(|_| ((burst * DEEP_SHARE).ceil() as i64).min(DEEP_MAX));
         // In-band FEC is in the next packet, if there is any.
         let repeat = repeat.map(|(_, back)| back);
-        repeat.max(deep).unwrap_or(1).max(1)
+        repeat.max(deep).unwrap_or(self.joined).max(1)
     }
 }
 
@@ -67,13 +70,15 @@ mod tests {
     fn what_the_sender_does_says_how_long_to_wait_and_is_forgotten() {
         let mut redundancy = Redundancy::default();
         assert_eq!(redundancy.frames(4.0), 1);
-        redundancy.came(1, &packet(None, true));
+        redundancy.came(1, &packet(None, true), 1);
         assert_eq!(redundancy.frames(0.0), 1);
         assert_eq!(redundancy.frames(4.0), 6);
         assert_eq!(redundancy.frames(8.0), 7);
-        redundancy.came(2, &packet(Some(12), false));
+        redundancy.came(2, &packet(Some(12), false), 1);
         assert_eq!(redundancy.frames(4.0), 12);
-        redundancy.came(60, &packet(None, false));
+        redundancy.came(60, &packet(None, false), 1);
         assert_eq!(redundancy.frames(4.0), 1);
+        redundancy.came(63, &packet(None, false), 3);
+        assert_eq!(redundancy.frames(4.0), 3);
     }
 }

@@ -107,10 +107,11 @@ impl Call {
                 continue;
             }
             let payload = &frame.to_be_bytes();
-            let datagram = sender.packet(Encoded {
+            let datagrams = sender.packets(Encoded {
                 deep: self.deep,
                 payload,
             });
+            let datagram = &datagrams[0];
             let sent = FRAME * u32::try_from(frame).unwrap();
             for at in self.network.carry(sent) {
                 arrivals.push((at, datagram.clone()));
@@ -147,7 +148,7 @@ impl Heard {
                     decoded.push((pull.at, number(first)));
                     decoded.push((pull.at, number(second)));
                 }
-                Step::Recover { .. } | Step::Conceal | Step::Silence => {}
+                Step::Recover { .. } | Step::Comfort | Step::Conceal | Step::Silence => {}
             }
         }
         decoded

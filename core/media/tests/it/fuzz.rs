@@ -15,10 +15,11 @@ fn script(choices: &[u8], sender: &mut Packetizer) -> Vec<u8> {
         if step % 7 == 6 {
             sender.skip();
         }
-        let datagram = sender.packet(Encoded {
+        let datagrams = sender.packets(Encoded {
             deep: choice & 2 != 0,
-            payload: &[0x78, choice],
+            payload: &[0x78, choice, 1],
         });
+        let datagram = &datagrams[0];
         script.extend([choice, 20, u8::try_from(datagram.len()).unwrap()]);
         script.extend(datagram);
     }
@@ -29,7 +30,10 @@ fn script(choices: &[u8], sender: &mut Packetizer) -> Vec<u8> {
 fn media() {
     let mut sender = Packetizer::new(1);
     let made = [
-        ("packet", sender.packet(plain(&[0x78; 60])).to_vec()),
+        (
+            "packet",
+            sender.packets(plain(&[0x78; 60])).remove(0).to_vec(),
+        ),
         ("steady", script(&[1; 40], &mut sender)),
         (
             "uneven",

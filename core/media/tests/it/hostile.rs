@@ -105,7 +105,7 @@ fn media_08_nobody_pulls_for_an_hour_and_then_the_present_is_heard() {
     for frame in 0..180_000_u64 {
         now += Duration::from_millis(20);
         playout
-            .insert(&sender.packet(plain(&frame.to_be_bytes())), now)
+            .insert(&sender.packets(plain(&frame.to_be_bytes()))[0], now)
             .unwrap();
         assert!(playout.statistics().depth_ms <= 3_000);
     }

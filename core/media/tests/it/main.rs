@@ -8,10 +8,12 @@
 mod call;
 #[path = "../../../wire/tests/it/corpus.rs"]
 mod corpus;
+mod drift;
 mod fuzz;
 mod hostile;
 mod mutator;
 mod network;
+mod quiet;
 mod rate;
 mod redundancy;
 mod steady;

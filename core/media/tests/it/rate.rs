@@ -56,12 +56,15 @@ fn run(seconds: u32, mut link: Link) -> Seen {
             _ => None,
         };
         sender.repeat(back);
-        let payload = vec![1; plan.bitrate as usize / 400];
+        sender.join(plan.joined);
+        let payload = vec![0x78; plan.bitrate as usize / 400];
         let deep = matches!(plan.protection, Protection::Deep { .. });
         let payload = &payload;
-        let datagram = sender.packet(Encoded { deep, payload });
-        if let Some(at) = link.carry(datagram.len(), now) {
-            arrivals.push((at, datagram));
+        for datagram in sender.packets(Encoded { deep, payload }) {
+            rate.handle_sent(START + now);
+            if let Some(at) = link.carry(datagram.len(), now) {
+                arrivals.push((at, datagram));
+            }
         }
         let due = arrivals.extract_if(.., |(at, _)| *at <= now);
         let due: Vec<_> = due.collect();
@@ -93,17 +96,49 @@ fn a_drop_of_the_links_rate_is_followed_within_three_seconds_and_climbed_back_fr
     };
     let seen = run(60, link);
     assert_eq!(seen.plans[9].bitrate, 30_000);
-    // 44 kbit/s are 15 for the sound, with 50 packets a second.
     for second in 13..30 {
         let (plan, queue) = (seen.plans[second], seen.queues[second]);
-        assert!(plan.bitrate <= 19_000, "{second}: {plan:?}");
+        assert!(on_the_wire(plan) <= 48_000, "{second}: {plan:?}");
         let most = if second < 16 { 500 } else { 200 };
         assert!(queue < Duration::from_millis(most), "{second}: {queue:?}");
     }
-    let plans = seen.plans[16..30].iter();
-    let mean = plans.map(|plan| plan.bitrate).sum::<u32>() / 14;
-    assert!(mean >= 10_000, "{mean}");
-    assert_eq!(seen.plans[45].bitrate, 30_000);
+    assert!(mean(&seen.plans[16..30]) >= 15_000);
+    assert_eq!((seen.plans[45].bitrate, seen.plans[45].joined), (30_000, 1));
+}
+
+#[test]
+fn where_headers_would_take_all_several_frames_share_one() {
+    for (bits_per_second, least) in [
+        (rate_of::<32_000> as fn(Time) -> u64, 12_000),
+        (rate_of::<24_000>, 8_000),
+    ] {
+        let link = Link {
+            bits_per_second,
+            free_at: Duration::ZERO,
+            network: Network::clean(1),
+        };
+        let seen = run(60, link);
+        let late = &seen.plans[20..];
+        assert!(late.iter().all(|plan| plan.joined > 1), "{late:?}");
+        assert!(mean(late) >= least, "{}", mean(late));
+        for queue in &seen.queues[20..] {
+            assert!(*queue < Duration::from_millis(300), "{queue:?}");
+        }
+    }
+}
+
+const fn rate_of<const BITS: u64>(_: Time) -> u64 {
+    BITS
+}
+
+fn mean(plans: &[Plan]) -> u32 {
+    plans.iter().map(|plan| plan.bitrate).sum::<u32>() / plans.len() as u32
+}
+
+/// With all headers.
+fn on_the_wire(plan: Plan) -> u32 {
+    let header = (12 + OVERHEAD as u32) * 8;
+    plan.bitrate + header * 50 / u32::from(plan.joined)
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn media_10_a_repeated_frame_is_heard_once_and_never_before_what_is_due() {
         .map(|frame| {
             let payload = &frame.to_be_bytes();
             let deep = false;
-            sender.packet(Encoded { deep, payload })
+            sender.packets(Encoded { deep, payload }).remove(0)
         })
         .collect();
     let mut playout = Playout::new();

@@ -167,6 +167,7 @@ fn steps(lost: &[u64], paused: &[u64]) -> String {
                     'r'
                 }
                 Step::Conceal => 'c',
+                Step::Comfort => '.',
                 Step::Silence => '-',
                 Step::Shorten(..) => 's',
             });
@@ -175,7 +176,7 @@ fn steps(lost: &[u64], paused: &[u64]) -> String {
             sender.skip();
             continue;
         }
-        let datagram = sender.packet(plain(&frame.to_be_bytes()));
+        let datagram = sender.packets(plain(&frame.to_be_bytes())).remove(0);
         if !lost.contains(&frame) {
             playout.insert(&datagram, now).unwrap();
         }

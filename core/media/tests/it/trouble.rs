@@ -281,7 +281,7 @@ fn a_device_that_stopped_for_seconds_plays_the_present_within_two_seconds() {
         for frame in 0..700_u64 {
             let now = START + Duration::from_millis(frame * 20);
             playout
-                .insert(&sender.packet(plain(&frame.to_be_bytes())), now)
+                .insert(&sender.packets(plain(&frame.to_be_bytes()))[0], now)
                 .unwrap();
             if (100..100 + pulls).contains(&frame) {
                 continue;
@@ -313,7 +313,7 @@ fn clocks_that_drift_apart_do_not_change_the_delay() {
                 pulled += Duration::from_micros(period);
             }
             playout
-                .insert(&sender.packet(plain(&[1])), START + sent)
+                .insert(&sender.packets(plain(&[1; 3])).remove(0), START + sent)
                 .unwrap();
             let delay = playout.statistics().delay_ms;
             assert!(delay <= 65, "{period}: {frame} {delay}");
@@ -333,7 +333,9 @@ fn clocks_that_drift_apart_do_not_change_the_delay() {
 #[test]
 fn media_07_a_frame_that_was_passed_is_not_heard_later() {
     let mut sender = Packetizer::new(1);
-    let datagrams: Vec<Vec<u8>> = (0..20).map(|_| sender.packet(plain(&[1]))).collect();
+    let datagrams: Vec<Vec<u8>> = (0..20)
+        .map(|_| sender.packets(plain(&[1; 3])).remove(0))
+        .collect();
     let at = |frame: u32| START + frame * Duration::from_millis(20);
     let mut playout = Playout::new();
     for frame in (0..15).filter(|frame| *frame != 8) {
@@ -364,7 +366,9 @@ fn media_06_a_peer_that_begins_anew_is_heard_again_at_once() {
         let mut silent = 0;
         for frame in 0..100 {
             now += Duration::from_millis(20);
-            let datagram = sender.packet(plain(&[u8::try_from(encoder).unwrap()]));
+            let datagram = sender
+                .packets(plain(&[u8::try_from(encoder).unwrap(); 3]))
+                .remove(0);
             dropped += u32::from(playout.insert(&datagram, now).is_err());
             let step = playout.pull(now + Duration::from_millis(3));
             if frame >= 10 {
@@ -384,7 +388,9 @@ fn media_06_a_peer_that_begins_anew_is_heard_again_at_once() {
 fn media_06_a_sequence_that_jumps_is_followed() {
     let mut playout = Playout::new();
     let mut sender = Packetizer::new(1);
-    let mut datagrams: Vec<Vec<u8>> = (0..200).map(|_| sender.packet(plain(&[1]))).collect();
+    let mut datagrams: Vec<Vec<u8>> = (0..200)
+        .map(|_| sender.packets(plain(&[1; 3])).remove(0))
+        .collect();
     for datagram in &mut datagrams[100..] {
         let packet = Packet::parse(datagram).unwrap();
         let jumped = Packet {

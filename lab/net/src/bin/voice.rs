@@ -4,19 +4,22 @@
 //! voice --python FILE [--script FILE] [--seeds N] [--at-once N] [--markdown FILE] [CONDITION...]
 //! ```
 //!
+//! With `--markdown` a section of that page is written, and a picture beside it.
+//!
 //! Needs network namespaces, hence root or unprivileged user namespaces. Exit code 1 if nothing could be measured, 2 if it is called
 //! wrongly; a missed figure is no error.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use starling_lab_net::bench::machine::Machine;
 use starling_lab_net::bench::page;
 use starling_lab_net::namespace;
-use starling_lab_net::voice::{CONDITIONS, Order, Scorer, measure, table};
+use starling_lab_net::voice::{CONDITIONS, Order, Scorer, measure, plot, table};
 
 const USAGE: &str = "usage: voice --python FILE [--script FILE] [--seeds N] [--at-once N] [--markdown FILE] [CONDITION...]";
 const TITLE: &str = "Voice";
+const PICTURE: &str = "voice.svg";
 
 struct Arguments {
     scorer: Scorer,
@@ -87,14 +90,19 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let machine = Machine::here();
     let order = &arguments.order;
-    let samples = measure(order, &arguments.scorer, &|line| eprintln!("{line}"))
+    let heard = measure(order, &arguments.scorer, &|line| eprintln!("{line}"))
         .map_err(|error| error.to_string())?;
-    let section = table(&order.conditions, &samples, &machine);
+    let section = table(&order.conditions, &heard, &machine, PICTURE);
     print!("{section}");
     let Some(path) = &arguments.markdown else {
         return Ok(());
     };
     let before = std::fs::read_to_string(path).unwrap_or_default();
-    std::fs::write(path, page::with_section(&before, TITLE, &section))
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))
+    write(path, &page::with_section(&before, TITLE, &section))?;
+    let picture = plot(&order.conditions, &heard);
+    write(&path.with_file_name(PICTURE), &picture)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

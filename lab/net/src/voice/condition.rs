@@ -21,6 +21,22 @@ pub struct Condition {
     pub delay: Duration,
 }
 
+impl Condition {
+    /// The least time of a packet on the line: what is not counted as added.
+    pub const fn propagation(&self) -> Duration {
+        self.line.delay.saturating_sub(self.line.jitter)
+    }
+
+    /// The share of packets that the line loses, 0 to 1.
+    pub fn loss(&self) -> f64 {
+        let bursts = self
+            .line
+            .bursts
+            .map_or(0.0, |chain| chain.to_bad / (chain.to_bad + chain.to_good));
+        self.line.loss + bursts
+    }
+}
+
 const fn condition(
     name: &'static str,
     about: &'static str,

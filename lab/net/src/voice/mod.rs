@@ -1,40 +1,73 @@
-//! How the voice of two real nodes sounds on bad lines: recorded speech through the whole of both, scored by a program beside.
-//! What is measured is the median over seeds and directions; a figure that is missed is written down as missed.
+//! How the voice of two real nodes sounds on bad lines: recorded speech through the whole of both, scored by a program beside when all
+//! calls are over. A figure that is missed is written down as missed.
 
 mod condition;
+mod plain;
+mod plot;
 mod scorer;
+mod speaker;
 mod table;
+mod timing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
 pub use condition::{CONDITIONS, Condition};
+pub use plot::plot;
 pub use scorer::{Scorer, ScorerError};
+pub use speaker::{SPEAKERS, Speaker};
 pub use table::table;
 
 use starling_control::command::Sound;
+use starling_control::view;
 
 use crate::actor::ActorError;
 use crate::bench::stage::LinkStage;
+use crate::story;
 use crate::story::call::{Track, sound, talk};
-use crate::story::speech;
 use crate::{Line, Net};
+use scorer::Scores;
+use speaker::Script;
 
 /// The call may learn what the line is like for so long; then it is judged.
 pub const ADAPTATION: Duration = Duration::from_secs(10);
 /// Until both hear.
 const BEGINNING: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_secs(1);
+/// Recordings are judged by so many programs at once.
+const JUDGES: usize = 2;
 
-/// What one direction of one call was worth.
-#[derive(Debug, Clone)]
-pub struct Sample {
+/// What is to be measured.
+#[derive(Debug)]
+pub struct Order {
+    /// Which conditions, in this order.
+    pub conditions: Vec<Condition>,
+    /// So many times for each speaker, each with other losses.
+    pub seeds: u64,
+    /// So many calls at once.
+    pub at_once: usize,
+}
+
+/// One direction of one call, or one run of plain Opus.
+#[derive(Debug)]
+pub struct Heard {
     /// The condition's name.
     pub condition: &'static str,
-    /// PESQ of each part.
-    pub pesq: Vec<f64>,
-    /// Added delay once a second, milliseconds.
+    /// Who spoke.
+    pub speaker: Speaker,
+    /// What it was worth.
+    pub scores: Scores,
+    /// How it was, unless it was no call.
+    pub call: Option<CallFigures>,
+    said: Script,
+    recording: PathBuf,
+}
+
+/// What the nodes know of a direction.
+#[derive(Debug, Clone)]
+pub struct CallFigures {
+    /// Added delay of each frame, milliseconds.
     pub delays: Vec<f64>,
     /// The share of the seconds in which packets went directly.
     pub direct: f64,
@@ -42,147 +75,212 @@ pub struct Sample {
     pub plan: String,
     /// Packets lost, in percent.
     pub loss: f64,
-    /// Estimated mean opinion score.
-    pub mos: f64,
 }
 
-/// What is to be measured.
-#[derive(Debug)]
-pub struct Order {
-    /// Which conditions, in this order.
-    pub conditions: Vec<Condition>,
-    /// So many times, each with other losses.
-    pub seeds: u64,
-    /// So many calls at once.
-    pub at_once: usize,
-}
-
-/// Measures; each call is told.
+/// Measures all that was ordered: first the calls, then plain Opus on the same lines, then the scores.
 pub fn measure(
     order: &Order,
     scorer: &Scorer,
     tell: &(dyn Fn(&str) + Sync),
-) -> Result<Vec<Sample>, ActorError> {
-    let seeds = Mutex::new(1..=order.seeds);
-    let next = || seeds.lock().ok()?.next();
-    let work = || {
-        let mut samples = Vec::new();
-        while let Some(seed) = next() {
-            samples.extend(one_seed(order, seed, scorer, tell)?);
-        }
-        Ok::<_, ActorError>(samples)
+) -> Result<Vec<Heard>, ActorError> {
+    let folder = story::temporary_folder()?;
+    let scripts = SPEAKERS.map(|speaker| speaker.script(folder.path(), &scorer.python));
+    let [one, two, three] = scripts;
+    let scripts = [one?, two?, three?];
+    let works = (1..=order.seeds).flat_map(|seed| (0..SPEAKERS.len()).map(move |who| (seed, who)));
+    let works: Vec<Work<'_>> = works
+        .map(|(seed, who)| Work {
+            seed,
+            speaker: SPEAKERS[who],
+            script: &scripts[who],
+            folder: folder.path(),
+        })
+        .collect();
+    let calls = shared_out(&works, order.at_once, |work| work.calls(order, tell))?;
+    let plain = shared_out(&works, JUDGES, |work| work.plain(order))?;
+    let mut heard: Vec<Heard> = calls.into_iter().chain(plain).flatten().collect();
+    tell("scoring");
+    score(&mut heard, scorer)?;
+    Ok(heard)
+}
+
+/// What one seed and one speaker are.
+struct Work<'a> {
+    seed: u64,
+    speaker: Speaker,
+    script: &'a Script,
+    folder: &'a Path,
+}
+
+/// Several threads take what is next until all is done.
+fn shared_out<T: Sync, R: Send>(
+    all: &[T],
+    at_once: usize,
+    work: impl Fn(&T) -> Result<R, ActorError> + Sync,
+) -> Result<Vec<R>, ActorError> {
+    let next = Mutex::new(all.iter());
+    let worker = || {
+        let take = || next.lock().ok()?.next();
+        std::iter::from_fn(take).map(&work).collect()
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..order.at_once.max(1))
-            .map(|_| scope.spawn(work))
-            .collect();
-        let mut samples = Vec::new();
+        let workers: Vec<_> = (0..at_once.max(1)).map(|_| scope.spawn(worker)).collect();
+        let mut results = Vec::new();
         for worker in workers {
-            let done = worker.join();
-            samples.extend(done.map_err(|_| ActorError::Story("a worker failed".into()))??);
+            let done: Result<Vec<R>, ActorError> = worker
+                .join()
+                .unwrap_or_else(|_| Err(ActorError::Story("a worker failed".into())));
+            results.extend(done?);
         }
-        Ok(samples)
+        Ok(results)
     })
 }
 
-fn one_seed(
-    order: &Order,
-    seed: u64,
-    scorer: &Scorer,
-    tell: &(dyn Fn(&str) + Sync),
-) -> Result<Vec<Sample>, ActorError> {
-    let net = Net::builder(Line::reference()).seed(seed);
-    let net = net.host("supernode").host("alice").host("bob").build()?;
-    let stage = LinkStage::enter(net)?;
-    let mut samples = Vec::new();
-    for condition in &order.conditions {
-        stage.net.set("alice", "bob", condition.line);
-        let both = one_call(&stage, condition, scorer);
-        stage.net.set("alice", "bob", Line::reference());
-        let both = both?;
-        for sample in &both {
-            let mean = sample.pesq.iter().sum::<f64>() / sample.pesq.len().max(1) as f64;
-            tell(&format!(
-                "{} seed {seed}: PESQ {mean:.2}, {}",
-                condition.name, sample.plan
-            ));
+fn score(heard: &mut [Heard], scorer: &Scorer) -> Result<(), ActorError> {
+    let share = heard.len().div_ceil(JUDGES).max(1);
+    std::thread::scope(|scope| {
+        let judges: Vec<_> = heard
+            .chunks_mut(share)
+            .map(|share| scope.spawn(|| judge(share, scorer)))
+            .collect();
+        for judge in judges {
+            let judged = judge.join();
+            judged.map_err(|_| ActorError::Story("a judge failed".into()))??;
         }
-        samples.extend(both);
-        std::thread::sleep(PAUSE);
-    }
-    stage.cast.dismiss()?;
-    Ok(samples)
+        Ok(())
+    })
 }
 
-/// Alice calls Bob; both speak and both record.
-fn one_call(
-    stage: &LinkStage,
-    condition: &Condition,
-    scorer: &Scorer,
-) -> Result<[Sample; 2], ActorError> {
-    let folder = stage.folder.path();
-    let says = folder.join("says.wav");
-    let (length, parts) = write_speech(&says)?;
-    let hears = ["alice", "bob"].map(|name| folder.join(format!("{name}-hears.wav")));
-    let length = length + BEGINNING;
-    let [caller, callee] = [(&hears[0], Some(length)), (&hears[1], None)].map(|(record, limit)| {
-        // What the call before left; that there is none is the usual case.
-        let _ = std::fs::remove_file(record);
-        let track = Track {
-            play: says.clone(),
-            record: record.clone(),
-        };
-        Sound {
-            max_kbits: Some(condition.kbits),
-            ..sound(&track, limit)
-        }
-    });
-    let cast = &stage.cast;
-    let called = talk((&cast.alice, caller), (&cast.bob, callee), length)?;
-    // Who hears is told by the other's plan what it is sent with.
-    let [at_alice, at_bob] = &called.meanwhile;
-    let heard =
-        |at, record: &PathBuf, meanwhile: &[_], sent: &starling_control::view::CallQuality| {
-            let pesq = scorer.score(&says, record, &parts);
-            let pesq = pesq.map_err(|error| ActorError::Story(error.to_string()))?;
-            Ok::<_, ActorError>(sample(condition, pesq, (at, meanwhile, sent)))
-        };
-    Ok([
-        heard(&called.caller, &hears[0], at_alice, &called.callee)?,
-        heard(&called.callee, &hears[1], at_bob, &called.caller)?,
-    ])
+fn judge(share: &mut [Heard], scorer: &Scorer) -> Result<(), ActorError> {
+    let failed = |error: ScorerError| ActorError::Story(error.to_string());
+    let mut judge = scorer.judge().map_err(failed)?;
+    for heard in share {
+        let script = &heard.said;
+        heard.scores = judge
+            .score(&script.file, &heard.recording, &script.parts)
+            .map_err(failed)?;
+    }
+    Ok(())
 }
 
-fn sample(condition: &Condition, pesq: Vec<f64>, (at, meanwhile, sent): Qualities<'_>) -> Sample {
-    let adapted = usize::try_from(ADAPTATION.as_secs()).unwrap_or(usize::MAX);
-    let judged = meanwhile.get(adapted..).unwrap_or_default();
-    let direct = judged.iter().filter(|quality| quality.path == "direct");
-    Sample {
-        condition: condition.name,
-        pesq,
-        direct: direct.count() as f64 / judged.len().max(1) as f64,
-        delays: judged.iter().map(|quality| quality.delay_ms).collect(),
-        plan: format!("{} kbit/s, {}", sent.bitrate / 1_000, sent.protection),
-        loss: at.loss_percent,
-        mos: at.mos,
+impl Work<'_> {
+    /// One call for each condition.
+    fn calls(&self, order: &Order, tell: &(dyn Fn(&str) + Sync)) -> Result<Vec<Heard>, ActorError> {
+        let net = Net::builder(Line::reference()).seed(self.seed);
+        let net = net.host("supernode").host("alice").host("bob").build()?;
+        let stage = LinkStage::enter(net)?;
+        let mut all = Vec::new();
+        for condition in &order.conditions {
+            stage.net.set("alice", "bob", condition.line);
+            let both = self.call(&stage, condition);
+            stage.net.set("alice", "bob", Line::reference());
+            let both = both?;
+            for heard in &both {
+                let plan = heard.call.as_ref().map(|call| call.plan.as_str());
+                let (name, seed) = (condition.name, self.seed);
+                tell(&format!(
+                    "{name} seed {seed} {:?}: {}",
+                    self.speaker,
+                    plan.unwrap_or("")
+                ));
+            }
+            all.extend(both);
+            std::thread::sleep(PAUSE);
+        }
+        stage.cast.dismiss()?;
+        Ok(all)
     }
+
+    /// Alice calls Bob; both say the same, and both record.
+    fn call(&self, stage: &LinkStage, condition: &Condition) -> Result<[Heard; 2], ActorError> {
+        let length = self.script.length + BEGINNING;
+        let [alice, bob] = ["alice", "bob"].map(|name| self.file(condition, name));
+        let sounds = [(&alice, Some(length)), (&bob, None)].map(|(record, limit)| {
+            let track = Track {
+                play: self.script.file.clone(),
+                record: record.clone(),
+            };
+            Sound {
+                max_kbits: Some(condition.kbits),
+                trace: Some(trace_of(record).display().to_string()),
+                ..sound(&track, limit)
+            }
+        });
+        let [out, back] = sounds;
+        let cast = &stage.cast;
+        let called = talk((&cast.alice, out), (&cast.bob, back), length)?;
+        let [at_alice, at_bob] = &called.meanwhile;
+        // Who hears is told by the other's plan what it is sent with.
+        Ok([
+            self.heard(
+                condition,
+                (&bob, &alice),
+                (&called.caller, at_alice, &called.callee),
+            )?,
+            self.heard(
+                condition,
+                (&alice, &bob),
+                (&called.callee, at_bob, &called.caller),
+            )?,
+        ])
+    }
+
+    fn heard(
+        &self,
+        condition: &Condition,
+        (speaks, listens): (&Path, &Path),
+        (at, meanwhile, sent): Qualities<'_>,
+    ) -> Result<Heard, ActorError> {
+        let adapted = usize::try_from(ADAPTATION.as_secs()).unwrap_or(usize::MAX);
+        let judged = meanwhile.get(adapted..).unwrap_or_default();
+        let direct = judged.iter().filter(|quality| quality.path == "direct");
+        let (said, heard) = (trace_of(speaks), trace_of(listens));
+        let delays = timing::added_delays(&said, &heard, condition.propagation(), ADAPTATION)
+            .map_err(|error| ActorError::Story(format!("the times of frames: {error}")))?;
+        let figures = CallFigures {
+            delays,
+            direct: direct.count() as f64 / judged.len().max(1) as f64,
+            plan: format!("{} kbit/s, {}", sent.bitrate / 1_000, sent.protection),
+            loss: at.loss_percent,
+        };
+        Ok(self.entry(condition, listens.to_owned(), Some(figures)))
+    }
+
+    /// The same speech on the conditions' lines by Opus alone.
+    fn plain(&self, order: &Order) -> Result<Vec<Heard>, ActorError> {
+        let of = |condition: &Condition| {
+            let recording = self.file(condition, "plain");
+            plain::plain(condition, self.seed, &self.script.file, &recording)?;
+            Ok(self.entry(condition, recording, None))
+        };
+        order.conditions.iter().map(of).collect()
+    }
+
+    fn entry(&self, condition: &Condition, recording: PathBuf, call: Option<CallFigures>) -> Heard {
+        Heard {
+            condition: condition.name,
+            speaker: self.speaker,
+            scores: Scores::default(),
+            call,
+            said: self.script.clone(),
+            recording,
+        }
+    }
+
+    fn file(&self, condition: &Condition, who: &str) -> PathBuf {
+        let (name, seed) = (condition.name, self.seed);
+        self.folder
+            .join(format!("{name}-{seed}-{:?}-{who}.wav", self.speaker))
+    }
+}
+
+fn trace_of(recording: &Path) -> PathBuf {
+    recording.with_extension("times")
 }
 
 /// At the end, once a second before, and at the other's end.
 type Qualities<'a> = (
-    &'a starling_control::view::CallQuality,
-    &'a [starling_control::view::CallQuality],
-    &'a starling_control::view::CallQuality,
+    &'a view::CallQuality,
+    &'a [view::CallQuality],
+    &'a view::CallQuality,
 );
-
-/// Its length, and the parts that are judged.
-fn write_speech(path: &Path) -> Result<(Duration, speech::Parts), ActorError> {
-    let failed = |error: String| ActorError::Story(error);
-    let judged = speech::judged(ADAPTATION);
-    let (speech, parts) = judged.map_err(|error| failed(error.to_string()))?;
-    speech
-        .write_wav(path)
-        .map_err(|error| failed(format!("cannot write {}: {error}", path.display())))?;
-    let length = speech.samples.len() as f64 / f64::from(speech.rate);
-    Ok((Duration::from_secs_f64(length), parts))
-}

@@ -200,6 +200,11 @@ impl Decoder {
         }
     }
 
+    /// A frame in which nobody speaks, after a packet that said so: the noise of the room goes on.
+    pub fn comfort(&mut self, pcm: &mut [f32; FRAME_SAMPLES]) {
+        self.conceal(pcm);
+    }
+
     fn decode_or_conceal(
         &mut self,
         payload: &[u8],

@@ -20,4 +20,8 @@ pub struct Sound {
     /// Send with so many kbit/s at most, what is spent against losses included; 8 to 64, which is also the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_kbits: Option<u32>,
+    /// Absolute path of a file to write down in when each frame of voice was there and when it was played, for measurements; must
+    /// not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }

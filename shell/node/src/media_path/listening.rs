@@ -5,6 +5,7 @@ use std::path::Path;
 
 use starling_audio::devices::Playback;
 use starling_audio::opus::{Decoder, OpusError, carries_redundancy};
+use starling_audio::tuning::Tuning;
 use starling_audio::wav::{WavError, WavWriter};
 use starling_media::timescale::Scaler;
 use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Statistics, Step};
@@ -12,6 +13,7 @@ use starling_protocol::machine::Time;
 use std::time::Duration;
 
 use super::sound::Sink;
+use super::trace::Trace;
 use super::voice::Notice;
 
 /// The speaker's queue is filled up to this: a frame, and half of one while the thread sleeps.
@@ -31,6 +33,7 @@ pub struct Listening {
     playout: Playout,
     decoder: Decoder,
     scaler: Scaler,
+    tuning: Tuning,
     /// Whether what the scaler gives holds sound of the other side.
     is_sound: bool,
     /// When the next frame is due where no speaker asks for it.
@@ -59,6 +62,7 @@ impl Listening {
             playout: Playout::new(),
             decoder: Decoder::new()?,
             scaler: Scaler::default(),
+            tuning: Tuning::default(),
             is_sound: false,
             due: None,
             first_sound: None,
@@ -78,7 +82,12 @@ impl Listening {
     }
 
     /// Plays what is due; returns what was heard, for an echo.
-    pub fn play(&mut self, now: Time, notify: &dyn Fn(Notice)) -> Vec<[f32; FRAME_SAMPLES]> {
+    pub fn play(
+        &mut self,
+        now: Time,
+        trace: &mut Trace,
+        notify: &dyn Fn(Notice),
+    ) -> Vec<[f32; FRAME_SAMPLES]> {
         if let Output::Speaker(playback) = &self.output
             && let Some(error) = playback.error()
         {
@@ -87,7 +96,7 @@ impl Listening {
         }
         let mut heard = Vec::new();
         while self.is_due(now) {
-            let (frame, is_sound) = self.next(now);
+            let (frame, is_sound) = self.next(now, trace);
             if is_sound {
                 self.first_sound.get_or_insert(now);
             }
@@ -140,11 +149,20 @@ impl Listening {
     }
 
     /// The next frame, and whether it holds sound of the other side.
-    fn next(&mut self, now: Time) -> ([f32; FRAME_SAMPLES], bool) {
+    fn next(&mut self, now: Time, trace: &mut Trace) -> ([f32; FRAME_SAMPLES], bool) {
         // Each step brings at least a frame.
         if !self.scaler.is_ready() {
-            let step = self.playout.pull(now + self.scaler.waiting());
+            let waiting = self.scaler.waiting();
+            let step = self.playout.pull(now + waiting);
+            if let Some(ppm) = self.playout.hasten() {
+                self.tuning.hasten(ppm);
+            }
             self.is_sound = !matches!(step, Step::Conceal | Step::Silence);
+            if let Some(frame) = self.playout.frame()
+                && self.is_sound
+            {
+                trace.heard(frame, waiting);
+            }
             self.bring(step);
         }
         (self.scaler.take(), self.is_sound)
@@ -156,6 +174,7 @@ impl Listening {
             Step::Decode(payload) => self.decode(&payload, &mut frame),
             Step::Recover { payload, back } => self.recover(&payload, back, &mut frame),
             Step::Conceal => self.decoder.conceal(&mut frame),
+            Step::Comfort => self.decoder.comfort(&mut frame),
             Step::Silence => {}
             Step::Shorten(first, second) => {
                 let mut next = frame;
@@ -193,7 +212,7 @@ impl Listening {
     fn put(&mut self, frame: &[f32; FRAME_SAMPLES], is_sound: bool, notify: &dyn Fn(Notice)) {
         let result = match &mut self.output {
             Output::Speaker(playback) => {
-                playback.write(frame);
+                playback.write(self.tuning.tune(frame));
                 Ok(())
             }
             Output::File(recorder) => recorder.write(frame, is_sound),

@@ -7,11 +7,13 @@ mod listening;
 mod quality;
 mod sound;
 mod speaking;
+mod trace;
 mod voice;
 
 pub use detour::{Detour, Outlet};
 pub use quality::quality;
 pub use sound::{Prepared, prepare};
+pub use speaking::Stream;
 pub use voice::{Inlet, Notice, Voice};
 
 use std::time::Duration;

@@ -23,7 +23,7 @@ pub fn quality(voice: &VoiceStatistics, rtt: Option<Duration>) -> view::CallQual
         delay_ms: received.delay_ms.into(),
         recovered: received.repeated + received.recovered,
         concealed: received.concealed,
-        codec: "Opus, 48 kHz, 20 ms".to_owned(),
+        codec: codec(plan),
         bitrate: plan.map_or(0, |plan| plan.bitrate),
         protection: plan.map_or_else(String::new, protection),
         mos: opinion(received, rtt),
@@ -37,6 +37,11 @@ fn opinion(received: &Statistics, rtt: Option<Duration>) -> f64 {
     let missing = received.concealed as f64 / received.expected.max(1) as f64;
     // Tenths: it is an estimate.
     (mean_opinion(delay, missing) * 10.0).round() / 10.0
+}
+
+fn codec(plan: Option<Plan>) -> String {
+    let frames = plan.map_or(1, |plan| u32::from(plan.joined));
+    format!("Opus, 48 kHz, {} ms", (FRAME * frames).as_millis())
 }
 
 fn protection(plan: Plan) -> String {
@@ -64,6 +69,7 @@ mod tests {
             super::protection(Plan {
                 bitrate: 30_000,
                 protection,
+                joined: 1,
             })
         };
         assert_eq!(words(Protection::Off), "off");

@@ -42,6 +42,8 @@ pub struct Prepared {
     pub limit: Option<Duration>,
     /// Send with so many bits a second at most.
     pub most: u32,
+    /// Write down in this file when frames come and go.
+    pub trace: Option<PathBuf>,
 }
 
 /// Checks what was asked for.
@@ -61,6 +63,11 @@ pub fn prepare(sound: &Sound) -> Result<Prepared, Failure> {
         sink,
         limit: sound.limit_ms.map(Duration::from_millis),
         most: most(sound.max_kbits)?,
+        trace: sound
+            .trace
+            .as_deref()
+            .map(|file| free(absolute(file)?))
+            .transpose()?,
     })
 }
 

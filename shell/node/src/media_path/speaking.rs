@@ -14,6 +14,7 @@ use starling_protocol::machine::Time;
 use starling_wire::limits::MEDIA_PAYLOAD_MAX;
 
 use super::sound::Source;
+use super::trace::Trace;
 use super::voice::{Notice, Shared};
 use crate::traffic::Traffic;
 
@@ -27,6 +28,24 @@ enum Input {
     File(WavReader),
     Echo,
     Nothing,
+}
+
+/// Where a frame goes, and when that is.
+struct Out<'a> {
+    now: Time,
+    shared: &'a Shared,
+    trace: &'a mut Trace,
+}
+
+/// What a stream is like from its beginning.
+#[derive(Debug, Clone, Copy)]
+pub struct Stream {
+    /// Makes its numbers unguessable.
+    pub seed: u64,
+    /// Bits a second at most.
+    pub most: u32,
+    /// Whether the other side understands deep redundancy.
+    pub deep: bool,
 }
 
 /// The sending side.
@@ -43,11 +62,10 @@ pub struct Speaking {
 }
 
 impl Speaking {
-    /// Opens the source, to be sent with `most` bits a second at most; a microphone that cannot be opened is told and replaced by silence.
+    /// Opens the source; a microphone that cannot be opened is told and replaced by silence.
     pub fn open(
         source: Source,
-        most: u32,
-        seed: u64,
+        stream: Stream,
         traffic: Arc<Traffic>,
         notify: &dyn Fn(Notice),
     ) -> Result<Self, OpusError> {
@@ -64,18 +82,18 @@ impl Speaking {
             Source::File(reader) => Input::File(reader),
             Source::Echo => Input::Echo,
         };
-        let rate = Rate::new(most, true);
+        let rate = Rate::new(stream.most, stream.deep);
         let plan = rate.plan();
         let settings = EncoderSettings {
             bitrate: plan.bitrate,
             complexity: COMPLEXITY,
             protection: inside(plan),
-            dtx: false,
+            dtx: true,
         };
         Ok(Self {
             input,
             encoder: Encoder::new(settings)?,
-            packetizer: Packetizer::new(seed),
+            packetizer: Packetizer::new(stream.seed),
             rate,
             plan,
             traffic,
@@ -110,6 +128,7 @@ impl Speaking {
             _ => None,
         };
         self.packetizer.repeat(back);
+        self.packetizer.join(plan.joined);
         self.encoder.set_bitrate(plan.bitrate)?;
         self.encoder.set_protection(inside(plan))
     }
@@ -120,9 +139,11 @@ impl Speaking {
         now: Time,
         echo: &[[f32; FRAME_SAMPLES]],
         shared: &Shared,
+        trace: &mut Trace,
         notify: &dyn Fn(Notice),
     ) {
         let mut frame = [0.0; FRAME_SAMPLES];
+        let mut out = Out { now, shared, trace };
         match &mut self.input {
             Input::Microphone(capture) => {
                 if let Some(error) = capture.error() {
@@ -133,13 +154,13 @@ impl Speaking {
                 while let Input::Microphone(capture) = &mut self.input
                     && capture.read(&mut frame)
                 {
-                    self.send(&frame, shared, now);
+                    self.send(&frame, now, &mut out);
                 }
             }
-            Input::File(_) => self.play_file(now, shared, notify),
+            Input::File(_) => self.play_file(&mut out, notify),
             Input::Echo => {
                 for frame in echo {
-                    self.send(frame, shared, now);
+                    self.send(frame, now, &mut out);
                 }
             }
             Input::Nothing => {}
@@ -163,9 +184,10 @@ impl Speaking {
         self.over
     }
 
-    fn play_file(&mut self, now: Time, shared: &Shared, notify: &dyn Fn(Notice)) {
+    fn play_file(&mut self, out: &mut Out<'_>, notify: &dyn Fn(Notice)) {
+        let now = out.now;
         // The first word is not spoken before somebody hears it.
-        if !shared.is_connected() {
+        if !out.shared.is_connected() {
             self.due = None;
             return;
         }
@@ -179,7 +201,7 @@ impl Speaking {
             let mut frame = [0.0; FRAME_SAMPLES];
             match reader.read(&mut frame) {
                 Ok(0) => self.input = Input::Nothing,
-                Ok(_) => self.send(&frame, shared, now),
+                Ok(_) => self.send(&frame, due, out),
                 Err(error) => {
                     notify(Notice::Trouble(format!(
                         "the file cannot be played: {error}"
@@ -192,7 +214,9 @@ impl Speaking {
         self.due = Some(due);
     }
 
-    fn send(&mut self, frame: &[f32; FRAME_SAMPLES], shared: &Shared, now: Time) {
+    /// A frame whose last sample was there at `at`.
+    fn send(&mut self, frame: &[f32; FRAME_SAMPLES], at: Time, out: &mut Out<'_>) {
+        let (now, shared) = (out.now, out.shared);
         if self.over || shared.is_silent() || !shared.is_connected() {
             self.packetizer.skip();
             return;
@@ -200,12 +224,15 @@ impl Speaking {
         let mut payload = [0; MEDIA_PAYLOAD_MAX];
         match self.encoder.encode(frame, &mut payload) {
             Ok(length) => {
-                let datagram = self.packetizer.packet(Encoded {
+                out.trace.said(self.packetizer.frame(), at, now);
+                let datagrams = self.packetizer.packets(Encoded {
                     deep: matches!(self.plan.protection, media::Protection::Deep { .. }),
                     payload: &payload[..length],
                 });
-                shared.send(datagram, &self.traffic);
-                self.rate.handle_sent(now);
+                for datagram in datagrams {
+                    shared.send(datagram, &self.traffic);
+                    self.rate.handle_sent(now);
+                }
             }
             Err(error) => {
                 tracing::debug!(%error, "a frame could not be encoded");
@@ -236,7 +263,12 @@ mod tests {
     #[test]
     fn media_12_a_report_on_another_stream_changes_nothing() {
         let traffic = Arc::new(Traffic::default());
-        let mut speaking = Speaking::open(Source::Echo, 64_000, 1, traffic, &|_| {}).unwrap();
+        let stream = Stream {
+            seed: 1,
+            most: 64_000,
+            deep: true,
+        };
+        let mut speaking = Speaking::open(Source::Echo, stream, traffic, &|_| {}).unwrap();
         let before = speaking.plan;
         let mut report = Report {
             ssrc: speaking.packetizer.ssrc() ^ 1,

@@ -2,6 +2,7 @@
 //! side play what is due and the speaking side send what is there. It survives a lost connection: the next one is put
 //! in its place.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,8 @@ use starling_protocol::machine::Time;
 use super::detour::{Detour, Outlet};
 use super::listening::Listening;
 use super::sound::Prepared;
-use super::speaking::Speaking;
+use super::speaking::{Speaking, Stream};
+use super::trace::Trace;
 use crate::clock::Clock;
 use crate::traffic::{Purpose, Traffic};
 
@@ -117,10 +119,10 @@ impl Shared {
 }
 
 impl Voice {
-    /// Starts the thread. `seed` makes the stream's numbers unguessable; `notify` must not block.
+    /// Starts the thread; `notify` must not block.
     pub fn start(
         prepared: Prepared,
-        seed: u64,
+        stream: Stream,
         clock: Clock,
         traffic: Arc<Traffic>,
         notify: impl Fn(Notice) + Send + 'static,
@@ -133,7 +135,7 @@ impl Voice {
             .spawn(move || {
                 let start = Start {
                     prepared,
-                    seed,
+                    stream,
                     clock,
                     traffic,
                 };
@@ -198,7 +200,7 @@ impl Voice {
 
 struct Start {
     prepared: Prepared,
-    seed: u64,
+    stream: Stream,
     clock: Clock,
     traffic: Arc<Traffic>,
 }
@@ -211,9 +213,9 @@ fn run(
 ) -> Result<(), OpusError> {
     let (clock, limit) = (start.clock, start.prepared.limit);
     let prepared = start.prepared;
-    let (source, most) = (prepared.source, prepared.most);
-    let mut speaking = Speaking::open(source, most, start.seed, start.traffic, notify)?;
+    let mut speaking = Speaking::open(prepared.source, start.stream, start.traffic, notify)?;
     let mut listening = Listening::open(prepared.sink, notify)?;
+    let mut trace = trace(prepared.trace.as_deref(), notify);
     let mut since = None;
     let mut renewed = Time::ZERO;
     while !shared.stop.load(Ordering::Relaxed) {
@@ -222,8 +224,8 @@ fn run(
             speaking.pause();
             listening.pause();
         } else {
-            let echo = listening.play(now, notify);
-            speaking.speak(now, &echo, shared, notify);
+            let echo = listening.play(now, &mut trace, notify);
+            speaking.speak(now, &echo, shared, &mut trace, notify);
         }
         if shared.is_connected() && since.is_none() {
             since = Some(now);
@@ -256,6 +258,18 @@ fn run(
     }
     listening.finish(notify);
     Ok(())
+}
+
+fn trace(file: Option<&Path>, notify: &dyn Fn(Notice)) -> Trace {
+    let trace = file.map(Trace::create).transpose();
+    trace
+        .map(Option::unwrap_or_default)
+        .unwrap_or_else(|error| {
+            notify(Notice::Trouble(format!(
+                "no times are written down: {error}"
+            )));
+            Trace::default()
+        })
 }
 
 /// Waits for datagrams, for [`PAUSE`] at most; returns what the other side reports.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use iroh::endpoint::Connection;
 use starling_protocol::call::calls::SoundEnd;
 use starling_wire::alpn;
-use starling_wire::call::{CALL_FRAME_MAX, MediaHello};
+use starling_wire::call::{CALL_FRAME_MAX, Media, MediaHello};
 use starling_wire::ids::{AccountId, CallId};
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -109,7 +109,7 @@ impl Task {
     }
 
     /// Answered: opens source and sink. Whether sound flows at once, because its connection is up already.
-    pub(super) fn start_voice(&mut self, call: CallId) -> bool {
+    pub(super) fn start_voice(&mut self, call: CallId, media: Media) -> bool {
         let Some(running) = self.running.get_mut(&call) else {
             return false;
         };
@@ -123,6 +123,7 @@ impl Task {
             let start = StartVoice {
                 clock: self.ctx.clock,
                 traffic: Arc::clone(&self.ctx.traffic),
+                deep: media.is_deep(),
             };
             match start.start(prepared, notify) {
                 Ok(voice) => {

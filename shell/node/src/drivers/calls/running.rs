@@ -18,7 +18,7 @@ use tokio::task::AbortHandle;
 use super::course::Course;
 use crate::clock::{Clock, random, wall_ms};
 use crate::context::Context;
-use crate::media_path::{Notice, Prepared, Voice, prepare, quality};
+use crate::media_path::{Notice, Prepared, Stream, Voice, prepare, quality};
 use crate::paths::{self, PathGuard, Travel};
 use crate::traffic::Traffic;
 use crate::transport::inner::InnerLease;
@@ -116,6 +116,8 @@ impl Drop for Aborting {
 pub struct StartVoice {
     pub clock: Clock,
     pub traffic: Arc<Traffic>,
+    /// Whether the other side understands deep redundancy.
+    pub deep: bool,
 }
 
 impl StartVoice {
@@ -124,8 +126,12 @@ impl StartVoice {
         prepared: Prepared,
         notify: impl Fn(Notice) + Send + 'static,
     ) -> std::io::Result<Voice> {
-        let seed = u64::from_le_bytes(random());
-        Voice::start(prepared, seed, self.clock, self.traffic, notify)
+        let stream = Stream {
+            seed: u64::from_le_bytes(random()),
+            most: prepared.most,
+            deep: self.deep,
+        };
+        Voice::start(prepared, stream, self.clock, self.traffic, notify)
     }
 }
 

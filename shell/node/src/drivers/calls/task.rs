@@ -189,8 +189,8 @@ impl Task {
                 CallEvent::Bind(call) => self.bind(call),
                 CallEvent::PeerInner(call, inner) => self.peer_inner(call, inner),
                 CallEvent::Room(call, room) => self.forwardings.told(call, room),
-                CallEvent::StartMedia(call, _) => {
-                    if self.start_voice(call) {
+                CallEvent::StartMedia(call, media) => {
+                    if self.start_voice(call, media) {
                         connected.push(call);
                     }
                 }
