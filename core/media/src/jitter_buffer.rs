@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::packet::Encoded;
-
 /// `MEDIA-08`: from the oldest frame to the newest, both counted: 3 s.
 pub const SPAN: i64 = 150;
 
@@ -22,16 +20,6 @@ pub struct Held {
     pub joined: i64,
     /// The encoded frame.
     pub payload: Vec<u8>,
-}
-
-impl Held {
-    /// As it came.
-    pub fn frame(&self) -> Encoded<'_> {
-        Encoded {
-            deep: self.deep,
-            payload: &self.payload,
-        }
-    }
 }
 
 /// The frames, by position.

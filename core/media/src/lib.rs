@@ -16,6 +16,9 @@
 
 use std::time::Duration;
 
+pub mod activity;
+pub mod band;
+pub mod comfort;
 pub mod delay_histogram;
 mod framing;
 mod jitter_buffer;
@@ -35,7 +38,7 @@ mod transit;
 #[doc(hidden)]
 pub mod fuzz;
 
-pub use packet::{Encoded, Packet, PacketError, Repeat};
+pub use packet::{Encoded, Packet, PacketError, Repeat, is_quiet};
 pub use packetizer::Packetizer;
 pub use playout::{Dropped, Playout, Step};
 pub use rate::{Plan, Protection, Rate};

@@ -67,11 +67,9 @@ pub struct Encoded<'a> {
 /// A payload of Opus that is no longer says only that nobody speaks.
 const QUIET: usize = 2;
 
-impl Encoded<'_> {
-    /// Whether nobody speaks in this frame, and until the next that comes.
-    pub const fn is_quiet(&self) -> bool {
-        self.payload.len() <= QUIET
-    }
+/// Whether a payload says that nobody speaks in this frame, and until the next that comes.
+pub const fn is_quiet(payload: &[u8]) -> bool {
+    payload.len() <= QUIET
 }
 
 /// Why bytes are no packet.

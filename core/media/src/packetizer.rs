@@ -7,7 +7,7 @@ use starling_wire::limits::MEDIA_PAYLOAD_MAX;
 
 use crate::FRAME_TICKS;
 use crate::framing::{self, FRAMES_MAX};
-use crate::packet::{BACK_MAX, Encoded, Packet, REPEAT_HEADER, Repeat};
+use crate::packet::{BACK_MAX, Encoded, Packet, REPEAT_HEADER, Repeat, is_quiet};
 
 /// Makes the datagrams of one stream.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl Packetizer {
             "an encoded frame of {length} bytes"
         );
         let mut ready = Vec::new();
-        if frame.is_quiet() || self.joined == 1 {
+        if is_quiet(frame.payload) || self.joined == 1 {
             ready.extend(self.waiting());
             ready.extend(self.alone(frame));
             return ready;
@@ -97,7 +97,7 @@ impl Packetizer {
 
     /// A frame in a packet of its own.
     fn alone(&mut self, frame: Encoded<'_>) -> Option<Vec<u8>> {
-        if !frame.is_quiet() {
+        if !is_quiet(frame.payload) {
             self.quiet = 0;
         } else if self.quiet == QUIET_TOLD {
             self.pass();

@@ -12,7 +12,7 @@
 
 use crate::framing;
 use crate::jitter_buffer::{Held, JitterBuffer, SPAN};
-use crate::packet::{Packet, PacketError, Repeat};
+use crate::packet::{Packet, PacketError, Repeat, is_quiet};
 use crate::report::Report;
 use crate::reporter::{Counts, Reporter};
 use crate::source::{Place, Position, Source};
@@ -430,7 +430,7 @@ impl Playout {
             return self.conceal(head);
         };
         head.starved = 0;
-        head.quiet = held.frame().is_quiet();
+        head.quiet = is_quiet(&held.payload);
         head.since_scaled += 1;
         head.since_missed = head.since_missed.saturating_add(1);
         head.frame += 1;
@@ -462,7 +462,7 @@ impl Playout {
         };
         head.since_scaled = 0;
         head.sequence = second.sequence;
-        head.quiet = second.frame().is_quiet();
+        head.quiet = is_quiet(&second.payload);
         head.skip(1);
         self.counts.repeated += u64::from(second.repeated);
         self.counts.shortened += 1;

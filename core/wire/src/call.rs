@@ -374,7 +374,7 @@ mod tests {
         let newer = other(|media| media.dred = 3);
         assert_eq!(
             Media::choose(&[unplayable[0], newer]),
-            Some(Media::OPUS),
+            Some(other(|media| media.dred = 0)),
             "a newer peer's redundancy is declined, not its call"
         );
     }

@@ -43,7 +43,6 @@ fn encode(condition: &Condition, from: &Path) -> Result<Vec<Vec<u8>>, ActorError
             fec: expected_loss > 0,
             deep_ms: 0,
         },
-        dtx: false,
     })
     .map_err(story)?;
     let mut reader = WavReader::open(from).map_err(story)?;

@@ -27,7 +27,7 @@ impl RawEncoder {
         let mut error: c_int = sys::OPUS_OK;
         // SAFETY: the arguments are constants libopus allows, and `error` outlives the call.
         let raw = unsafe {
-            sys::opus_encoder_create(RATE, CHANNELS, sys::OPUS_APPLICATION_VOIP, &raw mut error)
+            sys::opus_encoder_create(RATE, CHANNELS, sys::OPUS_APPLICATION_AUDIO, &raw mut error)
         };
         NonNull::new(raw)
             .map(RawEncoder)
@@ -71,6 +71,16 @@ impl RawEncoder {
     /// `tens`: how many 10 ms of the past each packet describes; 0 switches it off.
     pub(super) fn set_deep_redundancy(&mut self, tens: u8) -> Result<(), OpusError> {
         self.set(sys::OPUS_SET_DRED_DURATION_REQUEST, tens.into())
+    }
+
+    /// Up to 20 kHz, as far as the rate is worth it, or up to 8.
+    pub(super) fn set_wide(&mut self, on: bool) -> Result<(), OpusError> {
+        let most = if on {
+            sys::OPUS_BANDWIDTH_FULLBAND
+        } else {
+            sys::OPUS_BANDWIDTH_WIDEBAND
+        };
+        self.set(sys::OPUS_SET_MAX_BANDWIDTH_REQUEST, most)
     }
 
     pub(super) fn set_dtx(&mut self, on: bool) -> Result<(), OpusError> {

@@ -63,8 +63,6 @@ pub struct EncoderSettings {
     pub complexity: u8,
     /// Against losses.
     pub protection: Protection,
-    /// Send next to nothing during silence: packets of one or two bytes.
-    pub dtx: bool,
 }
 
 /// What is spent against losses. The bytes are taken out of the bit rate, so on a clean path it costs quality.
@@ -92,7 +90,6 @@ impl Encoder {
             raw: RawEncoder::new()?,
         };
         encoder.raw.set_complexity(settings.complexity)?;
-        encoder.raw.set_dtx(settings.dtx)?;
         encoder.set_bitrate(settings.bitrate)?;
         encoder.set_protection(settings.protection)?;
         Ok(encoder)
@@ -108,6 +105,16 @@ impl Encoder {
             return Err(OpusError::Room(out.len()));
         }
         self.raw.encode(&pcm.map(tame), out)
+    }
+
+    /// From now on next to nothing is made of silence: packets of one or two bytes (DTX). Or of all of it something again.
+    pub fn set_dtx(&mut self, on: bool) -> Result<(), OpusError> {
+        self.raw.set_dtx(on)
+    }
+
+    /// Whether there is anything to be encoded above 8 kHz.
+    pub fn set_wide(&mut self, on: bool) -> Result<(), OpusError> {
+        self.raw.set_wide(on)
     }
 
     /// Changes the target from the next packet on, bits per second.
@@ -198,11 +205,6 @@ impl Decoder {
             Ok(()) => pcm.iter_mut().for_each(|sample| *sample = tame(*sample)),
             Err(_) => pcm.fill(0.0),
         }
-    }
-
-    /// A frame in which nobody speaks, after a packet that said so: the noise of the room goes on.
-    pub fn comfort(&mut self, pcm: &mut [f32; FRAME_SAMPLES]) {
-        self.conceal(pcm);
     }
 
     fn decode_or_conceal(

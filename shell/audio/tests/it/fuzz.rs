@@ -26,9 +26,9 @@ fn packets() -> Vec<Vec<u8>> {
                 fec,
                 deep_ms,
             },
-            dtx: true,
         })
         .expect("settings within range");
+        encoder.set_dtx(true).expect("a switch");
         let mut noise = 1_u32;
         for frame in 0..20 {
             let pcm = std::array::from_fn(|at| {

@@ -7,8 +7,9 @@ use starling_audio::devices::Playback;
 use starling_audio::opus::{Decoder, OpusError, carries_redundancy};
 use starling_audio::tuning::Tuning;
 use starling_audio::wav::{WavError, WavWriter};
+use starling_media::comfort::Comfort;
 use starling_media::timescale::Scaler;
-use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Statistics, Step};
+use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Statistics, Step, is_quiet};
 use starling_protocol::machine::Time;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ pub struct Listening {
     playout: Playout,
     decoder: Decoder,
     scaler: Scaler,
+    comfort: Comfort,
     tuning: Tuning,
     /// Whether what the scaler gives holds sound of the other side.
     is_sound: bool,
@@ -62,6 +64,7 @@ impl Listening {
             playout: Playout::new(),
             decoder: Decoder::new()?,
             scaler: Scaler::default(),
+            comfort: Comfort::default(),
             tuning: Tuning::default(),
             is_sound: false,
             due: None,
@@ -174,7 +177,7 @@ impl Listening {
             Step::Decode(payload) => self.decode(&payload, &mut frame),
             Step::Recover { payload, back } => self.recover(&payload, back, &mut frame),
             Step::Conceal => self.decoder.conceal(&mut frame),
-            Step::Comfort => self.decoder.comfort(&mut frame),
+            Step::Comfort => frame = self.comfort.make(),
             Step::Silence => {}
             Step::Shorten(first, second) => {
                 let mut next = frame;
@@ -204,9 +207,14 @@ impl Listening {
 
     /// A payload that is no Opus is concealed.
     fn decode(&mut self, payload: &[u8], frame: &mut [f32; FRAME_SAMPLES]) {
+        if is_quiet(payload) {
+            *frame = self.comfort.make();
+            return;
+        }
         if let Err(error) = self.decoder.decode(payload, frame) {
             tracing::trace!(%error, "a voice packet could not be decoded");
         }
+        self.comfort.hear(frame);
     }
 
     fn put(&mut self, frame: &[f32; FRAME_SAMPLES], is_sound: bool, notify: &dyn Fn(Notice)) {

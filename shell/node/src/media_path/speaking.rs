@@ -9,6 +9,8 @@ use starling_audio::devices::Capture;
 use starling_audio::opus::{Encoder, EncoderSettings, OpusError, Protection};
 use starling_audio::wav::WavReader;
 use starling_media as media;
+use starling_media::activity::Activity;
+use starling_media::band::Band;
 use starling_media::{Encoded, FRAME, FRAME_SAMPLES, Packetizer, Plan, Rate, Report};
 use starling_protocol::machine::Time;
 use starling_wire::limits::MEDIA_PAYLOAD_MAX;
@@ -28,6 +30,34 @@ enum Input {
     File(WavReader),
     Echo,
     Nothing,
+}
+
+/// What is known of the sound that comes in.
+#[derive(Debug, Default)]
+struct Microphone {
+    activity: Activity,
+    band: Band,
+    is_resting: bool,
+    is_narrow: bool,
+}
+
+impl Microphone {
+    /// Lets the encoder know what changed.
+    fn tell(
+        &mut self,
+        frame: &[f32; FRAME_SAMPLES],
+        encoder: &mut Encoder,
+    ) -> Result<(), OpusError> {
+        let is_resting = self.activity.is_resting(frame);
+        if is_resting != std::mem::replace(&mut self.is_resting, is_resting) {
+            encoder.set_dtx(is_resting)?;
+        }
+        let is_narrow = !self.band.is_wide(frame);
+        if is_narrow != std::mem::replace(&mut self.is_narrow, is_narrow) {
+            encoder.set_wide(!is_narrow)?;
+        }
+        Ok(())
+    }
 }
 
 /// Where a frame goes, and when that is.
@@ -52,6 +82,7 @@ pub struct Stream {
 pub struct Speaking {
     input: Input,
     encoder: Encoder,
+    heard: Microphone,
     packetizer: Packetizer,
     rate: Rate,
     plan: Plan,
@@ -88,11 +119,11 @@ impl Speaking {
             bitrate: plan.bitrate,
             complexity: COMPLEXITY,
             protection: inside(plan),
-            dtx: true,
         };
         Ok(Self {
             input,
             encoder: Encoder::new(settings)?,
+            heard: Microphone::default(),
             packetizer: Packetizer::new(stream.seed),
             rate,
             plan,
@@ -222,7 +253,11 @@ impl Speaking {
             return;
         }
         let mut payload = [0; MEDIA_PAYLOAD_MAX];
-        match self.encoder.encode(frame, &mut payload) {
+        let encoded = self
+            .heard
+            .tell(frame, &mut self.encoder)
+            .and_then(|()| self.encoder.encode(frame, &mut payload));
+        match encoded {
             Ok(length) => {
                 out.trace.said(self.packetizer.frame(), at, now);
                 let datagrams = self.packetizer.packets(Encoded {
