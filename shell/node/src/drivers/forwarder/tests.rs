@@ -176,10 +176,11 @@ async fn fwd_08_nothing_that_passes_the_forwarder_shows_what_is_said() {
     let mut opener = Opener::new(&key, Direction::Opener);
     let mut packetizer = starling_media::Packetizer::new(1);
     for n in 0..30_u8 {
-        let plain = packetizer.packet(starling_media::Encoded {
+        let frame = starling_media::Encoded {
             deep: false,
             payload: &[n; 60],
-        });
+        };
+        let plain = packetizer.packets(frame).remove(0);
         assert!(Packet::parse(&plain).is_ok());
         alice.say(&sealer.seal(&plain));
         // What Bob gets is what the forwarder had in its hands.
