@@ -5,6 +5,8 @@
 
 /// Registration, sealed envelopes and presence at a home supernode.
 pub const SUPER: &[u8] = b"starling/1/super";
+/// The same, by whoever says first of all how its person is: those who will be told are approached during the handshake.
+pub const PUBLISH: &[u8] = b"starling/1/publish";
 /// Records of the global index.
 pub const INDEX: &[u8] = b"starling/1/index";
 /// Contacts' front doors: who is there, and where the inner endpoint is.
@@ -36,7 +38,7 @@ mod tests {
 
     #[test]
     fn every_name_is_version_one_and_ends_in_a_letter_of_its_own() {
-        let all = [SUPER, INDEX, LINK, CHAT, CALL, MEDIA, FILE, FOCUS];
+        let all = [SUPER, PUBLISH, INDEX, LINK, CHAT, CALL, MEDIA, FILE, FOCUS];
         let mut last: Vec<u8> = all.iter().map(|name| name[name.len() - 1]).collect();
         assert!(all.iter().all(|name| version(name) == Some(1)));
         last.sort_unstable();

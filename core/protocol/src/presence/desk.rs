@@ -102,6 +102,8 @@ struct Said {
     /// How often it may still say how its person is, and who may see it.
     saying: Tokens,
     granting: Tokens,
+    /// It was announced that it will say so, since it did.
+    announced: bool,
 }
 
 /// Who is here, what they said, and who wants to know.
@@ -226,8 +228,21 @@ impl Desk {
         let said = self.said_by(door, now)?;
         take(&mut said.saying, SAYING, now)?;
         said.state = Some(state.0.into_boxed_slice());
+        said.announced = false;
         self.tell(door);
         Ok(())
+    }
+
+    /// `PRESENCE-31`: a door is about to say how its person is. Who will be told, and where they are reached; nobody the second
+    /// time, until it has said so.
+    pub fn announce(&mut self, door: EndpointKey) -> BTreeMap<EndpointKey, SupernodeAddr> {
+        let said = self.said.get_mut(&door);
+        let Some(said) = said.filter(|said| said.state.is_some() && !said.announced) else {
+            return BTreeMap::new();
+        };
+        said.announced = true;
+        let watching = said.granted.iter().flat_map(|id| self.watches.of(*id));
+        watching.map(|(key, at)| (key, at.clone())).collect()
     }
 
     /// `PRESENCE-17`: the record of what a door said.
@@ -245,6 +260,7 @@ impl Desk {
                 left,
                 saying: Tokens::full(SAYING, now),
                 granting: Tokens::full(GRANTING, now),
+                announced: false,
             };
             self.said.insert(door, said);
         }

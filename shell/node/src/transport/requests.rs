@@ -76,21 +76,21 @@ impl Supernodes {
                 Err(_) => self.forget(supernode.id).await,
             }
         }
-        let connection = self.dial(supernode).await?;
+        let connection = self.dial(supernode, alpn::SUPER).await?;
         refused(exchange(&connection, request).await?)
     }
 
-    /// It will be asked in a moment.
+    /// It will be told in a moment how the person is, and may announce that (`PRESENCE-31`).
     pub async fn approach(&self, supernode: &SupernodeAddr) {
         if self.kept(supernode.id).await.is_none()
-            && let Err(error) = self.dial(supernode).await
+            && let Err(error) = self.dial(supernode, alpn::PUBLISH).await
         {
             debug!(%error, "a supernode could not be dialled beforehand");
         }
     }
 
-    async fn dial(&self, supernode: &SupernodeAddr) -> Result<Connection, DialError> {
-        let connection = self.door.dial_supernode(supernode, alpn::SUPER).await?;
+    async fn dial(&self, supernode: &SupernodeAddr, alpn: &[u8]) -> Result<Connection, DialError> {
+        let connection = self.door.dial_supernode(supernode, alpn).await?;
         self.open
             .lock()
             .await

@@ -444,3 +444,38 @@ fn presence_29_lists_are_sent_at_a_pace_and_no_crowd_takes_the_turns_of_those_at
     assert_eq!(taken.count(), 40);
     assert!(desk.watch(stranger(30_001, 3), short(), seconds(5)).is_ok());
 }
+
+#[test]
+fn presence_31_who_will_be_told_is_named_once_before_each_word() {
+    let mut desk = watched();
+    let (theirs, again) = (SubscriptionId([8; 16]), SubscriptionId([6; 16]));
+    let all = [BOBS, again, theirs];
+    let others = [
+        (ALICE, 1, again),
+        (EndpointKey([3; 32]), 0, SubscriptionId([5; 16])),
+    ];
+    for (key, list, id) in others {
+        let watch = Watch {
+            list,
+            ids: vec![id],
+            reply_to: home(),
+        };
+        desk.watch(at_home(key), watch, seconds(0)).expect("taken");
+    }
+    desk.grant(BOB, to(&all), seconds(1), WALL)
+        .expect("granted");
+    let named = |desk: &mut Desk| desk.announce(BOB).into_keys().collect::<Vec<_>>();
+    assert_eq!(
+        named(&mut desk),
+        [ALICE],
+        "once, and nobody who may not see it"
+    );
+    assert_eq!(named(&mut desk), [], "not before it has said so");
+    desk.set_state(BOB, sealed(2), seconds(2)).expect("said");
+    assert_eq!(named(&mut desk), [ALICE]);
+    assert_eq!(
+        desk.announce(ALICE),
+        BTreeMap::new(),
+        "she said nothing yet"
+    );
+}

@@ -17,7 +17,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use iroh::Endpoint;
-use iroh::endpoint::Connection;
+use iroh::endpoint::{Connection, Incoming, IncomingAddr};
 use starling_store::{StoreError, rescue, supernode as rows};
 use starling_wire::alpn;
 use starling_wire::descriptor::DescriptorError;
@@ -40,7 +40,7 @@ use crate::clock::{Clock, wall_s};
 use crate::db::Db;
 use crate::drivers::forwarder::Forwarder;
 use crate::roles::carrier::Carrier;
-use crate::transport::endpoint::{self, EndpointError, endpoint_key};
+use crate::transport::endpoint::{self, EndpointError, endpoint_key, relay_url};
 use crate::transport::pins::Pins;
 use crate::transport::relay_server::connect::TunnelConfig;
 use crate::transport::relay_server::{Limits, RelayServer, RelayServerConfig, RelayServerError};
@@ -161,8 +161,8 @@ impl Supernode {
         let (address, own) = addresses(&config, &relay);
         pins.serve_at(&own);
         pins.learn(&address);
-        let alpns = vec![alpn::SUPER.to_vec(), alpn::INDEX.to_vec()];
-        let endpoint = endpoint::supernode(&config.seed, &pins, alpns, &own).await?;
+        let alpns = [alpn::SUPER, alpn::PUBLISH, alpn::INDEX].map(<[u8]>::to_vec);
+        let endpoint = endpoint::supernode(&config.seed, &pins, alpns.to_vec(), &own).await?;
         let (desk, desk_inputs) = mpsc::channel(64);
         let service = Arc::new(Service {
             db: db.clone(),
@@ -379,13 +379,34 @@ async fn accept(service: Arc<Service>) {
         }
         let service = Arc::clone(&service);
         connections.spawn(async move {
-            let Ok(Ok(connection)) =
-                tokio::time::timeout(HANDSHAKE_TIME, async { incoming.await }).await
-            else {
-                return;
-            };
-            serve(service, connection).await;
+            let admitted = tokio::time::timeout(HANDSHAKE_TIME, admit(&service, incoming)).await;
+            if let Ok(Some(connection)) = admitted {
+                serve(service, connection).await;
+            }
         });
+    }
+}
+
+/// `PRESENCE-31`: whoever is about to say how its person is, is announced while its handshake goes on.
+async fn admit(service: &Service, incoming: Incoming) -> Option<Connection> {
+    let door = known_by_its_link(&service.own, &incoming.remote_addr());
+    let mut accepting = incoming.accept().ok()?;
+    if accepting.alpn().await.ok()? == alpn::PUBLISH
+        && let Some(door) = door
+    {
+        // Where there is no room, it is not needed.
+        let _ = service.desk.try_send(DeskInput::Announced(door));
+    }
+    accepting.await.ok()
+}
+
+/// Whose link to our own relay a first packet came by: that link proved its key. What another relay says counts nothing.
+fn known_by_its_link(own: &SupernodeAddr, from: &IncomingAddr) -> Option<EndpointKey> {
+    match from {
+        IncomingAddr::Relay { url, endpoint_id } => {
+            (relay_url(own).as_ref() == Some(url)).then(|| endpoint_key(*endpoint_id))
+        }
+        _ => None,
     }
 }
 
@@ -451,6 +472,24 @@ async fn serve(service: Arc<Service>, connection: Connection) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn presence_31_only_whose_link_to_our_own_relay_is_up_announces() {
+        let [own, other] = ["127.0.0.1:1", "127.0.0.1:2"].map(|tcp| SupernodeAddr {
+            id: key_of(&[1; 32]),
+            tcp: tcp.parse().unwrap(),
+            discovery_port: 0,
+        });
+        let door = key_of(&[2; 32]);
+        let by = |relay: &SupernodeAddr| IncomingAddr::Relay {
+            url: relay_url(relay).unwrap(),
+            endpoint_id: endpoint::endpoint_id(door).unwrap(),
+        };
+        assert_eq!(known_by_its_link(&own, &by(&own)), Some(door));
+        assert_eq!(known_by_its_link(&own, &by(&other)), None);
+        let direct = IncomingAddr::Ip(own.tcp);
+        assert_eq!(known_by_its_link(&own, &direct), None);
+    }
 
     #[test]
     fn relay_02_address_discovery_of_a_private_supernode_stays_private() {

@@ -3,6 +3,9 @@
 //! Everything that waits to be said is bounded: presence by the watch lists (a newer state replaces an older one), "letters
 //! wait" by the doors that are here, and what is being said at once by [`TELLING_MAX`].
 
+mod telling;
+
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +14,25 @@ use starling_protocol::machine::Time;
 use starling_protocol::overlay::crowd::Call;
 use starling_protocol::presence::desk::{Desk, Tell};
 use starling_protocol::presence::letters::Letters;
-use starling_wire::alpn;
-use starling_wire::ids::{EndpointKey, SubscriptionId};
+use starling_wire::ids::EndpointKey;
 use starling_wire::limits::SIGHTINGS_MAX;
 use starling_wire::supernode::{Notice, SupernodeAddr};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, error};
 
+use self::telling::{Reached, Untold, notify};
 use super::Service;
 use super::presence::Question;
 use crate::clock::{Clock, sleep_until, wall_s};
 use crate::transport::relay_server::LinkEvent;
-use crate::transport::{congestion, dial, stream};
 
 /// Notices on their way at once. Each is a connection.
 const TELLING_MAX: usize = 1_000;
+/// What was only announced leaves room for what there is to say.
+const ANNOUNCED_MAX: usize = TELLING_MAX / 2;
+/// Watchers who are reached and not yet answered.
+const REACHED: usize = 64;
 
 /// Before a desk that failed is begun anew.
 const ANEW_AFTER: Duration = Duration::from_secs(1);
@@ -41,6 +47,8 @@ type Inputs = (
 pub(super) enum DeskInput {
     /// Presence.
     Presence(Question),
+    /// This door is about to say how its person is.
+    Announced(EndpointKey),
     /// A letter waits for whoever has these doors.
     Envelope(Vec<EndpointKey>),
     /// Tell these that the network is nearly full.
@@ -59,12 +67,6 @@ enum Told {
     Load,
 }
 
-/// What one watcher is to be told.
-struct Untold {
-    reply_to: SupernodeAddr,
-    ids: BTreeSet<SubscriptionId>,
-}
-
 struct Notices {
     service: Arc<Service>,
     clock: Clock,
@@ -75,6 +77,9 @@ struct Notices {
     /// Watchers that are to be told of presence, in order, and of whom; who is being told stands in the second only: what they are told is how things stand by then.
     order: VecDeque<EndpointKey>,
     presence: BTreeMap<EndpointKey, Untold>,
+    /// Who is reached, and what the tasks that reach them say so by.
+    reached: mpsc::Receiver<Reached>,
+    reaching: mpsc::Sender<Reached>,
     /// Doors to be told that the network is nearly full, and what they are told.
     load: Vec<(EndpointKey, Notice)>,
     /// Doors to be told that we leave, how many were not told yet, and who asked for it.
@@ -103,6 +108,7 @@ pub(super) async fn run(service: Arc<Service>, inputs: Inputs, clock: Clock) {
 async fn serve(service: Arc<Service>, inputs: Arc<Mutex<Inputs>>, clock: Clock) {
     let mut inputs = inputs.lock().await;
     let (inputs, links) = &mut *inputs;
+    let (reaching, reached) = mpsc::channel(REACHED);
     let mut notices = Notices {
         service,
         clock,
@@ -111,6 +117,8 @@ async fn serve(service: Arc<Service>, inputs: Arc<Mutex<Inputs>>, clock: Clock) 
         telling: JoinSet::new(),
         order: VecDeque::new(),
         presence: BTreeMap::new(),
+        reached,
+        reaching,
         load: Vec::new(),
         leaving: Vec::new(),
         untold: 0,
@@ -124,6 +132,7 @@ async fn serve(service: Arc<Service>, inputs: Arc<Mutex<Inputs>>, clock: Clock) 
                 LinkEvent::Down(door, number) => notices.desk.link_down(door, number, clock.now()),
             },
             Some(input) = inputs.recv() => notices.handle(input),
+            Some((watcher, reply)) = notices.reached.recv() => notices.reached(watcher, reply),
             () = sleep_until(wake) => notices.desk.handle_timeout(clock.now(), wall_s()),
             Some(told) = notices.telling.join_next(), if !notices.telling.is_empty() => {
                 if let Ok(told) = told {
@@ -153,6 +162,7 @@ impl Notices {
         let now = self.clock.now();
         match input {
             DeskInput::Presence(question) => self.answer(question),
+            DeskInput::Announced(door) => self.announced(door),
             DeskInput::Envelope(doors) => {
                 for door in doors.into_iter().filter(|door| self.desk.is_here(*door)) {
                     self.letters.handle_letter(door, now);
@@ -188,8 +198,13 @@ impl Notices {
 
     /// Says what there is to say, as far as there is room; that we leave comes first, and last.
     fn drain(&mut self) {
+        let mut owed = BTreeSet::new();
         while let Some(tell) = self.desk.poll_tell() {
+            owed.insert(tell.watcher);
             self.owe(tell);
+        }
+        for watcher in owed {
+            self.hand_over(watcher);
         }
         while self.telling.len() < TELLING_MAX && self.say_next() {}
         if self.untold == 0
@@ -222,26 +237,53 @@ impl Notices {
     fn owe(&mut self, tell: Tell) {
         let untold = self.presence.entry(tell.watcher).or_insert_with(|| {
             self.order.push_back(tell.watcher);
-            Untold {
-                reply_to: tell.reply_to.clone(),
-                ids: BTreeSet::new(),
-            }
+            Untold::new(tell.reply_to.clone())
         });
         untold.reply_to = tell.reply_to;
         untold.ids.insert(tell.id);
     }
 
-    /// The next watcher, and as much as fits one notice. Each is told one at a time.
-    fn next_presence(&mut self) -> Option<(EndpointKey, SupernodeAddr, Notice)> {
-        let watcher = self.order.pop_front()?;
-        let untold = self.presence.get_mut(&watcher)?;
-        let mut told = Vec::new();
-        while told.len() < SIGHTINGS_MAX
-            && let Some(id) = untold.ids.pop_first()
-        {
-            told.push((id, self.desk.sighting(id)));
+    /// `PRESENCE-31`: the ways to those who will be told are opened while the door's own handshake goes on.
+    fn announced(&mut self, door: EndpointKey) {
+        for (watcher, reply_to) in self.desk.announce(door) {
+            if self.telling.len() >= ANNOUNCED_MAX || self.leave.is_some() {
+                return;
+            }
+            if let Entry::Vacant(untold) = self.presence.entry(watcher) {
+                untold.insert(Untold::new(reply_to.clone()));
+                self.tell(watcher, reply_to);
+            }
         }
-        Some((watcher, untold.reply_to.clone(), Notice::Presence(told)))
+    }
+
+    /// Each watcher is told by one task at a time.
+    fn tell(&mut self, watcher: EndpointKey, reply_to: SupernodeAddr) {
+        let (service, since) = (Arc::clone(&self.service), self.clock.now());
+        let reaching = self.reaching.clone();
+        self.telling.spawn(async move {
+            let told = telling::presence(service, (watcher, reply_to), reaching).await;
+            Told::Presence(watcher, since, told.is_ok())
+        });
+    }
+
+    fn reached(&mut self, watcher: EndpointKey, reply: oneshot::Sender<telling::Sightings>) {
+        if let Some(untold) = self.presence.get_mut(&watcher) {
+            untold.waiting = Some(reply);
+        }
+        self.hand_over(watcher);
+    }
+
+    /// As much as fits one notice, to whoever is reached.
+    fn hand_over(&mut self, watcher: EndpointKey) {
+        if let Some(untold) = self.presence.get_mut(&watcher) {
+            untold.hand_over(SIGHTINGS_MAX, |id| self.desk.sighting(id));
+        }
+    }
+
+    fn next_presence(&mut self) -> Option<(EndpointKey, SupernodeAddr)> {
+        let watcher = self.order.pop_front()?;
+        let untold = self.presence.get(&watcher)?;
+        Some((watcher, untold.reply_to.clone()))
     }
 
     fn told_presence(&mut self, watcher: EndpointKey, since: Time, heard: bool) {
@@ -285,15 +327,8 @@ impl Notices {
             });
             return true;
         }
-        if let Some((watcher, reply_to, notice)) = self.next_presence() {
-            let since = self.clock.now();
-            self.telling.spawn(async move {
-                // Clients of ours are reached over loopback, whatever address they know us by.
-                let own = reply_to.id == service.own.id;
-                let place = if own { &service.own } else { &reply_to };
-                let told = notify(&service, watcher, place, &notice).await;
-                Told::Presence(watcher, since, told.is_ok())
-            });
+        if let Some((watcher, reply_to)) = self.next_presence() {
+            self.tell(watcher, reply_to);
             return true;
         }
         // Once a minute at most; whoever misses it hears the next.
@@ -305,41 +340,5 @@ impl Notices {
             return true;
         }
         false
-    }
-}
-
-async fn notify(
-    service: &Service,
-    door: EndpointKey,
-    place: &SupernodeAddr,
-    notice: &Notice,
-) -> Result<(), dial::DialError> {
-    let connection = dial::through_homes(
-        &service.endpoint,
-        |supernode| {
-            let place = service.pins.place(supernode);
-            service.pins.learn(&place);
-            Ok(place)
-        },
-        door,
-        std::slice::from_ref(place),
-        alpn::SUPER,
-        congestion::signalling(),
-    )
-    .await?;
-    let told = async {
-        let mut send = connection
-            .open_uni()
-            .await
-            .map_err(|_| stream::StreamError::Lost)?;
-        stream::write(&mut send, notice).await?;
-        send.finish().map_err(|_| stream::StreamError::Lost)?;
-        send.stopped().await.map_err(|_| stream::StreamError::Lost)
-    };
-    let told = tokio::time::timeout(dial::DIAL_TIME, told).await;
-    connection.close(0u32.into(), b"told");
-    match told {
-        Ok(Ok(_)) => Ok(()),
-        _ => Err(dial::DialError::TimedOut),
     }
 }

@@ -1,8 +1,9 @@
 //! Askers who do not keep to what a supernode expects of them.
 
+use starling_node::transport::requests::exchange;
 use starling_wire::ids::SubscriptionId;
 use starling_wire::presence::{SEALED, Sealed, Sighting};
-use starling_wire::supernode::{Grant, Watch};
+use starling_wire::supernode::{Grant, NOTICE_MAX, Watch};
 
 use super::*;
 
@@ -217,5 +218,91 @@ async fn home_10_a_contacts_supernode_that_says_nothing_keeps_nobody_else_from_b
     assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
     let sent_away = silent.iter().filter(|one| said(one, "too many"));
     assert!(sent_away.count() >= 60, "she holds a few of them at most");
+    alice.node.stop().await;
+}
+
+const WATCHED: SubscriptionId = SubscriptionId([1; 16]);
+
+fn state(byte: u8) -> Request {
+    Request::State(Sealed(vec![byte; SEALED]))
+}
+
+fn here(byte: u8) -> Option<Notice> {
+    let sighting = Sighting::Here(Sealed(vec![byte; SEALED]));
+    Some(Notice::Presence(vec![(WATCHED, sighting)]))
+}
+
+/// Somebody who lets another see how she is, at Alice's supernode.
+async fn watched_at(home: &SupernodeAddr, watcher: &Mallory) -> Mallory {
+    let mallory = Mallory::stranger().await;
+    mallory.settle(home).await;
+    let grant = Grant {
+        ids: vec![WATCHED],
+        unseen: Vec::new(),
+    };
+    for request in [Request::Grant(grant), state(1)] {
+        mallory.ask(home, request).await.expect("taken");
+    }
+    let watch = Watch {
+        list: 0,
+        ids: vec![WATCHED],
+        reply_to: home.clone(),
+    };
+    let watch = watcher.ask(home, Request::Watch(watch)).await;
+    watch.expect("anybody may watch");
+    mallory
+}
+
+async fn reached(watcher: &mut Mallory) -> Arrival {
+    let wait = tokio::time::timeout(PATIENCE, watcher.arrivals.recv());
+    wait.await.expect("in time").expect("a connection")
+}
+
+/// What is said there, if anything, until the supernode closes it.
+async fn said_on(arrival: Arrival) -> Option<Notice> {
+    let said = async {
+        let mut receive = arrival.connection.accept_uni().await.ok()?;
+        let bytes = receive.read_to_end(NOTICE_MAX + 4).await.ok()?;
+        decode_body(&bytes[4..], NOTICE_MAX).ok()
+    };
+    let said = said.await;
+    let closed = tokio::time::timeout(PATIENCE, arrival.connection.closed()).await;
+    let reason = closed.expect("it is closed").to_string();
+    assert!(reason.contains("told"), "{reason}");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn presence_31_who_will_be_told_is_reached_before_the_word_and_loses_nothing_without_it() {
+    let a = folder();
+    let alice = Actor::create(a.path(), "Alice").await;
+    let mut watcher = Mallory::stranger().await;
+    let home = find(&watcher, &link_of(&alice).await).await.home;
+    let mallory = watched_at(&home, &watcher).await;
+    let announce = async || {
+        let dialled = mallory.door.dial_supernode(&home, alpn::PUBLISH).await;
+        dialled.expect("anybody may dial")
+    };
+    let _unsaid = announce().await;
+    let arrival = reached(&mut watcher).await;
+    assert_eq!(said_on(arrival).await, None);
+    // Once is enough, until it was said: this reaches nobody.
+    let _again = announce().await;
+    mallory.ask(&home, state(2)).await.expect("taken");
+    let arrival = reached(&mut watcher).await;
+    assert_eq!(
+        said_on(arrival).await,
+        here(2),
+        "whoever watches still does"
+    );
+    let connection = announce().await;
+    let arrival = reached(&mut watcher).await;
+    let answer = exchange(&connection, &state(3)).await;
+    assert!(matches!(answer, Ok(Answer::Ok)), "{answer:?}");
+    assert_eq!(said_on(arrival).await, here(3));
+    assert!(
+        watcher.arrivals.try_recv().is_err(),
+        "by that connection alone"
+    );
     alice.node.stop().await;
 }

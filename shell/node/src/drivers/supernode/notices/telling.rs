@@ -1,0 +1,146 @@
+//! One notice to one door, each by a connection of its own. The way to a watcher is opened first; what is said is how things
+//! stand by then.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iroh::endpoint::Connection;
+use starling_wire::alpn;
+use starling_wire::ids::{EndpointKey, SubscriptionId};
+use starling_wire::presence::Sighting;
+use starling_wire::supernode::{Notice, SupernodeAddr};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Service;
+use crate::transport::dial::{self, DialError};
+use crate::transport::{congestion, stream};
+
+/// What was announced comes within this, or is not waited for: a way there and back, and a packet that has to be repeated.
+const ANNOUNCED_TIME: Duration = Duration::from_secs(1);
+
+/// How watched ids stand.
+pub(super) type Sightings = Vec<(SubscriptionId, Sighting)>;
+
+/// A watcher who is reached, and where what is to be said goes.
+pub(super) type Reached = (EndpointKey, oneshot::Sender<Sightings>);
+
+/// What one watcher is to be told.
+pub(super) struct Untold {
+    /// Where they are reached.
+    pub reply_to: SupernodeAddr,
+    /// About whom; nobody yet, if something was announced.
+    pub ids: BTreeSet<SubscriptionId>,
+    /// They are reached, and there was nothing to say.
+    pub waiting: Option<oneshot::Sender<Sightings>>,
+}
+
+impl Untold {
+    /// Nothing yet.
+    pub fn new(reply_to: SupernodeAddr) -> Self {
+        Self {
+            reply_to,
+            ids: BTreeSet::new(),
+            waiting: None,
+        }
+    }
+
+    /// Passes on what there is to say, if somebody waits for it. What comes too late is still to be said.
+    pub fn hand_over(&mut self, most: usize, sighting: impl Fn(SubscriptionId) -> Sighting) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let Some(waiting) = self.waiting.take() else {
+            return;
+        };
+        let mut told = Vec::new();
+        while told.len() < most
+            && let Some(id) = self.ids.pop_first()
+        {
+            told.push((id, sighting(id)));
+        }
+        if let Err(late) = waiting.send(told) {
+            self.ids.extend(late.into_iter().map(|(id, _)| id));
+        }
+    }
+}
+
+/// Tells a watcher what there is to say once they are reached, or soon after (`PRESENCE-31`).
+pub(super) async fn presence(
+    service: Arc<Service>,
+    (watcher, reply_to): (EndpointKey, SupernodeAddr),
+    reached: mpsc::Sender<Reached>,
+) -> Result<(), DialError> {
+    // Clients of ours are reached over loopback, whatever address they know us by.
+    let own = reply_to.id == service.own.id;
+    let place = if own { &service.own } else { &reply_to };
+    let connection = open(&service, watcher, place).await?;
+    let (reply, answer) = oneshot::channel();
+    let asked = reached.send((watcher, reply)).await;
+    asked.map_err(|_| DialError::Refused)?;
+    match come(answer).await {
+        Some(told) => say(&connection, &Notice::Presence(told)).await,
+        None => {
+            connection.close(0u32.into(), b"told");
+            Ok(())
+        }
+    }
+}
+
+/// Whoever sent it in time knows that it arrived.
+async fn come(mut answer: oneshot::Receiver<Sightings>) -> Option<Sightings> {
+    if let Ok(come) = tokio::time::timeout(ANNOUNCED_TIME, &mut answer).await {
+        return come.ok();
+    }
+    answer.close();
+    answer.try_recv().ok()
+}
+
+/// Tells a door one thing.
+pub(super) async fn notify(
+    service: &Service,
+    door: EndpointKey,
+    place: &SupernodeAddr,
+    notice: &Notice,
+) -> Result<(), DialError> {
+    let connection = open(service, door, place).await?;
+    say(&connection, notice).await
+}
+
+async fn open(
+    service: &Service,
+    door: EndpointKey,
+    place: &SupernodeAddr,
+) -> Result<Connection, DialError> {
+    dial::through_homes(
+        &service.endpoint,
+        |supernode| {
+            let place = service.pins.place(supernode);
+            service.pins.learn(&place);
+            Ok(place)
+        },
+        door,
+        std::slice::from_ref(place),
+        alpn::SUPER,
+        congestion::signalling(),
+    )
+    .await
+}
+
+async fn say(connection: &Connection, notice: &Notice) -> Result<(), DialError> {
+    let told = async {
+        let mut send = connection
+            .open_uni()
+            .await
+            .map_err(|_| stream::StreamError::Lost)?;
+        stream::write(&mut send, notice).await?;
+        send.finish().map_err(|_| stream::StreamError::Lost)?;
+        send.stopped().await.map_err(|_| stream::StreamError::Lost)
+    };
+    let told = tokio::time::timeout(dial::DIAL_TIME, told).await;
+    connection.close(0u32.into(), b"told");
+    match told {
+        Ok(Ok(_)) => Ok(()),
+        _ => Err(DialError::TimedOut),
+    }
+}
