@@ -7,6 +7,7 @@
 )]
 
 mod cli_bad_input;
+mod cli_calls;
 mod cli_cast;
 mod cli_devices;
 mod cli_roles;
