@@ -14,7 +14,7 @@ use crate::media_path::Prepared;
 /// What is to be done about it, once the machine wants nothing more.
 pub enum Onward {
     /// The call that goes on.
-    Call(NextCall),
+    Call(Box<NextCall>),
     /// We do not follow whoever puts us through.
     Refuse(CallId),
 }
@@ -46,13 +46,13 @@ impl Task {
         let running = self.running.get_mut(&before)?;
         let call = CallId(random());
         running.next = Some(call);
-        Some(Onward::Call(NextCall {
+        Some(Onward::Call(Box::new(NextCall {
             before,
             call,
             peer,
             why: Why::Forwarded(hops),
             prepared: running.prepared.take(),
-        }))
+        })))
     }
 
     /// `CALL-30`: the other side puts us through to a contact of ours, if we let it.
@@ -60,13 +60,13 @@ impl Task {
         let follows = self.chosen.get().follows();
         match self.behind(before, to).filter(|_| follows) {
             None => Onward::Refuse(before),
-            Some(peer) => Onward::Call(NextCall {
+            Some(peer) => Onward::Call(Box::new(NextCall {
                 before,
                 call: CallId(random()),
                 peer,
                 why: Why::PutThrough,
                 prepared: None,
-            }),
+            })),
         }
     }
 
@@ -80,7 +80,7 @@ impl Task {
             }
             Onward::Call(next) => {
                 let begun = self.machine.handle_command(next.command(), now);
-                self.went_on(next, begun);
+                self.went_on(*next, begun);
             }
         }
     }
