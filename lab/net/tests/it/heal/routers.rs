@@ -15,6 +15,10 @@ const INNER: &str = "eth0";
 const LOST: f64 = 0.06;
 /// 350 ms without a sign, the way of the last packet, and a busy machine.
 const SILENCE_NOTICED: f64 = 0.8;
+/// What a forwarded call costs is looked at for so long.
+const MEASURED: Duration = Duration::from_secs(2);
+/// In kbit/s, taken and sent; a voice of 64 kbit/s with all that stands around it would be half of that.
+const DEAREST: f64 = 800.0;
 /// So long there is no direct path.
 const RELAYED: Duration = Duration::from_millis(1500);
 /// For a call to become direct.
@@ -116,6 +120,13 @@ pub fn forwarder_cut_off() {
             assert!(begin.elapsed() < DIRECT_WITHIN, "it is not forwarded");
             std::thread::sleep(POLL);
         }
+        let before = carried(scene);
+        std::thread::sleep(MEASURED);
+        let rate = (carried(scene) - before) as f64 * 8.0 / 1e3 / MEASURED.as_secs_f64();
+        eprintln!(
+            "the supernodes take and send {rate:.0} kbit/s for this call, both directions together"
+        );
+        assert!(rate < DEAREST, "{rate} kbit/s");
         router
             .nft("insert rule ip lab through meta l4proto udp drop\n")
             .unwrap();
@@ -125,6 +136,17 @@ pub fn forwarder_cut_off() {
         assert!(is_short, "{lack:?}");
     }
     scene.end();
+}
+
+/// Bytes that both supernodes took and sent for others as relays.
+fn carried(scene: &Scene) -> u64 {
+    let statuses = scene
+        .supernodes
+        .iter()
+        .map(|one| one.ask::<view::Status>(Command::Status {}));
+    let traffic = statuses.flat_map(|status| status.unwrap().traffic);
+    let relayed = traffic.filter(|row| row.purpose == "for others: relay");
+    relayed.map(|row| row.sent + row.received).sum()
 }
 
 fn is_forwarded(scene: &Scene) -> bool {
