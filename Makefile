@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starling/targe
 # Debian keeps nft out of an ordinary user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run test demo bench bench-voice lab sim fmt clean-target
+.PHONY: help run test demo bench bench-voice bench-echo lab sim fmt clean-target
 
 help:
 	@echo "make run           build Starling and open it"
@@ -13,6 +13,7 @@ help:
 	@echo "make demo          a supernode, Alice and Bob meet, chat, call and send a file"
 	@echo "make bench         the benchmarks (release build); writes docs/benchmarks.md"
 	@echo "make bench-voice   how the voice sounds on bad lines (release build); writes docs/benchmarks.md"
+	@echo "make bench-echo    what is left of an echo (release build); writes docs/benchmarks.md"
 	@echo "make lab           calls between all kinds of NATs; writes docs/benchmarks.md"
 	@echo "make sim           thousands of simulated nodes, compared with the committed reports"
 	@echo "make fmt           format the code"
@@ -46,6 +47,11 @@ bench-voice:
 	@scripts/setup voice
 	cargo build --locked --release --workspace --bin starling --bin voice
 	$(CARGO_TARGET_DIR)/release/voice --python "$$(scripts/scores)" --markdown docs/benchmarks.md
+
+bench-echo:
+	@scripts/setup voice
+	cargo build --locked --release --workspace --bin echo
+	$(CARGO_TARGET_DIR)/release/echo --python "$$(scripts/scores)" --markdown docs/benchmarks.md
 
 lab:
 	@scripts/setup bench

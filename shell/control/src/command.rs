@@ -6,7 +6,7 @@ mod sound;
 use serde::{Deserialize, Serialize};
 
 pub use self::sound::Sound;
-use crate::view::{CallChoice, CarriedContact, PresenceChange, ProfileChange};
+use crate::view::{CallChoice, CarriedContact, PresenceChange, ProcessingChange, ProfileChange};
 
 /// A request to the node. `WHO` fields take a display name, a nickname or an account id (its beginning is enough).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -439,6 +439,12 @@ pub enum Command {
         /// WHO they are to talk to.
         who: String,
     },
+    /// What is done with the microphone's sound. [`view::Processing`](crate::view::Processing)
+    #[serde(rename = "processing.show")]
+    ProcessingShow {},
+    /// Changes that, also in a running call. [`view::Processing`](crate::view::Processing)
+    #[serde(rename = "processing.set")]
+    ProcessingSet(ProcessingChange),
     /// Calls of now and before, newest first. List of [`view::Call`](crate::view::Call)
     #[serde(rename = "call.list")]
     CallList {

@@ -10,6 +10,7 @@ mod contacts;
 pub mod event;
 pub mod fuzz;
 pub mod presence;
+pub mod processing;
 pub mod profile;
 pub mod rpc;
 pub mod view;

@@ -10,6 +10,7 @@ pub use self::names::{
 pub use crate::call::{CallChoice, CallCourse, CallRecord, CallSettings, ForwardTo, Spread};
 pub use crate::contacts::{CarriedContact, ContactGroup, Imported, Safety, Verification};
 pub use crate::presence::{OwnPresence, Presence, PresenceChange, PresenceChoice};
+pub use crate::processing::{EchoLevel, GainLevel, NoiseLevel, Processing, ProcessingChange};
 pub use crate::profile::{
     Avatar, OwnProfile, ProfileChange, ProfilePart, ShownProfile, Visibility,
 };

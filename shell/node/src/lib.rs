@@ -24,6 +24,7 @@ pub mod node;
 pub mod own;
 pub mod own_set;
 pub mod paths;
+pub mod processing;
 pub mod recovery;
 pub mod relaying;
 mod restore;

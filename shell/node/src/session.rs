@@ -69,6 +69,7 @@ use crate::drivers::{lan, meet, surroundings};
 use crate::identity::Identity;
 use crate::own::Own;
 use crate::own_set::OwnSet;
+use crate::processing::ProcessingChoice;
 use crate::relaying::Relaying;
 use crate::roles::carrier::{Carrier, OwnDoor};
 use crate::strangers::Strangers;
@@ -101,6 +102,8 @@ pub struct Session {
     pub files: Arc<Files>,
     /// Calls.
     pub calls: Arc<Calls>,
+    /// What is done with the microphone's sound.
+    pub processing: ProcessingChoice,
     /// The account's other devices.
     pub devices: Arc<Devices>,
     /// Unique names, and the registrar where this profile is one.
@@ -261,12 +264,14 @@ impl Session {
         devices.doors().await?;
         let chat = Arc::new(Chat::start(Arc::clone(&ctx)).await?);
         let files = Arc::new(Files::start(Arc::clone(&ctx)));
-        let (calls, calls_work) = Calls::start(Arc::clone(&ctx)).await?;
+        let processing = ctx.db.read(ProcessingChoice::load).await?;
+        let (calls, calls_work) = Calls::start(Arc::clone(&ctx), processing.clone()).await?;
         let names = Names::start(&ctx, &people, records.clone()).await?;
         let session = Arc::new(Self {
             names: Arc::new(names),
             files,
             calls: Arc::new(calls),
+            processing,
             people,
             chat,
             devices,

@@ -76,6 +76,9 @@ struct SoundArgs {
     /// Write down in this file, which must not exist, when each frame of voice was there and when it was played
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Take the file's sound for a microphone's: without echo and noise, and as loud as it should be
+    #[arg(long, requires = "play")]
+    processed: bool,
 }
 
 #[derive(Debug, Args)]
@@ -116,6 +119,7 @@ impl SoundArgs {
                 .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             max_kbits: self.max_kbits,
             trace: path(&self.trace)?,
+            processed: self.processed,
         })
     }
 }

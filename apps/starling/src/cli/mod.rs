@@ -5,6 +5,7 @@
 //! value per line. Exit codes are those of [`ErrorKind::exit_code`](starling_control::ErrorKind::exit_code).
 
 mod account;
+mod audio;
 mod call;
 mod chat;
 mod client;
@@ -23,6 +24,7 @@ mod phrase;
 mod policy;
 mod presence;
 mod print;
+mod processing;
 mod profile;
 mod registrar;
 mod role;
@@ -196,6 +198,9 @@ enum Command {
     Mute(call::SwitchCall),
     /// Calls of now and before, newest first
     Calls(call::CallsArgs),
+    /// The sound of this machine's calls
+    #[command(subcommand)]
+    Audio(audio::AudioCommand),
     /// Files
     #[command(subcommand)]
     File(file::FileCommand),
@@ -275,6 +280,7 @@ async fn ask(command: Command, settings: &Settings) -> Outcome {
         Command::Swap(which) => call::swap(which, settings).await,
         Command::Mute(args) => call::mute(args, settings).await,
         Command::Calls(args) => call::calls(&args, settings).await,
+        Command::Audio(command) => audio::run(command, settings).await,
         Command::File(command) => file::run(command, settings).await,
         Command::Echo => contact::echo(settings).await,
         Command::Node(_) | Command::EchoBot(_) => unreachable!("dispatched before"),

@@ -14,7 +14,7 @@ use starling_control::{Command, ErrorKind, Failure};
 use super::guard::{Guard, TOKEN_HEADER};
 use super::pages;
 use super::pages::words::{chat_href, encoded};
-use super::pages::{call_settings, presence, profile};
+use super::pages::{call_settings, presence, processing, profile};
 use super::server::{Fields, Ui, json, json_failure, status_of};
 
 /// Why a form without the page's token does nothing.
@@ -145,6 +145,7 @@ fn read(name: &str, fields: &Fields) -> Result<Plan, Failure> {
         Some(("chat" | "file", _)) => read_talk(name, &form)?,
         Some(("call", _)) => read_call(name, &form),
         Some(("presence", _)) => presence::read(name, fields)?,
+        Some(("processing", _)) => processing::read(name, fields)?,
         Some(("profile", _)) => profile::read(name, fields)?,
         _ => None,
     };

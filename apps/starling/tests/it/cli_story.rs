@@ -39,6 +39,7 @@ fn two_people_meet_chat_and_send_files_both_ways() {
     send_file(&bob, &alice, "Alice", 0);
 
     show_presence(&alice, &bob);
+    show_processing(&alice);
     show_profile(&alice, &bob);
     organise(&alice);
 
@@ -80,6 +81,20 @@ fn show_presence(alice: &Person, bob: &Person) {
             .ok(&["presence", "show"])
             .contains("shown as    online")
     );
+}
+
+fn show_processing(alice: &Person) {
+    let shown = alice.ok(&["audio", "processing"]);
+    assert!(
+        shown.contains("noise       medium: 12 dB softer"),
+        "{shown}"
+    );
+    let set = &alice.json(&["audio", "processing", "--echo", "strong", "--gain", "6"])[0];
+    assert_eq!(
+        (&set["echo"], &set["noise"], &set["gain"]),
+        (&"strong".into(), &"medium".into(), &"6".into())
+    );
+    alice.ok(&["audio", "processing", "--echo", "on", "--gain", "on"]);
 }
 
 /// One pixel, grey.

@@ -23,6 +23,7 @@ mod window_names;
 mod window_owner;
 mod window_pages;
 mod window_peer;
+mod window_processing;
 mod window_profile;
 mod window_security;
 mod window_style;

@@ -47,11 +47,12 @@ pub struct Script {
     pub asked: Vec<Command>,
 }
 
-/// Of a network's owner, and of whoever moves.
+/// Of a network's owner, of whoever moves, and of a machine's microphone.
 #[derive(Debug, Default)]
 pub struct Owner {
     pub office: NameOffice,
     pub carried: Vec<CarriedContact>,
+    pub processing: Processing,
     /// How many more contacts may be asked; any number if absent.
     pub asks_left: Option<u32>,
 }
@@ -185,6 +186,9 @@ impl Script {
             Command::ProfileAvatar { .. } => to_value(&self.avatar),
             Command::CallSettings {} => to_value(call_settings()),
             Command::CallShow { id } => to_value(self.calls.iter().find(|call| call.id == *id)),
+            Command::ProcessingShow {} | Command::ProcessingSet(_) => {
+                to_value(self.owner.processing)
+            }
             _ => Ok(Value::Null),
         }
     }

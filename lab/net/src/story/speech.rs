@@ -56,6 +56,23 @@ pub fn speech(voice: Voice, length: Duration) -> Result<Recording, SpeechError> 
     Ok(joined)
 }
 
+/// All five utterances of the reader, 24.7 s.
+pub fn reader() -> Result<Vec<Recording>, SpeechError> {
+    let numbers = ["0870", "0880", "0890", "0920", "0930"];
+    let read = numbers.into_iter().map(read);
+    Ok(read.collect::<Result<_, _>>()?)
+}
+
+/// Another voice: five short utterances of somebody who names playing cards, 9.7 s.
+pub fn speaker() -> Result<Vec<Recording>, SpeechError> {
+    let numbers = 1..=5;
+    let read = numbers.map(|number| {
+        let name = format!("../cards/{number:03}.wav");
+        Recording::read_wav(&Path::new(FOLDER).join(name))
+    });
+    Ok(read.collect::<Result<_, _>>()?)
+}
+
 fn read(number: &str) -> Result<Recording, ScoreError> {
     let name = format!("sense_and_sensibility_01_austen_64kb-{number}.wav");
     Recording::read_wav(&Path::new(FOLDER).join(name))

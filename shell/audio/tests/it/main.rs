@@ -4,4 +4,5 @@ mod devices;
 mod fuzz;
 mod killed;
 mod mutator;
+mod processing;
 mod sound_server;

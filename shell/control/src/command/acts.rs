@@ -23,6 +23,7 @@ impl Command {
                 | Self::ChatLog { .. }
                 | Self::PresenceShow {}
                 | Self::PresenceOf { .. }
+                | Self::ProcessingShow {}
                 | Self::ProfileShow {}
                 | Self::ProfileAvatar { .. }
                 | Self::Events {}

@@ -24,4 +24,7 @@ pub struct Sound {
     /// not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// The file's sound goes through echo cancelling, noise suppression and gain control as a microphone's does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub processed: bool,
 }

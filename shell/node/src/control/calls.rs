@@ -5,6 +5,7 @@ use starling_control::{Command, ErrorKind, Failure};
 
 use super::commands::{LISTING, value};
 use super::names;
+use crate::context::store_failure;
 use crate::session::Session;
 
 /// Calls of a listing at most: with what stands around it, it fits a line.
@@ -37,6 +38,11 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Val
         Command::CallSeen {} => value(session.calls.see().await?),
         Command::CallSettings {} => value(session.calls.settings()),
         Command::CallSet(choice) => value(session.calls.set(choice).await?),
+        Command::ProcessingShow {} => value(session.processing.view()),
+        Command::ProcessingSet(change) => {
+            let set = session.processing.set(&session.ctx.db, change).await;
+            value(set.map_err(store_failure)?)
+        }
         other => Err(Failure::new(
             ErrorKind::Usage,
             format!("not available: {}", json!(other)["method"]),

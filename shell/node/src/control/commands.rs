@@ -182,6 +182,7 @@ const fn only_reads(command: &Command) -> bool {
             | Command::CallShow { .. }
             | Command::CallSeen {}
             | Command::CallSettings {}
+            | Command::ProcessingShow {}
             | Command::FileList {}
     )
 }

@@ -2,6 +2,7 @@
 //! microphone, encodes and sends; and decodes what the playout gives when the speaker wants more. One small task per
 //! connection hands arriving datagrams over. Signalling never touches a frame.
 
+mod cleaning;
 mod detour;
 mod listening;
 mod quality;

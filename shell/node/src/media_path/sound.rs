@@ -44,6 +44,8 @@ pub struct Prepared {
     pub most: u32,
     /// Write down in this file when frames come and go.
     pub trace: Option<PathBuf>,
+    /// Whether a file is processed as a microphone's sound is.
+    pub processed: bool,
 }
 
 /// Checks what was asked for.
@@ -68,6 +70,7 @@ pub fn prepare(sound: &Sound) -> Result<Prepared, Failure> {
             .as_deref()
             .map(|file| free(absolute(file)?))
             .transpose()?,
+        processed: sound.processed,
     })
 }
 

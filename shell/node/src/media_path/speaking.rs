@@ -15,6 +15,7 @@ use starling_media::{Encoded, FRAME, FRAME_SAMPLES, Packetizer, Plan, Rate, Repo
 use starling_protocol::machine::Time;
 use starling_wire::limits::MEDIA_PAYLOAD_MAX;
 
+use super::cleaning::Cleaning;
 use super::sound::Source;
 use super::trace::Trace;
 use super::voice::{Notice, Shared};
@@ -81,6 +82,7 @@ pub struct Stream {
 /// The sending side.
 pub struct Speaking {
     input: Input,
+    cleaning: Cleaning,
     encoder: Encoder,
     heard: Microphone,
     packetizer: Packetizer,
@@ -96,6 +98,7 @@ impl Speaking {
     /// Opens the source; a microphone that cannot be opened is told and replaced by silence.
     pub fn open(
         source: Source,
+        cleaning: Cleaning,
         stream: Stream,
         traffic: Arc<Traffic>,
         notify: &dyn Fn(Notice),
@@ -122,6 +125,7 @@ impl Speaking {
         };
         Ok(Self {
             input,
+            cleaning,
             encoder: Encoder::new(settings)?,
             heard: Microphone::default(),
             packetizer: Packetizer::new(stream.seed),
@@ -173,6 +177,7 @@ impl Speaking {
         trace: &mut Trace,
         notify: &dyn Fn(Notice),
     ) {
+        self.cleaning.far_end(echo);
         let mut frame = [0.0; FRAME_SAMPLES];
         let mut out = Out { now, shared, trace };
         match &mut self.input {
@@ -185,6 +190,7 @@ impl Speaking {
                 while let Input::Microphone(capture) = &mut self.input
                     && capture.read(&mut frame)
                 {
+                    self.cleaning.near_end(&mut frame);
                     self.send(&frame, now, &mut out);
                 }
             }
@@ -232,7 +238,10 @@ impl Speaking {
             let mut frame = [0.0; FRAME_SAMPLES];
             match reader.read(&mut frame) {
                 Ok(0) => self.input = Input::Nothing,
-                Ok(_) => self.send(&frame, due, out),
+                Ok(_) => {
+                    self.cleaning.near_end(&mut frame);
+                    self.send(&frame, due, out);
+                }
                 Err(error) => {
                     notify(Notice::Trouble(format!(
                         "the file cannot be played: {error}"
@@ -294,6 +303,7 @@ const fn inside(plan: Plan) -> Protection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::processing::ProcessingChoice;
 
     #[test]
     fn media_12_a_report_on_another_stream_changes_nothing() {
@@ -303,7 +313,9 @@ mod tests {
             most: 64_000,
             deep: true,
         };
-        let mut speaking = Speaking::open(Source::Echo, stream, traffic, &|_| {}).unwrap();
+        let cleaning = Cleaning::new(ProcessingChoice::default(), &Source::Echo, false);
+        let mut speaking =
+            Speaking::open(Source::Echo, cleaning, stream, traffic, &|_| {}).unwrap();
         let before = speaking.plan;
         let mut report = Report {
             ssrc: speaking.packetizer.ssrc() ^ 1,

@@ -15,12 +15,14 @@ use starling_audio::opus::OpusError;
 use starling_media::{Plan, Report, ReportError, Statistics};
 use starling_protocol::machine::Time;
 
+use super::cleaning::Cleaning;
 use super::detour::{Detour, Outlet};
 use super::listening::Listening;
 use super::sound::Prepared;
 use super::speaking::{Speaking, Stream};
 use super::trace::Trace;
 use crate::clock::Clock;
+use crate::processing::ProcessingChoice;
 use crate::traffic::{Purpose, Traffic};
 
 /// Datagrams between the connection's task and the thread; at 50 a second more than the playout would keep.
@@ -125,6 +127,7 @@ impl Voice {
         stream: Stream,
         clock: Clock,
         traffic: Arc<Traffic>,
+        processing: ProcessingChoice,
         notify: impl Fn(Notice) + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
@@ -138,6 +141,7 @@ impl Voice {
                     stream,
                     clock,
                     traffic,
+                    processing,
                 };
                 if let Err(error) = run(start, &thread_shared, &arrivals, &notify) {
                     notify(Notice::Trouble(format!("there is no sound: {error}")));
@@ -203,6 +207,7 @@ struct Start {
     stream: Stream,
     clock: Clock,
     traffic: Arc<Traffic>,
+    processing: ProcessingChoice,
 }
 
 fn run(
@@ -213,7 +218,9 @@ fn run(
 ) -> Result<(), OpusError> {
     let (clock, limit) = (start.clock, start.prepared.limit);
     let prepared = start.prepared;
-    let mut speaking = Speaking::open(prepared.source, start.stream, start.traffic, notify)?;
+    let cleaning = Cleaning::new(start.processing, &prepared.source, prepared.processed);
+    let (source, stream) = (prepared.source, start.stream);
+    let mut speaking = Speaking::open(source, cleaning, stream, start.traffic, notify)?;
     let mut listening = Listening::open(prepared.sink, notify)?;
     let mut trace = trace(prepared.trace.as_deref(), notify);
     let mut since = None;

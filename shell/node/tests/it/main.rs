@@ -15,6 +15,7 @@ mod names;
 mod network;
 mod overlay;
 mod presence;
+mod processing;
 mod profiles;
 mod promotion;
 mod records;

@@ -15,6 +15,7 @@ mod network;
 mod organise;
 mod people;
 pub mod presence;
+pub mod processing;
 pub mod profile;
 mod registrar;
 pub mod side;
@@ -252,6 +253,10 @@ async fn content(
         "profile" => {
             let own: OwnProfile = ui.ask(Command::ProfileShow {}).await?;
             ("Your profile", profile::page(shell, &own))
+        }
+        "microphone" => {
+            let processing = ui.ask(Command::ProcessingShow {}).await?;
+            ("Your microphone", processing::page(shell, processing))
         }
         "registrar" => ("Registrar of names", office(ui, shell).await?),
         "carry" => ("Carry contacts", carry::page(shell)),

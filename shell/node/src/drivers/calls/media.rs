@@ -124,6 +124,7 @@ impl Task {
                 clock: self.ctx.clock,
                 traffic: Arc::clone(&self.ctx.traffic),
                 deep: media.is_deep(),
+                processing: self.processing.clone(),
             };
             match start.start(prepared, notify) {
                 Ok(voice) => {

@@ -31,6 +31,7 @@ use crate::clock::wall_ms;
 use crate::context::{Context, store_failure};
 use crate::drivers::turns::Turns;
 use crate::media_path::{Notice, prepare};
+use crate::processing::ProcessingChoice;
 use crate::transport::inner::InnerLease;
 use asks::Ask;
 use links::Opened;
@@ -92,7 +93,10 @@ enum Input {
 
 impl Calls {
     /// For a session. Calls that ran when the program ended before were ended by that.
-    pub async fn start(ctx: Arc<Context>) -> Result<(Self, impl Future<Output = ()>), StoreError> {
+    pub async fn start(
+        ctx: Arc<Context>,
+        processing: ProcessingChoice,
+    ) -> Result<(Self, impl Future<Output = ()>), StoreError> {
         let begin = |tx: &Tx<'_>| {
             log::close_open(tx, wall_ms())?;
             log::prune(tx, wall_ms())
@@ -105,7 +109,7 @@ impl Calls {
         let task = Task::new(
             Arc::clone(&ctx),
             inputs.clone(),
-            (shown.clone(), chosen.clone()),
+            (shown.clone(), chosen.clone(), processing),
             records,
         );
         let log_ctx = Arc::clone(&ctx);

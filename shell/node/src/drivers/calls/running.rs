@@ -20,6 +20,7 @@ use crate::clock::{Clock, random, wall_ms};
 use crate::context::Context;
 use crate::media_path::{Notice, Prepared, Stream, Voice, prepare, quality};
 use crate::paths::{self, PathGuard, Travel};
+use crate::processing::ProcessingChoice;
 use crate::traffic::Traffic;
 use crate::transport::inner::InnerLease;
 
@@ -118,6 +119,7 @@ pub struct StartVoice {
     pub traffic: Arc<Traffic>,
     /// Whether the other side understands deep redundancy.
     pub deep: bool,
+    pub processing: ProcessingChoice,
 }
 
 impl StartVoice {
@@ -131,7 +133,14 @@ impl StartVoice {
             most: prepared.most,
             deep: self.deep,
         };
-        Voice::start(prepared, stream, self.clock, self.traffic, notify)
+        Voice::start(
+            prepared,
+            stream,
+            self.clock,
+            self.traffic,
+            self.processing,
+            notify,
+        )
     }
 }
 

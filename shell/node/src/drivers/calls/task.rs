@@ -24,6 +24,7 @@ use super::show::Shown;
 use crate::book::Relation;
 use crate::context::{Context, Signal};
 use crate::media_path::{Notice, Prepared};
+use crate::processing::ProcessingChoice;
 
 /// A running call is shown once a second.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
@@ -42,13 +43,14 @@ pub struct Task {
     pub(super) chosen: Chosen,
     records: mpsc::Sender<log::Call>,
     pub(super) tasks: JoinSet<()>,
+    pub(super) processing: ProcessingChoice,
 }
 
 impl Task {
     pub(super) fn new(
         ctx: Arc<Context>,
         inputs: mpsc::Sender<Input>,
-        (shown, chosen): (Shown, Chosen),
+        (shown, chosen, processing): (Shown, Chosen, ProcessingChoice),
         records: mpsc::Sender<log::Call>,
     ) -> Self {
         Self {
@@ -61,6 +63,7 @@ impl Task {
             inputs,
             shown,
             chosen,
+            processing,
             records,
             tasks: JoinSet::new(),
         }
