@@ -254,10 +254,7 @@ async fn content(
             let own: OwnProfile = ui.ask(Command::ProfileShow {}).await?;
             ("Your profile", profile::page(shell, &own))
         }
-        "microphone" => {
-            let processing = ui.ask(Command::ProcessingShow {}).await?;
-            ("Your microphone", processing::page(shell, processing))
-        }
+        "microphone" => ("Your microphone", microphone(ui, shell).await?),
         "registrar" => ("Registrar of names", office(ui, shell).await?),
         "carry" => ("Carry contacts", carry::page(shell)),
         "status" => ("Status", status::page(&shell.status)),
@@ -266,6 +263,11 @@ async fn content(
         _ => return Err(Failure::new(ErrorKind::NotFound, "There is no such page.")),
     };
     Ok((Looking::at(name), title.into(), main))
+}
+
+async fn microphone(ui: &Ui, shell: &Shell) -> Result<Markup, Failure> {
+    let processing = ui.ask(Command::ProcessingShow {}).await?;
+    Ok(processing::page(shell, processing))
 }
 
 async fn search(ui: &Ui, shell: &Shell, text: &str) -> Result<Markup, Failure> {
