@@ -33,6 +33,8 @@ fn lengthen(filter: &mut Filter) {
     filter.coarse.length_blocks = LENGTH;
     filter.refined_initial.length_blocks = LENGTH - 1;
     filter.coarse_initial.length_blocks = LENGTH - 1;
+    // After so long the model is better than what is assumed without one.
+    filter.initial_state_seconds = 1.5;
 }
 
 /// Lets through who speaks into an echo.
@@ -41,17 +43,30 @@ fn open(suppressor: &mut Suppressor) {
     suppressor.high_frequency_suppression.bands_in_limiting_gain = 0;
     // From closed to open in 20 ms instead of 70.
     suppressor.floor_first_increase = 0.003;
-    suppressor.normal_tuning.max_inc_factor = 3.0;
-    let bounds = |transparent, suppress| MaskingThresholds {
-        enr_transparent: transparent,
-        enr_suppress: suppress,
-        emr_transparent: 0.3,
-    };
-    suppressor.nearend_tuning = Tuning {
-        mask_lf: bounds(3.0, 4.0),
-        mask_hf: bounds(2.0, 3.0),
-        ..suppressor.nearend_tuning.clone()
-    };
+    suppressor.normal_tuning = tuning([0.12, 0.2], [0.03, 0.06], 3.0);
+    suppressor.nearend_tuning = tuning([1.5, 2.5], [0.8, 1.5], 2.0);
+    // Who speaks is noticed sooner, and taken for an echo less often; not before there is a model.
+    let speaking = &mut suppressor.dominant_nearend_detection;
+    speaking.enr_threshold = 0.15;
+    speaking.trigger_threshold = 6;
+    speaking.use_during_initial_phase = false;
+}
+
+/// At which ratio of echo to voice a band is left open, and at which it is closed: below and above about 1 kHz. And how fast it opens.
+const fn tuning(low: [f32; 2], high: [f32; 2], opening: f32) -> Tuning {
+    const fn bounds([open, closed]: [f32; 2]) -> MaskingThresholds {
+        MaskingThresholds {
+            enr_transparent: open,
+            enr_suppress: closed,
+            emr_transparent: 0.3,
+        }
+    }
+    Tuning {
+        mask_lf: bounds(low),
+        mask_hf: bounds(high),
+        max_inc_factor: opening,
+        max_dec_factor_lf: 0.25,
+    }
 }
 
 /// The gain's. It begins with none: most voices need little, and what begins loud is clipped.
