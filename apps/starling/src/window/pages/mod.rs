@@ -250,10 +250,7 @@ async fn content(
         }
         "search" => ("Search", search(ui, shell, field("words").trim()).await?),
         "names" => ("Your name", names(ui, shell, field("verify").trim()).await?),
-        "profile" => {
-            let own: OwnProfile = ui.ask(Command::ProfileShow {}).await?;
-            ("Your profile", profile::page(shell, &own))
-        }
+        "profile" => ("Your profile", own_profile(ui, shell).await?),
         "microphone" => ("Your microphone", microphone(ui, shell).await?),
         "registrar" => ("Registrar of names", office(ui, shell).await?),
         "carry" => ("Carry contacts", carry::page(shell)),
@@ -263,6 +260,11 @@ async fn content(
         _ => return Err(Failure::new(ErrorKind::NotFound, "There is no such page.")),
     };
     Ok((Looking::at(name), title.into(), main))
+}
+
+async fn own_profile(ui: &Ui, shell: &Shell) -> Result<Markup, Failure> {
+    let own: OwnProfile = ui.ask(Command::ProfileShow {}).await?;
+    Ok(profile::page(shell, &own))
 }
 
 async fn microphone(ui: &Ui, shell: &Shell) -> Result<Markup, Failure> {
