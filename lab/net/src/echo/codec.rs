@@ -15,7 +15,6 @@ pub fn there_and_back(sound: &[f32]) -> Result<(Vec<f32>, Duration), OpusError> 
         bitrate: BITRATE,
         complexity: 9,
         protection: Protection::default(),
-        dtx: false,
     })?;
     let mut decoder = Decoder::new()?;
     let mut heard = Vec::with_capacity(sound.len());
