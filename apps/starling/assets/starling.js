@@ -386,4 +386,33 @@ addEventListener("keydown", (event) => {
   if (form) { event.preventDefault(); form.requestSubmit(); }
 });
 
+// Hold to talk: the microphone is on while the button is held down. The keyboard switches it, as the form does.
+let holding = false;
+let said = Promise.resolve();
+
+function talk(on) {
+  const form = document.querySelector('#calls-now form[action="call-talk"]');
+  if (!form) return;
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set("on", on);
+  // One after the other, so that the last one counts.
+  said = said.then(() => post("call-talk", fields));
+}
+
+document.addEventListener("pointerdown", (event) => {
+  if (event.button || !event.target.closest?.("[data-hold]")) return;
+  holding = true;
+  talk(true);
+});
+for (const kind of ["pointerup", "pointercancel", "blur", "pagehide"]) {
+  addEventListener(kind, () => {
+    if (!holding) return;
+    holding = false;
+    talk(false);
+  });
+}
+document.addEventListener("click", (event) => {
+  if (event.detail && event.target.closest?.("[data-hold]")) event.preventDefault();
+});
+
 titleBadge();

@@ -1,12 +1,15 @@
 //! What a client can ask. Each variant names the view it is answered with.
 
 mod acts;
+mod phrase;
 mod sound;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::phrase::PhraseWord;
 pub use self::sound::Sound;
-use crate::view::{CallChoice, CarriedContact, PresenceChange, ProcessingChange, ProfileChange};
+use crate::view::{AudioChange, CallChoice, CallSwitch, CarriedContact};
+use crate::view::{PresenceChange, ProcessingChange, ProfileChange};
 
 /// A request to the node. `WHO` fields take a display name, a nickname or an account id (its beginning is enough).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -410,6 +413,9 @@ pub enum Command {
         /// Microphone off or on.
         on: bool,
     },
+    /// Switches the own side of its sound. [`view::Call`](crate::view::Call)
+    #[serde(rename = "call.switch")]
+    CallSwitch(CallSwitch),
     /// Those that were missed, newest first. List of [`view::Call`](crate::view::Call)
     #[serde(rename = "call.missed")]
     CallMissed {
@@ -459,6 +465,21 @@ pub enum Command {
         /// Absolute path of a readable file.
         path: String,
     },
+    /// Sound devices, and which are used. [`view::Audio`](crate::view::Audio)
+    #[serde(rename = "audio.devices")]
+    AudioDevices {},
+    /// Chooses them; a call goes on with what is chosen. [`view::Audio`](crate::view::Audio)
+    #[serde(rename = "audio.use")]
+    AudioUse(AudioChange),
+    /// How loud the microphone is; outside of a call it is open until two seconds after. [`view::AudioMeter`](crate::view::AudioMeter)
+    #[serde(rename = "audio.meter")]
+    AudioMeter {},
+    /// Plays five seconds of the microphone back. [`view::AudioTest`](crate::view::AudioTest), as is the next
+    #[serde(rename = "audio.test")]
+    AudioTest {},
+    /// How that stands.
+    #[serde(rename = "audio.test_state")]
+    AudioTestState {},
     /// Newest first. List of [`view::Transfer`](crate::view::Transfer)
     #[serde(rename = "file.list")]
     FileList {},
@@ -579,15 +600,6 @@ pub enum Command {
     /// Ends the node. `null`
     #[serde(rename = "node.stop")]
     NodeStop {},
-}
-
-/// One of the 24 words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PhraseWord {
-    /// Which, from 1.
-    pub number: u8,
-    /// As somebody wrote it.
-    pub word: String,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! window, in process. Ids are text as the person sees them. Times are Unix milliseconds unless a name says otherwise.
 //! Types only: this crate opens nothing.
 
+pub mod audio;
 mod call;
 pub mod command;
 mod contacts;

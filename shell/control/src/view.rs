@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 pub use self::names::{
     FoundName, NameCheck, NameClaim, NameOffice, OwnName, SignedName, Statement,
 };
+pub use crate::audio::{
+    Audio, AudioChange, AudioChoice, AudioDevice, AudioMeter, AudioTest, AudioTestState, CallSound,
+    CallSwitch, Switched,
+};
 pub use crate::call::{CallChoice, CallCourse, CallRecord, CallSettings, ForwardTo, Spread};
 pub use crate::contacts::{CarriedContact, ContactGroup, Imported, Safety, Verification};
 pub use crate::presence::{OwnPresence, Presence, PresenceChange, PresenceChoice};
@@ -481,6 +485,8 @@ pub struct Call {
     pub warnings: Vec<String>,
     /// Rings while there is another call: to be said quietly.
     pub waiting: bool,
+    /// The own side of its sound.
+    pub sound: CallSound,
     /// For the log.
     #[serde(flatten)]
     pub record: CallRecord,

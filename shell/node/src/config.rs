@@ -33,6 +33,8 @@ pub struct NodeConfig {
     pub proxy: ProxySetting,
     /// Announce and look for contacts on the LAN.
     pub lan_discovery: bool,
+    /// Play the tones of calls, unless the person switched them off.
+    pub tones: bool,
     /// Download folder; `Downloads` of the profile if absent.
     pub downloads: Option<PathBuf>,
     /// Leads into the window, when this process can show one.
@@ -62,6 +64,7 @@ impl NodeConfig {
             also_listen: Vec::new(),
             proxy: ProxySetting::None,
             lan_discovery: true,
+            tones: true,
             downloads: None,
             window: None,
             echo_program: None,

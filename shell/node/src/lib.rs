@@ -2,6 +2,7 @@
 
 pub mod abouts;
 mod announce;
+pub mod audio;
 pub mod avatar;
 pub mod backup;
 pub mod book;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tracing::error;
 
 use crate::announce;
+use crate::audio::{self, Audio};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
 use crate::context::store_failure;
@@ -59,6 +60,8 @@ pub struct App {
     pub events: broadcast::Sender<Event>,
     /// The sound-test node.
     pub echo: Echo,
+    /// Sound devices.
+    pub audio: Arc<Audio>,
     pub(crate) pins: Pins,
     /// What is carried for others.
     pub(crate) carrier: Carrier,
@@ -116,9 +119,11 @@ impl Node {
             .await
             .map_err(|error| StoreError::Internal(error.to_string()))??;
         let (control, inbox) = handle::channel();
+        let db = Db::new(store);
         let app = Arc::new(App {
             clock,
-            db: Db::new(store),
+            audio: Audio::load(&db).await?,
+            db,
             events: inbox.events.clone(),
             echo: Echo::new(),
             pins: Pins::default(),
@@ -143,6 +148,10 @@ impl Node {
         }
         let socket = ControlSocket::open(&app.config.home, control.clone())?;
         let mut tasks = JoinSet::new();
+        if app.config.tones {
+            let events = app.events.subscribe();
+            tasks.spawn(audio::run(Arc::clone(&app.audio), events));
+        }
         tasks.spawn(answer_all(Arc::clone(&app), inbox));
         tasks.spawn(announce::run(Arc::clone(&app)));
         tasks.spawn(serve::watch(Arc::clone(&app)));
@@ -335,6 +344,7 @@ impl App {
             homes: self.homes().await?,
             identity,
             changed: Arc::clone(&self.changed),
+            audio: Arc::clone(&self.audio),
         };
         let session = Session::start(start).await?;
         *self.session.write().unwrap_or_else(PoisonError::into_inner) = Some(session);

@@ -46,6 +46,7 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::abouts::Abouts;
+use crate::audio::Audio;
 use crate::book::{Book, Relation};
 use crate::clock::Clock;
 use crate::config::NodeConfig;
@@ -67,6 +68,7 @@ use crate::drivers::rounds::Rounds;
 use crate::drivers::turns::Turns;
 use crate::drivers::{lan, meet, surroundings};
 use crate::identity::Identity;
+use crate::media_path::Sounding;
 use crate::own::Own;
 use crate::own_set::OwnSet;
 use crate::processing::ProcessingChoice;
@@ -159,6 +161,8 @@ pub struct Start {
     pub identity: Identity,
     /// Account, network or roles are others now.
     pub changed: Arc<Notify>,
+    /// Sound devices.
+    pub audio: Arc<Audio>,
 }
 
 /// Why there is no session.
@@ -176,6 +180,7 @@ pub enum SessionError {
 struct Doors {
     ctx: Arc<Context>,
     registrar: Arc<Registrar>,
+    audio: Arc<Audio>,
     own: OwnDoor,
     arrivals: mpsc::Receiver<Arrival>,
     inner_arrivals: mpsc::Receiver<InnerArrival>,
@@ -235,6 +240,7 @@ impl Doors {
         Ok(Self {
             ctx,
             registrar,
+            audio: start.audio,
             own: own_door,
             arrivals,
             inner_arrivals,
@@ -265,7 +271,11 @@ impl Session {
         let chat = Arc::new(Chat::start(Arc::clone(&ctx)).await?);
         let files = Arc::new(Files::start(Arc::clone(&ctx)));
         let processing = ctx.db.read(ProcessingChoice::load).await?;
-        let (calls, calls_work) = Calls::start(Arc::clone(&ctx), processing.clone()).await?;
+        let sounding = Sounding {
+            audio: doors.audio,
+            processing: processing.clone(),
+        };
+        let (calls, calls_work) = Calls::start(Arc::clone(&ctx), sounding).await?;
         let names = Names::start(&ctx, &people, records.clone()).await?;
         let session = Arc::new(Self {
             names: Arc::new(names),

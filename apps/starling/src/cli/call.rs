@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use starling_control::command::Sound;
-use starling_control::view::{Call, CallQuality, CallState};
+use starling_control::view::{Call, CallQuality, CallState, CallSwitch, Switched};
 use starling_control::{Command, ErrorKind, Event, Failure};
 use tokio::time::timeout;
 
@@ -253,7 +253,8 @@ async fn hang_up(client: &mut Client, call: Call) -> Result<Call, Failure> {
 #[derive(Debug, Default)]
 struct Shown {
     words: String,
-    warnings: usize,
+    warnings: Vec<String>,
+    devices: [Option<String>; 2],
 }
 
 impl Shown {
@@ -261,10 +262,13 @@ impl Shown {
         if settings.json {
             return print::json(call);
         }
-        for warning in call.warnings.iter().skip(self.warnings) {
-            print::say(&print::text(warning));
+        for warning in &call.warnings {
+            if !self.warnings.contains(warning) {
+                print::say(&print::text(warning));
+            }
         }
-        self.warnings = call.warnings.len();
+        self.warnings.clone_from(&call.warnings);
+        self.show_devices(call);
         if call.words != self.words {
             self.words.clone_from(&call.words);
             print::line(&format!(
@@ -272,6 +276,18 @@ impl Shown {
                 print::text(&call.who),
                 print::text(&call.words)
             ));
+        }
+    }
+
+    /// Which device is in use is news when it is another one than before.
+    fn show_devices(&mut self, call: &Call) {
+        let now = [&call.sound.microphone, &call.sound.speaker];
+        let kinds = ["microphone", "speaker"].into_iter().zip(now);
+        for ((kind, now), before) in kinds.zip(&mut self.devices) {
+            if let Some(name) = now.as_ref().filter(|_| now != before) {
+                print::say(&format!("{kind}: {}", print::text(name)));
+            }
+            before.clone_from(now);
         }
     }
 }
@@ -343,6 +359,20 @@ pub async fn mute(args: SwitchCall, settings: &Settings) -> Outcome {
         settings,
     )
     .await
+}
+
+/// `starling deafen`
+pub async fn deafen(args: SwitchCall, settings: &Settings) -> Outcome {
+    let (id, on) = (args.id, !args.off);
+    let switch = CallSwitch::of(id, Switched::Deafen, on);
+    act(Command::CallSwitch(switch), settings).await
+}
+
+/// `starling talk`
+pub async fn talk(args: SwitchCall, settings: &Settings) -> Outcome {
+    let (id, on) = (args.id, !args.off);
+    let switch = CallSwitch::of(id, Switched::Talk, on);
+    act(Command::CallSwitch(switch), settings).await
 }
 
 async fn act(command: Command, settings: &Settings) -> Outcome {

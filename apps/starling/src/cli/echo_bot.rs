@@ -47,6 +47,7 @@ pub async fn run(settings: &Settings, args: &EchoBotArgs) -> Outcome {
     let mut config = settings.node_config();
     config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     config.lan_discovery = false;
+    config.tones = false;
     config.echo_program = None;
     let node = node::start(config).await?;
     let served = serve(&node, args);

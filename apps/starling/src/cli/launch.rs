@@ -86,6 +86,9 @@ fn start(settings: &Settings) -> Result<Child, Failure> {
     if let Some(lan) = settings.lan {
         program.args(["--lan", if lan { "on" } else { "off" }]);
     }
+    if let Some(tones) = settings.tones {
+        program.args(["--play-tones", if tones { "on" } else { "off" }]);
+    }
     if let Some(downloads) = &settings.downloads {
         program.arg("--downloads").arg(downloads);
     }

@@ -6,6 +6,7 @@
 
 mod account;
 mod audio;
+mod audio_level;
 mod call;
 mod chat;
 mod client;
@@ -106,6 +107,17 @@ struct Everywhere {
         hide_short_help = true
     )]
     lan: Option<Switch>,
+    /// Whether a node that is started plays the tones of calls [default: as `audio use` says]
+    #[arg(
+        long,
+        global = true,
+        value_name = "on|off",
+        env = "STARLING_TONES",
+        hide_env_values = true,
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
+    play_tones: Option<Switch>,
     /// The HTTP proxy that a node that is started goes through [default: what HTTPS_PROXY says]
     #[arg(
         long,
@@ -196,9 +208,13 @@ enum Command {
     Swap(call::WhichCall),
     /// Switch the own microphone off for a call, or on again
     Mute(call::SwitchCall),
+    /// Neither hear nor speak in a call, or both again
+    Deafen(call::SwitchCall),
+    /// Switch the own microphone on for the moment: it is off else (push to talk)
+    Talk(call::SwitchCall),
     /// Calls of now and before, newest first
     Calls(call::CallsArgs),
-    /// The sound of this machine's calls
+    /// Sound: devices, what is used, what is done with the microphone's
     #[command(subcommand)]
     Audio(audio::AudioCommand),
     /// Files
@@ -238,6 +254,7 @@ impl Everywhere {
             json: self.json,
             listen: self.listen,
             lan: self.lan.map(|lan| lan == Switch::On),
+            tones: self.play_tones.map(|tones| tones == Switch::On),
             proxy: self.proxy.clone(),
             policy: self.policy.as_deref().map(profile::absolute).transpose()?,
         })
@@ -279,6 +296,8 @@ async fn ask(command: Command, settings: &Settings) -> Outcome {
         Command::Hold(args) => call::hold(args, settings).await,
         Command::Swap(which) => call::swap(which, settings).await,
         Command::Mute(args) => call::mute(args, settings).await,
+        Command::Deafen(args) => call::deafen(args, settings).await,
+        Command::Talk(args) => call::talk(args, settings).await,
         Command::Calls(args) => call::calls(&args, settings).await,
         Command::Audio(command) => audio::run(command, settings).await,
         Command::File(command) => file::run(command, settings).await,

@@ -28,6 +28,8 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// For a node that is started: look for contacts on the local network.
     pub lan: Option<bool>,
+    /// For a node that is started: play the tones of calls.
+    pub tones: Option<bool>,
     /// For a node that is started: the HTTP proxy.
     pub proxy: Option<String>,
     /// For a node that is started: a policy file beside the machine's own.
@@ -40,6 +42,7 @@ impl Settings {
         let mut config = NodeConfig::new(self.home.clone());
         config.listen = self.listen.unwrap_or(config.listen);
         config.lan_discovery = self.lan.unwrap_or(config.lan_discovery);
+        config.tones = self.tones.unwrap_or(config.tones);
         config.downloads.clone_from(&self.downloads);
         let variable = |name: &str| env::var(name).ok();
         config.proxy = match &self.proxy {

@@ -9,12 +9,13 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use starling_control::command::Sound;
+use starling_control::view::{CallSwitch, Switched};
 use starling_control::{Command, ErrorKind, Failure};
 
 use super::guard::{Guard, TOKEN_HEADER};
 use super::pages;
 use super::pages::words::{chat_href, encoded};
-use super::pages::{call_settings, presence, processing, profile};
+use super::pages::{call_settings, presence, processing, profile, sound};
 use super::server::{Fields, Ui, json, json_failure, status_of};
 
 /// Why a form without the page's token does nothing.
@@ -147,6 +148,7 @@ fn read(name: &str, fields: &Fields) -> Result<Plan, Failure> {
         Some(("presence", _)) => presence::read(name, fields)?,
         Some(("processing", _)) => processing::read(name, fields)?,
         Some(("profile", _)) => profile::read(name, fields)?,
+        Some(("audio", _)) => sound::read(name, fields)?,
         _ => None,
     };
     found.ok_or_else(|| Failure::new(ErrorKind::NotFound, "There is no such page."))
@@ -362,6 +364,8 @@ fn read_call(name: &str, form: &Reader<'_>) -> Option<Plan> {
         "call-transfer" => return one(Command::CallTransfer { id, who }, Next::Go("./".into())),
         "call-seen" => return one(Command::CallSeen {}, Next::Go("calls".into())),
         "call-set" => return Some(call_settings::read(form.0)),
+        "call-deafen" => Command::CallSwitch(CallSwitch::of(id, Switched::Deafen, on)),
+        "call-talk" => Command::CallSwitch(CallSwitch::of(id, Switched::Talk, on)),
         _ => return None,
     };
     one(command, form.chat())

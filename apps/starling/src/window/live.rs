@@ -22,13 +22,15 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
 
 use super::pages::frame::{Looking, Shell};
-use super::pages::{self, call, chat, file, presence, side, status};
+use super::pages::{self, call, chat, file, presence, side, sound, status};
 use super::server::{Fields, Ui, now_ms};
 
 /// Changes closer together than this arrive as one: at most ten patches a second.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The status page's figures are asked for this often.
+/// The status page's figures are asked for this often, and the sound devices.
 const FIGURES: Duration = Duration::from_secs(2);
+/// And the microphone's level this often, where somebody looks at it.
+const LEVEL: Duration = Duration::from_millis(200);
 /// Patches that wait for a slow browser.
 const QUEUE: usize = 16;
 
@@ -61,7 +63,7 @@ async fn run(
     mut events: broadcast::Receiver<Event>,
     _permit: OwnedSemaphorePermit,
 ) {
-    let mut figures = tokio::time::interval(FIGURES);
+    let mut figures = tokio::time::interval(screen.figures_every());
     figures.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut changes = Changes::everything();
     loop {
@@ -79,7 +81,7 @@ async fn run(
                 Err(RecvError::Lagged(_)) => changes = Changes::everything(),
                 Err(RecvError::Closed) => return screen.say_gone().await,
             },
-            _ = figures.tick(), if screen.looking.page == "status" => changes.figures = true,
+            _ = figures.tick(), if matches!(&*screen.looking.page, "status" | "sound") => changes.figures = true,
             () = screen.out.closed() => return,
         }
         loop {
@@ -159,6 +161,18 @@ impl Screen {
         }
     }
 
+    fn looks_at_level(&self) -> bool {
+        self.looking == Looking::with("sound", sound::LEVEL)
+    }
+
+    fn figures_every(&self) -> Duration {
+        if self.looks_at_level() {
+            LEVEL
+        } else {
+            FIGURES
+        }
+    }
+
     /// Sends what changed; false when nobody reads any more.
     async fn show(&mut self, changes: Changes) -> Result<bool, Failure> {
         if changes.everything {
@@ -175,7 +189,10 @@ impl Screen {
             parts.push(side::own(&self.shell.status));
             parts.push(presence::chooser(&self.shell));
         }
-        if changes.figures || (!parts.is_empty() && self.looking.page == "status") {
+        if changes.figures && self.looking.page == "sound" {
+            let (audio, heard) = pages::audio(&self.ui, self.looks_at_level()).await?;
+            parts.push(sound::now(&self.shell, &audio, &heard));
+        } else if changes.figures || (!parts.is_empty() && self.looking.page == "status") {
             parts.push(self.figures().await?);
         }
         let call_ended = self.note_calls(&changes.calls);

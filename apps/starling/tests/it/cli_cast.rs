@@ -19,6 +19,8 @@ pub struct Person {
     folder: TempDir,
     node: Option<Child>,
     wanted: &'static str,
+    /// Where the sound server listens, for somebody who has one.
+    sound: Option<PathBuf>,
 }
 
 /// What a command came to.
@@ -38,6 +40,7 @@ pub fn program(home: &Path) -> Command {
         .env("PATH", "/usr/bin:/bin")
         .env("STARLING_LISTEN", "127.0.0.1:0")
         .env("STARLING_LAN", "off")
+        .env("STARLING_TONES", "off")
         .arg("--home")
         .arg(home.join("profile"))
         .stdin(Stdio::null());
@@ -55,12 +58,19 @@ impl Person {
             folder,
             node: None,
             wanted: "",
+            sound: None,
         }
     }
 
     /// A running node with an account that is registered.
     pub fn new(name: &str) -> Self {
+        Self::with_sound(name, None)
+    }
+
+    /// The same with the sound server whose folder this is.
+    pub fn with_sound(name: &str, sound: Option<&Path>) -> Self {
         let mut person = Self::nobody();
+        person.sound = sound.map(Path::to_owned);
         person.start(&[]);
         person.ok(&["account", "create", name]);
         person.until_registered();
@@ -80,7 +90,14 @@ impl Person {
     }
 
     pub fn program(&self) -> Command {
-        program(self.folder.path())
+        let mut program = program(self.folder.path());
+        if let Some(sound) = &self.sound {
+            // Nobody hears that one.
+            program
+                .env("XDG_RUNTIME_DIR", sound)
+                .env("STARLING_TONES", "on");
+        }
+        program
     }
 
     fn log(&self) -> PathBuf {

@@ -6,6 +6,7 @@
     reason = "a test that panics has said what is wrong"
 )]
 
+mod cli_audio;
 mod cli_bad_input;
 mod cli_calls;
 mod cli_cast;
@@ -13,6 +14,12 @@ mod cli_devices;
 mod cli_roles;
 mod cli_story;
 mod cli_window;
+#[allow(
+    dead_code,
+    reason = "the tests of the sound devices use the rest of it"
+)]
+#[path = "../../../../shell/audio/tests/it/sound_server.rs"]
+mod sound_server;
 mod window_browser;
 mod window_calls;
 mod window_cdp;
@@ -26,5 +33,6 @@ mod window_peer;
 mod window_processing;
 mod window_profile;
 mod window_security;
+mod window_sound;
 mod window_style;
 mod window_uploads;

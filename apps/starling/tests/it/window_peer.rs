@@ -47,7 +47,7 @@ pub struct Script {
     pub asked: Vec<Command>,
 }
 
-/// Of a network's owner, of whoever moves, and of a machine's microphone.
+/// Of a network's owner, of whoever moves, and of the machine's sound.
 #[derive(Debug, Default)]
 pub struct Owner {
     pub office: NameOffice,
@@ -55,6 +55,9 @@ pub struct Owner {
     pub processing: Processing,
     /// How many more contacts may be asked; any number if absent.
     pub asks_left: Option<u32>,
+    pub audio: Audio,
+    pub level: AudioMeter,
+    pub test: AudioTest,
 }
 
 /// A window with the peer behind it.
@@ -189,6 +192,9 @@ impl Script {
             Command::ProcessingShow {} | Command::ProcessingSet(_) => {
                 to_value(self.owner.processing)
             }
+            Command::AudioDevices {} | Command::AudioUse(_) => to_value(&self.owner.audio),
+            Command::AudioMeter {} => to_value(&self.owner.level),
+            Command::AudioTest {} | Command::AudioTestState {} => to_value(&self.owner.test),
             _ => Ok(Value::Null),
         }
     }

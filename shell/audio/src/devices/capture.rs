@@ -68,6 +68,10 @@ impl Capture {
         let reason = self.health.reason()?;
         Some(DeviceError::Lost { kind: KIND, reason })
     }
+
+    pub(super) fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
+    }
 }
 
 impl fmt::Debug for Capture {
@@ -94,6 +98,7 @@ fn start(found: Found) -> Result<(Opened, Option<Kept>), DeviceError> {
     let kept = Kept {
         stream,
         health: Arc::clone(&health),
+        _lent: found.lent,
     };
     Ok(((intake, found.name, health), Some(kept)))
 }

@@ -6,6 +6,7 @@ use cpal::{
     SupportedBufferSize, SupportedStreamConfigRange,
 };
 
+use super::host::{Lent, with_host};
 use super::{DeviceError, Kind};
 use crate::SAMPLE_RATE;
 use crate::resample::RATES;
@@ -21,24 +22,34 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) config: StreamConfig,
     pub(super) format: SampleFormat,
+    /// What the stream runs on.
+    pub(super) lent: Lent,
 }
 
 /// The device of this name, or the system's usual one.
 pub(super) fn find(kind: Kind, choice: Option<&str>) -> Result<Found, DeviceError> {
-    let host = cpal::host_from_id(HostId::PulseAudio)
-        .or_else(|_| cpal::host_from_id(HostId::Alsa))
-        .map_err(|error| failed(kind, &error))?;
-    let device = match choice {
-        Some(choice) => chosen(&host, kind, choice)?,
-        None => usual(&host, kind).ok_or(DeviceError::None(kind))?,
-    };
+    let (device, lent) = with_host(kind, |host, devices| match choice {
+        Some(choice) => chosen(host, devices, kind, choice),
+        None => usual(host, kind).ok_or(DeviceError::None(kind)),
+    })?;
     let (config, format) = form(&device, kind)?;
     Ok(Found {
         name: name(&device),
         device,
         config,
         format,
+        lent,
     })
+}
+
+/// The name of the system's usual one, if it can be opened.
+pub(super) fn look(kind: Kind) -> Result<String, DeviceError> {
+    with_host(kind, |host, _| {
+        let device = usual(host, kind).ok_or(DeviceError::None(kind))?;
+        form(&device, kind)?;
+        Ok(name(&device))
+    })
+    .map(|(name, _)| name)
 }
 
 /// What to say about an error of the system.
@@ -54,29 +65,40 @@ pub(super) fn failed(kind: Kind, error: &cpal::Error) -> DeviceError {
     DeviceError::Open { kind, reason }
 }
 
-fn usual(host: &cpal::Host, kind: Kind) -> Option<cpal::Device> {
-    let device = match kind {
-        Kind::Microphone => host.default_input_device(),
-        Kind::Speaker => host.default_output_device(),
+/// What the system uses where nothing else is asked for.
+pub(super) fn usual(host: &cpal::Host, kind: Kind) -> Option<cpal::Device> {
+    let device = if kind.is_input() {
+        host.default_input_device()
+    } else {
+        host.default_output_device()
     }?;
     let id = device.id().ok()?;
     // Without hardware, PulseAudio offers what the speaker plays as a microphone, and a speaker that nobody hears.
-    let stand_in = match kind {
-        Kind::Microphone => id.id().ends_with(".monitor"),
-        Kind::Speaker => id.id() == "auto_null",
+    let stand_in = if kind.is_input() {
+        id.id().ends_with(".monitor")
+    } else {
+        id.id() == "auto_null"
     };
     (id.host() != HostId::PulseAudio || !stand_in).then_some(device)
 }
 
-fn chosen(host: &cpal::Host, kind: Kind, choice: &str) -> Result<cpal::Device, DeviceError> {
-    let devices = host.devices().map_err(|error| failed(kind, &error))?;
+fn chosen(
+    host: &cpal::Host,
+    devices: Vec<cpal::Device>,
+    kind: Kind,
+    choice: &str,
+) -> Result<cpal::Device, DeviceError> {
     let mut known = Vec::new();
-    for device in devices.filter(|device| serves(device, kind)) {
+    // ALSA does not list every name that it knows.
+    let all = devices.into_iter().chain(usual(host, kind));
+    for device in all.filter(|device| serves(device, kind)) {
         let id = device.id().map(|id| id.id().to_owned()).unwrap_or_default();
         if id == choice || name(&device) == choice {
             return Ok(device);
         }
-        known.push(id);
+        if !known.contains(&id) {
+            known.push(id);
+        }
     }
     if known.is_empty() {
         return Err(DeviceError::None(kind));
@@ -89,19 +111,21 @@ fn chosen(host: &cpal::Host, kind: Kind, choice: &str) -> Result<cpal::Device, D
     })
 }
 
-fn serves(device: &cpal::Device, kind: Kind) -> bool {
+/// Whether sound goes that way.
+pub(super) fn serves(device: &cpal::Device, kind: Kind) -> bool {
     let Ok(description) = device.description() else {
         return false;
     };
-    matches!(
-        (description.direction(), kind),
-        (DeviceDirection::Input, Kind::Microphone)
-            | (DeviceDirection::Output, Kind::Speaker)
-            | (DeviceDirection::Duplex, _)
-    )
+    match description.direction() {
+        DeviceDirection::Duplex => true,
+        DeviceDirection::Input => kind.is_input(),
+        DeviceDirection::Output => !kind.is_input(),
+        _ => false,
+    }
 }
 
-fn name(device: &cpal::Device) -> String {
+/// For people.
+pub(super) fn name(device: &cpal::Device) -> String {
     device
         .description()
         .map_or_else(|_| "unnamed".to_owned(), |words| words.name().to_owned())
@@ -109,9 +133,10 @@ fn name(device: &cpal::Device) -> String {
 
 /// The device's form of sound that is nearest to ours.
 fn form(device: &cpal::Device, kind: Kind) -> Result<(StreamConfig, SampleFormat), DeviceError> {
-    let offered: Result<Vec<SupportedStreamConfigRange>, cpal::Error> = match kind {
-        Kind::Microphone => device.supported_input_configs().map(Iterator::collect),
-        Kind::Speaker => device.supported_output_configs().map(Iterator::collect),
+    let offered: Result<Vec<SupportedStreamConfigRange>, cpal::Error> = if kind.is_input() {
+        device.supported_input_configs().map(Iterator::collect)
+    } else {
+        device.supported_output_configs().map(Iterator::collect)
     };
     let offered = offered.map_err(|error| failed(kind, &error))?;
     nearest(&offered).ok_or_else(|| DeviceError::Open {

@@ -8,7 +8,7 @@ use cpal::ErrorKind;
 
 /// Shared between a device and its threads.
 #[derive(Debug, Default)]
-pub(super) struct Health {
+pub struct Health {
     /// Samples at the device's rate that found no room.
     lost: AtomicU64,
     /// Gaps in what was played or captured.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use cpal::traits::StreamTrait;
 
 use super::health::Health;
+use super::host::Lent;
 use super::{DeviceError, Kind};
 
 /// How long the sound system may take to answer.
@@ -29,6 +30,8 @@ pub(super) struct Keeper {
 pub(super) struct Kept {
     pub(super) stream: cpal::Stream,
     pub(super) health: Arc<Health>,
+    /// Given back after the stream has ended.
+    pub(super) _lent: Lent,
 }
 
 /// Does `work` on a thread of its own, which begins and keeps the stream `work` opened.

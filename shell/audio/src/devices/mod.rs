@@ -3,17 +3,24 @@
 //! rings. A machine without sound is no error of the program: opening says so in words, and calls go on with files.
 
 mod capture;
+mod choices;
+mod follow;
 mod found;
 mod health;
+mod host;
 mod intake;
 mod keeper;
 mod outlet;
 mod playback;
+mod roster;
 
 use std::fmt;
 
 pub use capture::Capture;
+pub use choices::{Choices, Chosen};
+pub use follow::{Followed, Following, Standing};
 pub use playback::Playback;
+pub use roster::{Listed, Roster};
 
 /// What a device is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +29,22 @@ pub enum Kind {
     Microphone,
     /// Sound goes out.
     Speaker,
+    /// It rings.
+    Ringer,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Microphone, Self::Speaker, Self::Ringer];
+
+    /// Whether sound comes in.
+    pub const fn is_input(self) -> bool {
+        matches!(self, Self::Microphone)
+    }
+
+    const fn index(self) -> usize {
+        self as usize
+    }
 }
 
 impl fmt::Display for Kind {
@@ -29,6 +52,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::Microphone => "microphone",
             Kind::Speaker => "speaker",
+            Kind::Ringer => "ringer",
         })
     }
 }
@@ -47,6 +71,16 @@ pub enum DeviceError {
         /// The name asked for.
         choice: String,
         /// The names there are.
+        known: String,
+    },
+    /// More than one of this name.
+    #[error("several {kind}s are called \"{choice}\"; say which: {known}")]
+    Several {
+        /// What was looked for.
+        kind: Kind,
+        /// The name asked for.
+        choice: String,
+        /// The ids there are.
         known: String,
     },
     /// The system says no.
@@ -84,8 +118,8 @@ pub struct DeviceReport {
 /// Looks which devices there are, without making a sound. Takes at most as long as opening one.
 pub fn report() -> DeviceReport {
     let asked = keeper::within_time(Kind::Speaker, || {
-        let look = |kind| found::find(kind, None).map(|found| found.name);
-        Ok(([look(Kind::Microphone), look(Kind::Speaker)], None))
+        let looks = [Kind::Microphone, Kind::Speaker].map(found::look);
+        Ok((looks, None))
     });
     match asked {
         Ok(([microphone, speaker], _)) => {

@@ -12,10 +12,9 @@ use super::keeper::{Keeper, Kept, within_time};
 use super::outlet::{Outlet, Tap, outlet};
 use super::{DeviceError, Kind};
 
-const KIND: Kind = Kind::Speaker;
-
 /// An open speaker.
 pub struct Playback {
+    kind: Kind,
     outlet: Outlet,
     name: String,
     health: Arc<Health>,
@@ -25,10 +24,16 @@ pub struct Playback {
 impl Playback {
     /// Opens the speaker of this name, or the system's usual one. Returns within about two seconds.
     pub fn open(choice: Option<&str>) -> Result<Playback, DeviceError> {
+        Self::open_as(Kind::Speaker, choice)
+    }
+
+    /// The same for another purpose.
+    pub(super) fn open_as(kind: Kind, choice: Option<&str>) -> Result<Playback, DeviceError> {
         let choice = choice.map(str::to_owned);
         let ((outlet, name, health), keeper) =
-            within_time(KIND, move || start(find(KIND, choice.as_deref())?))?;
+            within_time(kind, move || start(kind, find(kind, choice.as_deref())?))?;
         Ok(Playback {
+            kind,
             outlet,
             name,
             health,
@@ -69,7 +74,12 @@ impl Playback {
     /// Why it is gone.
     pub fn error(&self) -> Option<DeviceError> {
         let reason = self.health.reason()?;
-        Some(DeviceError::Lost { kind: KIND, reason })
+        let kind = self.kind;
+        Some(DeviceError::Lost { kind, reason })
+    }
+
+    pub(super) fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
     }
 }
 
@@ -83,7 +93,7 @@ impl fmt::Debug for Playback {
 
 type Opened = (Outlet, String, Arc<Health>);
 
-fn start(found: Found) -> Result<(Opened, Option<Kept>), DeviceError> {
+fn start(kind: Kind, found: Found) -> Result<(Opened, Option<Kept>), DeviceError> {
     let health = Arc::new(Health::default());
     let (tap, outlet) = outlet(found.config.sample_rate, found.config.channels, &health);
     let build = match found.format {
@@ -93,10 +103,11 @@ fn start(found: Found) -> Result<(Opened, Option<Kept>), DeviceError> {
         SampleFormat::I16 => build::<i16>,
         _ => build::<u8>,
     };
-    let stream = build(&found, tap, Arc::clone(&health)).map_err(|error| failed(KIND, &error))?;
+    let stream = build(&found, tap, Arc::clone(&health)).map_err(|error| failed(kind, &error))?;
     let kept = Kept {
         stream,
         health: Arc::clone(&health),
+        _lent: found.lent,
     };
     Ok(((outlet, found.name, health), Some(kept)))
 }

@@ -33,10 +33,7 @@ fn in_process_tone() {
     assert_eq!((speaker.name(), microphone.name()), ("Loudspeaker", "Mic"));
     // The null sink's monitor may take two seconds to say its first word.
     let heard = play_and_hear(&mut speaker, &mut microphone, 40);
-    let tone = level(&heard, HERTZ);
-    assert!((tone - 0.5).abs() < 0.05, "a tone of {tone}, not 0.5");
-    let other = level(&heard, HERTZ * 1.37);
-    assert!(other < 0.05, "{other} of another tone");
+    assert_is_tone(&heard);
     assert!(speaker.is_alive() && microphone.is_alive());
     assert_eq!((speaker.error(), microphone.error()), (None, None));
     println!(
@@ -279,7 +276,7 @@ fn lose_both() {
 }
 
 /// Plays a tone until so many frames of sound came back; returns the last half of them.
-fn play_and_hear(speaker: &mut Playback, microphone: &mut Capture, frames: usize) -> Vec<f32> {
+pub fn play_and_hear(speaker: &mut Playback, microphone: &mut Capture, frames: usize) -> Vec<f32> {
     let mut played = 0;
     let mut heard = Vec::new();
     let mut frame = [0.0; FRAME];
@@ -299,6 +296,16 @@ fn play_and_hear(speaker: &mut Playback, microphone: &mut Capture, frames: usize
         heard.len() >= frames * FRAME
     });
     heard.split_off(heard.len() / 2)
+}
+
+/// Most pieces of it are the tone that was played; a busy machine makes gaps, after which it is in another phase.
+pub fn assert_is_tone(heard: &[f32]) {
+    let is_tone = |piece: &&[f32]| {
+        (level(piece, HERTZ) - 0.5).abs() < 0.05 && level(piece, HERTZ * 2.5) < 0.05
+    };
+    let pieces = heard.chunks_exact(480);
+    let (all, tones) = (pieces.len(), pieces.filter(is_tone).count());
+    assert!(tones * 2 > all, "the tone is in {tones} of {all} pieces");
 }
 
 /// How loud a frequency is: the amplitude of its sine.

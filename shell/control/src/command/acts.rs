@@ -15,6 +15,9 @@ impl Command {
                 | Self::ContactEarlier {}
                 | Self::ContactRequests {}
                 | Self::ContactLink {}
+                | Self::AudioDevices {}
+                | Self::AudioMeter {}
+                | Self::AudioTestState {}
                 | Self::CallList { .. }
                 | Self::CallMissed { .. }
                 | Self::CallShow { .. }

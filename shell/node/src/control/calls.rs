@@ -1,11 +1,13 @@
 //! Commands about calls: those that run, the log, and how the person wants to be called.
 
 use serde_json::{Value, json};
+use starling_control::view::{CallSwitch, Switched};
 use starling_control::{Command, ErrorKind, Failure};
 
 use super::commands::{LISTING, value};
 use super::names;
 use crate::context::store_failure;
+use crate::drivers::calls::Switch;
 use crate::session::Session;
 
 /// Calls of a listing at most: with what stands around it, it fits a line.
@@ -21,7 +23,14 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Val
         Command::CallAnswer { id, sound } => value(session.calls.answer(id, &sound).await?),
         Command::CallHangup { id } => value(session.calls.hang_up(id).await?),
         Command::CallHold { id, on } => value(session.calls.hold(id, on).await?),
-        Command::CallMute { id, on } => value(session.calls.mute(id, on).await?),
+        Command::CallMute { id, on } => value(session.calls.switch(id, Switch::Mute(on)).await?),
+        Command::CallSwitch(CallSwitch { id, what, on }) => {
+            let to = match what {
+                Switched::Deafen => Switch::Deafen(on),
+                Switched::Talk => Switch::Talk(on),
+            };
+            value(session.calls.switch(id, to).await?)
+        }
         Command::CallTransfer { id, who } => {
             let account = names::find(session, &who).await?;
             value(session.calls.transfer(id, account).await?)

@@ -81,6 +81,11 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
             app.ask_to_stop();
             Ok(Value::Null)
         }
+        Command::AudioDevices {} => value(app.audio.view().await?),
+        Command::AudioUse(change) => value(app.audio.change(change).await?),
+        Command::AudioMeter {} => value(app.audio.meter().await?),
+        Command::AudioTest {} => value(app.audio.start_test()?),
+        Command::AudioTestState {} => value(app.audio.test()),
         other => about_recovery(app, other).await,
     }
 }

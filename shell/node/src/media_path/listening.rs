@@ -2,8 +2,9 @@
 //! what they are made of, the decoder makes them.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use starling_audio::devices::Playback;
+use starling_audio::devices::{Choices, Following, Kind, Playback};
 use starling_audio::opus::{Decoder, OpusError, carries_redundancy};
 use starling_audio::tuning::Tuning;
 use starling_audio::wav::{WavError, WavWriter};
@@ -23,7 +24,7 @@ const QUEUE: usize = FRAME_SAMPLES * 3 / 2;
 const BEHIND: Duration = Duration::from_millis(200);
 
 enum Output {
-    Speaker(Playback),
+    Speaker(Following<Playback>),
     File(Recorder),
     Nowhere,
 }
@@ -41,15 +42,18 @@ pub struct Listening {
     /// When the next frame is due where no speaker asks for it.
     due: Option<Time>,
     first_sound: Option<Time>,
+    is_deaf: bool,
 }
 
 impl Listening {
     /// Opens the sink; what cannot be opened is told, and the call goes on unheard.
-    pub fn open(sink: Sink, notify: &dyn Fn(Notice)) -> Result<Self, OpusError> {
+    pub fn open(
+        sink: Sink,
+        choices: &Arc<Choices>,
+        notify: &dyn Fn(Notice),
+    ) -> Result<Self, OpusError> {
         let opened = match sink {
-            Sink::Speaker => Playback::open(None)
-                .map(Output::Speaker)
-                .map_err(|error| format!("{error}: you hear nothing")),
+            Sink::Speaker => Ok(Output::Speaker(Following::start(Kind::Speaker, choices))),
             Sink::File(path) => Recorder::create(&path)
                 .map(Output::File)
                 .map_err(|error| format!("nothing is recorded: {error}")),
@@ -69,7 +73,13 @@ impl Listening {
             is_sound: false,
             due: None,
             first_sound: None,
+            is_deaf: false,
         })
+    }
+
+    /// The speaker is silent, or not; a recording goes on.
+    pub const fn deafen(&mut self, on: bool) {
+        self.is_deaf = on;
     }
 
     /// A datagram came.
@@ -91,11 +101,10 @@ impl Listening {
         trace: &mut Trace,
         notify: &dyn Fn(Notice),
     ) -> Vec<[f32; FRAME_SAMPLES]> {
-        if let Output::Speaker(playback) = &self.output
-            && let Some(error) = playback.error()
+        if let Output::Speaker(speaker) = &mut self.output
+            && let Some(standing) = speaker.poll()
         {
-            notify(Notice::Trouble(error.to_string()));
-            self.output = Output::Nowhere;
+            notify(Notice::Device(Kind::Speaker, standing.clone()));
         }
         let mut heard = Vec::new();
         while self.is_due(now) {
@@ -106,7 +115,9 @@ impl Listening {
             if self.first_sound.is_some() {
                 self.put(&frame, is_sound, notify);
                 heard.push(frame);
-            } else if let Output::Speaker(playback) = &mut self.output {
+            } else if let Output::Speaker(speaker) = &mut self.output
+                && let Some(playback) = speaker.device()
+            {
                 playback.write(&frame);
             }
         }
@@ -142,8 +153,14 @@ impl Listening {
     }
 
     fn is_due(&mut self, now: Time) -> bool {
-        if let Output::Speaker(playback) = &self.output {
-            return playback.queued() < QUEUE;
+        if let Output::Speaker(speaker) = &mut self.output {
+            if let Some(playback) = speaker.device() {
+                return playback.queued() < QUEUE;
+            }
+            // What comes until it is open waits, and is caught up with.
+            if speaker.standing().is_none() {
+                return false;
+            }
         }
         let due = self.due.filter(|due| *due + BEHIND >= now).unwrap_or(now);
         let is_due = due <= now;
@@ -219,8 +236,12 @@ impl Listening {
 
     fn put(&mut self, frame: &[f32; FRAME_SAMPLES], is_sound: bool, notify: &dyn Fn(Notice)) {
         let result = match &mut self.output {
-            Output::Speaker(playback) => {
-                playback.write(self.tuning.tune(frame));
+            Output::Speaker(speaker) => {
+                let silence = [0.0; FRAME_SAMPLES];
+                let heard = if self.is_deaf { &silence } else { frame };
+                if let Some(playback) = speaker.device() {
+                    playback.write(self.tuning.tune(heard));
+                }
                 Ok(())
             }
             Output::File(recorder) => recorder.write(frame, is_sound),

@@ -15,7 +15,7 @@ pub use detour::{Detour, Outlet};
 pub use quality::quality;
 pub use sound::{Prepared, prepare};
 pub use speaking::Stream;
-pub use voice::{Inlet, Notice, Voice};
+pub use voice::{Inlet, Notice, Sounding, Voice};
 
 use std::time::Duration;
 

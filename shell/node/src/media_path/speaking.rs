@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use starling_audio::devices::Capture;
+use starling_audio::devices::{Capture, Choices, Following, Kind};
 use starling_audio::opus::{Encoder, EncoderSettings, OpusError, Protection};
 use starling_audio::wav::WavReader;
 use starling_media as media;
@@ -27,7 +27,7 @@ const COMPLEXITY: u8 = 9;
 const BEHIND: Duration = Duration::from_millis(200);
 
 enum Input {
-    Microphone(Capture),
+    Microphone(Following<Capture>),
     File(WavReader),
     Echo,
     Nothing,
@@ -95,24 +95,16 @@ pub struct Speaking {
 }
 
 impl Speaking {
-    /// Opens the source; a microphone that cannot be opened is told and replaced by silence.
+    /// Opens the source; while there is no microphone, it is silence.
     pub fn open(
         source: Source,
         cleaning: Cleaning,
         stream: Stream,
         traffic: Arc<Traffic>,
-        notify: &dyn Fn(Notice),
+        choices: &Arc<Choices>,
     ) -> Result<Self, OpusError> {
         let input = match source {
-            Source::Microphone => match Capture::open(None) {
-                Ok(capture) => Input::Microphone(capture),
-                Err(error) => {
-                    notify(Notice::Trouble(format!(
-                        "{error}: the other side hears silence"
-                    )));
-                    Input::Nothing
-                }
-            },
+            Source::Microphone => Input::Microphone(Following::start(Kind::Microphone, choices)),
             Source::File(reader) => Input::File(reader),
             Source::Echo => Input::Echo,
         };
@@ -178,18 +170,14 @@ impl Speaking {
         notify: &dyn Fn(Notice),
     ) {
         self.cleaning.far_end(echo);
-        let mut frame = [0.0; FRAME_SAMPLES];
         let mut out = Out { now, shared, trace };
         match &mut self.input {
-            Input::Microphone(capture) => {
-                if let Some(error) = capture.error() {
-                    notify(Notice::Trouble(error.to_string()));
-                    self.input = Input::Nothing;
-                    return;
+            Input::Microphone(microphone) => {
+                if let Some(standing) = microphone.poll() {
+                    notify(Notice::Device(Kind::Microphone, standing.clone()));
                 }
-                while let Input::Microphone(capture) = &mut self.input
-                    && capture.read(&mut frame)
-                {
+                let mut frame = [0.0; FRAME_SAMPLES];
+                while self.captures(&mut frame) {
                     self.cleaning.near_end(&mut frame);
                     self.send(&frame, now, &mut out);
                 }
@@ -207,11 +195,16 @@ impl Speaking {
     /// Held: time passes without sound.
     pub fn pause(&mut self) {
         self.due = None;
-        let mut frame = [0.0; FRAME_SAMPLES];
-        while let Input::Microphone(capture) = &mut self.input
-            && capture.read(&mut frame)
-        {
+        while self.captures(&mut [0.0; FRAME_SAMPLES]) {
             self.packetizer.skip();
+        }
+    }
+
+    /// Takes a frame of the microphone, if one is there.
+    fn captures(&mut self, frame: &mut [f32; FRAME_SAMPLES]) -> bool {
+        match &mut self.input {
+            Input::Microphone(microphone) => microphone.read(frame),
+            _ => false,
         }
     }
 
@@ -314,8 +307,9 @@ mod tests {
             deep: true,
         };
         let cleaning = Cleaning::new(ProcessingChoice::default(), &Source::Echo, false);
+        let choices = Arc::default();
         let mut speaking =
-            Speaking::open(Source::Echo, cleaning, stream, traffic, &|_| {}).unwrap();
+            Speaking::open(Source::Echo, cleaning, stream, traffic, &choices).unwrap();
         let before = speaking.plan;
         let mut report = Report {
             ssrc: speaking.packetizer.ssrc() ^ 1,

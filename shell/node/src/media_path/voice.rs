@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use iroh::endpoint::Connection;
+use starling_audio::devices::{Kind, Standing};
 use starling_audio::opus::OpusError;
 use starling_media::{Plan, Report, ReportError, Statistics};
 use starling_protocol::machine::Time;
@@ -21,6 +22,7 @@ use super::listening::Listening;
 use super::sound::Prepared;
 use super::speaking::{Speaking, Stream};
 use super::trace::Trace;
+use crate::audio::Audio;
 use crate::clock::Clock;
 use crate::processing::ProcessingChoice;
 use crate::traffic::{Purpose, Traffic};
@@ -41,6 +43,8 @@ pub enum Notice {
     Trouble(String),
     /// The conversation has lasted as long as asked for.
     LimitReached,
+    /// Another device is in use than before, or none.
+    Device(Kind, Standing),
 }
 
 /// How the voice is.
@@ -79,6 +83,7 @@ pub struct Shared {
     stop: AtomicBool,
     muted: AtomicBool,
     held: AtomicBool,
+    deafened: AtomicBool,
     wire: Mutex<Option<Connection>>,
     /// Where what is said goes instead, as long as there is one.
     detour: Mutex<Option<Detour>>,
@@ -127,7 +132,7 @@ impl Voice {
         stream: Stream,
         clock: Clock,
         traffic: Arc<Traffic>,
-        processing: ProcessingChoice,
+        sounding: Sounding,
         notify: impl Fn(Notice) + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
@@ -141,7 +146,7 @@ impl Voice {
                     stream,
                     clock,
                     traffic,
-                    processing,
+                    sounding,
                 };
                 if let Err(error) = run(start, &thread_shared, &arrivals, &notify) {
                     notify(Notice::Trouble(format!("there is no sound: {error}")));
@@ -179,6 +184,11 @@ impl Voice {
         self.shared.muted.store(on, Ordering::Relaxed);
     }
 
+    /// Speaker off or on.
+    pub fn deafen(&self, on: bool) {
+        self.shared.deafened.store(on, Ordering::Relaxed);
+    }
+
     /// Silence both ways, or sound again.
     pub fn hold(&self, on: bool) {
         self.shared.held.store(on, Ordering::Relaxed);
@@ -202,12 +212,19 @@ impl Voice {
     }
 }
 
+/// How this machine sounds: its devices, and what is done with a microphone's sound.
+#[derive(Debug, Clone)]
+pub struct Sounding {
+    pub audio: Arc<Audio>,
+    pub processing: ProcessingChoice,
+}
+
 struct Start {
     prepared: Prepared,
     stream: Stream,
     clock: Clock,
     traffic: Arc<Traffic>,
-    processing: ProcessingChoice,
+    sounding: Sounding,
 }
 
 fn run(
@@ -218,10 +235,12 @@ fn run(
 ) -> Result<(), OpusError> {
     let (clock, limit) = (start.clock, start.prepared.limit);
     let prepared = start.prepared;
-    let cleaning = Cleaning::new(start.processing, &prepared.source, prepared.processed);
+    let Sounding { audio, processing } = start.sounding;
+    let choices = audio.choices();
+    let cleaning = Cleaning::new(processing, &prepared.source, prepared.processed);
     let (source, stream) = (prepared.source, start.stream);
-    let mut speaking = Speaking::open(source, cleaning, stream, start.traffic, notify)?;
-    let mut listening = Listening::open(prepared.sink, notify)?;
+    let mut speaking = Speaking::open(source, cleaning, stream, start.traffic, choices)?;
+    let mut listening = Listening::open(prepared.sink, choices, notify)?;
     let mut trace = trace(prepared.trace.as_deref(), notify);
     let mut since = None;
     let mut renewed = Time::ZERO;
@@ -231,6 +250,7 @@ fn run(
             speaking.pause();
             listening.pause();
         } else {
+            listening.deafen(shared.deafened.load(Ordering::Relaxed));
             let echo = listening.play(now, &mut trace, notify);
             speaking.speak(now, &echo, shared, &mut trace, notify);
         }

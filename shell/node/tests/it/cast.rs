@@ -35,6 +35,7 @@ pub fn config(home: &Path) -> NodeConfig {
     let mut config = NodeConfig::new(home.to_owned());
     config.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.lan_discovery = false;
+    config.tones = false;
     config
 }
 

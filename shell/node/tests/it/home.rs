@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
 use starling_control::{Command, Event, view};
+use starling_node::audio::Audio;
 use starling_node::clock::Clock;
 use starling_node::context::{Homes, Signal};
 use starling_node::db::Db;
@@ -203,10 +204,12 @@ impl Bare {
         store
             .write(|tx| profile::create(tx, &profile))
             .expect("an account");
+        let db = Db::new(StoreHandle::start(store).expect("a store's thread"));
         let start = Start {
             config: config(folder.path()),
             clock: Clock::start(),
-            db: Db::new(StoreHandle::start(store).expect("a store's thread")),
+            audio: Audio::load(&db).await.expect("a store"),
+            db,
             events: broadcast::channel(64).0,
             pins: Pins::default(),
             carrier: Carrier::new(Clock::start()),

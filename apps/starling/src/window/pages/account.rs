@@ -122,6 +122,7 @@ pub fn page(shell: &Shell) -> Markup {
             }
             p { a href="devices" { "Your devices" } ": add another one, or remove one." }
             p { a href="profile" { "Your profile" } ": name, text and picture, and who sees them." }
+            p { a href="sound" { "Sound" } ": microphone, speaker, and what rings." }
             p { a href="microphone" { "Your microphone" } ": echo, noise, and how loud you are." }
             p { a href="names" { "Your name in this network" } }
             h2 { "Backup" }

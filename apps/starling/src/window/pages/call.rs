@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use starling_control::view::{Call, CallState};
 
-use super::frame::{Shell, button};
+use super::frame::{Shell, button, form};
 use super::icon::{Icon, icon};
 use super::{side, words};
 
@@ -100,10 +100,17 @@ fn controls(call: &Call, shell: &Shell) -> Markup {
         true => (Icon::Resume, "Resume"),
         false => (Icon::Hold, "Hold"),
     };
+    let deafen_words = if call.sound.deafened {
+        "Hear again"
+    } else {
+        "Hear nothing"
+    };
     let class = |on: bool| if on { "quiet on" } else { "quiet" };
     html! {
         div.actions {
             @if talks {
+                @if call.sound.push_to_talk { (talk(call, shell)) }
+                (button(shell, "call-deafen", &fields(!call.sound.deafened), class(call.sound.deafened), html! { (icon(Icon::Sound)) (deafen_words) }))
                 (button(shell, "call-mute", &fields(!call.muted), class(call.muted), html! { (icon(mute_face)) (mute_words) }))
                 (button(shell, "call-hold", &fields(!call.held), class(call.held), html! { (icon(hold_face)) (hold_words) }))
             }
@@ -113,6 +120,24 @@ fn controls(call: &Call, shell: &Shell) -> Markup {
             (button(shell, "call-hangup", &fields(true), "hang-up", html! { (icon(Icon::HangUp)) "Hang up" }))
         }
     }
+}
+
+/// Held down by a pointer, switched by the keyboard or without script.
+fn talk(call: &Call, shell: &Shell) -> Markup {
+    let talking = call.sound.talking;
+    let class = if talking { "on" } else { "quiet" };
+    let (now, next) = if talking {
+        ("true", "false")
+    } else {
+        ("false", "true")
+    };
+    let fields = html! {
+        input type="hidden" name="id" value=(call.id);
+        input type="hidden" name="who" value=(call.contact);
+        input type="hidden" name="on" value=(next);
+        button type="submit" class=(class) data-hold="yes" aria-pressed=(now) { (icon(Icon::Microphone)) "Talk" }
+    };
+    form(shell, "call-talk", "inline", fields)
 }
 
 fn ended(call: &Call) -> Markup {

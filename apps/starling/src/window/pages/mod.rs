@@ -19,6 +19,7 @@ pub mod processing;
 pub mod profile;
 mod registrar;
 pub mod side;
+pub mod sound;
 pub mod status;
 mod transfer;
 mod verify;
@@ -32,7 +33,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use maud::{Markup, html};
 use starling_control::view::{
-    Call, CallSettings, CallState, Contact, ContactRequest, Device, FoundName, LinkPreview,
+    Audio, Call, CallSettings, CallState, Contact, ContactRequest, Device, FoundName, LinkPreview,
     NameCheck, NameOffice, Network, NetworkMade, OwnLink, OwnName, OwnProfile, Pairing, Safety,
     Status, Transfer,
 };
@@ -240,10 +241,7 @@ async fn content(
         "calls" | "call" | "transfer" | "call-settings" => {
             ("Calls", about_calls(ui, shell, name, field("id")).await?)
         }
-        "files" => {
-            let transfers: Vec<Transfer> = ui.ask(Command::FileList {}).await?;
-            ("Files", file::page(shell, &transfers))
-        }
+        "files" => ("Files", files(ui, shell).await?),
         "network" => {
             let network: Option<Network> = ui.ask(Command::NetworkShow {}).await?;
             ("Network", network::page(shell, network.as_ref()))
@@ -252,6 +250,7 @@ async fn content(
         "names" => ("Your name", names(ui, shell, field("verify").trim()).await?),
         "profile" => ("Your profile", own_profile(ui, shell).await?),
         "microphone" => ("Your microphone", microphone(ui, shell).await?),
+        "sound" => return sound_page(ui, shell, query).await,
         "registrar" => ("Registrar of names", office(ui, shell).await?),
         "carry" => ("Carry contacts", carry::page(shell)),
         "status" => ("Status", status::page(&shell.status)),
@@ -270,6 +269,37 @@ async fn own_profile(ui: &Ui, shell: &Shell) -> Result<Markup, Failure> {
 async fn microphone(ui: &Ui, shell: &Shell) -> Result<Markup, Failure> {
     let processing = ui.ask(Command::ProcessingShow {}).await?;
     Ok(processing::page(shell, processing))
+}
+
+async fn files(ui: &Ui, shell: &Shell) -> Result<Markup, Failure> {
+    let transfers: Vec<Transfer> = ui.ask(Command::FileList {}).await?;
+    Ok(file::page(shell, &transfers))
+}
+
+async fn sound_page(
+    ui: &Ui,
+    shell: &Shell,
+    query: &Fields,
+) -> Result<(Looking, String, Markup), Failure> {
+    let (looking, level) = if query.contains_key("level") {
+        (Looking::with("sound", sound::LEVEL), true)
+    } else {
+        (Looking::at("sound"), false)
+    };
+    let (audio, heard) = audio(ui, level).await?;
+    Ok((looking, "Sound".into(), sound::page(shell, &audio, &heard)))
+}
+
+/// The machine's sound, and how it sounds.
+pub async fn audio(ui: &Ui, level: bool) -> Result<(Audio, sound::Heard), Failure> {
+    let audio = ui.ask(Command::AudioDevices {}).await?;
+    let test = ui.ask(Command::AudioTestState {}).await?;
+    let level = if level {
+        Some(ui.ask(Command::AudioMeter {}).await)
+    } else {
+        None
+    };
+    Ok((audio, sound::Heard { test, level }))
 }
 
 async fn search(ui: &Ui, shell: &Shell, text: &str) -> Result<Markup, Failure> {

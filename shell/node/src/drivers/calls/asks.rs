@@ -6,6 +6,7 @@ use starling_protocol::call::leg::Role;
 use starling_wire::ids::{AccountId, CallId};
 use tokio::sync::oneshot;
 
+use super::own_side::Switch;
 use super::running::Running;
 use super::task::Task;
 use crate::clock::random;
@@ -17,7 +18,7 @@ pub enum Ask {
     Answer(Option<String>, Prepared),
     HangUp(Option<String>),
     Hold(Option<String>, bool),
-    Mute(Option<String>, bool),
+    Switch(Option<String>, Switch),
     Transfer(Option<String>, AccountId),
 }
 
@@ -88,10 +89,10 @@ impl Task {
                 self.show(call);
                 Ok(call)
             }
-            Ask::Mute(id, on) => {
+            Ask::Switch(id, to) => {
                 let call = self.find(id.as_deref(), |_| true)?;
                 if let Some(running) = self.running.get_mut(&call) {
-                    running.mute(on);
+                    running.switch(to);
                 }
                 self.show(call);
                 Ok(call)

@@ -123,12 +123,13 @@ impl Task {
             let start = StartVoice {
                 clock: self.ctx.clock,
                 traffic: Arc::clone(&self.ctx.traffic),
+                sounding: self.sounding.clone(),
                 deep: media.is_deep(),
-                processing: self.processing.clone(),
             };
             match start.start(prepared, notify) {
                 Ok(voice) => {
-                    voice.mute(running.muted);
+                    running.own.begin(self.sounding.audio.push_to_talk());
+                    running.own.apply(&voice);
                     running.voice = Some(voice);
                 }
                 Err(error) => {

@@ -7,6 +7,7 @@ mod elsewhere;
 mod forwarding;
 mod links;
 mod media;
+mod own_side;
 mod running;
 pub mod settings;
 mod show;
@@ -30,11 +31,11 @@ use crate::book::Relation;
 use crate::clock::wall_ms;
 use crate::context::{Context, store_failure};
 use crate::drivers::turns::Turns;
-use crate::media_path::{Notice, prepare};
-use crate::processing::ProcessingChoice;
+use crate::media_path::{Notice, Sounding, prepare};
 use crate::transport::inner::InnerLease;
 use asks::Ask;
 use links::Opened;
+pub use own_side::Switch;
 use settings::{Chosen, Settings};
 use show::Shown;
 use task::Task;
@@ -95,7 +96,7 @@ impl Calls {
     /// For a session. Calls that ran when the program ended before were ended by that.
     pub async fn start(
         ctx: Arc<Context>,
-        processing: ProcessingChoice,
+        sounding: Sounding,
     ) -> Result<(Self, impl Future<Output = ()>), StoreError> {
         let begin = |tx: &Tx<'_>| {
             log::close_open(tx, wall_ms())?;
@@ -109,7 +110,7 @@ impl Calls {
         let task = Task::new(
             Arc::clone(&ctx),
             inputs.clone(),
-            (shown.clone(), chosen.clone(), processing),
+            (shown.clone(), chosen.clone(), sounding),
             records,
         );
         let log_ctx = Arc::clone(&ctx);
@@ -151,9 +152,9 @@ impl Calls {
         self.ask(Ask::Hold(id, on)).await
     }
 
-    /// Microphone off or on.
-    pub async fn mute(&self, id: Option<String>, on: bool) -> Result<view::Call, Failure> {
-        self.ask(Ask::Mute(id, on)).await
+    /// Switches the own side of the sound.
+    pub async fn switch(&self, id: Option<String>, to: Switch) -> Result<view::Call, Failure> {
+        self.ask(Ask::Switch(id, to)).await
     }
 
     /// Puts the other side through to a contact.

@@ -16,11 +16,11 @@ use starling_wire::supernode::SupernodeAddr;
 use tokio::task::AbortHandle;
 
 use super::course::Course;
+use super::own_side::{OwnSide, Switch};
 use crate::clock::{Clock, random, wall_ms};
 use crate::context::Context;
-use crate::media_path::{Notice, Prepared, Stream, Voice, prepare, quality};
+use crate::media_path::{Notice, Prepared, Sounding, Stream, Voice, prepare, quality};
 use crate::paths::{self, PathGuard, Travel};
-use crate::processing::ProcessingChoice;
 use crate::traffic::Traffic;
 use crate::transport::inner::InnerLease;
 
@@ -35,7 +35,7 @@ pub struct Running {
     pub voice: Option<Voice>,
     pub sound: Option<SoundLink>,
     pub connecting: Option<Aborting>,
-    pub muted: bool,
+    pub own: OwnSide,
     pub warnings: Vec<String>,
     pub names: Names,
     /// The call that goes on with somebody else.
@@ -117,9 +117,9 @@ impl Drop for Aborting {
 pub struct StartVoice {
     pub clock: Clock,
     pub traffic: Arc<Traffic>,
+    pub sounding: Sounding,
     /// Whether the other side understands deep redundancy.
     pub deep: bool,
-    pub processing: ProcessingChoice,
 }
 
 impl StartVoice {
@@ -138,7 +138,7 @@ impl StartVoice {
             stream,
             self.clock,
             self.traffic,
-            self.processing,
+            self.sounding,
             notify,
         )
     }
@@ -156,7 +156,7 @@ impl Running {
             voice: None,
             sound: None,
             connecting: None,
-            muted: false,
+            own: OwnSide::default(),
             next: None,
             sending_on: false,
             warnings: Vec::new(),
@@ -194,10 +194,10 @@ impl Running {
         })
     }
 
-    pub fn mute(&mut self, on: bool) {
-        self.muted = on;
+    pub fn switch(&mut self, to: Switch) {
+        self.own.switch(to);
         if let Some(voice) = &self.voice {
-            voice.mute(on);
+            self.own.apply(voice);
         }
     }
 
@@ -301,15 +301,21 @@ impl Running {
             started_at: self.times.started_at,
             answered_at: self.times.answered.map(|(wall, _)| wall),
             ended_at: self.times.ended_at,
-            muted: self.muted,
+            muted: self.own.is_muted(),
             held,
             held_by_peer,
             quality: match &self.voice {
                 Some(voice) => Some(self.measure(voice)),
                 None => self.heard.last.clone(),
             },
-            warnings: self.warnings.clone(),
+            warnings: self
+                .warnings
+                .iter()
+                .cloned()
+                .chain(self.own.warnings())
+                .collect(),
             waiting: self.waiting,
+            sound: self.own.view(),
             record: self.kept(),
         }
     }

@@ -23,8 +23,7 @@ use super::settings::Chosen;
 use super::show::Shown;
 use crate::book::Relation;
 use crate::context::{Context, Signal};
-use crate::media_path::{Notice, Prepared};
-use crate::processing::ProcessingChoice;
+use crate::media_path::{Notice, Prepared, Sounding};
 
 /// A running call is shown once a second.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
@@ -43,14 +42,14 @@ pub struct Task {
     pub(super) chosen: Chosen,
     records: mpsc::Sender<log::Call>,
     pub(super) tasks: JoinSet<()>,
-    pub(super) processing: ProcessingChoice,
+    pub(super) sounding: Sounding,
 }
 
 impl Task {
     pub(super) fn new(
         ctx: Arc<Context>,
         inputs: mpsc::Sender<Input>,
-        (shown, chosen, processing): (Shown, Chosen, ProcessingChoice),
+        (shown, chosen, sounding): (Shown, Chosen, Sounding),
         records: mpsc::Sender<log::Call>,
     ) -> Self {
         Self {
@@ -63,7 +62,7 @@ impl Task {
             inputs,
             shown,
             chosen,
-            processing,
+            sounding,
             records,
             tasks: JoinSet::new(),
         }
@@ -149,6 +148,7 @@ impl Task {
                     let _ = self.machine.handle_command(CallCommand::HangUp(call), now);
                 }
                 Notice::Trouble(words) => return self.warn(call, words),
+                Notice::Device(kind, standing) => return self.uses(call, kind, standing),
             },
             Input::Stop(done) => return self.stop(done).await,
             Input::Prune => return self.prune().await,
