@@ -9,6 +9,7 @@ pub mod align;
 pub mod bench;
 pub mod capture;
 pub mod demo;
+pub mod ear;
 pub mod echo;
 pub mod error;
 pub mod host;
