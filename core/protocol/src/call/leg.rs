@@ -22,7 +22,7 @@ pub const NO_ANSWER_CALLEE: Duration = Duration::from_secs(75);
 /// Nothing rang: the other side cannot be reached.
 pub const CONNECT: Duration = Duration::from_secs(15);
 /// A lost call is sought for this long.
-pub const RECONNECT: Duration = Duration::from_secs(20);
+pub const RECONNECT: Duration = Duration::from_secs(25);
 /// Between two attempts to find a lost peer.
 pub const REDIAL: Duration = Duration::from_secs(2);
 
