@@ -1,11 +1,13 @@
 //! What a client can ask. Each variant names the view it is answered with.
 
 mod acts;
+mod claim;
 mod phrase;
 mod sound;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::claim::Claim;
 pub use self::phrase::PhraseWord;
 pub use self::sound::Sound;
 use crate::view::{AudioChange, CallChoice, CallSwitch, CarriedContact};
@@ -577,20 +579,10 @@ pub enum Command {
     },
     /// Gives a name by hand. [`view::NameOffice`](crate::view::NameOffice)
     #[serde(rename = "registrar.accept")]
-    RegistrarAccept {
-        /// Which.
-        name: String,
-        /// To whom (account id or its beginning), where several want it.
-        account: Option<String>,
-    },
+    RegistrarAccept(Claim),
     /// Does not. [`view::NameOffice`](crate::view::NameOffice)
     #[serde(rename = "registrar.decline")]
-    RegistrarDecline {
-        /// Which.
-        name: String,
-        /// Of whom.
-        account: Option<String>,
-    },
+    RegistrarDecline(Claim),
     /// From now on, events come on this connection as notifications. `null`
     #[serde(rename = "events")]
     Events {},

@@ -54,9 +54,18 @@ pub const TESTS: &[LabTest] = &[
         routers::forwarder_cut_off,
     ),
     ("heal_a_new_address_in_a_call", routers::new_address),
-    ("heal_a_network_away_for_1_s_in_a_call", faults::away_for_1_s),
-    ("heal_a_network_away_for_5_s_in_a_call", faults::away_for_5_s),
-    ("heal_a_network_away_for_20_s_in_a_call", faults::away_for_20_s),
+    (
+        "heal_a_network_away_for_1_s_in_a_call",
+        faults::away_for_1_s,
+    ),
+    (
+        "heal_a_network_away_for_5_s_in_a_call",
+        faults::away_for_5_s,
+    ),
+    (
+        "heal_a_network_away_for_20_s_in_a_call",
+        faults::away_for_20_s,
+    ),
     (
         "heal_the_other_sides_process_killed_in_a_call",
         faults::killed_in_a_call,

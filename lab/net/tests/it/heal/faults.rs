@@ -43,7 +43,9 @@ fn away(time: Duration, is_told: bool) {
         }
     }
     std::thread::sleep(time.saturating_sub(gone.elapsed()));
-    people.map(Actor::drain);
+    for person in people {
+        person.drain();
+    }
     for other in ["bob", "first", "second"] {
         scene.net.mend("alice", other);
     }
@@ -74,7 +76,10 @@ pub fn killed_in_a_call() {
     };
     let again: view::Call = scene.bob.ask(start).unwrap();
     let over = wait(&scene.alice, CallState::Ended);
-    assert_eq!((over.id, over.words.as_str()), (call, "the connection was lost"));
+    assert_eq!(
+        (over.id, over.words.as_str()),
+        (call, "the connection was lost")
+    );
     assert_eq!(wait(&scene.alice, CallState::Ringing).id, again.id);
     hang_up_ringing(&scene, &again.id);
     scene.end();

@@ -1,5 +1,6 @@
 //! A person decides about names: yes, no, nothing for too long; and the registrar is stopped.
 
+use starling_control::command::Claim;
 use starling_node::clock::wall_s;
 use starling_store::registrar as rows;
 use starling_wire::ids::AccountId;
@@ -31,9 +32,11 @@ async fn names_12_a_claim_is_declined_or_waits_for_thirty_days_and_says_so() {
     let alice = waits(&land, homes[0].path(), "Alice", "alice").await;
     let own = until_state(&alice, "waiting").await;
     assert!(own.words.contains("within 30 days"), "{}", own.words);
-    let decline = |name: &str| Command::RegistrarDecline {
-        name: name.into(),
-        account: None,
+    let decline = |name: &str| {
+        Command::RegistrarDecline(Claim {
+            name: name.into(),
+            account: None,
+        })
     };
     let office: view::NameOffice = registrar.ask(decline("alice")).await;
     assert!(office.waiting.is_empty() && office.entries == 0);
@@ -84,10 +87,10 @@ async fn a_registrar_that_was_stopped_gives_no_names_and_those_of_before_are_rea
     assert_eq!(asked.state, "asked");
     let check: view::NameCheck = bob.ask(verify("alice")).await;
     assert!(check.verified, "{check:?}");
-    let accept = Command::RegistrarAccept {
+    let accept = Command::RegistrarAccept(Claim {
         name: "bob".into(),
         account: None,
-    };
+    });
     let nobody = registrar.try_ask::<view::NameOffice>(accept).await;
     assert_eq!(nobody.expect_err("stopped").data.kind, ErrorKind::NotFound);
     end(land, [alice, bob, registrar]).await;
