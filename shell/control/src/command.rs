@@ -1,13 +1,13 @@
 //! What a client can ask. Each variant names the view it is answered with.
 
 mod acts;
-mod claim;
+mod name_wish;
 mod phrase;
 mod sound;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::claim::Claim;
+pub use self::name_wish::NameWish;
 pub use self::phrase::PhraseWord;
 pub use self::sound::Sound;
 use crate::view::{AudioChange, CallChoice, CallSwitch, CarriedContact};
@@ -579,10 +579,10 @@ pub enum Command {
     },
     /// Gives a name by hand. [`view::NameOffice`](crate::view::NameOffice)
     #[serde(rename = "registrar.accept")]
-    RegistrarAccept(Claim),
+    RegistrarAccept(NameWish),
     /// Does not. [`view::NameOffice`](crate::view::NameOffice)
     #[serde(rename = "registrar.decline")]
-    RegistrarDecline(Claim),
+    RegistrarDecline(NameWish),
     /// From now on, events come on this connection as notifications. `null`
     #[serde(rename = "events")]
     Events {},

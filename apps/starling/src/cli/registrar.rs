@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Args, Subcommand};
 use starling_control::Command;
-use starling_control::command::Claim;
+use starling_control::command::NameWish;
 use starling_control::view::NameOffice;
 
 use super::profile::Settings;
@@ -68,10 +68,10 @@ pub async fn run(command: RegistrarCommand, settings: &Settings) -> Outcome {
         RegistrarCommand::Stop => Command::RegistrarStop {},
         RegistrarCommand::Show => Command::RegistrarShow {},
         RegistrarCommand::Accept(ClaimArgs { name, account }) => {
-            Command::RegistrarAccept(Claim { name, account })
+            Command::RegistrarAccept(NameWish { name, account })
         }
         RegistrarCommand::Decline(ClaimArgs { name, account }) => {
-            Command::RegistrarDecline(Claim { name, account })
+            Command::RegistrarDecline(NameWish { name, account })
         }
     };
     let office: NameOffice = launch::ask(settings, command).await?;

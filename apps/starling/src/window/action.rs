@@ -1,7 +1,7 @@
 //! What a form asks: read into commands of the local API, and where the browser goes afterwards. The script on the page sends
 //! the same forms and reads JSON: `{}`, `{"go": page}`, `{"say": words}` or `{"error": words}`.
 
-use starling_control::command::Claim;
+use starling_control::command::NameWish;
 use std::sync::Arc;
 
 use axum::extract::rejection::FormRejection;
@@ -226,8 +226,8 @@ fn read_registrar(action: &str, form: &Reader<'_>) -> Option<Plan> {
             take_over: form.some("take_over").is_some(),
         },
         "registrar-stop" => Command::RegistrarStop {},
-        "registrar-accept" => Command::RegistrarAccept(Claim { name, account }),
-        "registrar-decline" => Command::RegistrarDecline(Claim { name, account }),
+        "registrar-accept" => Command::RegistrarAccept(NameWish { name, account }),
+        "registrar-decline" => Command::RegistrarDecline(NameWish { name, account }),
         "registrar-invite" => {
             let count = form.line("count").parse().unwrap_or(1);
             return one(Command::RegistrarInvite { count }, Next::Codes);

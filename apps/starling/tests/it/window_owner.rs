@@ -1,7 +1,7 @@
 //! The pages of a network's owner and of whoever moves: the registrar, and contacts carried elsewhere.
 
 use starling_control::Command;
-use starling_control::command::Claim;
+use starling_control::command::NameWish;
 use starling_control::view::*;
 
 use crate::window_http::Visitor;
@@ -69,12 +69,12 @@ async fn who_waits_is_answered_and_invitations_are_shown_once() {
     visitor.post("registrar-accept", &form).await;
     visitor.post("registrar-decline", &form).await;
     let (name, account) = ("carol".to_owned(), Some(CAROL.to_owned()));
-    let accept = Command::RegistrarAccept(Claim {
+    let accept = Command::RegistrarAccept(NameWish {
         name: name.clone(),
         account: account.clone(),
     });
     assert!(stage.asked(&accept));
-    assert!(stage.asked(&Command::RegistrarDecline(Claim { name, account })));
+    assert!(stage.asked(&Command::RegistrarDecline(NameWish { name, account })));
     let codes = visitor.post("registrar-invite", "count=2").await.body;
     assert!(stage.asked(&Command::RegistrarInvite { count: 2 }));
     assert!(codes.contains("golden, silver"), "{codes}");

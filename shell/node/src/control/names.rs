@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use serde_json::Value;
-use starling_control::command::Claim;
+use starling_control::command::NameWish;
 use starling_control::{Command, ErrorKind, Failure};
 use starling_wire::ids::AccountId;
 use starling_wire::link;
@@ -57,12 +57,12 @@ pub(super) async fn carry_out(
         Command::RegistrarStop {} => value(office.stop().await?),
         Command::RegistrarShow {} => value(office.show().await?),
         Command::RegistrarInvite { count } => value(office.invite(count).await?),
-        Command::RegistrarAccept(Claim { name, account }) => value(
+        Command::RegistrarAccept(NameWish { name, account }) => value(
             office
                 .answer_by_hand(&name, account.as_deref(), true)
                 .await?,
         ),
-        Command::RegistrarDecline(Claim { name, account }) => value(
+        Command::RegistrarDecline(NameWish { name, account }) => value(
             office
                 .answer_by_hand(&name, account.as_deref(), false)
                 .await?,

@@ -5,7 +5,7 @@ mod impostors;
 mod lying;
 mod own;
 
-use starling_control::command::Claim;
+use starling_control::command::NameWish;
 use std::path::Path;
 
 use ed25519_dalek::SigningKey;
@@ -266,7 +266,7 @@ async fn names_are_given_in_every_script_and_by_hand_or_by_invitation() {
     assert_eq!(office.waiting.len(), 1);
     let mut maria = maria;
     let name = office.waiting[0].name.clone();
-    let accept = Command::RegistrarAccept(Claim {
+    let accept = Command::RegistrarAccept(NameWish {
         name,
         account: None,
     });

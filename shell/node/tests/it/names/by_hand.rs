@@ -1,6 +1,6 @@
 //! A person decides about names: yes, no, nothing for too long; and the registrar is stopped.
 
-use starling_control::command::Claim;
+use starling_control::command::NameWish;
 use starling_node::clock::wall_s;
 use starling_store::registrar as rows;
 use starling_wire::ids::AccountId;
@@ -33,7 +33,7 @@ async fn names_12_a_claim_is_declined_or_waits_for_thirty_days_and_says_so() {
     let own = until_state(&alice, "waiting").await;
     assert!(own.words.contains("within 30 days"), "{}", own.words);
     let decline = |name: &str| {
-        Command::RegistrarDecline(Claim {
+        Command::RegistrarDecline(NameWish {
             name: name.into(),
             account: None,
         })
@@ -87,7 +87,7 @@ async fn a_registrar_that_was_stopped_gives_no_names_and_those_of_before_are_rea
     assert_eq!(asked.state, "asked");
     let check: view::NameCheck = bob.ask(verify("alice")).await;
     assert!(check.verified, "{check:?}");
-    let accept = Command::RegistrarAccept(Claim {
+    let accept = Command::RegistrarAccept(NameWish {
         name: "bob".into(),
         account: None,
     });

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use iroh::endpoint::{RecvStream, SendStream};
-use starling_control::command::Claim;
+use starling_control::command::NameWish;
 use starling_control::{Command, Event, view};
 use starling_node::clock::wall_s;
 use starling_node::transport::front_door::{Arrival, FrontDoor, Visitor};
@@ -311,7 +311,7 @@ async fn registrar_on_a_small_disk() {
         assert!(full.message.contains("the disk is full"), "{full}");
     }
     let accept = || {
-        Command::RegistrarAccept(Claim {
+        Command::RegistrarAccept(NameWish {
             name: "alice".into(),
             account: None,
         })

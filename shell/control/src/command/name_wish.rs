@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One wish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
+pub struct NameWish {
     /// The name.
     pub name: String,
     /// Whose (account id or its beginning), where several want it.
