@@ -68,8 +68,8 @@ impl Calls {
     ) -> Result<CallId, CallRefused> {
         self.assert_drained();
         match command {
-            CallCommand::Start { call, peer } => self.start(call, peer, 0, now),
-            CallCommand::Follow { call, peer, hops } => self.start(call, peer, hops, now),
+            CallCommand::Start { call, peer } => self.start(call, peer, now),
+            CallCommand::Follow { call, peer, hops } => self.begin(call, peer, hops, now),
             CallCommand::Transfer { call, to } => self.transfer(call, to, now),
             CallCommand::PutThrough { from, call, peer } => {
                 self.put_through(from, (call, peer), now)
@@ -283,19 +283,25 @@ impl Calls {
             .is_some_and(|entry| entry.leg.peer() == peer)
     }
 
-    fn start(
+    fn start(&mut self, call: CallId, peer: AccountId, now: Time) -> Result<CallId, CallRefused> {
+        let mut calls = self.entries.values();
+        let same = calls.find(|entry| entry.leg.peer() == peer);
+        let Some(same) = same.map(|entry| entry.leg.call()) else {
+            return self.begin(call, peer, 0, now);
+        };
+        self.answer(same, now).map_err(|_| CallRefused::InCall)
+    }
+
+    /// A call to somebody with whom there is none. What rings is answered by its person alone, not because of others' words.
+    fn begin(
         &mut self,
         call: CallId,
         peer: AccountId,
         hops: u8,
         now: Time,
     ) -> Result<CallId, CallRefused> {
-        if let Some(same) = self.entries.values().find(|entry| entry.leg.peer() == peer) {
-            let same = same.leg.call();
-            return match self.answer(same, now) {
-                Err(_) => Err(CallRefused::InCall),
-                answered => answered,
-            };
+        if self.entries.values().any(|entry| entry.leg.peer() == peer) {
+            return Err(CallRefused::InCall);
         }
         if self.entries.values().any(Entry::is_forked) {
             return Err(CallRefused::Calling);

@@ -307,12 +307,12 @@ fn call_16_signalling_may_be_lost_while_sound_flows() {
     alice.lost(1, seconds(10));
     assert_eq!(alice.happened(), [CallEvent::Dial(LOW, BOB, Some(PHONE))]);
     assert_eq!(alice.phase(), Some(Phase::Established));
-    alice.time(seconds(30));
+    alice.time(seconds(35));
     assert_eq!(alice.happened(), [CallEvent::Dial(LOW, BOB, Some(PHONE))]);
     assert_eq!(alice.phase(), Some(Phase::Established));
-    alice.sound_lost(LOW, SoundEnd::Lost, seconds(31));
+    alice.sound_lost(LOW, SoundEnd::Lost, seconds(36));
     assert_eq!(alice.phase(), Some(Phase::Reconnecting));
-    alice.time(seconds(51));
+    alice.time(seconds(61));
     assert_eq!(alice.calls.views(), []);
     assert_eq!(alice.phases().last(), Some(&Phase::Ended(EndReason::Lost)));
 }

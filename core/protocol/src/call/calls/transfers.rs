@@ -5,7 +5,7 @@ use starling_wire::call::{CallFrame, EndReason, TargetMark};
 use starling_wire::ids::{AccountId, CallId};
 
 use super::entry::Entry;
-use super::{CallEvent, CallRefused, CallTransmit, Calls, TRANSFER};
+use super::{CallEvent, CallRefused, CallTransmit, Calls, REDIRECTIONS_MAX, TRANSFER};
 use crate::call::leg::State;
 use crate::machine::Time;
 
@@ -34,7 +34,9 @@ impl Calls {
     /// `CALL-30`: the other side of a call that was answered sends us on, once at a time.
     pub(super) fn sent_on(&mut self, call: CallId, to: TargetMark) {
         let entry = self.entries.get(&call);
-        let talks = entry.is_some_and(|entry| entry.leg.state() == State::Established);
+        // Whoever is on hold decides nothing here.
+        let talks =
+            entry.is_some_and(|entry| entry.leg.state() == State::Established && entry.is_active());
         let is_under_way = self.entries.values().any(|entry| entry.from == Some(call));
         if talks && !is_under_way {
             self.events.push(CallEvent::SentOn { call, to });
@@ -48,13 +50,15 @@ impl Calls {
         (call, peer): (CallId, AccountId),
         now: Time,
     ) -> Result<CallId, CallRefused> {
-        if !self.entries.contains_key(&from) {
-            return Err(CallRefused::NoCall);
-        }
-        let started = self.start(call, peer, 0, now);
+        let hops = self.entries.get(&from).ok_or(CallRefused::NoCall)?.hops + 1;
+        let started = match hops {
+            ..=REDIRECTIONS_MAX => self.begin(call, peer, hops, now),
+            _ => Err(CallRefused::Calling),
+        };
         match (&started, self.entries.get_mut(&call)) {
             (Ok(_), Some(entry)) => entry.from = Some(from),
-            _ => self.tell_failed(from, EndReason::Busy),
+            // The same word as for somebody we do not know: it tells nothing of our calls.
+            _ => self.tell_failed(from, EndReason::Declined),
         }
         started
     }

@@ -167,16 +167,16 @@ fn call_08_a_stream_lost_again_on_the_way_back_is_sought_again() {
         (alice.poll_action(), bob.poll_action()),
         (Some(Action::Redial), None)
     );
-    alice.handle_lost(seconds(29));
+    alice.handle_lost(seconds(34));
     assert_eq!(
         alice.poll_timeout(),
-        Some((seconds(30), Reason::GiveUp)),
-        "not beyond 20 seconds"
+        Some((seconds(35), Reason::GiveUp)),
+        "not beyond 25 seconds"
     );
 }
 
 #[test]
-fn call_08_an_answered_call_is_sought_for_20_seconds() {
+fn call_08_an_answered_call_is_sought_for_25_seconds() {
     let (mut alice, mut bob) = established();
     alice.handle_lost(seconds(10));
     bob.handle_lost(seconds(10));
@@ -191,8 +191,8 @@ fn call_08_an_answered_call_is_sought_for_20_seconds() {
     alice.handle_unreachable(seconds(11));
     alice.handle_timeout(seconds(13));
     assert_eq!(alice.poll_action(), Some(Action::Redial));
-    alice.handle_timeout(seconds(30));
-    bob.handle_timeout(seconds(30));
+    alice.handle_timeout(seconds(35));
+    bob.handle_timeout(seconds(35));
     assert_eq!(alice.state(), State::Ended(EndReason::Lost));
     assert_eq!(bob.state(), State::Ended(EndReason::Lost));
     let mut ringing = self::alice();

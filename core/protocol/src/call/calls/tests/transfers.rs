@@ -103,6 +103,19 @@ fn call_30_only_a_call_that_was_answered_is_put_through_and_once_at_a_time() {
 }
 
 #[test]
+fn call_30_whoever_is_on_hold_sends_nobody_on() {
+    let mut bob = talking_bob();
+    bob.command(CallCommand::Hold(LOW, true), seconds(5))
+        .expect("talking");
+    bob.happened();
+    let to = to_carol();
+    bob.frame(ALICE, 1, CallFrame::Transfer { to }, seconds(6));
+    assert_eq!(bob.happened(), []);
+    let (ours, theirs) = (true, false);
+    assert_eq!(bob.phase(), Some(Phase::Held { ours, theirs }));
+}
+
+#[test]
 fn call_31_who_does_not_follow_says_so() {
     let mut bob = talking_bob();
     let to = to_carol();
