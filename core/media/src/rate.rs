@@ -54,8 +54,6 @@ const WIDER: f64 = 4_000.0;
 const REST: Duration = Duration::from_secs(2);
 /// And is not backed off again before the queue had time to drain.
 const DRAIN: Duration = Duration::from_millis(800);
-/// A queue of ours is shorter by a quarter when less has been sent for so long.
-const UNMOVED: Duration = Duration::from_secs(3);
 /// The share of a new report in loss: rising and falling.
 const LOSS_UP: f64 = 0.3;
 const LOSS_DOWN: f64 = 0.1;
@@ -104,14 +102,6 @@ pub enum Protection {
     },
 }
 
-/// Since when less is sent for a queue, how short it has been at least, and what was sent before.
-#[derive(Debug)]
-struct Stood {
-    since: Time,
-    least_ms: u16,
-    budget: f64,
-}
-
 /// One stream's sender.
 #[derive(Debug)]
 pub struct Rate {
@@ -126,10 +116,6 @@ pub struct Rate {
     lossy: bool,
     bursty: bool,
     backed_off: Option<Time>,
-    /// A queue for which less is sent, and that has not become shorter yet.
-    stood: Option<Stood>,
-    /// So much of what stands in queues is not ours.
-    given_ms: u16,
     /// Since when everything is sent twice, and what was lost before.
     twice: Option<(Time, f64)>,
     no_room_until: Time,
@@ -153,8 +139,6 @@ impl Rate {
             lossy: false,
             bursty: false,
             backed_off: None,
-            stood: None,
-            given_ms: 0,
             twice: None,
             no_room_until: Time::ZERO,
             denied: None,
@@ -173,45 +157,17 @@ impl Rate {
             *unheard = now;
         }
         let since = self.backed_off.map(|at| now.saturating_sub(at));
-        let queue_ms = self.own_queue(report.queue_ms, now);
-        let is_full = queue_ms > DRAINED_MS && report.loss() >= OVERFLOW;
-        if queue_ms >= CONGESTED_MS || is_full {
+        let is_full = report.queue_ms > DRAINED_MS && report.loss() >= OVERFLOW;
+        if report.queue_ms >= CONGESTED_MS || is_full {
             if since.is_none_or(|since| since >= DRAIN) {
-                self.stood.get_or_insert(Stood {
-                    since: now,
-                    least_ms: queue_ms,
-                    budget: self.budget,
-                });
                 let fits = fitting(report) - saved(self.joined);
                 self.budget = fits.min(self.budget).max(least());
                 self.backed_off = Some(now);
             }
-        } else if queue_ms <= DRAINED_MS && since.is_none_or(|since| since >= REST) {
+        } else if report.queue_ms <= DRAINED_MS && since.is_none_or(|since| since >= REST) {
             self.budget = ((self.budget + HEADERS) * GROW - HEADERS).min(self.most.into());
         }
         self.joined = self.join();
-    }
-
-    /// What of a queue is ours. One that stands unchanged although less is sent is none: the way became longer, or the queue is that
-    /// of others, who do not give way. Then it is taken as given, and what was given up for it is taken back.
-    fn own_queue(&mut self, queue_ms: u16, now: Time) -> u16 {
-        self.given_ms = self.given_ms.min(queue_ms);
-        let own = queue_ms - self.given_ms;
-        let Some(stood) = &mut self.stood else {
-            return own;
-        };
-        if own <= DRAINED_MS || own < stood.least_ms / 4 * 3 {
-            self.stood = None;
-            return own;
-        }
-        stood.least_ms = stood.least_ms.min(own);
-        if now.saturating_sub(stood.since) < UNMOVED {
-            return own;
-        }
-        self.given_ms += stood.least_ms;
-        self.budget = stood.budget;
-        self.stood = None;
-        queue_ms - self.given_ms
     }
 
     /// A packet was sent. Where nobody reports on any, less is sent.
@@ -454,42 +410,6 @@ mod tests {
         };
         after(&mut rate, 0, 20, free);
         assert_eq!(rate.budget, f64::from(MOST));
-    }
-
-    #[test]
-    fn a_way_that_became_longer_is_no_queue() {
-        let mut rate = Rate::new(32_000, true);
-        after(&mut rate, 0, 20, ALL);
-        let longer = Report {
-            queue_ms: 50,
-            ..lossy(22, 1.2)
-        };
-        let low = after(&mut rate, 20, 6, longer);
-        assert!(low.bitrate < 20_000, "{low:?}");
-        let plan = after(&mut rate, 26, 4, longer);
-        assert_eq!((plan.bitrate, plan.joined), (CLEAN, 1));
-        // A queue on top is seen as before; and when the shorter way is back, one on that.
-        let full = Report {
-            queue_ms: 140,
-            bytes: 1_500,
-            ..lossy(22, 1.2)
-        };
-        assert!(after(&mut rate, 40, 1, full).bitrate < CLEAN);
-        after(&mut rate, 41, 60, ALL);
-        assert_eq!(rate.plan().bitrate, CLEAN);
-        assert!(
-            after(
-                &mut rate,
-                101,
-                1,
-                Report {
-                    queue_ms: 90,
-                    ..full
-                }
-            )
-            .bitrate
-                < CLEAN
-        );
     }
 
     #[test]
