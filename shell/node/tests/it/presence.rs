@@ -179,8 +179,17 @@ async fn presence_25_whoever_is_not_to_be_disturbed_misses_calls() {
         (view::CallState::Ended, None),
         "nothing rings"
     );
-    let log: Vec<view::Call> = pair.alice.ask(Command::CallList { limit: None }).await;
-    assert_eq!(log.len(), 1);
+    // It is written down a moment after it is told.
+    let mut logged = 0;
+    for _ in 0..40 {
+        let log: Vec<view::Call> = pair.alice.ask(Command::CallList { limit: None }).await;
+        logged = log.len();
+        if logged > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(logged, 1);
     pair.part().await;
 }
 
