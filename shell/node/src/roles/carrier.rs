@@ -159,6 +159,19 @@ impl Carrier {
         if own || either(&doors.registered) {
             return Freight::For(Role::Supernode);
         }
+        self.relayed()
+    }
+
+    /// `FWD-06`: what passes a room is the relay's business, whichever key of theirs its members entered with.
+    pub fn room_freight(&self, from: EndpointKey, to: EndpointKey) -> Freight {
+        let doors = self.0.doors.read().unwrap_or_else(PoisonError::into_inner);
+        if doors.own.contains(&from) || doors.own.contains(&to) {
+            return Freight::Own;
+        }
+        self.relayed()
+    }
+
+    fn relayed(&self) -> Freight {
         if self.is_on(Role::Relay) {
             Freight::For(Role::Relay)
         } else {
@@ -329,6 +342,9 @@ mod tests {
         assert_eq!(carrier.freight(own, supernode), Freight::Own);
         assert_eq!(carrier.freight(alice, own), Freight::Own);
         assert_eq!(carrier.freight(inner, other), Freight::Off(Role::Relay));
+        // In a room a registered door is nothing special.
+        assert_eq!(carrier.room_freight(alice, bob), Freight::Off(Role::Relay));
+        assert_eq!(carrier.room_freight(alice, own), Freight::Own);
         carrier.set(Role::Relay, true);
         assert_eq!(carrier.freight(inner, other), Freight::For(Role::Relay));
         assert!(carrier.is_own(own) && carrier.is_own(supernode) && !carrier.is_own(alice));

@@ -190,7 +190,7 @@ impl Forwarder {
                 continue;
             };
             let bytes = datagram.len() as u64 + QUIC_OVERHEAD;
-            let freight = self.0.carrier.freight(seat.key, to.key);
+            let freight = self.0.carrier.room_freight(seat.key, to.key);
             if let Err(reason) = self.pass(&mut lane, freight, bytes).await {
                 self.state().focus.count(reason);
                 continue;
