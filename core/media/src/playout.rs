@@ -39,7 +39,7 @@ const LATE_RUN: u32 = 4;
 /// are lengthened.
 const STRETCH_US: i64 = 5_000;
 /// From this excess on, frames of speech are shortened.
-const SHORTEN_US: i64 = 40_000;
+const SHORTEN_US: i64 = 36_000;
 /// From this excess on, sound is cut off.
 const JUMP_US: i64 = 120_000;
 /// The delay is too short only if something was missing not so long ago: a second.

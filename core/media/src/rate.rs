@@ -54,6 +54,8 @@ const WIDER: f64 = 4_000.0;
 const REST: Duration = Duration::from_secs(2);
 /// And is not backed off again before the queue had time to drain.
 const DRAIN: Duration = Duration::from_millis(800);
+/// Reports until then are of the path before, too, or of packets on their way while it changed.
+const SETTLED: Duration = Duration::from_millis(1_500);
 /// The share of a new report in loss: rising and falling.
 const LOSS_UP: f64 = 0.3;
 const LOSS_DOWN: f64 = 0.1;
@@ -116,6 +118,10 @@ pub struct Rate {
     lossy: bool,
     bursty: bool,
     backed_off: Option<Time>,
+    /// Since when packets go another way, until it is known how much longer that is.
+    moved: Option<Time>,
+    /// So much of the told queue is the way itself, milliseconds.
+    longer: u16,
     /// Since when everything is sent twice, and what was lost before.
     twice: Option<(Time, f64)>,
     no_room_until: Time,
@@ -139,6 +145,8 @@ impl Rate {
             lossy: false,
             bursty: false,
             backed_off: None,
+            moved: None,
+            longer: 0,
             twice: None,
             no_room_until: Time::ZERO,
             denied: None,
@@ -156,18 +164,24 @@ impl Rate {
         if let Some((_, unheard)) = &mut self.sent {
             *unheard = now;
         }
+        let queue_ms = self.queue_ms(report.queue_ms, now);
         let since = self.backed_off.map(|at| now.saturating_sub(at));
-        let is_full = report.queue_ms > DRAINED_MS && report.loss() >= OVERFLOW;
-        if report.queue_ms >= CONGESTED_MS || is_full {
+        let is_full = queue_ms > DRAINED_MS && report.loss() >= OVERFLOW;
+        if queue_ms >= CONGESTED_MS || is_full {
             if since.is_none_or(|since| since >= DRAIN) {
                 let fits = fitting(report) - saved(self.joined);
                 self.budget = fits.min(self.budget).max(least());
                 self.backed_off = Some(now);
             }
-        } else if report.queue_ms <= DRAINED_MS && since.is_none_or(|since| since >= REST) {
+        } else if queue_ms <= DRAINED_MS && since.is_none_or(|since| since >= REST) {
             self.budget = ((self.budget + HEADERS) * GROW - HEADERS).min(self.most.into());
         }
         self.joined = self.join();
+    }
+
+    /// From now on packets go another way, which may be longer: that is no queue.
+    pub const fn handle_moved(&mut self, now: Time) {
+        self.moved = Some(now);
     }
 
     /// A packet was sent. Where nobody reports on any, less is sent.
@@ -182,6 +196,19 @@ impl Rate {
             self.backed_off = Some(now);
             self.sent = Some((now, now));
         }
+    }
+
+    /// What stands in queues. The other side compares with the fastest packet of half a minute, whichever way it came; what a longer
+    /// way adds is told as a queue until that is forgotten. A real one that was taken for the way drains one day, and is known then.
+    fn queue_ms(&mut self, told: u16, now: Time) -> u16 {
+        if let Some(since) = self.moved {
+            self.longer = told;
+            if now.saturating_sub(since) >= SETTLED {
+                self.moved = None;
+            }
+        }
+        self.longer = self.longer.min(told);
+        told - self.longer
     }
 
     /// How to send.

@@ -20,6 +20,13 @@ pub struct Travel {
     pub rtt: Duration,
 }
 
+/// Which way packets go: over which connection, and where to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    connection: usize,
+    remote: String,
+}
+
 /// An open path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenPath {
@@ -148,5 +155,13 @@ pub fn travel(connection: &Connection) -> Option<Travel> {
         direct: path.is_ip(),
         remote,
         rtt: path.rtt(),
+    })
+}
+
+/// The way that a connection's packets go; `None` when it is closed.
+pub fn way(connection: &Connection) -> Option<Way> {
+    travel(connection).map(|travel| Way {
+        connection: connection.stable_id(),
+        remote: travel.remote,
     })
 }

@@ -10,6 +10,7 @@ use crate::network::Network;
 
 /// What each datagram costs besides: QUIC, UDP and IP.
 const OVERHEAD: usize = 60;
+const NOTICED: Duration = Duration::from_millis(200);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A link with a queue that drops nothing, and losses before it.
@@ -49,6 +50,14 @@ fn run(seconds: u32, mut link: Link) -> Seen {
             let read = Report::parse(&report.write()).unwrap();
             assert_eq!(read.ssrc, sender.ssrc());
             rate.handle_report(&read, START + now);
+        }
+        if let Some((at, _)) = link
+            .network
+            .moved
+            .filter(|(at, _)| (*at..*at + FRAME).contains(&now))
+        {
+            // It takes a while until that is noticed.
+            rate.handle_moved(START + at + NOTICED);
         }
         let plan = rate.plan();
         let back = match plan.protection {
@@ -104,6 +113,42 @@ fn a_drop_of_the_links_rate_is_followed_within_three_seconds_and_climbed_back_fr
     }
     assert!(mean(&seen.plans[16..30]) >= 15_000);
     assert_eq!((seen.plans[45].bitrate, seen.plans[45].joined), (30_000, 1));
+}
+
+/// From the tenth second on packets take 125 ms longer, over a link of this rate.
+fn moves(bits_per_second: fn(Time) -> u64) -> Seen {
+    run(
+        60,
+        Link {
+            bits_per_second,
+            free_at: Duration::ZERO,
+            network: Network {
+                moved: Some((SECOND * 10, Duration::from_millis(150))),
+                ..Network::clean(1)
+            },
+        },
+    )
+}
+
+#[test]
+fn a_way_that_becomes_longer_is_no_queue() {
+    let seen = moves(|_| 1_000_000);
+    for plan in &seen.plans[10..] {
+        assert_eq!((plan.bitrate, plan.joined), (30_000, 1), "{plan:?}");
+    }
+}
+
+#[test]
+fn a_longer_way_that_is_narrow_too_is_noticed() {
+    let seen = moves(|at| match at {
+        at if at < SECOND * 10 => 1_000_000,
+        _ => 44_000,
+    });
+    // When the other side forgets the shorter way, a queue of that moment is taken for the way once more.
+    for (second, queue) in seen.queues.iter().enumerate().skip(15) {
+        assert!(*queue < Duration::from_millis(400), "{second}: {queue:?}");
+    }
+    assert!(mean(&seen.plans[20..]) >= 15_000);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use iroh::endpoint::Connection;
 use starling_media::sframe::Sealer;
 
 use super::voice::Shared;
-use crate::paths;
+use crate::paths::{self, Way};
 
 /// Where a call's voice is sent, for whoever decides the way. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -56,6 +56,11 @@ impl Detour {
         let sealed = sealer.seal(plain);
         drop(sealer);
         self.connection.send_datagram(sealed.into()).is_ok()
+    }
+
+    /// The way to the forwarder.
+    pub fn way(&self) -> Option<Way> {
+        paths::way(&self.connection)
     }
 
     /// From here to the forwarder and back.

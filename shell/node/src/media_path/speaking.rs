@@ -160,6 +160,11 @@ impl Speaking {
         self.encoder.set_protection(inside(plan))
     }
 
+    /// What is sent goes another way from now on.
+    pub const fn moved(&mut self, now: Time) {
+        self.rate.handle_moved(now);
+    }
+
     /// Sends what is there or due. `echo` is what was heard just now.
     pub fn speak(
         &mut self,

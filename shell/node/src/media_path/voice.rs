@@ -24,6 +24,7 @@ use super::speaking::{Speaking, Stream};
 use super::trace::Trace;
 use crate::audio::Audio;
 use crate::clock::Clock;
+use crate::paths::{self, Way};
 use crate::processing::ProcessingChoice;
 use crate::traffic::{Purpose, Traffic};
 
@@ -107,6 +108,26 @@ impl Shared {
     /// Whether the microphone is off.
     pub fn is_silent(&self) -> bool {
         self.muted.load(Ordering::Relaxed) || self.held.load(Ordering::Relaxed)
+    }
+
+    /// Whether packets go another way than when this was asked before.
+    fn takes_another(&self, before: &mut Option<Way>) -> bool {
+        let detour = self.detour().as_ref().map(Detour::way);
+        let way = detour.unwrap_or_else(|| self.wire().as_ref().and_then(paths::way));
+        // Nobody is connected: it is asked again.
+        let Some(way) = way else {
+            return false;
+        };
+        let before = before.replace(way.clone());
+        before.is_some_and(|before| before != way)
+    }
+
+    fn renew(&self, statistics: VoiceStatistics) {
+        let mut shown = self
+            .statistics
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *shown = statistics;
     }
 
     /// Sends a datagram; what does not fit the connection now is lost.
@@ -244,6 +265,7 @@ fn run(
     let mut trace = trace(prepared.trace.as_deref(), notify);
     let mut since = None;
     let mut renewed = Time::ZERO;
+    let mut way = None;
     while !shared.stop.load(Ordering::Relaxed) {
         let now = clock.now();
         if shared.held.load(Ordering::Relaxed) {
@@ -266,15 +288,14 @@ fn run(
         }
         if now >= renewed + RENEW {
             renewed = now;
-            let mut statistics = shared
-                .statistics
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *statistics = VoiceStatistics {
+            if shared.takes_another(&mut way) {
+                speaking.moved(now);
+            }
+            shared.renew(VoiceStatistics {
                 received: listening.statistics(),
                 first_sound: listening.first_sound(),
                 plan: Some(speaking.plan()),
-            };
+            });
         }
         if let Some(report) = listening.report(now) {
             shared.send(report.write(), speaking.traffic());
