@@ -190,8 +190,6 @@ impl OwnSet {
         machine: &mut Machine,
         follow: bool,
     ) -> Result<(), StoreError> {
-        let set = Arc::clone(self);
-        tx.at_end(move |stands| set.settle(stands));
         let mut draft = Waiting::default();
         let mut kept = Ok(());
         // Drained to the end whatever happens: the machine goes on.
@@ -207,6 +205,9 @@ impl OwnSet {
             .events
             .extend(std::iter::from_fn(|| machine.sync.poll_event()));
         machine.drafts.push_back(draft);
+        // After what was changed above: whoever hears of the set finds the account as the set says.
+        let set = Arc::clone(self);
+        tx.at_end(move |stands| set.settle(stands));
         kept
     }
 

@@ -1,6 +1,10 @@
 //! Transactions that fail: what is in memory is as what is on disk.
 
+use std::pin::pin;
+use std::task::{Context, Wake};
+
 use starling_store::{Store, StoreHandle, profile};
+use starling_wire::account::Change;
 
 use super::*;
 use crate::identity::Identity;
@@ -70,4 +74,56 @@ fn what_is_undone_on_disk_is_undone_in_memory() {
     device.change("bb", Ok(()));
     assert_eq!(device.own.get().discovery_key, [2; 32]);
     assert_eq!(device.stored_mood(), Some(b"bb".to_vec()));
+}
+
+/// Looks at the account at the very moment at which the set has news.
+struct Looks {
+    own: Arc<Own>,
+    seen: Mutex<Vec<usize>>,
+}
+
+impl Looks {
+    fn devices(own: &Own) -> usize {
+        own.get().chain.verify().unwrap().devices().len()
+    }
+}
+
+impl Wake for Looks {
+    fn wake(self: Arc<Self>) {
+        self.seen.lock().unwrap().push(Self::devices(&self.own));
+    }
+}
+
+#[test]
+fn whoever_hears_that_the_account_changed_finds_it_changed() {
+    let device = Device::new();
+    let looks = Arc::new(Looks {
+        own: Arc::clone(&device.own),
+        seen: Mutex::default(),
+    });
+    let waker = Arc::clone(&looks).into();
+    let mut context = Context::from_waker(&waker);
+    let mut first = pin!(device.set.news());
+    assert!(
+        first.as_mut().poll(&mut context).is_ready(),
+        "it was filled"
+    );
+    let mut news = pin!(device.set.news());
+    assert!(news.as_mut().poll(&mut context).is_pending());
+    let mut identity = Identity::clone(&device.own.get());
+    let phone = Identity::create("Alice", "phone").device_id();
+    let key = identity.signing.clone().unwrap();
+    identity.chain.append(
+        &key,
+        Change::AddDevice {
+            device: phone,
+            name: "phone".into(),
+            owner: false,
+        },
+    );
+    let card = identity.card(2, &[], None).verify().unwrap();
+    let set = Arc::clone(&device.set);
+    device.store.write(move |tx| set.signed(tx, card)).unwrap();
+    assert_eq!(*looks.seen.lock().unwrap(), [2]);
+    assert!(device.set.take().effects.contains(&Effect::Account));
 }
