@@ -7,6 +7,7 @@
 //!   device needs what the decoder is to do: the [`Step`].
 //!
 //! - Behind the decoder: [`timescale::Scaler`] plays frames in less or more time where the delay is to change.
+//! - What is heard: never louder than a [`loudness::Limiter`] lets it be.
 //! - Where a node in between forwards what is sent, [`sframe`] seals it end to end.
 //! - Both: [`Playout::report`] says how a stream arrives, and the sender's [`Rate`] makes a [`Plan`] of it.
 //!
@@ -22,6 +23,7 @@ pub mod comfort;
 pub mod delay_histogram;
 mod framing;
 mod jitter_buffer;
+pub mod loudness;
 pub mod opinion;
 pub mod packet;
 pub mod packetizer;

@@ -9,6 +9,7 @@ use starling_audio::opus::{Decoder, OpusError, carries_redundancy};
 use starling_audio::tuning::Tuning;
 use starling_audio::wav::{WavError, WavWriter};
 use starling_media::comfort::Comfort;
+use starling_media::loudness::Limiter;
 use starling_media::timescale::Scaler;
 use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Statistics, Step, is_quiet};
 use starling_protocol::machine::Time;
@@ -36,6 +37,7 @@ pub struct Listening {
     decoder: Decoder,
     scaler: Scaler,
     comfort: Comfort,
+    limiter: Limiter,
     tuning: Tuning,
     /// Whether what the scaler gives holds sound of the other side.
     is_sound: bool,
@@ -69,6 +71,7 @@ impl Listening {
             decoder: Decoder::new()?,
             scaler: Scaler::default(),
             comfort: Comfort::default(),
+            limiter: Limiter::default(),
             tuning: Tuning::default(),
             is_sound: false,
             due: None,
@@ -185,7 +188,9 @@ impl Listening {
             }
             self.bring(step);
         }
-        (self.scaler.take(), self.is_sound)
+        let mut frame = self.scaler.take();
+        self.limiter.limit(&mut frame);
+        (frame, self.is_sound)
     }
 
     fn bring(&mut self, step: Step) {
@@ -294,5 +299,57 @@ impl Recorder {
 
     fn finish(self) -> Result<(), WavError> {
         self.writer.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_audio::wav::WavReader;
+    use starling_media::loudness::LOUDEST;
+
+    use super::*;
+    use crate::clock::random;
+
+    /// A packet of the stream whose sound is chance.
+    fn noise(number: u16) -> Vec<u8> {
+        let mut packet = vec![0x80, 111];
+        packet.extend(number.to_be_bytes());
+        packet.extend((u32::from(number) * 960).to_be_bytes());
+        packet.extend([7; 4]);
+        // Two of three are Opus that a decoder takes for 20 ms of any kind, the others are anything.
+        let kinds = [0x08, 0x28, 0x48, 0x68, 0x78, 0x98, 0xb8, 0xd8, 0xf8];
+        let bytes: [u8; 120] = random();
+        let kind = kinds[usize::from(bytes[0]) % kinds.len()];
+        packet.push(if number.is_multiple_of(3) {
+            bytes[1]
+        } else {
+            kind
+        });
+        packet.extend(&bytes[2..]);
+        packet
+    }
+
+    #[test]
+    fn media_13_bytes_that_are_no_sound_make_no_burst() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("heard.wav");
+        let silent = |notice| panic!("{notice:?}");
+        let mut listening =
+            Listening::open(Sink::File(file.clone()), &Arc::default(), &silent).unwrap();
+        let mut trace = Trace::default();
+        for number in 0..1_500 {
+            let now = Duration::from_secs(1) + FRAME * u32::from(number);
+            listening.insert(&noise(number), now);
+            listening.play(now, &mut trace, &silent);
+        }
+        listening.finish(&silent);
+        let mut reader = WavReader::open(&file).unwrap();
+        let (mut frame, mut loudest) = ([0.0; FRAME_SAMPLES], 0.0_f32);
+        while reader.read(&mut frame).unwrap() > 0 {
+            let power = frame.iter().map(|sample| sample * sample).sum::<f32>();
+            loudest = loudest.max((power / FRAME_SAMPLES as f32).sqrt());
+        }
+        println!("the loudest 20 ms: {loudest}");
+        assert!((0.01..LOUDEST * 1.26).contains(&loudest), "{loudest}");
     }
 }
