@@ -37,6 +37,8 @@ const GRANTING: Rate = Rate {
 };
 /// When somebody left is told to the minute.
 const ROUND_S: u64 = 60;
+/// Those who are reached for what one door announced; more of them hear it later. A person has some dozens of contacts.
+const ANNOUNCED_OF_ONE: usize = 64;
 /// Ids that may see nothing any more, and are answered as if their device had left.
 const PARTED_MAX: usize = 10_000;
 
@@ -233,8 +235,8 @@ impl Desk {
         Ok(())
     }
 
-    /// `PRESENCE-31`: a door is about to say how its person is. Who will be told, and where they are reached; nobody the second
-    /// time, until it has said so.
+    /// `PRESENCE-31`: a door is about to say how its person is. Who will be told, and where they are reached, of many the same
+    /// few each time; nobody the second time, until it has said so.
     pub fn announce(&mut self, door: EndpointKey) -> BTreeMap<EndpointKey, SupernodeAddr> {
         let said = self.said.get_mut(&door);
         let Some(said) = said.filter(|said| said.state.is_some() && !said.announced) else {
@@ -242,7 +244,9 @@ impl Desk {
         };
         said.announced = true;
         let watching = said.granted.iter().flat_map(|id| self.watches.of(*id));
-        watching.map(|(key, at)| (key, at.clone())).collect()
+        let each: BTreeMap<EndpointKey, &SupernodeAddr> = watching.collect();
+        let few = each.into_iter().take(ANNOUNCED_OF_ONE);
+        few.map(|(key, at)| (key, at.clone())).collect()
     }
 
     /// `PRESENCE-17`: the record of what a door said.
@@ -313,8 +317,8 @@ impl Desk {
     }
 
     /// Forgets the lists of a watcher that could not be told, beginning with `since` (`PRESENCE-04`): it asks again when it is
-    /// back. A list that came since then counts; whether there is one.
-    pub fn unwatch(&mut self, watcher: EndpointKey, since: Time) -> bool {
+    /// back. A list that came since then counts: where its owner is reached.
+    pub fn unwatch(&mut self, watcher: EndpointKey, since: Time) -> Option<SupernodeAddr> {
         self.watches.forget(watcher, since)
     }
 

@@ -179,7 +179,7 @@ fn presence_03_an_id_that_stands_twice_in_a_list_counts_once() {
 #[test]
 fn presence_04_who_cannot_be_told_is_forgotten() {
     let mut desk = watched();
-    assert!(!desk.unwatch(ALICE, seconds(0)));
+    assert_eq!(desk.unwatch(ALICE, seconds(0)), None);
     desk.set_state(BOB, sealed(2), seconds(1)).expect("said");
     assert_eq!(told(&mut desk), []);
     assert!(desk.watches.is_empty());
@@ -188,9 +188,12 @@ fn presence_04_who_cannot_be_told_is_forgotten() {
 #[test]
 fn presence_04_whoever_asked_again_meanwhile_is_not_forgotten() {
     let mut desk = watched();
-    desk.watch(at_home(ALICE), list(&[BOBS]), seconds(5))
+    let mut moved = list(&[BOBS]);
+    moved.reply_to.id = EndpointKey([8; 32]);
+    let there = moved.reply_to.clone();
+    desk.watch(at_home(ALICE), moved, seconds(5))
         .expect("again");
-    assert!(desk.unwatch(ALICE, seconds(3)));
+    assert_eq!(desk.unwatch(ALICE, seconds(3)), Some(there));
     desk.set_state(BOB, sealed(2), seconds(6)).expect("said");
     assert_eq!(told(&mut desk), [Sighting::Here(sealed(2))]);
 }
@@ -478,4 +481,19 @@ fn presence_31_who_will_be_told_is_named_once_before_each_word() {
         BTreeMap::new(),
         "she said nothing yet"
     );
+}
+
+#[test]
+fn presence_31_one_door_has_few_reached_for_what_it_announced() {
+    let mut desk = watched();
+    for number in 0..500 {
+        let watcher = at_home(EndpointKey(numbered(number)));
+        let kept = desk.watch(watcher, list(&[BOBS]), seconds(1));
+        assert!(kept.is_ok());
+    }
+    let first = desk.announce(BOB);
+    assert_eq!(first.len(), ANNOUNCED_OF_ONE);
+    desk.set_state(BOB, sealed(2), seconds(2)).expect("said");
+    assert_eq!(told(&mut desk).len(), 501, "all are told");
+    assert_eq!(desk.announce(BOB), first, "no others at the same time");
 }

@@ -140,12 +140,13 @@ impl Watches {
         }
     }
 
-    /// Forgets all lists of somebody that were sent before; whether another is left.
-    pub(super) fn forget(&mut self, watcher: EndpointKey, before: Time) -> bool {
+    /// Forgets all lists of somebody that were sent before; where the newest that is left says that they are reached.
+    pub(super) fn forget(&mut self, watcher: EndpointKey, before: Time) -> Option<SupernodeAddr> {
         let lists = self.lists.range(ListKey::all_of(watcher));
         let (fresh, old): (Vec<_>, Vec<_>) =
             lists.partition(|(_, list)| list.until > before + LIST_TIME);
-        let left = !fresh.is_empty();
+        let newest = fresh.into_iter().max_by_key(|(_, list)| list.until);
+        let left = newest.map(|(_, list)| list.reply_to.clone());
         let old: Vec<ListKey> = old.into_iter().map(|(key, _)| *key).collect();
         for key in old {
             self.remove(key);

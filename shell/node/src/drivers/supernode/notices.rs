@@ -3,25 +3,26 @@
 //! Everything that waits to be said is bounded: presence by the watch lists (a newer state replaces an older one), "letters
 //! wait" by the doors that are here, and what is being said at once by [`TELLING_MAX`].
 
+mod errands;
 mod telling;
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use starling_protocol::machine::Time;
 use starling_protocol::overlay::crowd::Call;
-use starling_protocol::presence::desk::{Desk, Tell};
+use starling_protocol::presence::desk::Desk;
 use starling_protocol::presence::letters::Letters;
+use starling_protocol::presence::untold::{Outcome, Untold};
 use starling_wire::ids::EndpointKey;
-use starling_wire::limits::SIGHTINGS_MAX;
 use starling_wire::supernode::{Notice, SupernodeAddr};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tracing::{debug, error};
 
-use self::telling::{Reached, Untold, notify};
+use self::errands::Errands;
+use self::telling::{Reached, Sightings, notify};
 use super::Service;
 use super::presence::Question;
 use crate::clock::{Clock, sleep_until, wall_s};
@@ -73,10 +74,11 @@ struct Notices {
     desk: Desk,
     /// Doors to be told of letters.
     letters: Letters,
-    telling: JoinSet<Told>,
-    /// Watchers that are to be told of presence, in order, and of whom; who is being told stands in the second only: what they are told is how things stand by then.
-    order: VecDeque<EndpointKey>,
-    presence: BTreeMap<EndpointKey, Untold>,
+    telling: Errands<Told>,
+    /// Watchers that are to be told of presence, and of whom.
+    presence: Untold,
+    /// Those of them that are reached and wait for what there is to say.
+    waiting: BTreeMap<EndpointKey, oneshot::Sender<Sightings>>,
     /// Who is reached, and what the tasks that reach them say so by.
     reached: mpsc::Receiver<Reached>,
     reaching: mpsc::Sender<Reached>,
@@ -114,9 +116,9 @@ async fn serve(service: Arc<Service>, inputs: Arc<Mutex<Inputs>>, clock: Clock) 
         clock,
         desk: Desk::default(),
         letters: Letters::default(),
-        telling: JoinSet::new(),
-        order: VecDeque::new(),
-        presence: BTreeMap::new(),
+        telling: Errands::default(),
+        presence: Untold::default(),
+        waiting: BTreeMap::new(),
         reached,
         reaching,
         load: Vec::new(),
@@ -134,11 +136,7 @@ async fn serve(service: Arc<Service>, inputs: Arc<Mutex<Inputs>>, clock: Clock) 
             Some(input) = inputs.recv() => notices.handle(input),
             Some((watcher, reply)) = notices.reached.recv() => notices.reached(watcher, reply),
             () = sleep_until(wake) => notices.desk.handle_timeout(clock.now(), wall_s()),
-            Some(told) = notices.telling.join_next(), if !notices.telling.is_empty() => {
-                if let Ok(told) = told {
-                    notices.told(told);
-                }
-            }
+            Some(told) = notices.telling.next() => notices.told(told),
             else => return,
         }
         notices.drain();
@@ -201,7 +199,7 @@ impl Notices {
         let mut owed = BTreeSet::new();
         while let Some(tell) = self.desk.poll_tell() {
             owed.insert(tell.watcher);
-            self.owe(tell);
+            self.presence.handle_tell(tell);
         }
         for watcher in owed {
             self.hand_over(watcher);
@@ -234,23 +232,13 @@ impl Notices {
         }
     }
 
-    fn owe(&mut self, tell: Tell) {
-        let untold = self.presence.entry(tell.watcher).or_insert_with(|| {
-            self.order.push_back(tell.watcher);
-            Untold::new(tell.reply_to.clone())
-        });
-        untold.reply_to = tell.reply_to;
-        untold.ids.insert(tell.id);
-    }
-
     /// `PRESENCE-31`: the ways to those who will be told are opened while the door's own handshake goes on.
     fn announced(&mut self, door: EndpointKey) {
         for (watcher, reply_to) in self.desk.announce(door) {
             if self.telling.len() >= ANNOUNCED_MAX || self.leave.is_some() {
                 return;
             }
-            if let Entry::Vacant(untold) = self.presence.entry(watcher) {
-                untold.insert(Untold::new(reply_to.clone()));
+            if self.presence.handle_announced(watcher, reply_to.clone()) {
                 self.tell(watcher, reply_to);
             }
         }
@@ -260,50 +248,52 @@ impl Notices {
     fn tell(&mut self, watcher: EndpointKey, reply_to: SupernodeAddr) {
         let (service, since) = (Arc::clone(&self.service), self.clock.now());
         let reaching = self.reaching.clone();
-        self.telling.spawn(async move {
+        let unheard = Told::Presence(watcher, since, false);
+        self.telling.spawn(unheard, async move {
             let told = telling::presence(service, (watcher, reply_to), reaching).await;
             Told::Presence(watcher, since, told.is_ok())
         });
     }
 
-    fn reached(&mut self, watcher: EndpointKey, reply: oneshot::Sender<telling::Sightings>) {
-        if let Some(untold) = self.presence.get_mut(&watcher) {
-            untold.waiting = Some(reply);
+    fn reached(&mut self, watcher: EndpointKey, reply: oneshot::Sender<Sightings>) {
+        // Else whoever reached them gave up meanwhile.
+        if self.presence.is_told(watcher) {
+            self.waiting.insert(watcher, reply);
+            self.hand_over(watcher);
         }
-        self.hand_over(watcher);
     }
 
     /// As much as fits one notice, to whoever is reached.
     fn hand_over(&mut self, watcher: EndpointKey) {
-        if let Some(untold) = self.presence.get_mut(&watcher) {
-            untold.hand_over(SIGHTINGS_MAX, |id| self.desk.sighting(id));
+        let Some(waiting) = self.waiting.remove(&watcher) else {
+            return;
+        };
+        let ids = self.presence.hand_over(watcher);
+        if ids.is_empty() {
+            self.waiting.insert(watcher, waiting);
+            return;
         }
-    }
-
-    fn next_presence(&mut self) -> Option<(EndpointKey, SupernodeAddr)> {
-        let watcher = self.order.pop_front()?;
-        let untold = self.presence.get(&watcher)?;
-        Some((watcher, untold.reply_to.clone()))
+        let sightings = ids.into_iter().map(|id| (id, self.desk.sighting(id)));
+        if waiting.send(sightings.collect()).is_err() {
+            self.presence.handle_late(watcher);
+        }
     }
 
     fn told_presence(&mut self, watcher: EndpointKey, since: Time, heard: bool) {
-        if !heard && !self.desk.unwatch(watcher, since) {
-            self.presence.remove(&watcher);
-            return;
-        }
-        if let Some(untold) = self.presence.get_mut(&watcher) {
-            if untold.ids.is_empty() {
-                self.presence.remove(&watcher);
-            } else {
-                self.order.push_back(watcher);
-            }
-        }
+        self.waiting.remove(&watcher);
+        let outcome = if heard {
+            Outcome::Heard
+        } else {
+            let stands = self.desk.unwatch(watcher, since);
+            stands.map_or(Outcome::Forgotten, Outcome::Missed)
+        };
+        self.presence.handle_told(watcher, outcome);
     }
 
     fn say_next(&mut self) -> bool {
         let service = Arc::clone(&self.service);
         if let Some(door) = self.leaving.pop() {
-            self.telling.spawn(async move {
+            self.telling.spawn(Told::Leaving, async move {
                 let _ = notify(&service, door, &service.own, &Notice::Leaving).await;
                 Told::Leaving
             });
@@ -318,7 +308,7 @@ impl Notices {
                 self.letters.handle_gone(door);
                 return true;
             }
-            self.telling.spawn(async move {
+            self.telling.spawn(Told::Envelope(door, false), async move {
                 let told = notify(&service, door, &service.own, &Notice::EnvelopeWaiting).await;
                 if let Err(error) = &told {
                     debug!(%error, "a door did not hear that a letter waits");
@@ -327,13 +317,13 @@ impl Notices {
             });
             return true;
         }
-        if let Some((watcher, reply_to)) = self.next_presence() {
+        if let Some((watcher, reply_to)) = self.presence.poll_watcher() {
             self.tell(watcher, reply_to);
             return true;
         }
         // Once a minute at most; whoever misses it hears the next.
         if let Some((door, call)) = self.load.pop() {
-            self.telling.spawn(async move {
+            self.telling.spawn(Told::Load, async move {
                 let _ = notify(&service, door, &service.own, &call).await;
                 Told::Load
             });

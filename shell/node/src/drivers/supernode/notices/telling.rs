@@ -1,7 +1,6 @@
 //! One notice to one door, each by a connection of its own. The way to a watcher is opened first; what is said is how things
 //! stand by then.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,46 +23,6 @@ pub(super) type Sightings = Vec<(SubscriptionId, Sighting)>;
 
 /// A watcher who is reached, and where what is to be said goes.
 pub(super) type Reached = (EndpointKey, oneshot::Sender<Sightings>);
-
-/// What one watcher is to be told.
-pub(super) struct Untold {
-    /// Where they are reached.
-    pub reply_to: SupernodeAddr,
-    /// About whom; nobody yet, if something was announced.
-    pub ids: BTreeSet<SubscriptionId>,
-    /// They are reached, and there was nothing to say.
-    pub waiting: Option<oneshot::Sender<Sightings>>,
-}
-
-impl Untold {
-    /// Nothing yet.
-    pub fn new(reply_to: SupernodeAddr) -> Self {
-        Self {
-            reply_to,
-            ids: BTreeSet::new(),
-            waiting: None,
-        }
-    }
-
-    /// Passes on what there is to say, if somebody waits for it. What comes too late is still to be said.
-    pub fn hand_over(&mut self, most: usize, sighting: impl Fn(SubscriptionId) -> Sighting) {
-        if self.ids.is_empty() {
-            return;
-        }
-        let Some(waiting) = self.waiting.take() else {
-            return;
-        };
-        let mut told = Vec::new();
-        while told.len() < most
-            && let Some(id) = self.ids.pop_first()
-        {
-            told.push((id, sighting(id)));
-        }
-        if let Err(late) = waiting.send(told) {
-            self.ids.extend(late.into_iter().map(|(id, _)| id));
-        }
-    }
-}
 
 /// Tells a watcher what there is to say once they are reached, or soon after (`PRESENCE-31`).
 pub(super) async fn presence(
