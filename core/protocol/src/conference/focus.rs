@@ -4,10 +4,11 @@
 //! the caps of this machine is the driver's business; it counts what it drops here, too.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use starling_wire::conference::{FOCUS_DATAGRAM_MAX, JoinRefusal};
-use starling_wire::ids::{EndpointKey, RoomId};
+use starling_wire::ids::{AccountId, EndpointKey, RoomId};
 
 use crate::machine::{Deadline, Outputs, Time};
 
@@ -15,6 +16,10 @@ use crate::machine::{Deadline, Outputs, Time};
 pub const ROOMS_MAX: usize = 1_000;
 /// Of one front door: a call has one, and for a moment another.
 pub const ROOMS_OF_ONE: usize = 4;
+/// Of one account, which may have several devices in calls.
+pub const ROOMS_OF_ACCOUNT: usize = 8;
+/// Of one block of addresses: an account costs nothing, an address does.
+pub const ROOMS_OF_BLOCK: usize = 100;
 /// Who forwards for a call forwards between two.
 const MEMBERS_MAX: usize = 2;
 /// A room in which nobody meets anybody ends.
@@ -29,6 +34,17 @@ const BURST: Duration = Duration::from_millis(250);
 
 /// A connection to the focus, numbered by the driver.
 pub type MemberId = u64;
+
+/// Who asks for a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    /// The front door.
+    pub door: EndpointKey,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The block of addresses in which it sits; nothing for this process itself.
+    pub block: Option<IpAddr>,
+}
 
 /// There is no place for another room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -92,8 +108,7 @@ pub struct Focus {
 
 #[derive(Debug)]
 struct Room {
-    /// The front door that asked for it.
-    opened_by: EndpointKey,
+    opened_by: Asker,
     members: Vec<MemberId>,
     /// Since when there have not been two.
     lonely: Option<Time>,
@@ -118,12 +133,9 @@ struct Allowance {
 
 impl Focus {
     /// A registered front door wants a room; `room` is chosen by chance.
-    pub fn handle_open(&mut self, room: RoomId, by: EndpointKey, now: Time) -> Result<(), NoPlace> {
+    pub fn handle_open(&mut self, room: RoomId, by: Asker, now: Time) -> Result<(), NoPlace> {
         self.events.assert_drained();
-        // FWD-02: a bound for each, and one for all.
-        let own = self.rooms.values().filter(|room| room.opened_by == by);
-        let full = own.count() >= ROOMS_OF_ONE || self.rooms.len() >= ROOMS_MAX;
-        if full || self.rooms.contains_key(&room) {
+        if !self.has_place(by) || self.rooms.contains_key(&room) {
             return Err(NoPlace);
         }
         self.rooms.insert(
@@ -233,6 +245,18 @@ impl Focus {
     /// What was dropped, by reason.
     pub const fn dropped(&self) -> &BTreeMap<Dropped, u64> {
         &self.dropped
+    }
+
+    /// `FWD-02`: a bound for each, and one for all.
+    fn has_place(&self, by: Asker) -> bool {
+        let fewer = |most: usize, own: &dyn Fn(&Asker) -> bool| {
+            let rooms = self.rooms.values();
+            rooms.filter(|room| own(&room.opened_by)).count() < most
+        };
+        self.rooms.len() < ROOMS_MAX
+            && fewer(ROOMS_OF_ONE, &|other| other.door == by.door)
+            && fewer(ROOMS_OF_ACCOUNT, &|other| other.account == by.account)
+            && (by.block.is_none() || fewer(ROOMS_OF_BLOCK, &|other| other.block == by.block))
     }
 
     fn route(&mut self, from: MemberId, length: usize, now: Time) -> Result<MemberId, Dropped> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use starling_wire::conference::Room;
 
 use crate::machine::{Deadline, Outputs, Time};
+use crate::tokens::{Rate, Tokens};
 
 /// `FWD-12`: for so long a direct way is waited for before the caller seeks a forwarder.
 pub const CALLER_AFTER: Duration = Duration::from_millis(1_500);
@@ -26,6 +27,12 @@ const BESIDE_DIRECT: Duration = Duration::from_secs(3);
 /// Until the next attempt; twice as long each time.
 const AGAIN: Duration = Duration::from_secs(10);
 const AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// Rooms that the other side names are entered so often: whoever needs another one in earnest has failed with the last.
+const FOLLOWING: Rate = Rate {
+    at_once: 3,
+    every: AGAIN,
+};
 
 /// Which side of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +89,8 @@ pub struct Participant {
     failed: u32,
     /// Attempts in all.
     asked: u32,
+    /// Rooms of the other side's that we may still enter.
+    following: Tokens,
     events: Outputs<ParticipantEvent>,
 }
 
@@ -117,6 +126,7 @@ impl Participant {
             carries: false,
             failed: 0,
             asked: 0,
+            following: Tokens::full(FOLLOWING, now),
             events: Outputs::default(),
         }
     }
@@ -152,11 +162,13 @@ impl Participant {
         }
     }
 
-    /// The other side told us of a room. `FWD-12`: of two that cross the caller's counts.
+    /// The other side told us of a room. `FWD-12`: of two that cross the caller's counts. `FWD-15`: where it is the other side says,
+    /// so that we go there now and then only.
     pub fn handle_told(&mut self, room: Room, now: Time) {
         self.events.assert_drained();
         let free = matches!(self.phase, Phase::Resting(_) | Phase::Asking(_));
-        if self.direct.is_none() && (free || self.side == Side::Callee) {
+        let wanted = self.direct.is_none() && (free || self.side == Side::Callee);
+        if wanted && self.following.take(FOLLOWING, now) {
             self.join(room, false, now);
             self.settle(now);
         }

@@ -8,6 +8,8 @@ pub mod connect;
 mod counted;
 mod link;
 
+pub use self::admission::block_of;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;

@@ -11,6 +11,17 @@ fn key(byte: u8) -> EndpointKey {
     EndpointKey([byte; 32])
 }
 
+/// Of an account with one device, in a block of ten.
+fn asker(n: usize) -> Asker {
+    let mut id = [0; 32];
+    id[..8].copy_from_slice(&n.to_be_bytes());
+    Asker {
+        door: EndpointKey(id),
+        account: AccountId(id),
+        block: Some(IpAddr::from((n as u128 / 10).to_be_bytes())),
+    }
+}
+
 fn at(ms: u64) -> Time {
     Duration::from_millis(ms)
 }
@@ -22,7 +33,7 @@ fn events(focus: &mut Focus) -> Vec<FocusEvent> {
 /// Alice is member 1, Bob member 2.
 fn meeting() -> Focus {
     let mut focus = Focus::default();
-    focus.handle_open(ROOM, key(7), at(0)).unwrap();
+    focus.handle_open(ROOM, asker(7), at(0)).unwrap();
     focus.handle_join(1, key(1), ROOM, at(1)).unwrap();
     focus.handle_join(2, key(2), ROOM, at(2)).unwrap();
     focus
@@ -33,18 +44,40 @@ fn fwd_02_one_front_door_has_few_rooms_and_all_together_a_bound() {
     let mut focus = Focus::default();
     let room = |n: usize| RoomId((n as u128).to_be_bytes());
     for n in 0..ROOMS_OF_ONE {
-        assert_eq!(focus.handle_open(room(n), key(1), at(0)), Ok(()));
+        assert_eq!(focus.handle_open(room(n), asker(1), at(0)), Ok(()));
     }
-    assert_eq!(focus.handle_open(ROOM, key(1), at(0)), Err(NoPlace));
+    assert_eq!(focus.handle_open(ROOM, asker(1), at(0)), Err(NoPlace));
     for n in ROOMS_OF_ONE..ROOMS_MAX {
-        let mut by = key(2);
-        by.0[..8].copy_from_slice(&n.to_be_bytes());
-        assert_eq!(focus.handle_open(room(n), by, at(0)), Ok(()));
+        assert_eq!(focus.handle_open(room(n), asker(n), at(0)), Ok(()));
     }
-    assert_eq!(focus.handle_open(ROOM, key(3), at(0)), Err(NoPlace));
+    assert_eq!(focus.handle_open(ROOM, asker(0), at(0)), Err(NoPlace));
     // Nobody came: the places are free again.
     focus.handle_timeout(at(10_000));
-    assert_eq!(focus.handle_open(ROOM, key(1), at(10_000)), Ok(()));
+    assert_eq!(focus.handle_open(ROOM, asker(1), at(10_000)), Ok(()));
+}
+
+#[test]
+fn fwd_02_many_doors_of_an_account_and_many_accounts_at_one_place_have_a_bound() {
+    let room = |n: usize| RoomId((n as u128).to_be_bytes());
+    let opened = |who: &dyn Fn(usize) -> Asker| {
+        let mut focus = Focus::default();
+        let open = |n: &usize| focus.handle_open(room(*n), who(*n), at(0)).is_ok();
+        (0..ROOMS_MAX).filter(open).count()
+    };
+    let account = asker(0).account;
+    let doors = |n| Asker {
+        account,
+        ..asker(n)
+    };
+    assert_eq!(opened(&doors), ROOMS_OF_ACCOUNT);
+    let block = asker(0).block;
+    let neighbours = |n| Asker { block, ..asker(n) };
+    assert_eq!(opened(&neighbours), ROOMS_OF_BLOCK);
+    let own = |n| Asker {
+        block: None,
+        ..asker(n)
+    };
+    assert_eq!(opened(&own), ROOMS_MAX, "this process's own");
 }
 
 #[test]
@@ -108,7 +141,7 @@ fn fwd_05_a_member_sends_what_a_voice_needs_and_no_more() {
 #[test]
 fn fwd_07_a_room_without_two_or_without_a_word_ends() {
     let mut focus = Focus::default();
-    focus.handle_open(ROOM, key(7), at(0)).unwrap();
+    focus.handle_open(ROOM, asker(7), at(0)).unwrap();
     focus.handle_join(1, key(1), ROOM, at(1)).unwrap();
     let due = focus.poll_timeout().unwrap();
     assert_eq!((due.at, due.reason), (at(10_000), FocusReason::Room));
@@ -162,7 +195,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Open(room, by) => {
-                    let _ = focus.handle_open(RoomId([room; 16]), key(by), now);
+                    let _ = focus.handle_open(RoomId([room; 16]), asker(by.into()), now);
                 }
                 Step::Join(room, who) => {
                     next += 1;

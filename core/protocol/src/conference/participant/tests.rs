@@ -164,6 +164,20 @@ fn fwd_12_attempts_are_ever_rarer_and_never_given_up() {
     assert_eq!(between, [10_000, 20_000, 40_000, 65_000, 66_000, 66_000]);
 }
 
+#[test]
+fn fwd_15_whoever_names_room_after_room_is_followed_now_and_then_only() {
+    let followed = |every_ms: u64| {
+        let mut bob = Participant::new(Side::Callee, at(0));
+        let told = (0..60_000 / every_ms).filter(|n| {
+            bob.handle_told(room(1), at(n * every_ms));
+            !events(&mut bob).is_empty()
+        });
+        told.count()
+    };
+    assert_eq!(followed(10), 3 + 5, "in a minute");
+    assert_eq!(followed(10_000), 6, "each of somebody who does not hurry");
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Path(bool),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use iroh::TransportAddr;
 use iroh::endpoint::Connection;
 use starling_protocol::conference::focus::{
-    Closing, Dropped, Focus, FocusEvent, MemberId, NoPlace,
+    Asker, Closing, Dropped, Focus, FocusEvent, MemberId, NoPlace,
 };
 use starling_wire::conference::{FOCUS_FRAME_MAX, Join, JoinRefusal, Joined};
 use starling_wire::ids::{EndpointKey, RoomId};
@@ -21,6 +21,7 @@ use crate::clock::{Clock, random};
 use crate::drivers::turns::{Turn, Turns};
 use crate::roles::carrier::{Carrier, Freight, Lane};
 use crate::transport::endpoint::endpoint_key;
+use crate::transport::relay_server::block_of;
 use crate::transport::stream::{self, StreamError};
 
 /// Whoever opened a connection says within this which room it is for.
@@ -29,8 +30,8 @@ const JOIN_TIME: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_millis(60);
 /// What QUIC adds to a datagram, in bytes: short header, frame header, tag.
 const QUIC_OVERHEAD: u64 = 32;
-/// Connections that have not entered a room yet, of one address and of all.
-const ENTERING_OF_ONE: usize = 16;
+/// Connections that have not entered a room yet, of one block of addresses and of all.
+const ENTERING_OF_BLOCK: usize = 32;
 const ENTERING_MAX: usize = 400;
 /// How often it is looked for rooms that are over.
 const LOOK: Duration = Duration::from_secs(1);
@@ -67,13 +68,13 @@ impl Forwarder {
         Self(Arc::new(Shared {
             carrier,
             clock,
-            entering: Turns::new(ENTERING_OF_ONE, ENTERING_MAX),
+            entering: Turns::new(ENTERING_OF_BLOCK, ENTERING_MAX),
             state: Mutex::default(),
         }))
     }
 
     /// Opens a room for a registered front door.
-    pub fn open(&self, by: EndpointKey) -> Result<RoomId, NoPlace> {
+    pub fn open(&self, by: Asker) -> Result<RoomId, NoPlace> {
         let (room, now) = (RoomId(random()), self.0.clock.now());
         self.state().focus.handle_open(room, by, now)?;
         Ok(room)
@@ -87,8 +88,7 @@ impl Forwarder {
             tokio::select! {
                 visitor = visitors.recv() => {
                     let Some(connection) = visitor else { return };
-                    // FWD-14: whoever comes and says nothing takes no place of others.
-                    match address_of(&connection).and_then(|ip| self.0.entering.take(ip)) {
+                    match address_of(&connection).and_then(|ip| self.turn(ip)) {
                         Some(turn) => drop(attending.spawn(self.clone().attend(connection, turn))),
                         None => connection.close(1u32.into(), b"full"),
                     }
@@ -127,6 +127,11 @@ impl Forwarder {
         Some(words)
     }
 
+    /// `FWD-14`: whoever comes and says nothing takes no place of others; nor do many addresses of one owner.
+    fn turn(&self, ip: IpAddr) -> Option<Turn<IpAddr>> {
+        self.0.entering.take(block_of(ip))
+    }
+
     async fn attend(self, connection: Connection, turn: Turn<IpAddr>) {
         connection.set_max_concurrent_uni_streams(0u32.into());
         connection.set_max_concurrent_bi_streams(1u32.into());
@@ -137,18 +142,15 @@ impl Forwarder {
         let admitted = tokio::time::timeout(JOIN_TIME, self.admit(&seat)).await;
         drop(turn);
         match admitted {
-            Ok(Ok(member)) => {
-                self.carry(member, &seat).await;
-                self.leave(member);
-            }
+            Ok(Ok(member)) => self.carry(member.id, &seat).await,
             Ok(Err(reason)) => debug!(%reason, "did not let somebody into a room"),
             Err(_) => debug!(reason = "silent", "did not let somebody into a room"),
         }
         seat.connection.close(1u32.into(), b"over");
     }
 
-    /// `FWD-03`: by a room's name, which nobody guesses.
-    async fn admit(&self, seat: &Seat) -> Result<MemberId, JoinRefusal> {
+    /// `FWD-03`: by a room's name, which nobody guesses. Whoever cannot be told so is not in it.
+    async fn admit(&self, seat: &Seat) -> Result<Entered, JoinRefusal> {
         let unreadable = |_| JoinRefusal::Malformed;
         let streams = seat.connection.accept_bi().await;
         let (mut send, mut receive) = streams.map_err(|_| JoinRefusal::Malformed)?;
@@ -158,7 +160,10 @@ impl Forwarder {
             Ok(None) | Err(StreamError::Frame(_)) => Err(JoinRefusal::Malformed),
             Err(error) => Err(unreadable(error)),
         };
-        let answer = entered.map_or_else(Joined::Refused, |_| Joined::Welcome);
+        let answer = match &entered {
+            Ok(_) => Joined::Welcome,
+            Err(reason) => Joined::Refused(*reason),
+        };
         stream::write(&mut send, &answer)
             .await
             .map_err(unreadable)?;
@@ -170,16 +175,18 @@ impl Forwarder {
         entered
     }
 
-    fn enter(&self, seat: &Seat, room: RoomId) -> Result<MemberId, JoinRefusal> {
+    fn enter(&self, seat: &Seat, room: RoomId) -> Result<Entered, JoinRefusal> {
         let mut state = self.state();
         state.next += 1;
-        let (member, now) = (state.next, self.0.clock.now());
-        let entered = state.focus.handle_join(member, seat.key, room, now);
+        let (id, now) = (state.next, self.0.clock.now());
+        let entered = state.focus.handle_join(id, seat.key, room, now);
         if entered.is_ok() {
-            state.members.insert(member, seat.clone());
+            state.members.insert(id, seat.clone());
         }
         state.drain();
-        entered.map(|()| member)
+        drop(state);
+        let forwarder = self.clone();
+        entered.map(|()| Entered { id, forwarder })
     }
 
     /// Passes on what a member sends, until its connection ends.
@@ -242,6 +249,18 @@ impl Forwarder {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// In a room, until this is dropped: whatever becomes of the connection's task, no member stays behind.
+struct Entered {
+    id: MemberId,
+    forwarder: Forwarder,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.forwarder.leave(self.id);
     }
 }
 

@@ -6,6 +6,7 @@ use iroh::{Endpoint, EndpointAddr};
 use starling_media::Packet;
 use starling_media::sframe::{Direction, Opener, Sealer};
 use starling_wire::alpn;
+use starling_wire::ids::AccountId;
 
 use super::*;
 use crate::roles::Role;
@@ -14,7 +15,11 @@ use crate::transport::endpoint;
 use crate::transport::pins::Pins;
 use crate::transport::{congestion, dial};
 
-const CLIENT: EndpointKey = EndpointKey([7; 32]);
+const CLIENT: Asker = Asker {
+    door: EndpointKey([7; 32]),
+    account: AccountId([7; 32]),
+    block: None,
+};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For what should not come.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -199,7 +204,7 @@ async fn fwd_14_whoever_comes_and_says_nothing_takes_few_places() {
     let stage = Stage::set().await;
     let endpoint = bind(Vec::new()).await;
     let mut silent = Vec::new();
-    for _ in 0..ENTERING_OF_ONE {
+    for _ in 0..ENTERING_OF_BLOCK {
         silent.push(stage.dial(&endpoint).await);
     }
     let one_more = stage.dial(&endpoint).await;
@@ -210,4 +215,37 @@ async fn fwd_14_whoever_comes_and_says_nothing_takes_few_places() {
     let closed = tokio::time::timeout(JOIN_TIME * 2, silent[0].closed()).await;
     assert!(closed.is_ok(), "it is still open");
     let [_alice, _bob] = stage.meeting().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fwd_14_many_addresses_of_one_owner_are_one() {
+    let forwarder = Forwarder::new(Carrier::new(Clock::start()), Clock::start());
+    let at = |subnet: usize| {
+        let address = format!("2001:db8:7:{subnet:x}::1");
+        address.parse().expect("an address")
+    };
+    let turns: Vec<_> = (0..100).filter_map(|n| forwarder.turn(at(n))).collect();
+    assert_eq!(turns.len(), ENTERING_OF_BLOCK);
+    let elsewhere = "2001:db8:8::1".parse().expect("an address");
+    assert!(forwarder.turn(elsewhere).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fwd_03_whoever_does_not_hear_that_he_is_let_in_is_not_in_the_room() {
+    let stage = Stage::set().await;
+    let room = stage.forwarder.open(CLIENT).expect("there is place");
+    let endpoint = bind(Vec::new()).await;
+    let ghost = stage.dial(&endpoint).await;
+    let (mut send, mut receive) = ghost.open_bi().await.expect("a stream");
+    receive.stop(0u32.into()).expect("it is open");
+    // That nothing is heard is known before anything is said.
+    tokio::time::sleep(MOMENT).await;
+    stream::write(&mut send, &Join { room })
+        .await
+        .expect("it is written");
+    let closed = tokio::time::timeout(PATIENCE, ghost.closed()).await;
+    assert!(closed.is_ok(), "it is not carried on");
+    let (_alice, first) = stage.enter(room).await;
+    let (_bob, second) = stage.enter(room).await;
+    assert_eq!([first, second], [Joined::Welcome; 2]);
 }

@@ -195,7 +195,7 @@ impl Links {
 }
 
 /// Whose addresses count as one: an IPv4 /24, an IPv6 /48; of a private network each address, for it is a machine.
-fn block_of(ip: IpAddr) -> IpAddr {
+pub fn block_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         ip if is_private(ip) => ip,
         IpAddr::V4(ip) => {
