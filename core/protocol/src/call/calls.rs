@@ -80,7 +80,7 @@ impl Calls {
                 self.merging = None;
                 self.change(call, now, Leg::hang_up)
             }
-            CallCommand::Hold(call, on) => self.hold(call, on, now),
+            CallCommand::Hold(call, on) => self.held(call, on, now),
         }
     }
 
@@ -328,6 +328,13 @@ impl Calls {
         }
         self.hold_others(call, now);
         self.change(call, now, Leg::answer)
+    }
+
+    /// The person decides; what was done for them before counts no more.
+    fn held(&mut self, call: CallId, on: bool, now: Time) -> Result<CallId, CallRefused> {
+        let entry = self.entries.get_mut(&call).ok_or(CallRefused::NoCall)?;
+        entry.held_to_be_put_through = false;
+        self.hold(call, on, now)
     }
 
     fn hold(&mut self, call: CallId, on: bool, now: Time) -> Result<CallId, CallRefused> {

@@ -44,7 +44,7 @@ impl Calls {
     fn said_between_two(&mut self, call: CallId, frame: CallFrame, now: Time) {
         match frame {
             CallFrame::Room(room) => self.told(call, room),
-            CallFrame::Transfer { to } => self.sent_on(call, to),
+            CallFrame::Transfer { to } => self.sent_on(call, to, now),
             CallFrame::TransferFailed { reason } => self.transfer_failed(call, reason),
             frame => {
                 let _ = self.change(call, now, |leg| leg.handle_frame(frame, now));

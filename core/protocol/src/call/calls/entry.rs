@@ -9,6 +9,7 @@ use super::{CallView, LinkId, Phase};
 use crate::call::leg::{Leg, Role, State};
 use crate::call::switchboard::Line;
 use crate::machine::Time;
+use crate::tokens::Tokens;
 
 /// Where the sound of a call stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub struct Entry {
     pub from: Option<CallId>,
     /// We asked the other side to call somebody else: until when we wait for what becomes of it.
     pub sending_on: Option<Time>,
+    /// On hold only because the other side sends us on; nothing any more, once our person decided about it.
+    pub held_to_be_put_through: bool,
+    /// How often the other side may still send us on; nothing before it did.
+    pub sent_on: Option<Tokens>,
 }
 
 impl Entry {
@@ -67,6 +72,8 @@ impl Entry {
             forward: None,
             from: None,
             sending_on: None,
+            held_to_be_put_through: false,
+            sent_on: None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! Putting through (blind transfer, RFC 3515): in a call, one side asks the other to call somebody else. The other side holds the
 //! call meanwhile. It ends once the new one is answered; else the two are together again.
 
+use std::time::Duration;
+
 use starling_wire::call::{CallFrame, EndReason, TargetMark};
 use starling_wire::ids::{AccountId, CallId};
 
@@ -8,6 +10,13 @@ use super::entry::Entry;
 use super::{CallEvent, CallRefused, CallTransmit, Calls, REDIRECTIONS_MAX, TRANSFER};
 use crate::call::leg::State;
 use crate::machine::Time;
+use crate::tokens::{Rate, Tokens};
+
+/// So often in one call the other side sends us on: each time all contacts are looked through for who is meant.
+const SENDING_ON: Rate = Rate {
+    at_once: 5,
+    every: Duration::from_secs(30),
+};
 
 impl Calls {
     /// The person sends the other side on.
@@ -32,14 +41,22 @@ impl Calls {
     }
 
     /// `CALL-30`: the other side of a call that was answered sends us on, once at a time.
-    pub(super) fn sent_on(&mut self, call: CallId, to: TargetMark) {
-        let entry = self.entries.get(&call);
-        // Whoever is on hold decides nothing here.
-        let talks =
-            entry.is_some_and(|entry| entry.leg.state() == State::Established && entry.is_active());
+    pub(super) fn sent_on(&mut self, call: CallId, to: TargetMark, now: Time) {
         let is_under_way = self.entries.values().any(|entry| entry.from == Some(call));
-        if talks && !is_under_way {
+        let entry = self.entries.get_mut(&call);
+        // Whoever is on hold decides nothing here.
+        let talks = |entry: &&mut Entry| {
+            entry.leg.state() == State::Established && entry.is_active() && !is_under_way
+        };
+        let Some(entry) = entry.filter(talks) else {
+            return;
+        };
+        let tries = entry.sent_on.get_or_insert(Tokens::full(SENDING_ON, now));
+        if tries.take(SENDING_ON, now) {
             self.events.push(CallEvent::SentOn { call, to });
+        } else {
+            // CALL-32
+            self.tell_failed(call, EndReason::Declined);
         }
     }
 
@@ -50,7 +67,8 @@ impl Calls {
         (call, peer): (CallId, AccountId),
         now: Time,
     ) -> Result<CallId, CallRefused> {
-        let hops = self.entries.get(&from).ok_or(CallRefused::NoCall)?.hops + 1;
+        let before = self.entries.get(&from).ok_or(CallRefused::NoCall)?;
+        let (hops, was_active) = (before.hops + 1, before.is_active());
         let started = match hops {
             ..=REDIRECTIONS_MAX => self.begin(call, peer, hops, now),
             _ => Err(CallRefused::Calling),
@@ -59,6 +77,9 @@ impl Calls {
             (Ok(_), Some(entry)) => entry.from = Some(from),
             // The same word as for somebody we do not know: it tells nothing of our calls.
             _ => self.tell_failed(from, EndReason::Declined),
+        }
+        if let Some(before) = self.entries.get_mut(&from) {
+            before.held_to_be_put_through = was_active && !before.is_active();
         }
         started
     }
@@ -104,7 +125,10 @@ impl Calls {
             return;
         };
         self.tell_failed(from, reason);
-        if !self.entries.values().any(Entry::is_active) {
+        // CALL-31: who was put on hold for this alone is not any more.
+        let before = self.entries.get_mut(&from);
+        let for_this = before.is_some_and(|it| std::mem::take(&mut it.held_to_be_put_through));
+        if for_this && !self.entries.values().any(Entry::is_active) {
             let _ = self.hold(from, false, now);
         }
     }

@@ -58,7 +58,7 @@ impl Task {
     /// `CALL-30`: the other side puts us through to a contact of ours, if we let it.
     pub(super) fn sent_on(&mut self, before: CallId, to: TargetMark) -> Onward {
         let follows = self.chosen.get().follows();
-        match self.behind(before, to).filter(|_| follows) {
+        match follows.then(|| self.behind(before, to)).flatten() {
             None => Onward::Refuse(before),
             Some(peer) => Onward::Call(Box::new(NextCall {
                 before,

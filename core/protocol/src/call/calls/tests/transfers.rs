@@ -137,3 +137,33 @@ fn call_30_whoever_hangs_up_meanwhile_leaves_the_other_to_the_new_call() {
     bob.sound(HIGH, seconds(8));
     assert_eq!(bob.phase(), Some(Phase::Established));
 }
+
+#[test]
+fn call_31_whom_the_person_put_on_hold_meanwhile_stays_there() {
+    let mut bob = sent_on();
+    bob.command(CallCommand::Hold(LOW, true), seconds(6))
+        .expect("a call");
+    bob.frame(CAROL, 2, end(EndReason::Declined), seconds(7));
+    let reason = EndReason::Declined;
+    assert_eq!(bob.frames(), [CallFrame::TransferFailed { reason }]);
+    let (ours, theirs) = (true, false);
+    assert_eq!(bob.phase(), Some(Phase::Held { ours, theirs }));
+}
+
+#[test]
+fn call_32_whoever_sends_on_and_on_is_refused_unread() {
+    let mut bob = talking_bob();
+    let (mut read, mut refused) = (0, 0);
+    for n in 0..1_000_u64 {
+        let now = seconds(5) + Duration::from_millis(n * 60);
+        let to = to_carol();
+        bob.frame(ALICE, 1, CallFrame::Transfer { to }, now);
+        let asked = |event: &CallEvent| matches!(event, CallEvent::SentOn { .. });
+        let is_read = bob.happened().iter().any(asked);
+        read += u32::from(is_read);
+        refused += bob.frames().len();
+    }
+    assert_eq!(read, 5 + 1, "in a minute");
+    assert_eq!(refused, 1_000 - 6);
+    assert_eq!(bob.phase(), Some(Phase::Established));
+}
