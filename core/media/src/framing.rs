@@ -2,6 +2,8 @@
 //! together are put into one packet of "code 3" with lengths of their own, and taken apart again where they arrive, so that all others
 //! know frames of 20 ms only. Sizes are bytes.
 
+use starling_wire::limits::MEDIA_PAYLOAD_MAX;
+
 /// What is put together at most: 60 ms.
 pub const FRAMES_MAX: usize = 3;
 /// Of Opus: a frame is not longer.
@@ -15,7 +17,8 @@ const VARIABLE: u8 = 0x80;
 const PADDED: u8 = 0x40;
 const COUNT: u8 = 0x3f;
 
-/// Frames in order, each a packet of one frame, as one packet; nothing if they are coded differently or are not such packets.
+/// Frames in order, each a packet of one frame, as one packet; nothing if they are coded differently, are not such packets, or are
+/// too long together (`MEDIA-15`).
 pub fn join(frames: &[Vec<u8>]) -> Option<Vec<u8>> {
     let (first, _) = frames.first()?.split_first()?;
     let is_alike = |frame: &Vec<u8>| frame.first() == Some(first) && frame.len() <= FRAME_MAX;
@@ -37,7 +40,7 @@ pub fn join(frames: &[Vec<u8>]) -> Option<Vec<u8>> {
     for frame in frames {
         joined.extend(&frame[1..]);
     }
-    Some(joined)
+    (joined.len() <= MEDIA_PAYLOAD_MAX).then_some(joined)
 }
 
 /// The frames of a packet that [`join`] made, each a packet of one frame; nothing if it is not such a packet.
@@ -85,7 +88,7 @@ mod tests {
         #[test]
         fn what_is_joined_is_taken_apart_again(
             coded in (0_u8..64).prop_map(|config| config << 2),
-            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..400), 2..=3),
+            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..330), 2..=3),
         ) {
             let frames: Vec<Vec<u8>> =
                 frames.into_iter().map(|data| [vec![coded], data].concat()).collect();
@@ -115,6 +118,16 @@ mod tests {
             join(&[one.clone(), one]),
             Some(vec![0x7b, 0x82, 2, 1, 2, 1, 2])
         );
+    }
+
+    #[test]
+    fn media_15_what_is_too_long_together_is_not_joined() {
+        let frame = |length: usize| vec![0x78; length];
+        // Two bytes of header, two of the first length, one of each frame's.
+        let fits = MEDIA_PAYLOAD_MAX - 4 - 499;
+        let joined = join(&[frame(500), frame(fits + 1)]);
+        assert_eq!(joined.map(|joined| joined.len()), Some(MEDIA_PAYLOAD_MAX));
+        assert_eq!(join(&[frame(500), frame(fits + 2)]), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -13,6 +14,8 @@ const HERTZ: f64 = 440.0;
 const RATE: usize = 48_000;
 /// 50 ms.
 const PIECE: usize = RATE / 20;
+/// Five times what opening a device takes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn pactl(server: &SoundServer, arguments: &[&str]) -> String {
     let mut pactl = Command::new("pactl");
@@ -154,6 +157,56 @@ fn a_call_goes_on_while_its_devices_come_and_go() {
     for line in ["speaker: Headset", "speaker: Loudspeaker", warned] {
         assert!(words.lines().any(|said| said == line), "{words}");
     }
+}
+
+/// Streams of clients at the server: what records, and what plays. The remapped microphone is a stream of the server's own.
+fn streams(server: &SoundServer) -> [usize; 2] {
+    ["source-outputs", "sink-inputs"].map(|kind| {
+        let listed = pactl(server, &["list", "short", kind]);
+        let is_clients = |line: &&str| line.split('\t').nth(2) != Some("-");
+        listed.lines().filter(is_clients).count()
+    })
+}
+
+fn reaches(server: &SoundServer, wanted: [usize; 2]) {
+    let began = Instant::now();
+    while streams(server) != wanted {
+        let now = streams(server);
+        assert!(began.elapsed() < PATIENCE, "{now:?}, not {wanted:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn audio_06_a_call_on_hold_lets_go_of_microphone_and_speaker() {
+    let Some(server) = SoundServer::with_devices() else {
+        return;
+    };
+    pactl(&server, &["set-default-sink", "speaker"]);
+    let alice = Person::new("Alice");
+    let bob = Person::with_sound("Bob", Some(server.folder()));
+    befriend(&alice, &bob, ("Alice", "Bob"));
+    let tone = alice.folder().join("tone.wav");
+    write_tone(&tone, 60);
+    let mut call = alice.program();
+    call.args(["call", "Bob", "--play", tone.to_str().unwrap(), "--record"]);
+    call.arg(alice.folder().join("heard.wav"));
+    let call = Running::start(call);
+    let mut answer = bob.program();
+    answer.args(["answer", "--wait"]);
+    let mut answer = Running::start(answer);
+    bob.until(&["calls"], |call| uses(call, "Loudspeaker"));
+    reaches(&server, [1, 1]);
+    for holder in [&bob, &alice] {
+        holder.ok(&["hold"]);
+        reaches(&server, [0, 0]);
+        holder.ok(&["hold", "--off"]);
+        reaches(&server, [1, 1]);
+        assert!(Monitor::of(&server, "speaker").hears(HERTZ, 8));
+    }
+    let (status, _) = call.interrupt();
+    assert!(status.success());
+    answer.child.wait().unwrap();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The microphone's level for whoever looks at it. In a call it is the call's; else the microphone is open for as long as
 //! somebody asks, and two seconds more.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -65,11 +66,20 @@ impl Meter {
         let (meter, choices) = (self.clone(), Arc::clone(choices));
         let started = thread::Builder::new()
             .name("meter".to_owned())
-            .spawn(move || meter.listen(&choices));
+            .spawn(move || meter.serve(|| meter.listen(&choices)));
         if started.is_err() {
             state.until = None;
         }
         started.map(drop)
+    }
+
+    /// `AUDIO-08`: whoever asks after it failed has it opened anew.
+    fn serve(&self, listen: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(listen)).is_err() {
+            let mut state = self.state();
+            state.until = None;
+            state.trouble = Some("the microphone's meter failed; please report this".to_owned());
+        }
     }
 
     fn listen(&self, choices: &Arc<Choices>) {
@@ -92,5 +102,20 @@ impl Meter {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audio_08_a_meter_that_broke_says_so_and_is_begun_anew() {
+        let meter = Meter::default();
+        meter.state().until = Some(Instant::now() + LEASE);
+        meter.serve(|| panic!("on purpose"));
+        let state = meter.state();
+        assert_eq!(state.until, None, "the next who asks opens it");
+        assert!(state.trouble.is_some());
     }
 }

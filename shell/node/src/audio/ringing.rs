@@ -21,6 +21,8 @@ const QUEUE: usize = FRAME_SAMPLES * 2;
 const PAUSE: Duration = Duration::from_millis(5);
 /// A short tone that finds no device for so long comes too late.
 const LATE: Duration = Duration::from_secs(3);
+/// A device that takes nothing for so long was suspended: it lives, and nothing is heard of it.
+const STUCK: Duration = Duration::from_secs(1);
 /// What is queued is heard within this, or not at all.
 const DRAIN: Duration = Duration::from_millis(500);
 
@@ -74,21 +76,63 @@ fn play(
 fn sound(kind: Kind, tone: Tone, volume: f32, choices: &Arc<Choices>, life: Option<&Receiver<()>>) {
     let mut device: Following<Playback> = Following::start(kind, choices);
     let mut player = Player::new(tone, volume);
-    let began = Instant::now();
+    let mut course = Course::new(tone, Instant::now());
     loop {
         let is_stopped = pause(life);
         if is_stopped {
             player.stop();
         }
         device.poll();
-        let Some(device) = device.device() else {
-            if is_stopped || (!tone.lasts() && began.elapsed() > LATE) {
-                return;
-            }
-            continue;
+        let filled = match device.device() {
+            None => Filled::NoDevice,
+            Some(device) => fill(device, &mut player),
         };
-        if !fill(device, &mut player) {
-            return drain(device);
+        if filled == Filled::Over
+            && let Some(device) = device.device()
+        {
+            drain(device);
+        }
+        if course.is_over(filled, is_stopped, Instant::now()) {
+            return;
+        }
+    }
+}
+
+/// What a device took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Filled {
+    NoDevice,
+    Nothing,
+    Some,
+    /// All there was.
+    Over,
+}
+
+/// How long a tone is played: pure.
+#[derive(Debug)]
+struct Course {
+    lasts: bool,
+    /// When something of it was taken last.
+    taken: Instant,
+}
+
+impl Course {
+    const fn new(tone: Tone, now: Instant) -> Self {
+        let lasts = tone.lasts();
+        Self { lasts, taken: now }
+    }
+
+    /// `AUDIO-07`: whoever is not heard does not go on for ever; only a tone that is still wanted waits.
+    fn is_over(&mut self, filled: Filled, is_stopped: bool, now: Instant) -> bool {
+        let silent = now.saturating_duration_since(self.taken);
+        match filled {
+            Filled::Over => true,
+            Filled::Some => {
+                self.taken = now;
+                false
+            }
+            Filled::Nothing => (is_stopped || !self.lasts) && silent > STUCK,
+            Filled::NoDevice => is_stopped || (!self.lasts && silent > LATE),
         }
     }
 }
@@ -100,16 +144,18 @@ fn pause(life: Option<&Receiver<()>>) -> bool {
     is_stopped
 }
 
-/// Whether there is more to come.
-fn fill(device: &mut Playback, player: &mut Player) -> bool {
+/// As much as the device's queue takes.
+fn fill(device: &mut Playback, player: &mut Player) -> Filled {
     let mut frame = [0.0; FRAME_SAMPLES];
+    let mut filled = Filled::Nothing;
     while device.queued() < QUEUE {
         if !player.fill(&mut frame) {
-            return false;
+            return Filled::Over;
         }
         device.write(&frame);
+        filled = Filled::Some;
     }
-    true
+    filled
 }
 
 /// Until all is heard. What the system has not played when the device is closed is cut off: that had better be silence.
@@ -118,5 +164,32 @@ fn drain(device: &mut Playback) {
     let began = Instant::now();
     while device.queued() > 0 && began.elapsed() < DRAIN {
         thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audio_07_a_tone_ends_on_a_device_that_takes_nothing() {
+        let began = Instant::now();
+        let at = |ms| began + Duration::from_millis(ms);
+        let mut ringing = Course::new(Tone::Ringing, began);
+        assert!(!ringing.is_over(Filled::Some, false, at(500)));
+        let hour = 3_600_000;
+        assert!(!ringing.is_over(Filled::Nothing, false, at(hour)), "wanted");
+        assert!(!ringing.is_over(Filled::NoDevice, false, at(hour)));
+        assert!(!ringing.is_over(Filled::Nothing, true, at(1_500)));
+        assert!(ringing.is_over(Filled::Nothing, true, at(1_501)));
+        assert!(ringing.is_over(Filled::NoDevice, true, at(501)));
+
+        let mut busy = Course::new(Tone::Busy, began);
+        assert!(!busy.is_over(Filled::Some, false, at(100)));
+        assert!(!busy.is_over(Filled::Nothing, false, at(1_100)));
+        assert!(busy.is_over(Filled::Nothing, false, at(1_101)));
+        assert!(!busy.is_over(Filled::NoDevice, false, at(3_100)));
+        assert!(busy.is_over(Filled::NoDevice, false, at(3_101)));
+        assert!(busy.is_over(Filled::Over, false, at(200)));
     }
 }

@@ -1,5 +1,6 @@
 //! The test without anybody else: five seconds of the microphone through the codec, then back through the speaker.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -46,15 +47,19 @@ impl Trial {
         let (trial, choices) = (self.clone(), Arc::clone(choices));
         let started = thread::Builder::new()
             .name("sound-test".to_owned())
-            .spawn(move || {
-                let end = trial.run(&choices);
-                let end = end.unwrap_or_else(|words| says(AudioTestState::Failed, &words));
-                *trial.state() = end;
-            });
+            .spawn(move || trial.conclude(|| trial.run(&choices)));
         let trouble = |error: std::io::Error| Failure::new(ErrorKind::System, error.to_string());
         started.map_err(trouble)?;
         state.clone_from(&begun);
         Ok(begun)
+    }
+
+    /// `AUDIO-08`: however it ends, it is over then.
+    fn conclude(&self, run: impl FnOnce() -> Result<AudioTest, String>) {
+        let end = catch_unwind(AssertUnwindSafe(run));
+        let broken = || Err("the sound test failed; please report this".to_owned());
+        let end = end.unwrap_or_else(|_| broken());
+        *self.state() = end.unwrap_or_else(|words| says(AudioTestState::Failed, &words));
     }
 
     fn run(&self, choices: &Arc<Choices>) -> Result<AudioTest, String> {
@@ -183,5 +188,22 @@ const fn settings() -> EncoderSettings {
             fec: false,
             deep_ms: 0,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audio_08_a_test_that_breaks_is_over() {
+        let trial = Trial::default();
+        *trial.state() = says(AudioTestState::Recording, "speak now");
+        trial.conclude(|| panic!("on purpose"));
+        let view = trial.view();
+        assert_eq!(view.state, AudioTestState::Failed);
+        assert!(view.words.contains("please report"), "{}", view.words);
+        trial.conclude(|| Ok(says(AudioTestState::Done, "")));
+        assert_eq!(trial.view().state, AudioTestState::Done);
     }
 }

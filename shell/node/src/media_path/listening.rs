@@ -25,7 +25,8 @@ const QUEUE: usize = FRAME_SAMPLES * 3 / 2;
 const BEHIND: Duration = Duration::from_millis(200);
 
 enum Output {
-    Speaker(Following<Playback>),
+    /// Nothing before the first frame, and on hold.
+    Speaker(Option<Following<Playback>>),
     File(Recorder),
     Nowhere,
 }
@@ -33,6 +34,7 @@ enum Output {
 /// The receiving side.
 pub struct Listening {
     output: Output,
+    choices: Arc<Choices>,
     playout: Playout,
     decoder: Decoder,
     scaler: Scaler,
@@ -55,7 +57,7 @@ impl Listening {
         notify: &dyn Fn(Notice),
     ) -> Result<Self, OpusError> {
         let opened = match sink {
-            Sink::Speaker => Ok(Output::Speaker(Following::start(Kind::Speaker, choices))),
+            Sink::Speaker => Ok(Output::Speaker(None)),
             Sink::File(path) => Recorder::create(&path)
                 .map(Output::File)
                 .map_err(|error| format!("nothing is recorded: {error}")),
@@ -67,6 +69,7 @@ impl Listening {
         });
         Ok(Self {
             output,
+            choices: Arc::clone(choices),
             playout: Playout::new(),
             decoder: Decoder::new()?,
             scaler: Scaler::default(),
@@ -104,10 +107,12 @@ impl Listening {
         trace: &mut Trace,
         notify: &dyn Fn(Notice),
     ) -> Vec<[f32; FRAME_SAMPLES]> {
-        if let Output::Speaker(speaker) = &mut self.output
-            && let Some(standing) = speaker.poll()
-        {
-            notify(Notice::Device(Kind::Speaker, standing.clone()));
+        if let Output::Speaker(speaker) = &mut self.output {
+            let speaker =
+                speaker.get_or_insert_with(|| Following::start(Kind::Speaker, &self.choices));
+            if let Some(standing) = speaker.poll() {
+                notify(Notice::Device(Kind::Speaker, standing.clone()));
+            }
         }
         let mut heard = Vec::new();
         while self.is_due(now) {
@@ -118,7 +123,7 @@ impl Listening {
             if self.first_sound.is_some() {
                 self.put(&frame, is_sound, notify);
                 heard.push(frame);
-            } else if let Output::Speaker(speaker) = &mut self.output
+            } else if let Output::Speaker(Some(speaker)) = &mut self.output
                 && let Some(playback) = speaker.device()
             {
                 playback.write(&frame);
@@ -127,9 +132,12 @@ impl Listening {
         heard
     }
 
-    /// Held: nothing is heard, and what comes meanwhile is not kept.
+    /// Held: nothing is heard, and what comes meanwhile is not kept; nor is the speaker (`AUDIO-06`).
     pub fn pause(&mut self) {
         self.due = None;
+        if let Output::Speaker(speaker) = &mut self.output {
+            *speaker = None;
+        }
         self.playout = Playout::new();
         self.scaler = Scaler::default();
     }
@@ -156,7 +164,7 @@ impl Listening {
     }
 
     fn is_due(&mut self, now: Time) -> bool {
-        if let Output::Speaker(speaker) = &mut self.output {
+        if let Output::Speaker(Some(speaker)) = &mut self.output {
             if let Some(playback) = speaker.device() {
                 return playback.queued() < QUEUE;
             }
@@ -244,7 +252,7 @@ impl Listening {
             Output::Speaker(speaker) => {
                 let silence = [0.0; FRAME_SAMPLES];
                 let heard = if self.is_deaf { &silence } else { frame };
-                if let Some(playback) = speaker.device() {
+                if let Some(playback) = speaker.as_mut().and_then(Following::device) {
                     playback.write(self.tuning.tune(heard));
                 }
                 Ok(())

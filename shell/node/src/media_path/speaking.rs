@@ -27,7 +27,8 @@ const COMPLEXITY: u8 = 9;
 const BEHIND: Duration = Duration::from_millis(200);
 
 enum Input {
-    Microphone(Following<Capture>),
+    /// Nothing while nobody speaks into it, before the first frame or on hold.
+    Microphone(Option<Following<Capture>>),
     File(WavReader),
     Echo,
     Nothing,
@@ -89,8 +90,11 @@ pub struct Speaking {
     rate: Rate,
     plan: Plan,
     traffic: Arc<Traffic>,
+    choices: Arc<Choices>,
     /// When the file's next frame is due.
     due: Option<Time>,
+    /// Held: up to when time has passed.
+    paused: Option<Time>,
     over: bool,
 }
 
@@ -104,7 +108,7 @@ impl Speaking {
         choices: &Arc<Choices>,
     ) -> Result<Self, OpusError> {
         let input = match source {
-            Source::Microphone => Input::Microphone(Following::start(Kind::Microphone, choices)),
+            Source::Microphone => Input::Microphone(None),
             Source::File(reader) => Input::File(reader),
             Source::Echo => Input::Echo,
         };
@@ -124,7 +128,9 @@ impl Speaking {
             rate,
             plan,
             traffic,
+            choices: Arc::clone(choices),
             due: None,
+            paused: None,
             over: false,
         })
     }
@@ -174,10 +180,13 @@ impl Speaking {
         trace: &mut Trace,
         notify: &dyn Fn(Notice),
     ) {
+        self.paused = None;
         self.cleaning.far_end(echo);
         let mut out = Out { now, shared, trace };
         match &mut self.input {
             Input::Microphone(microphone) => {
+                let microphone = microphone
+                    .get_or_insert_with(|| Following::start(Kind::Microphone, &self.choices));
                 if let Some(standing) = microphone.poll() {
                     notify(Notice::Device(Kind::Microphone, standing.clone()));
                 }
@@ -197,18 +206,24 @@ impl Speaking {
         }
     }
 
-    /// Held: time passes without sound.
-    pub fn pause(&mut self) {
+    /// Held: time passes without sound. `AUDIO-06`: nothing says that the microphone is in use, for it is not.
+    pub fn pause(&mut self, now: Time) {
         self.due = None;
-        while self.captures(&mut [0.0; FRAME_SAMPLES]) {
-            self.packetizer.skip();
+        if let Input::Microphone(microphone) = &mut self.input {
+            *microphone = None;
         }
+        let mut passed = self.paused.unwrap_or(now);
+        while passed + FRAME <= now {
+            self.packetizer.skip();
+            passed += FRAME;
+        }
+        self.paused = Some(passed);
     }
 
     /// Takes a frame of the microphone, if one is there.
     fn captures(&mut self, frame: &mut [f32; FRAME_SAMPLES]) -> bool {
         match &mut self.input {
-            Input::Microphone(microphone) => microphone.read(frame),
+            Input::Microphone(Some(microphone)) => microphone.read(frame),
             _ => false,
         }
     }

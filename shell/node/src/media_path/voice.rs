@@ -2,6 +2,7 @@
 //! side play what is due and the speaking side send what is there. It survives a lost connection: the next one is put
 //! in its place.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -169,8 +170,8 @@ impl Voice {
                     traffic,
                     sounding,
                 };
-                if let Err(error) = run(start, &thread_shared, &arrivals, &notify) {
-                    notify(Notice::Trouble(format!("there is no sound: {error}")));
+                if let Err(words) = survive(|| run(start, &thread_shared, &arrivals, &notify)) {
+                    notify(Notice::Trouble(format!("there is no sound: {words}")));
                 }
             })?;
         Ok(Self {
@@ -240,6 +241,14 @@ pub struct Sounding {
     pub processing: ProcessingChoice,
 }
 
+/// What comes of the thread's work, in words: a call whose voice failed says so.
+fn survive(work: impl FnOnce() -> Result<(), OpusError>) -> Result<(), String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(_) => Err("the voice's thread failed; please report this".to_owned()),
+    }
+}
+
 struct Start {
     prepared: Prepared,
     stream: Stream,
@@ -269,7 +278,7 @@ fn run(
     while !shared.stop.load(Ordering::Relaxed) {
         let now = clock.now();
         if shared.held.load(Ordering::Relaxed) {
-            speaking.pause();
+            speaking.pause(now);
             listening.pause();
         } else {
             listening.deafen(shared.deafened.load(Ordering::Relaxed));
@@ -320,10 +329,10 @@ fn trace(file: Option<&Path>, notify: &dyn Fn(Notice)) -> Trace {
         })
 }
 
-/// Waits for datagrams, for [`PAUSE`] at most; returns what the other side reports.
+/// Waits for datagrams, for [`PAUSE`] at most; returns what the other side reports. `MEDIA-14`: no more at once than wait at
+/// that moment, however fast others come.
 fn take(arrivals: &Receiver<(Bytes, Time)>, listening: &mut Listening) -> Vec<Report> {
-    let mut reports = Vec::new();
-    let mut next = match arrivals.recv_timeout(PAUSE) {
+    let first = match arrivals.recv_timeout(PAUSE) {
         Ok(first) => Some(first),
         Err(RecvTimeoutError::Timeout) => None,
         Err(RecvTimeoutError::Disconnected) => {
@@ -332,13 +341,49 @@ fn take(arrivals: &Receiver<(Bytes, Time)>, listening: &mut Listening) -> Vec<Re
             None
         }
     };
-    while let Some((datagram, at)) = next {
+    let mut reports = Vec::new();
+    let others = arrivals.try_iter().take(ARRIVALS - 1);
+    for (datagram, at) in first.into_iter().chain(others) {
         match Report::parse(&datagram) {
             Ok(report) => reports.push(report),
             Err(ReportError::Other) => listening.insert(&datagram, at),
             Err(error) => tracing::trace!(%error, "dropped a report"),
         }
-        next = arrivals.try_recv().ok();
     }
     reports
+}
+
+#[cfg(test)]
+mod tests {
+    use starling_audio::devices::Choices;
+
+    use super::*;
+    use crate::media_path::sound::Sink;
+
+    #[test]
+    fn media_14_a_flood_of_datagrams_keeps_the_thread_from_nothing() {
+        let (sender, arrivals) = sync_channel(ARRIVALS);
+        let stop = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&stop);
+        let flood = std::thread::spawn(move || {
+            let datagram = Report::default().write();
+            while !is_over.load(Ordering::Relaxed) {
+                let _ = sender.try_send((datagram.clone().into(), Time::ZERO));
+            }
+        });
+        let choices: Arc<Choices> = Arc::default();
+        let mut listening = Listening::open(Sink::Nowhere, &choices, &|_| {}).expect("it opens");
+        for _ in 0..100 {
+            assert!(take(&arrivals, &mut listening).len() <= ARRIVALS);
+        }
+        stop.store(true, Ordering::Relaxed);
+        flood.join().expect("it ends");
+    }
+
+    #[test]
+    fn audio_08_a_voice_whose_thread_fails_says_so() {
+        let failed = survive(|| panic!("on purpose"));
+        assert!(failed.is_err_and(|words| words.contains("please report")));
+        assert_eq!(survive(|| Ok(())), Ok(()));
+    }
 }
