@@ -339,6 +339,18 @@ impl Actor {
         Err(self.story(format!("did not end within {FAREWELL:?}")))
     }
 
+    /// Ends several at the same time.
+    pub fn stop_all(actors: impl IntoIterator<Item = Self>) -> Result<(), ActorError> {
+        thread::scope(|scope| {
+            let stopping = actors.into_iter().map(|actor| scope.spawn(|| actor.stop()));
+            let stopping: Vec<_> = stopping.collect();
+            let ended = stopping.into_iter().map(|one| one.join());
+            ended
+                .map(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
+        })
+    }
+
     /// Lines of its log in which our own crates warn: in a scenario nothing unexpected happens.
     pub fn warnings(&self) -> Vec<String> {
         std::fs::read_to_string(self.home.join("lab.log"))

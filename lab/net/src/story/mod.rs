@@ -91,9 +91,7 @@ impl Cast {
 
     /// Ends all three as their users would.
     pub fn dismiss(self) -> Result<(), ActorError> {
-        self.alice.stop()?;
-        self.bob.stop()?;
-        self.supernode.stop()
+        Actor::stop_all([self.alice, self.bob, self.supernode])
     }
 }
 

@@ -88,9 +88,7 @@ fn hours_apart() {
     for actor in [&alice, &bob, &supernode] {
         assert_eq!(actor.warnings(), Vec::<String>::new());
     }
-    for actor in [alice, bob, phone, supernode] {
-        actor.stop().unwrap();
-    }
+    Actor::stop_all([alice, bob, phone, supernode]).unwrap();
 }
 
 /// How wrong a node's clock is, by when it stored its last message.

@@ -203,9 +203,7 @@ impl Scene {
 
     fn end(self) {
         let [first, second] = self.supernodes;
-        for actor in [self.alice, self.bob, first, second] {
-            let _ = actor.stop();
-        }
+        let _ = Actor::stop_all([self.alice, self.bob, first, second]);
     }
 }
 

@@ -68,9 +68,7 @@ impl Scene {
         let warnings: Vec<String> = self.everybody().flat_map(Actor::warnings).collect();
         assert!(warnings.is_empty(), "{warnings:#?}");
         let devices = self.alice.into_iter().chain(self.bob);
-        for actor in devices.chain([self.carol, self.supernode]) {
-            actor.stop().unwrap();
-        }
+        Actor::stop_all(devices.chain([self.carol, self.supernode])).unwrap();
     }
 }
 

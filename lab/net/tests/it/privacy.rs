@@ -126,10 +126,11 @@ fn own_relay() {
     story::chat(&alice, &bob, "Where are you?").unwrap();
     story::chat(&bob, &alice, "You cannot see it.").unwrap();
     nobody_else("when they wrote");
-    for actor in [alice, bob, his, ours] {
+    let cast = [alice, bob, his, ours];
+    for actor in &cast {
         assert_eq!(actor.warnings(), Vec::<String>::new());
-        actor.stop().unwrap();
     }
+    Actor::stop_all(cast).unwrap();
 }
 
 /// The stranger sits behind Alice's own router, with a supernode of his own there.
@@ -160,9 +161,7 @@ fn on_the_lan() {
     assert_eq!(peers(&captures[0], a), ours_only, "Alice's machine");
     let his = peers(&captures[1], near);
     assert!(!his.contains(&ip(a)), "the stranger's machine: {his:?}");
-    for actor in [alice, bob, ours] {
-        actor.stop().unwrap();
-    }
+    Actor::stop_all([alice, bob, ours]).unwrap();
 }
 
 /// Somebody who makes records of his own, at home at Alice's supernode.
@@ -366,8 +365,9 @@ fn always_relay_between() {
     assert!(call::is_good(&score), "{score:?}");
     let ours_only = BTreeSet::from([ip(lab.host("supernode"))]);
     assert_eq!(peers(&capture, lab.host("alice")), ours_only);
-    for actor in [alice, bob, his, ours] {
+    let cast = [alice, bob, his, ours];
+    for actor in &cast {
         assert_eq!(actor.warnings(), Vec::<String>::new());
-        actor.stop().unwrap();
     }
+    Actor::stop_all(cast).unwrap();
 }

@@ -373,9 +373,7 @@ async fn presence_02_a_machine_that_vanishes_is_shown_as_gone_within_a_minute() 
     println!("shown as gone after {:?}", begin.elapsed());
     assert!(waited.is_ok(), "within a minute");
     assert!(contact(&bob, "Alice").await.last_seen.is_some());
-    alice.node.stop().await;
-    bob.node.stop().await;
-    sven.node.stop().await;
+    tokio::join!(alice.node.stop(), bob.node.stop(), sven.node.stop());
 }
 
 /// A node with an account whose only supernode this is.
