@@ -344,10 +344,10 @@ impl Actor {
         thread::scope(|scope| {
             let stopping = actors.into_iter().map(|actor| scope.spawn(|| actor.stop()));
             let stopping: Vec<_> = stopping.collect();
-            let ended = stopping.into_iter().map(|one| one.join());
-            ended
-                .map(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-                .collect()
+            let mut ended = stopping.into_iter().map(|one| one.join());
+            ended.try_for_each(|ended| {
+                ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
         })
     }
 
