@@ -37,6 +37,12 @@ impl Tokens {
         may
     }
 
+    /// Whether it is as if nothing had been taken.
+    pub fn is_full(&mut self, rate: Rate, now: Time) -> bool {
+        self.refill(rate, now);
+        self.left == rate.at_once
+    }
+
     /// Whatever was taken before, once more is free.
     pub fn allow_one(&mut self) {
         self.left = self.left.max(1);

@@ -13,6 +13,7 @@ mod branches;
 mod entry;
 mod fork;
 mod knocks;
+mod pace;
 mod rooms;
 mod terms;
 mod transfers;
@@ -30,6 +31,7 @@ pub use terms::{
 };
 
 use entry::{Entry, Sound};
+use pace::Inviting;
 
 use super::leg::{self, Action, Leg, RECONNECT, State};
 use crate::machine::{Deadline, Outputs, Time};
@@ -55,6 +57,7 @@ pub struct Calls {
     reception: Reception,
     /// Who told us that their call is the one that lives, and until when it is awaited.
     merging: Option<(AccountId, Time)>,
+    inviting: Inviting,
     transmits: Outputs<CallTransmit>,
     events: Outputs<CallEvent>,
 }
@@ -75,13 +78,21 @@ impl Calls {
                 self.put_through(from, (call, peer), now)
             }
             CallCommand::RefuseTransfer(call) => self.refuse_transfer(call),
-            CallCommand::Answer(call) => self.answer(call, now),
+            CallCommand::Answer(call) => {
+                self.forget_merging();
+                self.answer(call, now)
+            }
             CallCommand::HangUp(call) => {
-                self.merging = None;
+                self.forget_merging();
                 self.change(call, now, Leg::hang_up)
             }
             CallCommand::Hold(call, on) => self.held(call, on, now),
         }
+    }
+
+    /// The person wants something else than the call that would be answered by itself.
+    pub const fn forget_merging(&mut self) {
+        self.merging = None;
     }
 
     /// How invitations are met from now on.
@@ -93,7 +104,10 @@ impl Calls {
     pub fn handle_frame(&mut self, peer: AccountId, link: LinkId, frame: CallFrame, now: Time) {
         self.assert_drained();
         if let Some(call) = self.links.get(&link).copied() {
-            return self.said(call, link, frame, now);
+            if self.may_say(call, &frame, now) {
+                self.said(call, link, frame, now);
+            }
+            return;
         }
         match frame {
             CallFrame::Invite { call, offer, inner } => {
@@ -309,7 +323,7 @@ impl Calls {
         if self.entries.len() >= CALLS_MAX {
             return Err(CallRefused::Full);
         }
-        self.merging = None;
+        self.forget_merging();
         self.hold_others(call, now);
         let leg = Leg::outgoing(call, peer, None, now);
         let mut entry = Entry::new(leg, None);

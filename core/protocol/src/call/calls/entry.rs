@@ -52,6 +52,8 @@ pub struct Entry {
     pub held_to_be_put_through: bool,
     /// How often the other side may still send us on; nothing before it did.
     pub sent_on: Option<Tokens>,
+    /// How often it may still say what costs us something; nothing before it did.
+    pub said: Option<Tokens>,
 }
 
 impl Entry {
@@ -74,6 +76,7 @@ impl Entry {
             sending_on: None,
             held_to_be_put_through: false,
             sent_on: None,
+            said: None,
         }
     }
 

@@ -19,6 +19,9 @@ impl Calls {
         (offer, theirs): (&[Media], Option<InnerAddr>),
         now: Time,
     ) {
+        if !self.inviting.take(peer, now) {
+            return self.refuse(link, EndReason::Busy);
+        }
         // CALL-14: their refusal of our half may overtake the invitation to theirs.
         let merging = self
             .merging
@@ -45,7 +48,9 @@ impl Calls {
         self.entries.insert(call, entry);
         self.events.push(CallEvent::Bind(call));
         self.settle(call, now);
-        if merging.is_some() || matches!(verdict, Verdict::Merge(_)) {
+        let expected = merging.is_some() || matches!(verdict, Verdict::Merge(_));
+        // The person may have turned to somebody else meanwhile.
+        if expected && !self.entries.values().any(Entry::is_active) {
             let _ = self.answer(call, now);
         }
     }

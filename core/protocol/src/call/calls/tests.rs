@@ -8,6 +8,7 @@ use crate::call::leg::Role;
 
 mod forking;
 mod forwarding;
+mod pace;
 mod rooms;
 mod several;
 mod storm;
@@ -21,6 +22,7 @@ const DESK: DeviceId = DeviceId([5; 32]);
 /// The lower id: it lives when two meet.
 const LOW: CallId = CallId([1; 16]);
 const HIGH: CallId = CallId([2; 16]);
+const HIGHER: CallId = CallId([3; 16]);
 
 fn seconds(n: u64) -> Time {
     Duration::from_secs(n)
@@ -289,6 +291,29 @@ fn call_14_merging_is_for_that_person_and_that_moment_only() {
     bob.time(seconds(16));
     bob.frame(ALICE, 2, invite(LOW), seconds(17));
     assert_eq!(bob.phase(), Some(Phase::Ringing));
+}
+
+#[test]
+fn call_14_whoever_does_something_else_meanwhile_answers_nobody_by_itself() {
+    let merged = || {
+        let (_, mut bob) = glare();
+        bob.frame(ALICE, 1, end(EndReason::Merged), seconds(1));
+        bob
+    };
+    // He answers somebody else.
+    let mut bob = merged();
+    bob.frame(CAROL, 2, invite(HIGHER), seconds(2));
+    bob.command(CallCommand::Answer(HIGHER), seconds(3))
+        .expect("it rings");
+    bob.happened();
+    bob.frame(ALICE, 3, invite(LOW), seconds(4));
+    assert_eq!(bob.phases(), [Phase::Ringing], "it waits");
+    // He hangs up what is no call yet.
+    let mut bob = merged();
+    bob.calls.forget_merging();
+    bob.happened();
+    bob.frame(ALICE, 3, invite(LOW), seconds(4));
+    assert_eq!(bob.phases(), [Phase::Ringing]);
 }
 
 #[test]

@@ -71,6 +71,8 @@ impl Task {
                 self.machine.handle_command(command, now).map_err(refusal)
             }
             Ask::HangUp(id) => {
+                // Also where their call is only expected: it is not to be answered by itself.
+                self.machine.forget_merging();
                 let command = CallCommand::HangUp(self.find(id.as_deref(), |_| true)?);
                 self.machine.handle_command(command, now).map_err(refusal)
             }
