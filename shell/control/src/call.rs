@@ -20,6 +20,9 @@ pub struct CallRecord {
     /// Forwarded or put through: the id of the call that goes on.
     #[serde(default)]
     pub next: Option<String>,
+    /// Both called at once, and the call that goes on is theirs: it is answered by itself.
+    #[serde(default)]
+    pub merged: bool,
     /// How its sound was over time, of a call that was asked for by its id.
     #[serde(default)]
     pub course: Option<CallCourse>,

@@ -14,11 +14,14 @@ use tokio::time::timeout;
 
 use super::account::absolute;
 use super::client::Client;
+use super::node::Signals;
 use super::profile::Settings;
 use super::{Outcome, duration, launch, print};
 
 /// A call that was asked to end is over within this time.
 const GOODBYE: Duration = Duration::from_secs(5);
+/// And one that goes on as another has begun within this: theirs is answered by itself for so long (`CALL-14`).
+const GOING_ON: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -171,20 +174,26 @@ async fn until_it_rings(client: &mut Client) -> Result<String, Failure> {
     }
 }
 
-/// Until the call is over, also with whom it goes on; Ctrl-C ends it.
+/// Until the call is over, also with whom it goes on. Ctrl-C ends it, and so does the terminal's end: a microphone is not left on that
+/// nobody sees.
 async fn stay(client: &mut Client, call: Call, settings: &Settings) -> Outcome {
     let mut shown = Shown::default();
+    let mut signals = Signals::new(false)?;
     let mut call = call;
     loop {
-        call = until_over(client, call, (&mut shown, settings)).await?;
-        let Some(next) = call.record.next.clone() else {
+        call = until_over(client, call, (&mut shown, settings), &mut signals).await?;
+        let next = tokio::select! {
+            next = going_on(client, &call) => next?,
+            () = signals.end() => {
+                // There may be no call to hang up yet; then none is answered.
+                let _ = client.ask::<Call>(Command::CallHangup { id: None }).await;
+                break;
+            }
+        };
+        let Some(next) = next else {
             break;
         };
-        let begins = timeout(GOODBYE, news_of(client, &next));
-        let Ok(begun) = begins.await else {
-            break;
-        };
-        call = begun?;
+        call = next;
     }
     if !settings.json {
         summary(&call).iter().for_each(|line| print::line(line));
@@ -200,16 +209,47 @@ async fn stay(client: &mut Client, call: Call, settings: &Settings) -> Outcome {
     Err(Failure::new(ErrorKind::Unreachable, sentence))
 }
 
+/// The call in which one that is over goes on.
+async fn going_on(client: &mut Client, call: &Call) -> Result<Option<Call>, Failure> {
+    let begins = timeout(GOING_ON, async {
+        match &call.record.next {
+            Some(next) => news_of(client, next).await,
+            None => call_of(client, &call.contact).await,
+        }
+    });
+    if call.record.next.is_none() && !call.record.merged {
+        return Ok(None);
+    }
+    begins.await.ok().transpose()
+}
+
+/// A contact's call to us.
+async fn call_of(client: &mut Client, contact: &str) -> Result<Call, Failure> {
+    let is_theirs =
+        |call: &Call| !call.outgoing && call.contact == contact && call.state != CallState::Ended;
+    let calls: Vec<Call> = client.ask(Command::CallList { limit: None }).await?;
+    if let Some(call) = calls.into_iter().find(is_theirs) {
+        return Ok(call);
+    }
+    loop {
+        match client.event().await? {
+            Event::Call(call) if is_theirs(&call) => return Ok(call),
+            _ => {}
+        }
+    }
+}
+
 async fn until_over(
     client: &mut Client,
     mut call: Call,
     (shown, settings): (&mut Shown, &Settings),
+    signals: &mut Signals,
 ) -> Result<Call, Failure> {
     shown.show(&call, settings);
     while call.state != CallState::Ended {
         tokio::select! {
             news = news_of(client, &call.id) => call = news?,
-            _ = tokio::signal::ctrl_c() => {
+            () = signals.end() => {
                 call = hang_up(client, call).await?;
             }
         }

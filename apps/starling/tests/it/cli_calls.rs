@@ -1,5 +1,7 @@
 //! Calls on the command line: several at once, the log, forwarding and putting through.
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::cli_cast::{Person, Running, befriend, write_tone};
 
 /// `who` calls and stays, with a file instead of a microphone.
@@ -45,6 +47,20 @@ fn one_call_is_held_while_another_is_answered_and_they_are_swapped() {
     let log = alice.json(&["call", "log"]);
     let talked = |call: &serde_json::Value| call["answered_at"].is_number();
     assert!(log.len() == 2 && log.iter().all(talked), "{log:?}");
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_its_call() {
+    let (alice, bob) = (Person::new("Alice"), Person::new("Bob"));
+    befriend(&alice, &bob, ("Alice", "Bob"));
+    let call = sounding(&alice, &["call", "bob"]);
+    bob.until(&["calls"], |call| call["state"] == "ringing");
+    let _answer = sounding(&bob, &["answer"]);
+    alice.until(&["calls"], |call| call["state"] == "established");
+    kill_process(Pid::from_child(&call.child), Signal::HUP).unwrap();
+    for person in [&alice, &bob] {
+        person.until(&["calls"], |call| call["state"] == "ended");
+    }
 }
 
 #[test]

@@ -331,6 +331,7 @@ impl Running {
                 .next
                 .filter(|_| self.went_on())
                 .map(|next| next.to_string()),
+            merged: self.phase == Phase::Ended(EndReason::Merged),
             course: None,
         }
     }

@@ -96,6 +96,7 @@ fn from_log(ctx: &Context, call: log::Call) -> view::Call {
             seen: call.seen,
             answered_on: call.answered_on,
             next: None,
+            merged: false,
             course: None,
         },
         ..view::Call::default()
