@@ -15,6 +15,8 @@ pub const LENGTH_TOLERANCE: Duration = Duration::from_millis(100);
 /// Below this a listener begins to miss words.
 pub const INTELLIGIBLE: f64 = 0.9;
 
+const POLL: Duration = Duration::from_millis(5);
+
 /// What one side plays, and where it records.
 #[derive(Debug, Clone)]
 pub struct Track {
@@ -86,14 +88,16 @@ pub fn call(
         (caller, sound(out, Some(length))),
         (callee, sound(back, None)),
         length,
+        &|| {},
     )
 }
 
-/// The same with any sound; the caller's ends the call after `length`.
+/// The same with any sound; the caller's ends the call after `length`. `connected` is done when both have sound.
 pub fn talk(
     (caller, out): (&Actor, Sound),
     (callee, back): (&Actor, Sound),
     length: Duration,
+    connected: &dyn Fn(),
 ) -> Result<Called, ActorError> {
     let start = Instant::now();
     caller.ask::<view::Call>(Command::CallStart {
@@ -110,6 +114,13 @@ pub fn talk(
         id: Some(ringing.clone()),
         sound: back,
     })?;
+    for person in [caller, callee] {
+        wait(
+            person,
+            &[view::CallState::Established, view::CallState::Ended],
+        )?;
+    }
+    connected();
     let (at_caller, caller_meanwhile) = ended(caller, length)?;
     let (at_callee, callee_meanwhile) = ended(callee, length)?;
     let heard = |quality: &view::CallQuality| quality.first_sound_ms.map(Duration::from_millis);
@@ -130,6 +141,22 @@ pub fn sound(track: &Track, limit: Option<Duration>) -> Sound {
         record: Some(track.record.display().to_string()),
         limit_ms: limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
         ..Sound::default()
+    }
+}
+
+/// Asks until a person's newest call is in one of these states; what is told of it meanwhile is left for whoever listens.
+pub fn wait(person: &Actor, states: &[view::CallState]) -> Result<view::Call, ActorError> {
+    let deadline = Instant::now() + person.patience;
+    loop {
+        let calls: Vec<view::Call> = person.ask(Command::CallList { limit: Some(1) })?;
+        let call = calls.into_iter().next();
+        if let Some(call) = call.filter(|call| states.contains(&call.state)) {
+            return Ok(call);
+        }
+        if Instant::now() > deadline {
+            return Err(person.story(format!("no call was {states:?}")));
+        }
+        std::thread::sleep(POLL);
     }
 }
 

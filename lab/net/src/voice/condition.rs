@@ -11,7 +11,7 @@ pub struct Condition {
     pub name: &'static str,
     /// In the table.
     pub about: &'static str,
-    /// Between the two, each way.
+    /// The caller's access, each way: to the other as to the supernode.
     pub line: Line,
     /// What each may send with, kbit/s.
     pub kbits: u32,
@@ -19,6 +19,8 @@ pub struct Condition {
     pub pesq: f64,
     /// The most added delay that is asked for.
     pub delay: Duration,
+    /// The caller's sound goes through echo cancelling, noise suppression and gain control, and the other says nothing.
+    pub processed: bool,
 }
 
 impl Condition {
@@ -50,7 +52,13 @@ const fn condition(
         kbits,
         pesq,
         delay: Duration::from_millis(delay_ms),
+        processed: false,
     }
+}
+
+const fn processed(mut condition: Condition) -> Condition {
+    condition.processed = true;
+    condition
 }
 
 const NARROW: u32 = 32;
@@ -61,7 +69,7 @@ const LINE: Line = Line::reference();
 const BURST: f64 = 4.0;
 
 /// All of them.
-pub const CONDITIONS: [Condition; 11] = [
+pub const CONDITIONS: [Condition; 12] = [
     condition("clean", "no loss, no jitter", LINE, (NARROW, 4.3, 40)),
     condition(
         "random-5",
@@ -123,4 +131,10 @@ pub const CONDITIONS: [Condition; 11] = [
         LINE.delay_ms(100).loss(0.1),
         (NARROW, 3.2, 80),
     ),
+    processed(condition(
+        "processed",
+        "processing on, far end silent",
+        LINE,
+        (NARROW, 3.6, 60),
+    )),
 ];

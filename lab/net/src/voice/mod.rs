@@ -24,6 +24,7 @@ use starling_control::view;
 
 use crate::actor::ActorError;
 use crate::bench::stage::LinkStage;
+use crate::score::Recording;
 use crate::story;
 use crate::story::call::{Track, sound, talk};
 use crate::{Line, Net};
@@ -34,7 +35,9 @@ use speaker::Script;
 pub const ADAPTATION: Duration = Duration::from_secs(10);
 /// Until both hear.
 const BEGINNING: Duration = Duration::from_millis(300);
-const PAUSE: Duration = Duration::from_secs(1);
+/// After a bad line the links to the supernode have to come to themselves.
+const PAUSE: Duration = Duration::from_secs(3);
+const SILENCE: &str = "silence.wav";
 /// Recordings are judged by so many programs at once.
 const JUDGES: usize = 2;
 
@@ -86,6 +89,7 @@ pub fn measure(
     let folder = story::temporary_folder()?;
     let scripts = SPEAKERS.map(|speaker| speaker.script(folder.path(), &scorer.python));
     let [one, two, three] = scripts;
+    silence(folder.path())?;
     let scripts = [one?, two?, three?];
     let works = (1..=order.seeds).flat_map(|seed| (0..SPEAKERS.len()).map(move |who| (seed, who)));
     let works: Vec<Work<'_>> = works
@@ -102,6 +106,17 @@ pub fn measure(
     tell("scoring");
     score(&mut heard, scorer)?;
     Ok(heard)
+}
+
+/// What is played where nothing is said.
+fn silence(folder: &Path) -> Result<(), ActorError> {
+    let rate = 16_000;
+    let silence = Recording {
+        samples: vec![0.0; rate as usize],
+        rate,
+    };
+    let written = silence.write_wav(&folder.join(SILENCE));
+    written.map_err(|error| ActorError::Story(error.to_string()))
 }
 
 /// What one seed and one speaker are.
@@ -172,10 +187,13 @@ impl Work<'_> {
         let mut all = Vec::new();
         for condition in &order.conditions {
             stage.net.set("alice", "bob", condition.line);
-            let both = self.call(&stage, condition);
-            stage.net.set("alice", "bob", Line::reference());
-            let both = both?;
-            for heard in &both {
+            let heard = self.call(&stage, condition);
+            for other in ["bob", "supernode"] {
+                stage.net.set("alice", other, Line::reference());
+            }
+            story::wait_registered(&stage.cast.alice)?;
+            let directions = heard?;
+            for heard in &directions {
                 let plan = heard.call.as_ref().map(|call| call.plan.as_str());
                 let (name, seed) = (condition.name, self.seed);
                 tell(&format!(
@@ -184,45 +202,53 @@ impl Work<'_> {
                     plan.unwrap_or("")
                 ));
             }
-            all.extend(both);
+            all.extend(directions);
             std::thread::sleep(PAUSE);
         }
         stage.cast.dismiss()?;
         Ok(all)
     }
 
-    /// Alice calls Bob; both say the same, and both record.
-    fn call(&self, stage: &LinkStage, condition: &Condition) -> Result<[Heard; 2], ActorError> {
+    /// Alice calls Bob; both say the same, or he says nothing, and both record.
+    fn call(&self, stage: &LinkStage, condition: &Condition) -> Result<Vec<Heard>, ActorError> {
         let length = self.script.length + BEGINNING;
         let [alice, bob] = ["alice", "bob"].map(|name| self.file(condition, name));
-        let sounds = [(&alice, Some(length)), (&bob, None)].map(|(record, limit)| {
-            let track = Track {
-                play: self.script.file.clone(),
-                record: record.clone(),
-            };
-            Sound {
-                max_kbits: Some(condition.kbits),
-                trace: Some(trace_of(record).display().to_string()),
-                ..sound(&track, limit)
-            }
-        });
-        let [out, back] = sounds;
+        let said = &self.script.file;
+        let silence = self.folder.join(SILENCE);
+        let back = if condition.processed { &silence } else { said };
+        let out = self.sound(condition, (said, &alice), Some(length));
+        let back = self.sound(condition, (back, &bob), None);
         let cast = &stage.cast;
-        let called = talk((&cast.alice, out), (&cast.bob, back), length)?;
+        // A bad line is somebody's access: it loses whatever way is taken. How a call begins on it is not measured here.
+        let connected = || stage.net.set("alice", "supernode", condition.line);
+        let called = talk((&cast.alice, out), (&cast.bob, back), length, &connected)?;
         let [at_alice, at_bob] = &called.meanwhile;
         // Who hears is told by the other's plan what it is sent with.
-        Ok([
-            self.heard(
-                condition,
-                (&bob, &alice),
-                (&called.caller, at_alice, &called.callee),
-            )?,
-            self.heard(
-                condition,
-                (&alice, &bob),
-                (&called.callee, at_bob, &called.caller),
-            )?,
-        ])
+        let there = (&called.callee, &at_bob[..], &called.caller);
+        let mut directions = vec![self.heard(condition, (&alice, &bob), there)?];
+        if !condition.processed {
+            let here = (&called.caller, &at_alice[..], &called.callee);
+            directions.push(self.heard(condition, (&bob, &alice), here)?);
+        }
+        Ok(directions)
+    }
+
+    fn sound(
+        &self,
+        condition: &Condition,
+        (play, record): (&Path, &Path),
+        limit: Option<Duration>,
+    ) -> Sound {
+        let track = Track {
+            play: play.to_owned(),
+            record: record.to_owned(),
+        };
+        Sound {
+            max_kbits: Some(condition.kbits),
+            trace: Some(trace_of(record).display().to_string()),
+            processed: condition.processed,
+            ..sound(&track, limit)
+        }
     }
 
     fn heard(

@@ -14,7 +14,7 @@ pub fn table(
 ) -> String {
     let speakers = SPEAKERS.map(|speaker| speaker.about()).join(" | ");
     let mut text = format!(
-        "Real speech through two real nodes on an emulated line of 25 ms each way, both speaking at once; judged after 10 s, in two parts of \
+        "Real speech through two real nodes, both speaking at once; the line named is the access of one of them, whatever way its packets take, 25 ms each way; judged after 10 s, in two parts of \
          about 10 s, by wideband PESQ (ITU-T P.862.2), and without a reference by PLCMOS v2 and DNSMOS (P.835, overall); means over parts, \
          seeds, directions and speakers, and the lowest PESQ of one call's direction. Added delay: from the moment the last sample of a \
          frame is there to the moment its first goes to playback, less the way, 95th percentile of all frames. Plain: PESQ of Opus alone \
