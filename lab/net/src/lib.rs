@@ -19,6 +19,7 @@ pub mod matrix;
 pub mod namespace;
 pub mod nat;
 pub mod net;
+pub mod pulse;
 pub mod resample;
 pub mod score;
 pub mod stoi;
