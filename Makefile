@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starling/targe
 # Debian keeps nft out of an ordinary user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run test demo bench bench-voice bench-echo lab sim fmt clean-target
+.PHONY: help run test demo bench bench-voice bench-echo bench-calls bench-cost long lab sim fmt clean-target
 
 help:
 	@echo "make run           build Starling and open it"
@@ -14,6 +14,9 @@ help:
 	@echo "make bench         the benchmarks (release build); writes docs/benchmarks.md"
 	@echo "make bench-voice   how the voice sounds on bad lines (release build); writes docs/benchmarks.md"
 	@echo "make bench-echo    what is left of an echo (release build); writes docs/benchmarks.md"
+	@echo "make bench-calls   how soon calls are heard, warm and cold, each way (release build); writes docs/benchmarks.md"
+	@echo "make bench-cost    what a call costs: processor, bytes (release build); writes docs/benchmarks.md"
+	@echo "make long          a thousand calls on one pair of nodes (release build); writes docs/benchmarks.md"
 	@echo "make lab           calls between all kinds of NATs; writes docs/benchmarks.md"
 	@echo "make sim           thousands of simulated nodes, compared with the committed reports"
 	@echo "make fmt           format the code"
@@ -52,6 +55,21 @@ bench-echo:
 	@scripts/setup voice
 	cargo build --locked --release --workspace --bin echo
 	$(CARGO_TARGET_DIR)/release/echo --python "$$(scripts/scores)" --markdown docs/benchmarks.md
+
+bench-calls:
+	@scripts/setup bench
+	cargo build --locked --release --workspace --bin starling --bin calls
+	$(CARGO_TARGET_DIR)/release/calls setup --markdown docs/benchmarks.md
+
+bench-cost:
+	@scripts/setup test
+	cargo build --locked --release --workspace --bin starling --bin calls
+	$(CARGO_TARGET_DIR)/release/calls cost --markdown docs/benchmarks.md
+
+long:
+	@scripts/setup bench
+	cargo build --locked --release --workspace --bin starling --bin calls
+	$(CARGO_TARGET_DIR)/release/calls long --markdown docs/benchmarks.md
 
 lab:
 	@scripts/setup bench

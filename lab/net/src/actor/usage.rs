@@ -1,5 +1,5 @@
-//! What a process uses, from the kernel (proc_pid_stat(5), proc_pid_status(5)): processor time and
-//! resident memory.
+//! What a process uses, from the kernel (proc_pid_stat(5), proc_pid_status(5)): processor time,
+//! resident memory, threads and open files.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,9 +15,16 @@ pub struct Usage {
     pub rss: u64,
     /// The part of it that is no file's.
     pub anonymous: u64,
+    /// Open files, sockets among them.
+    pub files: usize,
 }
 
 impl Usage {
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
     /// Share of one core used since `earlier`, 0..; what threads used that ended meanwhile is not seen.
     pub fn cpu_since(&self, earlier: &Self) -> f64 {
         let used: Duration = self
@@ -60,6 +67,7 @@ pub fn of(pid: u32) -> io::Result<Usage> {
         threads,
         rss: kilobytes(&status, "VmRSS:").ok_or_else(missing)? * 1024,
         anonymous: kilobytes(&status, "RssAnon:").ok_or_else(missing)? * 1024,
+        files: std::fs::read_dir(format!("/proc/{pid}/fd"))?.count(),
     })
 }
 
@@ -93,6 +101,7 @@ mod tests {
         );
         assert!((1 << 20..1 << 32).contains(&after.rss), "{}", after.rss);
         assert!(after.anonymous <= after.rss);
+        assert!(after.threads() >= 1 && after.files >= 3);
     }
 
     #[test]

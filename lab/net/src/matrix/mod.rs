@@ -19,7 +19,7 @@ use crate::actor::ActorError;
 pub use access::Kind;
 pub use behaviour::{Behaviour, Way};
 pub use call::Measured;
-pub use stage::Stage;
+pub use stage::{Cast, Stage};
 pub use table::markdown;
 
 /// From the beginning of one call to that of the next. A machine is used again after six others at the earliest, and its

@@ -1,6 +1,7 @@
 //! The machines of a matrix, their routers and the people at them.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::actor::{Actor, ActorError, Seat};
@@ -52,16 +53,20 @@ impl Stage {
         let mut builder = Net::builder(line).host("supernode").host("witness");
         let parts = [("caller", callers), ("callee", callees)];
         for (part, kinds) in parts {
-            for kind in kinds {
-                builder = builder.host(&format!("{part} {kind}"));
+            for (number, kind) in kinds.iter().enumerate() {
+                builder = builder.host(&router_of(part, number, *kind));
             }
         }
         let net = builder.build()?;
         let proxy = proxy::start(net.host("witness"))?;
         let mut site = Site::default();
         let mut plant = |(part, kinds): (&'static str, &[Kind])| {
-            let machine = |kind: &Kind| site.machine(&net, part, *kind);
-            kinds.iter().map(machine).collect::<Result<Vec<_>, _>>()
+            let machine = |(number, kind): (usize, &Kind)| site.machine(&net, part, number, *kind);
+            kinds
+                .iter()
+                .enumerate()
+                .map(machine)
+                .collect::<Result<Vec<_>, _>>()
         };
         let seats = [plant(parts[0])?, plant(parts[1])?];
         let mut behaviours: Vec<(Kind, Behaviour)> = Vec::new();
@@ -123,6 +128,11 @@ impl Stage {
     }
 }
 
+/// What the net calls the router of a machine, or the machine itself if there is none.
+fn router_of(part: &str, number: usize, kind: Kind) -> String {
+    format!("{part} {number} {kind}")
+}
+
 /// Numbers the private networks.
 #[derive(Default)]
 struct Site {
@@ -131,9 +141,15 @@ struct Site {
 }
 
 impl Site {
-    /// A machine behind the net's host for that part and kind.
-    fn machine(&mut self, net: &Net, part: &'static str, kind: Kind) -> Result<Machine, LabError> {
-        let router = net.host(&format!("{part} {kind}"));
+    /// A machine behind the net's host for that part, number and kind.
+    fn machine(
+        &mut self,
+        net: &Net,
+        part: &'static str,
+        number: usize,
+        kind: Kind,
+    ) -> Result<Machine, LabError> {
+        let router = net.host(&router_of(part, number, kind));
         let (supernode, witness) = (net.host("supernode"), net.host("witness"));
         let Some(rules) = kind.rules(OUTER, router.ip(), witness.ip()) else {
             let host = Host::new(part, router.ip(), OUTER, router.namespace().share()?);
@@ -179,6 +195,16 @@ impl Cast {
             }
         }
         Ok(())
+    }
+
+    /// The caller and the called of that number.
+    pub fn two(&self, number: usize) -> [&Actor; 2] {
+        [&self.callers[number], &self.callees[number]]
+    }
+
+    /// For what they play and record.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// One calls the other, and what came of it.
