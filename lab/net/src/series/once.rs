@@ -11,15 +11,13 @@ use starling_control::{Command, Event, view};
 use crate::actor::{Actor, ActorError};
 use crate::score::Recording;
 
-/// A call goes on for so long after both have heard something and it is as it should be.
+/// A call goes on for so long after it is as it should be; both must be heard in it.
 const TALK: Duration = Duration::from_millis(400);
-/// Both have heard something within this.
-const HEARD_TIME: Duration = Duration::from_secs(5);
 /// At the end of a recording, where the tone has to be.
-const LISTENED: f32 = 0.2;
+const LISTENED: f32 = 0.1;
 /// What is under way when the call ends is not heard: twice the way of the relay, and a buffer.
-const UNHEARD: Duration = Duration::from_millis(250);
-/// Of the tone the root mean square is 0.25.
+const UNHEARD: Duration = Duration::from_millis(300);
+/// Of a tone at half the greatest amplitude the root mean square is 0.35.
 const LOUD: f32 = 0.1;
 /// The path a call is to have has to be found within this.
 const PATH_TIME: Duration = Duration::from_secs(6);
@@ -27,8 +25,6 @@ const POLL: Duration = Duration::from_millis(20);
 
 const TONE: Duration = Duration::from_secs(30);
 const PITCH: f32 = 440.0;
-/// How often a second it swells: what stays the same is taken for the noise of a room.
-const SWELLS: f32 = 5.0;
 const RATE: u32 = 16_000;
 
 /// Where the tone and the recordings are.
@@ -83,11 +79,8 @@ impl fmt::Display for Failed {
 impl Booth {
     /// In this folder.
     pub fn open(folder: &Path) -> Result<Self, ActorError> {
-        let sample = |number: u32| {
-            let turns = TAU * number as f32 / RATE as f32;
-            (0.35 + 0.15 * (turns * SWELLS).sin()) * (turns * PITCH).sin()
-        };
-        let samples = (0..TONE.as_secs() as u32 * RATE).map(sample);
+        let samples = (0..TONE.as_secs() as u32 * RATE)
+            .map(|number| 0.5 * (TAU * PITCH * number as f32 / RATE as f32).sin());
         let tone = Recording {
             samples: samples.collect(),
             rate: RATE,
@@ -173,7 +166,6 @@ fn talk(booth: &Booth, [caller, callee]: [&Actor; 2], path: Option<&str>) -> Res
     }
     let on_path = path.map(|path| wait_path([caller, callee], path));
     let on_path = on_path.transpose()?.map(|at| at.duration_since(begin));
-    wait_heard([caller, callee])?;
     std::thread::sleep(TALK);
     caller
         .ask::<view::Call>(Command::CallHangup { id: None })
@@ -236,27 +228,6 @@ fn wait_path(people: [&Actor; 2], path: &str) -> Result<Instant, Failed> {
         }
         std::thread::sleep(POLL);
     }
-}
-
-fn wait_heard(people: [&Actor; 2]) -> Result<(), Failed> {
-    let begin = Instant::now();
-    for person in people {
-        while !hears(person) {
-            if begin.elapsed() > HEARD_TIME {
-                return Err(Failed::OneWay(person.name().to_owned()));
-            }
-            std::thread::sleep(POLL);
-        }
-    }
-    Ok(())
-}
-
-fn hears(person: &Actor) -> bool {
-    let calls = person.ask::<Vec<view::Call>>(Command::CallList { limit: Some(1) });
-    let quality = calls
-        .ok()
-        .and_then(|calls| calls.into_iter().next()?.quality);
-    quality.is_some_and(|quality| quality.first_sound_ms.is_some())
 }
 
 /// How the sound of a person's call travels.

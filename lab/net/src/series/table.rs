@@ -21,7 +21,7 @@ pub fn setup(machine: &Machine, order: Order, outcomes: &[Outcome]) -> String {
     let mut text = format!(
         "By `make bench-calls`: {calls} warm and {calls} cold calls for each way, of {} pairs of nodes behind routers made with nftables, all ways at once. Each side \
          plays a tone and records; a call counts if both recordings last from the first sound to the end of the call and are loud there. It is answered \
-         as soon as it rings, and goes on for 0.4 s after both nodes say that its sound takes the path named and that they heard something. Warm: a second after the pair's last call. \
+         as soon as it rings, and goes on for 0.4 s after both nodes say that its sound takes the path named. Warm: a second after the pair's last call. \
          Cold: 36 s after it, when every connection and the inner endpoints are closed. Each figure: median, 95th percentile, slowest, in milliseconds; **bold** where the median misses \
          what is asked (DESIGN 5): warm, ring within two round trips and 50 ms ({RING}), heard within one and 50 ms of the answer ({HEARD}); cold, heard within {COLD} of calling (aim 400).\n\n{}\n\
          | way | | calls heard both ways | ring | answer to heard at the one called | answer to heard at both | calling to heard at both | calling to its path |\n\
