@@ -105,7 +105,7 @@ pub fn long(machine: &Machine, outcome: &long::Outcome) -> String {
         tenth + 1,
         tenth * 2,
     );
-    let figures: [(&str, fn(&Sample) -> f64); 3] = [
+    let figures: [Figure; 3] = [
         ("resident memory, MB", |sample| sample.rss as f64 / 1e6),
         ("threads", |sample| sample.threads as f64),
         ("open files", |sample| sample.files as f64),
@@ -129,6 +129,9 @@ pub fn long(machine: &Machine, outcome: &long::Outcome) -> String {
     }
     text
 }
+
+/// What is looked at, and how.
+type Figure = (&'static str, fn(&Sample) -> f64);
 
 fn circumstances(machine: &Machine) -> String {
     format!(

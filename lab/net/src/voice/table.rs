@@ -5,6 +5,9 @@ use std::fmt::Write;
 use super::{Condition, Heard, SPEAKERS};
 use crate::bench::machine::Machine;
 
+/// Besides one for each speaker.
+const COLUMNS: usize = 12;
+
 /// As a section of the page of benchmarks; `picture` is the plot's file beside the page.
 pub fn table(
     conditions: &[Condition],
@@ -23,7 +26,7 @@ pub fn table(
          | condition | PESQ asked | PESQ | lowest | {speakers} | plain | PLCMOS | DNSMOS | added delay asked | measured | lost | direct | sent at the end |\n\
          |{}\n",
         machine_line(machine),
-        " --- |".repeat(10 + SPEAKERS.len())
+        " --- |".repeat(COLUMNS + SPEAKERS.len())
     );
     for condition in conditions {
         let own = heard
@@ -163,6 +166,7 @@ mod tests {
             good,
             "| no loss, no jitter | 4.3 | 4.40 | 4.35 | - | 4.40 | - | 3.05 | 4.00 | 3.00 | 40 ms | 30 ms | 0.0 % | 100 % | 30 kbit/s, off |"
         );
+        assert_eq!(good.matches('|').count(), COLUMNS + SPEAKERS.len() + 1);
         let bad = row(condition(), &[&heard(3.0, Some(60.0))]).unwrap();
         assert_eq!(bad.matches("**missed**").count(), 2);
         assert_eq!(row(condition(), &[]), None);
