@@ -16,6 +16,8 @@ mod aftermath;
 
 /// Large enough to be caught in the middle.
 const LARGE: u64 = 200 << 20;
+/// What four streams fetch at a moment, a segment each: of that nothing is kept.
+const UNFINISHED: u64 = 4 << 20;
 /// What is fetched twice after a break: a segment for each stream, and what came after the last note.
 const AGAIN: u64 = 8 << 20;
 
@@ -137,20 +139,30 @@ async fn reaches(actor: &mut Actor, id: &str, state: TransferState) -> Transfer 
     if let Some(found) = listed.filter_map(over).next() {
         return found;
     }
-    actor
-        .until(&format!("{id} {state:?}"), |event| match event {
-            Event::Transfer(transfer) if transfer.id == id => over(transfer),
+    let what = format!("{id} {state:?}");
+    let mut done = 0;
+    loop {
+        let news = actor.until(&what, |event| match event {
+            Event::Transfer(transfer) if transfer.id == id => {
+                let moved = || (transfer.done > done).then_some(Err(transfer.done));
+                over(transfer).map(Ok).or_else(moved)
+            }
             _ => None,
-        })
-        .await
+        });
+        match news.await {
+            Ok(found) => return found,
+            // However slow the machine is: what moves is waited for.
+            Err(more) => done = more,
+        }
+    }
 }
 
-/// Until bytes have been moving for a moment.
+/// Until bytes have been moving for a moment, and some of them would be kept.
 async fn moves(actor: &mut Actor, id: &str) -> Transfer {
     let wait = actor.until("bytes that move", |event| match event {
         Event::Transfer(transfer) if transfer.id == id => {
             assert_ne!(transfer.state, Done, "too fast to be caught");
-            (transfer.state == Running && transfer.done > 0).then(|| transfer.clone())
+            (transfer.state == Running && transfer.done > UNFINISHED).then(|| transfer.clone())
         }
         _ => None,
     });
