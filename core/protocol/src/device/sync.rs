@@ -347,9 +347,24 @@ impl Sync {
         // Asked for on this link, too, if it is news.
         let silent = (wanted || !self.wants_key()).then_some(link);
         self.card_changed(silent, clock);
+        if revoked {
+            self.ask_anew();
+        }
         // Else the set is complete again when somebody says so whose set is.
         if was_settled && !revoked {
             self.settle();
+        }
+    }
+
+    /// SYNC-05: what a revoked device changed here may have taken the place of what others still have.
+    fn ask_anew(&mut self) {
+        for link in self.links(|link| link.live) {
+            if let Some(peer) = self.links.get_mut(&link) {
+                peer.complete = false;
+            }
+            for have in self.set.differing(&[]) {
+                self.send(link, SyncFrame::Have(have));
+            }
         }
     }
 
