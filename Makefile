@@ -63,8 +63,9 @@ bench-calls:
 
 bench-cost:
 	@scripts/setup test
-	cargo build --locked --release --workspace --bin starling --bin calls
+	cargo build --locked --release --workspace --bin starling --bin calls --bin ear
 	$(CARGO_TARGET_DIR)/release/calls cost --markdown docs/benchmarks.md
+	$(CARGO_TARGET_DIR)/release/ear
 
 long:
 	@scripts/setup bench

@@ -61,8 +61,8 @@ pub enum Outcome {
     },
     /// Its scenario did not run, or failed.
     NotRun,
-    /// What brings it.
-    Later(&'static str),
+    /// Where it stands, or what brings it.
+    Elsewhere(&'static str),
 }
 
 /// How a figure stands to its budget.
@@ -190,7 +190,7 @@ impl Line {
                 verdict.word(),
             ),
             Outcome::NotRun => ("not run".to_owned(), String::new(), ""),
-            Outcome::Later(what) => (format!("comes with {what}"), String::new(), ""),
+            Outcome::Elsewhere(what) => ((*what).to_owned(), String::new(), ""),
         };
         [must, aim, measured, spread, verdict.to_owned()]
     }
@@ -208,7 +208,7 @@ impl Verdict {
 
 fn fill(row: &Row, samples: &[f64]) -> Line {
     let result = match row.source {
-        Source::Later(what) => Outcome::Later(what),
+        Source::Elsewhere(what) => Outcome::Elsewhere(what),
         Source::Scenario(_) if samples.is_empty() => Outcome::NotRun,
         Source::Scenario(_) => measured(row, samples),
     };

@@ -16,8 +16,8 @@ pub enum Wish {
 pub enum Source {
     /// From the scenario of that name.
     Scenario(&'static str),
-    /// Not measured yet; what brings it.
-    Later(&'static str),
+    /// Measured by another program, or not yet: where it stands, or what brings it.
+    Elsewhere(&'static str),
 }
 
 /// One figure and its budget.
@@ -70,7 +70,7 @@ const fn row(
     }
 }
 
-use Source::{Later, Scenario};
+use Source::{Elsewhere, Scenario};
 use Wish::{Less, More};
 
 /// The table.
@@ -163,7 +163,7 @@ pub const ROWS: &[Row] = &[
         "ms",
         (Less, 1000.0, 400.0),
         "",
-        Later("part 4 (a link behind NATs); below without NATs"),
+        Elsewhere("below, *Call set-up*"),
     ),
     row(
         "first_call_audio_no_nat",
@@ -181,7 +181,7 @@ pub const ROWS: &[Row] = &[
         "ms",
         (Less, 40.0, 30.0),
         "Tox 32 p50, 50-90 p95",
-        Later("part 4 (time stamps through the media path)"),
+        Elsewhere("below, *Voice*"),
     ),
     row(
         "message",
@@ -253,7 +253,7 @@ pub const ROWS: &[Row] = &[
         "ms",
         (Less, 20.0, 10.0),
         "Tox and iroh starve it",
-        Later("part 6 (files beside calls)"),
+        Elsewhere("comes with part 6 (files beside calls)"),
     ),
     row(
         "idle_received",
@@ -343,7 +343,9 @@ pub const ROWS: &[Row] = &[
         "B/s",
         (Less, 50.0, 30.0),
         "`foca` simulated 10-30 B/s",
-        Later("a machine for 1,000 real ones; 200 in the run of `network`, 1,000 simulated, below"),
+        Elsewhere(
+            "comes with a machine for 1,000 real ones; 200 in the run of `network`, 1,000 simulated, below",
+        ),
     ),
 ];
 
