@@ -4,6 +4,7 @@
 use std::io::Cursor;
 
 use crate::FRAME_SAMPLES;
+use crate::devices::pulse;
 use crate::opus::{Decoder, carries_redundancy};
 use crate::wav::WavReader;
 
@@ -36,6 +37,11 @@ pub fn wav(data: &[u8]) {
             Ok(_) => assert_tame(&pcm),
         }
     }
+}
+
+/// What a sound server sends.
+pub fn sound_server(data: &[u8]) {
+    pulse::read_all(data);
 }
 
 fn assert_tame(pcm: &[f32]) {

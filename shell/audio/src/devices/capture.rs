@@ -3,12 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cpal::traits::DeviceTrait;
-use cpal::{FromSample, SampleFormat, SizedSample};
-
-use super::found::{Found, failed, find};
 use super::health::Health;
-use super::intake::{Intake, Mouth, intake};
+use super::host::Host;
+use super::intake::Intake;
 use super::keeper::{Keeper, Kept, within_time};
 use super::{DeviceError, Kind};
 use crate::FRAME_SAMPLES;
@@ -28,8 +25,7 @@ impl Capture {
     /// take longer to come.
     pub fn open(choice: Option<&str>) -> Result<Capture, DeviceError> {
         let choice = choice.map(str::to_owned);
-        let ((intake, name, health), keeper) =
-            within_time(KIND, move || start(find(KIND, choice.as_deref())?))?;
+        let ((intake, name, health), keeper) = within_time(KIND, move || start(choice.as_deref()))?;
         Ok(Capture {
             intake,
             name,
@@ -84,37 +80,10 @@ impl fmt::Debug for Capture {
 
 type Opened = (Intake, String, Arc<Health>);
 
-fn start(found: Found) -> Result<(Opened, Option<Kept>), DeviceError> {
-    let health = Arc::new(Health::default());
-    let (mouth, intake) = intake(found.config.sample_rate, found.config.channels, &health);
-    let build = match found.format {
-        SampleFormat::F32 => build::<f32>,
-        SampleFormat::I32 => build::<i32>,
-        SampleFormat::I24 => build::<cpal::I24>,
-        SampleFormat::I16 => build::<i16>,
-        _ => build::<u8>,
-    };
-    let stream = build(&found, mouth, Arc::clone(&health)).map_err(|error| failed(KIND, &error))?;
-    let kept = Kept {
-        stream,
-        health: Arc::clone(&health),
-        _lent: found.lent,
-    };
-    Ok(((intake, found.name, health), Some(kept)))
-}
-
-fn build<T: SizedSample>(
-    found: &Found,
-    mut mouth: Mouth,
-    health: Arc<Health>,
-) -> Result<cpal::Stream, cpal::Error>
-where
-    f32: FromSample<T>,
-{
-    found.device.build_input_stream(
-        found.config,
-        move |data: &[T], _| mouth.put(data),
-        move |error| health.report(&error),
-        None,
-    )
+fn start(choice: Option<&str>) -> Result<(Opened, Option<Kept>), DeviceError> {
+    let (host, roster) = Host::answering(KIND)?;
+    let listed = roster.pick(KIND, choice)?;
+    let health = Arc::default();
+    let (intake, kept) = host.record(KIND, listed, &health)?;
+    Ok(((intake, listed.name.clone(), health), Some(kept)))
 }

@@ -1,9 +1,10 @@
 //! What a person chose to hear and to speak with, shared by all who use a device; the latest look at what there is, so that
 //! several of them look once; and how loud the microphone is.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::host::Line;
 use super::roster::Roster;
 use super::{DeviceError, Kind};
 use crate::level::Level;
@@ -30,6 +31,7 @@ pub struct Choices {
     /// Held by whoever looks at this moment, which takes long; by nobody else but those who wait to look.
     looking: Mutex<()>,
     level: Mutex<Option<(Instant, Level)>>,
+    line: Mutex<Weak<Line>>,
 }
 
 /// What was seen.
@@ -53,7 +55,17 @@ impl Choices {
 
     /// What there is, as of this second. Takes at most two.
     pub fn roster(&self, kind: Kind) -> Result<Roster, DeviceError> {
-        self.roster_by(|| Roster::look(kind))
+        self.roster_by(|| Roster::look(kind, self.line()))
+    }
+
+    /// What looks are made over; whoever looks often holds on to it.
+    pub(super) fn line(&self) -> Arc<Line> {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.upgrade().unwrap_or_else(|| {
+            let new = Arc::default();
+            *line = Arc::downgrade(&new);
+            new
+        })
     }
 
     /// `AUDIO-09`: several look once, one after the other, and keep nobody waiting who does not.

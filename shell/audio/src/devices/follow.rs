@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::capture::Capture;
 use super::choices::{Choices, Chosen};
 use super::health::Health;
+use super::host::Line;
 use super::playback::Playback;
 use super::{DeviceError, Kind};
 use crate::FRAME_SAMPLES;
@@ -109,6 +110,7 @@ impl<D: Followed> Following<D> {
         let follower = Follower {
             kind,
             choices: Arc::clone(choices),
+            _line: choices.line(),
             news: sender.clone(),
             open: None,
             told: None,
@@ -184,6 +186,7 @@ impl<D> fmt::Debug for Following<D> {
 struct Follower<D> {
     kind: Kind,
     choices: Arc<Choices>,
+    _line: Arc<Line>,
     news: SyncSender<News<D>>,
     open: Option<(String, Arc<Health>)>,
     told: Option<Standing>,

@@ -6,6 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 use cpal::ErrorKind;
 
+use super::pulse::ServerError;
+
+/// Sound servers and libraries do not always tell these two apart.
+const GONE: &str = "it was removed, or the sound system stopped";
+
 /// Shared between a device and its threads.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -40,18 +45,23 @@ impl Health {
             ErrorKind::Xrun => self.gap(),
             // The sound goes on.
             ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied => {}
-            _ => {
-                let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
-                reason.get_or_insert_with(|| match error.kind() {
-                    // The library does not always tell these two apart.
-                    ErrorKind::DeviceNotAvailable | ErrorKind::StreamInvalidated => {
-                        "it was removed, or the sound system stopped".to_owned()
-                    }
-                    _ => error.to_string(),
-                });
-                self.failed.store(true, Ordering::Release);
-            }
+            ErrorKind::DeviceNotAvailable | ErrorKind::StreamInvalidated => self.end(GONE.into()),
+            _ => self.end(error.to_string()),
         }
+    }
+
+    /// Why the sound server's stream ended.
+    pub(super) fn fail(&self, error: &ServerError) {
+        self.end(match error {
+            ServerError::Killed | ServerError::Closed => GONE.to_owned(),
+            _ => error.to_string(),
+        });
+    }
+
+    fn end(&self, why: String) {
+        let mut reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.get_or_insert(why);
+        self.failed.store(true, Ordering::Release);
     }
 
     pub(super) fn is_alive(&self) -> bool {

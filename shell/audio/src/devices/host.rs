@@ -1,56 +1,131 @@
-//! Connections to the sound system, lent and given back. cpal's client of PulseAudio keeps a thread and a connection for each that
-//! was ever made, also after it was dropped, and the server takes 64: so they are used again. One that carries a stream
-//! answers nothing else until the stream has ended.
+//! The sound system that answers: the sound server's, or else ALSA.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use cpal::traits::HostTrait;
-use cpal::{Device, Host, HostId};
-
-use super::found::failed;
+use super::alsa::Alsa;
+use super::health::Health;
+use super::intake::{Intake, intake};
+use super::keeper::{Carried, Kept};
+use super::outlet::{Outlet, outlet};
+use super::pulse::{self, Connection, Refusal, ServerError};
+use super::roster::{Listed, Roster};
 use super::{DeviceError, Kind};
+use crate::SAMPLE_RATE;
 
-/// Those that nobody uses.
-static IDLE: Mutex<Vec<Host>> = Mutex::new(Vec::new());
+/// A connection to one.
+pub(super) enum Host {
+    Server(Connection),
+    Alsa(Alsa),
+}
 
-/// A connection that is given back when this is dropped; what was made with it goes before.
-pub(super) struct Lent(Option<Host>);
+impl Host {
+    /// The first that answers, and the devices it has.
+    pub(super) fn answering(kind: Kind) -> Result<(Self, Roster), DeviceError> {
+        match served() {
+            Ok((connection, roster)) => Ok((Self::Server(connection), roster)),
+            Err(ServerError::Silent) => Err(DeviceError::Unanswered(kind)),
+            Err(_) => {
+                let alsa = Alsa::open(kind)?;
+                let roster = alsa.roster();
+                Ok((Self::Alsa(alsa), roster))
+            }
+        }
+    }
 
-impl Drop for Lent {
-    fn drop(&mut self) {
-        // ALSA's holds nothing.
-        if let Some(host) = self.0.take_if(|host| host.id() == HostId::PulseAudio) {
-            let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-            idle.push(host);
+    /// Whether it can be opened, as far as that can be told without doing it.
+    pub(super) fn check(&self, kind: Kind, listed: &Listed) -> Result<(), DeviceError> {
+        match self {
+            Self::Server(_) => Ok(()),
+            Self::Alsa(alsa) => alsa.check(kind, &listed.id),
+        }
+    }
+
+    /// Opens a microphone.
+    pub(super) fn record(
+        self,
+        kind: Kind,
+        listed: &Listed,
+        health: &Arc<Health>,
+    ) -> Result<(Intake, Kept), DeviceError> {
+        match self {
+            Self::Alsa(alsa) => alsa.record(kind, &listed.id, health),
+            Self::Server(connection) => {
+                let (mouth, intake) = intake(SAMPLE_RATE, 1, health);
+                let stream = connection.record(&listed.id, &kind.to_string(), mouth);
+                Ok((intake, kept(kind, stream, health)?))
+            }
+        }
+    }
+
+    /// Opens a speaker, or what rings.
+    pub(super) fn play(
+        self,
+        kind: Kind,
+        listed: &Listed,
+        health: &Arc<Health>,
+    ) -> Result<(Outlet, Kept), DeviceError> {
+        match self {
+            Self::Alsa(alsa) => alsa.play(kind, &listed.id, health),
+            Self::Server(connection) => {
+                let (tap, outlet) = outlet(SAMPLE_RATE, 1, health);
+                let stream = connection.play(&listed.id, &kind.to_string(), tap);
+                Ok((outlet, kept(kind, stream, health)?))
+            }
         }
     }
 }
 
-/// Does `work` with a connection that answers, PulseAudio's or else ALSA's, and all devices.
-pub(super) fn with_host<T>(
-    kind: Kind,
-    work: impl FnOnce(&Host, Vec<Device>) -> Result<T, DeviceError>,
-) -> Result<(T, Lent), DeviceError> {
-    let (host, devices) = answering(kind)?;
-    let done = work(&host, devices);
-    let lent = Lent(Some(host));
-    Ok((done?, lent))
-}
+/// The connection that looks are made over: one after the other over the same one, as long as anybody holds on to it.
+#[derive(Debug, Default)]
+pub(super) struct Line(Mutex<Option<Connection>>);
 
-fn answering(kind: Kind) -> Result<(Host, Vec<Device>), DeviceError> {
-    while let Some(host) = idle() {
+impl Line {
+    pub(super) fn roster(&self, kind: Kind) -> Result<Roster, DeviceError> {
+        let mut line = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = line.take().map(|mut connection| {
+            let devices = connection.devices()?;
+            Ok::<_, ServerError>((connection, devices))
+        });
         // Else the server is another one by now, or there is none.
-        if let Ok(devices) = host.devices() {
-            return Ok((host, devices.collect()));
+        if let Some(Ok((connection, devices))) = known {
+            *line = Some(connection);
+            return Ok(devices.into());
         }
+        let (host, roster) = Host::answering(kind)?;
+        if let Host::Server(connection) = host {
+            *line = Some(connection);
+        }
+        Ok(roster)
     }
-    let host = cpal::host_from_id(HostId::PulseAudio)
-        .or_else(|_| cpal::host_from_id(HostId::Alsa))
-        .map_err(|error| failed(kind, &error))?;
-    let devices = host.devices().map_err(|error| failed(kind, &error))?;
-    Ok((host, devices.collect()))
 }
 
-fn idle() -> Option<Host> {
-    IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop()
+fn served() -> Result<(Connection, Roster), ServerError> {
+    let mut connection = Connection::open()?;
+    let devices = connection.devices()?;
+    Ok((connection, devices.into()))
+}
+
+fn kept(
+    kind: Kind,
+    stream: Result<pulse::Stream, ServerError>,
+    health: &Arc<Health>,
+) -> Result<Kept, DeviceError> {
+    let stream = stream.map_err(|error| failed(kind, &error))?;
+    Ok(Kept {
+        stream: Carried::Server(Box::new(stream)),
+        health: Arc::clone(health),
+    })
+}
+
+/// What to say about an error of the server.
+fn failed(kind: Kind, error: &ServerError) -> DeviceError {
+    let reason = match error {
+        ServerError::Silent => return DeviceError::Unanswered(kind),
+        ServerError::None | ServerError::Refused(Refusal::Missing) => {
+            return DeviceError::None(kind);
+        }
+        ServerError::Refused(why @ (Refusal::Access | Refusal::Busy)) => why.to_string(),
+        _ => error.to_string(),
+    };
+    DeviceError::Open { kind, reason }
 }

@@ -1,5 +1,5 @@
-//! A thread for each open device. It asks the sound system, which may never answer, and holds the stream, which may not be
-//! passed on to other threads, until its owner lets go.
+//! A thread for each open device. It asks the sound system, which may never answer, and carries the stream, or holds one of ALSA's,
+//! which may not be passed on to other threads, until its owner lets go.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +10,11 @@ use std::time::Duration;
 use cpal::traits::StreamTrait;
 
 use super::health::Health;
-use super::host::Lent;
+use super::pulse::{Cord, Stream};
 use super::{DeviceError, Kind};
 
 /// How long the sound system may take to answer.
-const PATIENCE: Duration = Duration::from_millis(1_900);
+pub(super) const PATIENCE: Duration = Duration::from_millis(1_900);
 /// So many threads may wait for an answer that does not come.
 const WAITING_MAX: usize = 8;
 
@@ -24,14 +24,21 @@ static WAITING: AtomicUsize = AtomicUsize::new(0);
 #[derive(Debug)]
 pub(super) struct Keeper {
     _hold: Sender<()>,
+    _cord: Option<Cord>,
 }
 
 /// A stream that has not begun yet.
 pub(super) struct Kept {
-    pub(super) stream: cpal::Stream,
+    pub(super) stream: Carried,
     pub(super) health: Arc<Health>,
-    /// Given back after the stream has ended.
-    pub(super) _lent: Lent,
+}
+
+/// By whom its sound is moved.
+pub(super) enum Carried {
+    /// By a thread of cpal's.
+    Alsa(cpal::Stream),
+    /// By the thread that keeps it.
+    Server(Box<Stream>),
 }
 
 /// Does `work` on a thread of its own, which begins and keeps the stream `work` opened.
@@ -56,7 +63,13 @@ pub(super) fn within_time<T: Send + 'static>(
         });
     }
     match answered.recv_timeout(PATIENCE) {
-        Ok(result) => Ok((result?, Keeper { _hold: hold })),
+        Ok(result) => result.map(|(value, cord)| {
+            let keeper = Keeper {
+                _hold: hold,
+                _cord: cord,
+            };
+            (value, keeper)
+        }),
         Err(RecvTimeoutError::Timeout) => Err(DeviceError::Unanswered(kind)),
         Err(RecvTimeoutError::Disconnected) => Err(DeviceError::Open {
             kind,
@@ -65,9 +78,11 @@ pub(super) fn within_time<T: Send + 'static>(
     }
 }
 
+type Answer<T> = Result<(T, Option<Cord>), DeviceError>;
+
 fn keep<T>(
     work: impl FnOnce() -> Result<(T, Option<Kept>), DeviceError>,
-    answer: &SyncSender<Result<T, DeviceError>>,
+    answer: &SyncSender<Answer<T>>,
     held: &Receiver<()>,
 ) {
     let waiting = Waiting;
@@ -76,19 +91,40 @@ fn keep<T>(
     let result = work();
     drop(waiting);
     let (result, kept) = match result {
-        Ok((value, kept)) => (Ok(value), kept),
+        Ok((value, mut kept)) => {
+            let cord = kept.as_mut().and_then(Kept::take_cord);
+            (Ok((value, cord)), kept)
+        }
         Err(error) => (Err(error), None),
     };
     let wanted = answer.send(result).is_ok();
-    let Some(kept) = kept.filter(|_| wanted) else {
-        return;
-    };
-    // A microphone begins with its first sound, and some take seconds to say it.
-    if let Err(error) = kept.stream.play() {
-        kept.health.report(&error);
+    if let Some(kept) = kept.filter(|_| wanted) {
+        kept.carry(held);
     }
-    // Nothing is ever sent: this returns when the owner is gone.
-    let _ = held.recv();
+}
+
+impl Kept {
+    fn take_cord(&mut self) -> Option<Cord> {
+        match &mut self.stream {
+            Carried::Alsa(_) => None,
+            Carried::Server(stream) => stream.take_cord(),
+        }
+    }
+
+    /// Until its owner lets go.
+    fn carry(self, held: &Receiver<()>) {
+        match self.stream {
+            Carried::Server(stream) => stream.carry(&self.health),
+            Carried::Alsa(stream) => {
+                // A microphone begins with its first sound, and some take seconds to say it.
+                if let Err(error) = stream.play() {
+                    self.health.report(&error);
+                }
+                // Nothing is ever sent: this returns when the owner is gone.
+                let _ = held.recv();
+            }
+        }
+    }
 }
 
 /// One of the threads that wait for an answer.

@@ -1,17 +1,18 @@
 //! The system's microphone and speaker, through PulseAudio (or PipeWire in its place) if its server answers, else through
-//! ALSA. The device's own threads only move samples in and out of lock-free rings; rates are converted on our side of the
-//! rings. A machine without sound is no error of the program: opening says so in words, and calls go on with files.
+//! ALSA. The device's own threads only move samples in and out of lock-free rings; rates are converted by the server, or on our
+//! side of the rings. A machine without sound is no error of the program: opening says so in words, and calls go on with files.
 
+mod alsa;
 mod capture;
 mod choices;
 mod follow;
-mod found;
 mod health;
 mod host;
 mod intake;
 mod keeper;
 mod outlet;
 mod playback;
+pub(crate) mod pulse;
 mod roster;
 
 use std::fmt;
@@ -118,7 +119,7 @@ pub struct DeviceReport {
 /// Looks which devices there are, without making a sound. Takes at most as long as opening one.
 pub fn report() -> DeviceReport {
     let asked = keeper::within_time(Kind::Speaker, || {
-        let looks = [Kind::Microphone, Kind::Speaker].map(found::look);
+        let looks = [Kind::Microphone, Kind::Speaker].map(look);
         Ok((looks, None))
     });
     match asked {
@@ -142,4 +143,12 @@ pub fn report() -> DeviceReport {
                 .to_vec(),
         },
     }
+}
+
+/// The name of the system's usual one, if it can be opened.
+fn look(kind: Kind) -> Result<String, DeviceError> {
+    let (host, roster) = host::Host::answering(kind)?;
+    let usual = roster.pick(kind, None)?;
+    host.check(kind, usual)?;
+    Ok(usual.name.clone())
 }

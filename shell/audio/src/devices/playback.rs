@@ -3,13 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use cpal::traits::DeviceTrait;
-use cpal::{FromSample, SampleFormat, SizedSample};
-
-use super::found::{Found, failed, find};
 use super::health::Health;
+use super::host::Host;
 use super::keeper::{Keeper, Kept, within_time};
-use super::outlet::{Outlet, Tap, outlet};
+use super::outlet::Outlet;
 use super::{DeviceError, Kind};
 
 /// An open speaker.
@@ -31,7 +28,7 @@ impl Playback {
     pub(super) fn open_as(kind: Kind, choice: Option<&str>) -> Result<Playback, DeviceError> {
         let choice = choice.map(str::to_owned);
         let ((outlet, name, health), keeper) =
-            within_time(kind, move || start(kind, find(kind, choice.as_deref())?))?;
+            within_time(kind, move || start(kind, choice.as_deref()))?;
         Ok(Playback {
             kind,
             outlet,
@@ -93,34 +90,10 @@ impl fmt::Debug for Playback {
 
 type Opened = (Outlet, String, Arc<Health>);
 
-fn start(kind: Kind, found: Found) -> Result<(Opened, Option<Kept>), DeviceError> {
-    let health = Arc::new(Health::default());
-    let (tap, outlet) = outlet(found.config.sample_rate, found.config.channels, &health);
-    let build = match found.format {
-        SampleFormat::F32 => build::<f32>,
-        SampleFormat::I32 => build::<i32>,
-        SampleFormat::I24 => build::<cpal::I24>,
-        SampleFormat::I16 => build::<i16>,
-        _ => build::<u8>,
-    };
-    let stream = build(&found, tap, Arc::clone(&health)).map_err(|error| failed(kind, &error))?;
-    let kept = Kept {
-        stream,
-        health: Arc::clone(&health),
-        _lent: found.lent,
-    };
-    Ok(((outlet, found.name, health), Some(kept)))
-}
-
-fn build<T: SizedSample + FromSample<f32>>(
-    found: &Found,
-    mut tap: Tap,
-    health: Arc<Health>,
-) -> Result<cpal::Stream, cpal::Error> {
-    found.device.build_output_stream(
-        found.config,
-        move |data: &mut [T], _| tap.take(data),
-        move |error| health.report(&error),
-        None,
-    )
+fn start(kind: Kind, choice: Option<&str>) -> Result<(Opened, Option<Kept>), DeviceError> {
+    let (host, roster) = Host::answering(kind)?;
+    let listed = roster.pick(kind, choice)?;
+    let health = Arc::default();
+    let (outlet, kept) = host.play(kind, listed, &health)?;
+    Ok(((outlet, listed.name.clone(), health), Some(kept)))
 }

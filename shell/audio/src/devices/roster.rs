@@ -1,16 +1,18 @@
 //! Which sound devices there are at one moment, and which of them are to be tried for a purpose.
 
-use cpal::traits::DeviceTrait;
+use std::sync::Arc;
 
 use super::choices::Chosen;
 use super::follow::Standing;
-use super::found::{name, serves, usual};
-use super::host::with_host;
+use super::host::Line;
 use super::keeper::within_time;
+use super::pulse::{Devices, Listing};
 use super::{DeviceError, Kind};
 
-/// More are not shown.
+/// Of each kind; more are not shown.
 const DEVICES_MAX: usize = 64;
+/// So many ids stand in an error.
+const IDS_MAX: usize = 8;
 
 /// A device as the system shows it. One that does both is listed twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,11 +33,8 @@ pub struct Roster(pub(super) Vec<Listed>);
 
 impl Roster {
     /// Looks, without making a sound. Takes at most two seconds.
-    pub(super) fn look(kind: Kind) -> Result<Self, DeviceError> {
-        let look = move || {
-            let (roster, _) = with_host(kind, |host, devices| Ok(of(host, &devices)))?;
-            Ok((roster, None))
-        };
+    pub(super) fn look(kind: Kind, line: Arc<Line>) -> Result<Self, DeviceError> {
+        let look = move || Ok((line.roster(kind)?, None));
         within_time(kind, look).map(|(roster, _)| roster)
     }
 
@@ -43,6 +42,18 @@ impl Roster {
     pub fn devices(&self, kind: Kind) -> impl Iterator<Item = &Listed> {
         let fits = move |listed: &&Listed| listed.is_input == kind.is_input();
         self.0.iter().filter(fits)
+    }
+
+    /// The device that is meant by this word, or the one that the system uses by default.
+    pub(super) fn pick(&self, kind: Kind, word: Option<&str>) -> Result<&Listed, DeviceError> {
+        match word {
+            Some(word) => self.named(kind, word),
+            None => self.usual(kind).ok_or(DeviceError::None(kind)),
+        }
+    }
+
+    fn usual(&self, kind: Kind) -> Option<&Listed> {
+        self.devices(kind).find(|listed| listed.is_default)
     }
 
     /// The device that a person means: by its id, or by a name that no other has.
@@ -61,6 +72,7 @@ impl Roster {
 
     fn unknown(&self, kind: Kind, word: &str, several: bool) -> DeviceError {
         let ids = self.devices(kind).map(|listed| listed.id.as_str());
+        let ids = ids.take(IDS_MAX);
         let (choice, known) = (word.to_owned(), ids.collect::<Vec<_>>().join(", "));
         match several {
             true => DeviceError::Several {
@@ -91,7 +103,7 @@ impl Roster {
             let mut devices = self.devices(kind);
             devices.find(|listed| listed.id == chosen.id)
         });
-        let usual = self.devices(kind).find(|listed| listed.is_default);
+        let usual = self.usual(kind);
         let mut plan = Vec::new();
         if let Some(there) = there {
             plan.push((there, Standing::Wanted(there.name.clone())));
@@ -111,38 +123,39 @@ impl Roster {
     }
 }
 
-fn of(host: &cpal::Host, devices: &[cpal::Device]) -> Roster {
-    let mut listed = Vec::new();
-    for kind in [Kind::Microphone, Kind::Speaker] {
-        let usual = usual(host, kind);
-        let default = usual.as_ref().and_then(id);
-        let mut known = devices.iter().filter(|device| serves(device, kind));
-        // ALSA does not list every name that it knows.
-        let unlisted = usual
-            .as_ref()
-            .filter(|_| known.clone().all(|device| id(device) != default));
-        for device in unlisted.into_iter().chain(&mut known).take(DEVICES_MAX) {
-            let Some(id) = id(device).filter(|id| !is_dummy(id)) else {
-                continue;
-            };
-            listed.push(Listed {
-                is_default: default.as_ref() == Some(&id),
-                name: name(device),
-                is_input: kind.is_input(),
-                id,
-            });
-        }
+/// What the sound server has, without what it offers where there is no hardware.
+impl From<Devices> for Roster {
+    fn from(devices: Devices) -> Self {
+        let inputs = of(&devices.sources, devices.default_source, true);
+        let outputs = of(&devices.sinks, devices.default_sink, false);
+        inputs.chain(outputs).collect()
     }
-    Roster(listed)
 }
 
-fn id(device: &cpal::Device) -> Option<String> {
-    device.id().ok().map(|id| id.id().to_owned())
+fn of(
+    listings: &[Listing],
+    default: Option<String>,
+    is_input: bool,
+) -> impl Iterator<Item = Listed> {
+    let real = listings.iter().filter(|device| !is_dummy(&device.id));
+    real.take(DEVICES_MAX).map(move |device| Listed {
+        id: device.id.clone(),
+        name: device.name.clone(),
+        is_input,
+        // What a speaker plays is a microphone for those who choose it.
+        is_default: !device.is_monitor && default.as_ref() == Some(&device.id),
+    })
 }
 
 /// What PulseAudio offers where there is no hardware.
 fn is_dummy(id: &str) -> bool {
     id == "auto_null" || id == "auto_null.monitor"
+}
+
+impl FromIterator<Listed> for Roster {
+    fn from_iter<I: IntoIterator<Item = Listed>>(listed: I) -> Self {
+        Self(listed.into_iter().collect())
+    }
 }
 
 #[cfg(test)]

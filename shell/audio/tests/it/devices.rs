@@ -46,6 +46,53 @@ fn in_process_tone() {
 }
 
 #[test]
+fn audio_11_a_devices_thread_sleeps_between_pieces_of_sound() {
+    let Some(server) = SoundServer::with_devices() else {
+        return;
+    };
+    println!("{}", run("devices::in_process_asleep", server.folder()));
+}
+
+#[test]
+#[ignore = "run by the test above"]
+fn in_process_asleep() {
+    let mut speaker = Playback::open(None).expect("a speaker");
+    let mut microphone = Capture::open(None).expect("a microphone");
+    play_and_hear(&mut speaker, &mut microphone, 10);
+    let before = wakes();
+    let began = Instant::now();
+    play_and_hear(&mut speaker, &mut microphone, 100);
+    let seconds = began.elapsed().as_secs_f64();
+    for (name, wakes) in wakes() {
+        let known = before.iter().find(|(known, _)| *known == name);
+        let (_, before) = known.expect("no other thread");
+        let each = (wakes - before) as f64 / seconds;
+        println!("{name} wakes {each:.0} times a second");
+        // A hundred pieces; on a busy machine some come in halves.
+        assert!(each < 150.0, "{name} wakes {each:.0} times a second");
+    }
+}
+
+/// How often each of the devices' threads waited for something.
+fn wakes() -> Vec<(String, u64)> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let status = |task: std::io::Result<std::fs::DirEntry>| {
+        let path = task.expect("a thread").path().join("status");
+        let text = std::fs::read_to_string(path).ok()?;
+        let value = |key: &str| {
+            let mut lines = text.lines();
+            let found = lines.find_map(|line| line.strip_prefix(key));
+            found.map(|value| value.trim().to_owned())
+        };
+        let name = value("Name:").filter(|name| name.starts_with("audio-"))?;
+        Some((name, value("voluntary_ctxt_switches:")?.parse().ok()?))
+    };
+    let found: Vec<_> = tasks.filter_map(status).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    found
+}
+
+#[test]
 fn where_no_sound_server_answers_alsa_is_used() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(

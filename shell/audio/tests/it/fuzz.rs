@@ -52,12 +52,22 @@ fn voice_packets() {
 
 #[test]
 fn wav_files() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/wav");
-    let mut corpus: Vec<Vec<u8>> = std::fs::read_dir(folder)
+    mutator::run(2, &corpus("wav", 8), fuzz::wav);
+}
+
+/// What PulseAudio 16 sends to one who looks, one who plays and one who records.
+#[test]
+fn audio_10_a_sound_servers_messages() {
+    mutator::run(3, &corpus("pulse", 3), fuzz::sound_server);
+}
+
+fn corpus(folder: &str, files: usize) -> Vec<Vec<u8>> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let mut corpus: Vec<Vec<u8>> = std::fs::read_dir(corpus.join(folder))
         .expect("the corpus is committed")
         .map(|entry| std::fs::read(entry.expect("a file").path()).expect("it reads"))
         .collect();
     corpus.sort();
-    assert!(corpus.len() >= 8, "{} files", corpus.len());
-    mutator::run(2, &corpus, fuzz::wav);
+    assert!(corpus.len() >= files, "{} files", corpus.len());
+    corpus
 }
