@@ -112,7 +112,7 @@ fn kept(
 ) -> Result<Kept, DeviceError> {
     let stream = stream.map_err(|error| failed(kind, &error))?;
     Ok(Kept {
-        stream: Carried::Server(Box::new(stream)),
+        stream: Carried::Server(stream),
         health: Arc::clone(health),
     })
 }

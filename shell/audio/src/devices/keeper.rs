@@ -38,7 +38,7 @@ pub(super) enum Carried {
     /// By a thread of cpal's.
     Alsa(cpal::Stream),
     /// By the thread that keeps it.
-    Server(Box<Stream>),
+    Server(Stream),
 }
 
 /// Does `work` on a thread of its own, which begins and keeps the stream `work` opened.

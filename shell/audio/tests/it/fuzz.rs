@@ -58,7 +58,7 @@ fn wav_files() {
 /// What PulseAudio 16 sends to one who looks, one who plays and one who records.
 #[test]
 fn audio_10_a_sound_servers_messages() {
-    mutator::run(3, &corpus("pulse", 3), fuzz::sound_server);
+    mutator::run(3, &corpus("sound_server", 3), fuzz::sound_server);
 }
 
 fn corpus(folder: &str, files: usize) -> Vec<Vec<u8>> {

@@ -30,7 +30,7 @@ const PIECE_BYTES: u32 = (PIECE * SAMPLE) as u32;
 /// What lies between us and the speaker: 30 ms. We are asked for 10 ms at a time; PulseAudio leaves the device half of what
 /// exceeds two such pieces.
 const AHEAD_BYTES: u32 = 3 * PIECE_BYTES;
-/// What it holds at most, also of what nobody fetches: 200 ms.
+/// What the server holds at most, also of what nobody fetches: 200 ms.
 const HELD_BYTES: u32 = 20 * PIECE_BYTES;
 /// More is never wanted at once.
 const WANTED_MAX: u32 = 100 * PIECE_BYTES;
@@ -88,7 +88,11 @@ impl Connection {
             write_playback(writer, sink, purpose);
         })?;
         let (channel, wanted) = created(Reader::new(&answer))?;
-        let mut speech = Speech::new(tap, channel);
+        let mut speech = Speech {
+            tap,
+            channel,
+            wanted: 0,
+        };
         speech.want(wanted)?;
         Stream::new(self, channel, Sound::Out(speech))
     }
@@ -225,21 +229,9 @@ struct Speech {
     channel: u32,
     /// Samples that the server wants.
     wanted: usize,
-    samples: [f32; PIECE],
-    outbox: [u8; HEADER + PIECE * SAMPLE],
 }
 
 impl Speech {
-    fn new(tap: Tap, channel: u32) -> Self {
-        Self {
-            tap,
-            channel,
-            wanted: 0,
-            samples: [0.0; PIECE],
-            outbox: [0; HEADER + PIECE * SAMPLE],
-        }
-    }
-
     fn want(&mut self, bytes: u32) -> Result<(), ServerError> {
         if bytes > WANTED_MAX {
             return Err(ServerError::Garbled("it wants too much sound at once"));
@@ -250,17 +242,19 @@ impl Speech {
 
     /// Gives the server what it wants.
     fn send(&mut self, socket: &mut UnixStream) -> Result<(), ServerError> {
+        let (mut samples, mut frame) = ([0.0_f32; PIECE], [0; HEADER + PIECE * SAMPLE]);
         while self.wanted > 0 {
-            let samples = &mut self.samples[..self.wanted.min(PIECE)];
+            let samples = &mut samples[..self.wanted.min(PIECE)];
             self.tap.take(samples);
-            let (head, body) = self.outbox.split_at_mut(HEADER);
-            head.copy_from_slice(&header(samples.len() * SAMPLE, Some(self.channel)));
-            for (word, sample) in body.as_chunks_mut::<SAMPLE>().0.iter_mut().zip(&*samples) {
+            let length = samples.len() * SAMPLE;
+            let (head, body) = frame.split_at_mut(HEADER);
+            head.copy_from_slice(&header(length, Some(self.channel)));
+            let (words, _) = body.as_chunks_mut::<SAMPLE>();
+            for (word, sample) in words.iter_mut().zip(&*samples) {
                 *word = sample.to_le_bytes();
             }
             self.wanted -= samples.len();
-            let length = HEADER + samples.len() * SAMPLE;
-            socket.write_all(&self.outbox[..length])?;
+            socket.write_all(&frame[..HEADER + length])?;
         }
         Ok(())
     }
