@@ -46,6 +46,7 @@ pub use playout::{Dropped, Playout, Step};
 pub use rate::{Plan, Protection, Rate};
 pub use report::{Report, ReportError};
 pub use statistics::Statistics;
+pub use transit::PathKind;
 
 /// A moment: the time since the node started. The unit of every `now`.
 pub type Time = Duration;

@@ -17,7 +17,7 @@ use crate::report::Report;
 use crate::reporter::{Counts, Reporter};
 use crate::source::{Place, Position, Source};
 use crate::statistics::Statistics;
-use crate::transit::{self, Transit};
+use crate::transit::{self, PathKind, Transit};
 use crate::{FRAME_US, Time, micros};
 use drift::Drift;
 use pace::Pace;
@@ -144,6 +144,11 @@ impl Playout {
         Self::default()
     }
 
+    /// What comes takes a path of this kind from now on.
+    pub const fn take_path(&mut self, path: PathKind) {
+        self.transit.take(path);
+    }
+
     /// Takes a datagram as it came.
     pub fn insert(&mut self, datagram: &[u8], now: Time) -> Result<(), Dropped> {
         let packet = Packet::parse(datagram).inspect_err(|_| self.counts.malformed += 1)?;
@@ -239,7 +244,6 @@ impl Playout {
             received,
             expected,
             lost,
-            loss_percent: lost as f64 * 100.0 / expected.max(1) as f64,
             jitter_ms: self.transit.jitter_us() / 1_000.0,
             depth_ms: whole_ms(self.depth_us()),
             delay_ms: whole_ms(delay),

@@ -10,8 +10,6 @@ pub struct Statistics {
     pub expected: u64,
     /// Packets that did not come (yet).
     pub lost: u64,
-    /// `lost` as a percentage of `expected`.
-    pub loss_percent: f64,
     /// Packets that came after their frame had been played without them.
     pub late: u64,
     /// Packets that came again.

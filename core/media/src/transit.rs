@@ -18,11 +18,25 @@ const LOSS: f64 = 0.01;
 /// The largest target: G.114 calls more than 400 ms unacceptable.
 const TARGET_MAX_US: i64 = 400_000;
 
+/// The kind of way that packets take. Each is late in its own manner: a relay's over TCP never loses, but stalls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PathKind {
+    /// From machine to machine.
+    #[default]
+    Direct,
+    /// By a forwarder, over UDP.
+    Forwarded,
+    /// By a relay, over TCP.
+    Relayed,
+}
+
 /// What the arrivals tell.
 #[derive(Debug)]
 pub struct Transit {
     fastest: SlidingMinimum,
-    histogram: DelayHistogram,
+    path: PathKind,
+    /// One for each kind of path: what was learnt of one says nothing of another, and counts again when packets return to it.
+    histograms: [DelayHistogram; 3],
     /// When the running interval began and the largest delay in it.
     interval: Option<(i64, i64)>,
     last: Option<i64>,
@@ -33,7 +47,8 @@ impl Default for Transit {
     fn default() -> Self {
         Self {
             fastest: SlidingMinimum::new(SLOT_US),
-            histogram: DelayHistogram::default(),
+            path: PathKind::default(),
+            histograms: Default::default(),
             interval: None,
             last: None,
             jitter_us: 0.0,
@@ -54,7 +69,15 @@ impl Transit {
         let (began, largest) = self.interval.get_or_insert((now, delay));
         *largest = delay.max(*largest);
         if now - *began >= INTERVAL_US {
-            self.histogram.add(*largest);
+            self.histograms[self.path as usize].add(*largest);
+            self.interval = None;
+        }
+    }
+
+    /// `MEDIA-16`: packets take a path of this kind from now on. The interval in which that changed counts for neither.
+    pub const fn take(&mut self, path: PathKind) {
+        if self.path as usize != path as usize {
+            self.path = path;
             self.interval = None;
         }
     }
@@ -84,10 +107,11 @@ impl Transit {
     /// The delay that is enough for almost all packets.
     /// Where packets are lost: also for what stands in the packet of `redundancy` frames later.
     pub fn target_us(&self, recent_loss: f64, redundancy: i64) -> i64 {
-        let settled = self.histogram.entries() >= FIRST_ENTRIES;
+        let histogram = &self.histograms[self.path as usize];
+        let settled = histogram.entries() >= FIRST_ENTRIES;
         let running = self.interval.filter(|_| !settled);
         let running = running.map_or(0, |(_, largest)| largest);
-        let target = self.histogram.quantile_us().max(running);
+        let target = histogram.quantile_us().max(running);
         if recent_loss <= LOSS {
             return target.clamp(TARGET_MIN_US, TARGET_MAX_US);
         }
@@ -214,6 +238,23 @@ mod tests {
         let mut transit = Transit::default();
         feed(&mut transit, 0, 500, |frame| frame % 25 * 40_000);
         assert_eq!(transit.target_us(0.0, 1), TARGET_MAX_US);
+    }
+
+    #[test]
+    fn media_16_a_relay_that_stalls_raises_the_delay_as_long_as_packets_go_there() {
+        let mut transit = Transit::default();
+        feed(&mut transit, 0, 500, |_| 0);
+        assert_eq!(transit.target_us(0.0, 1), TARGET_MIN_US);
+        transit.take(PathKind::Relayed);
+        feed(&mut transit, 500, 100, |frame| frame % 25 * 14_000);
+        let stalling = transit.target_us(0.0, 1);
+        assert!(stalling > 300_000, "{stalling}");
+        transit.take(PathKind::Direct);
+        assert_eq!(transit.target_us(0.0, 1), TARGET_MIN_US);
+        feed(&mut transit, 600, 50, |_| 0);
+        // And it is known there again.
+        transit.take(PathKind::Relayed);
+        assert_eq!(transit.target_us(0.0, 1), stalling);
     }
 
     #[test]

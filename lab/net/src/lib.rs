@@ -32,7 +32,7 @@ pub use actor::{Actor, ActorError, Place, Seat};
 pub use capture::Capture;
 pub use error::LabError;
 pub use host::{Host, InterfaceCounters};
-pub use link_model::{DropReason, GilbertElliott, Line, QueueLimit};
+pub use link_model::{Bursts, DropReason, Line, QueueLimit};
 pub use link_tun::PairStats;
 pub use namespace::{HostProcess, Namespace};
 pub use nat::{Access, NatLab};

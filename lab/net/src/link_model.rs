@@ -3,11 +3,12 @@
 //!
 //! Order of events: the line may be cut; the packet joins a drop-tail queue; it is serialised at the
 //! line's rate; the wire may lose it (it has used its share of the line by then); delay and jitter are
-//! added. Losses follow independent chance or the Gilbert-Elliott chain. Units: times are durations
+//! added. Losses follow independent chance, or come in bursts. Units: times are durations
 //! since the line was made, rates are bits per second counted over whole IP packets.
 //!
-//! Every packet draws the same count of random numbers, so which packets the wire loses depends only
-//! on the seed and on their number, not on their timing or on the other settings.
+//! Every packet draws the same count of random numbers, so which packets the wire loses by chance depends
+//! only on the seed and on their number; when it is in a burst depends only on the seed and on the time,
+//! whoever sends how much.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub struct Line {
     /// Chance that a packet is lost, independently of its neighbours, 0..=1.
     pub loss: f64,
     /// Losses in bursts, in addition to `loss`.
-    pub bursts: Option<GilbertElliott>,
+    pub bursts: Option<Bursts>,
     /// Bits per second; `None` is no limit (and then no queue).
     pub rate_bits: Option<u64>,
     /// How much may wait in front of the line.
@@ -44,17 +45,13 @@ pub enum QueueLimit {
     Bytes(u64),
 }
 
-/// The Gilbert-Elliott chain: a good and a bad state, each with its own loss; one step per packet.
+/// Gilbert's chain in time: now everything passes, now nothing, each for an exponential time.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GilbertElliott {
-    /// Chance to go from good to bad.
-    pub to_bad: f64,
-    /// Chance to go from bad to good.
-    pub to_good: f64,
-    /// Loss in the good state.
-    pub loss_good: f64,
-    /// Loss in the bad state.
-    pub loss_bad: f64,
+pub struct Bursts {
+    /// The share of the time in which nothing passes, 0..1.
+    pub loss: f64,
+    /// How long nothing passes, on average.
+    pub mean: Duration,
 }
 
 /// Why a packet did not come out.
@@ -66,7 +63,7 @@ pub enum DropReason {
     QueueFull,
     /// Lost by independent chance.
     RandomLoss,
-    /// Lost by the burst chain.
+    /// Lost in a burst.
     BurstLoss,
     /// No host has the destination address (only said by the forwarder).
     NoRoute,
@@ -86,9 +83,17 @@ pub enum Verdict {
 pub struct LineModel {
     line: Line,
     random: ChaCha8Rng,
-    in_burst: bool,
+    chain: BurstChain,
     busy_until: Duration,
     last_delivery: Duration,
+}
+
+/// Where a line is in its chain.
+#[derive(Debug)]
+struct BurstChain {
+    random: ChaCha8Rng,
+    in_burst: bool,
+    turns_at: Duration,
 }
 
 impl Line {
@@ -143,9 +148,10 @@ impl Line {
         self
     }
 
-    /// Adds bursts: on average `loss` of all packets, in runs of `mean_length` packets on average.
-    pub const fn bursts(mut self, loss: f64, mean_length: f64) -> Self {
-        self.bursts = Some(GilbertElliott::from_bursts(loss, mean_length));
+    /// Adds bursts: nothing passes in `loss` of the time, for `mean_ms` at once on average.
+    pub const fn bursts(mut self, loss: f64, mean_ms: u64) -> Self {
+        let mean = Duration::from_millis(mean_ms);
+        self.bursts = Some(Bursts { loss, mean });
         self
     }
 
@@ -185,17 +191,53 @@ impl Default for Line {
     }
 }
 
-impl GilbertElliott {
-    /// The chain that loses everything in the bad state and nothing in the good one, with `loss` of
-    /// all packets lost on average, in runs of `mean_length` (at least 1).
-    pub const fn from_bursts(loss: f64, mean_length: f64) -> Self {
-        let to_good = 1.0 / mean_length;
+impl Bursts {
+    /// How long all passes, on average.
+    fn mean_between(&self) -> Duration {
+        self.mean.mul_f64((1.0 - self.loss) / self.loss)
+    }
+}
+
+impl BurstChain {
+    /// After so many bursts' time in which nobody sent, it begins anew.
+    const FORGOTTEN: u32 = 10_000;
+
+    fn new(seed: u64) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(1);
         Self {
-            to_bad: loss * to_good / (1.0 - loss),
-            to_good,
-            loss_good: 0.0,
-            loss_bad: 1.0,
+            random,
+            in_burst: true,
+            turns_at: Duration::ZERO,
         }
+    }
+
+    fn restart(&mut self, now: Duration) {
+        (self.in_burst, self.turns_at) = (true, now);
+    }
+
+    /// Whether nothing passes now.
+    fn is_in_burst(&mut self, bursts: Option<Bursts>, now: Duration) -> bool {
+        let Some(bursts) = bursts.filter(|bursts| bursts.loss > 0.0) else {
+            self.restart(now);
+            return false;
+        };
+        if now.saturating_sub(self.turns_at) > bursts.mean * Self::FORGOTTEN {
+            self.restart(now);
+        }
+        while self.turns_at <= now {
+            self.in_burst = !self.in_burst;
+            let mean = if self.in_burst {
+                bursts.mean
+            } else {
+                bursts.mean_between()
+            };
+            let least = Duration::from_nanos(1);
+            self.turns_at += mean
+                .mul_f64(-(1.0 - draw(&mut self.random)).ln())
+                .max(least);
+        }
+        self.in_burst
     }
 }
 
@@ -205,7 +247,7 @@ impl LineModel {
         Self {
             line,
             random: ChaCha8Rng::seed_from_u64(seed),
-            in_burst: false,
+            chain: BurstChain::new(seed),
             busy_until: Duration::ZERO,
             last_delivery: Duration::ZERO,
         }
@@ -218,9 +260,9 @@ impl LineModel {
 
     /// Sends one packet of `bytes` into the line. `now` never goes backwards.
     pub fn offer(&mut self, now: Duration, bytes: usize) -> Verdict {
-        let burst_loss = self.step_burst_chain();
-        let random_loss = self.draw() < self.line.loss;
-        let jitter = self.draw() * 2.0 - 1.0;
+        let burst_loss = self.chain.is_in_burst(self.line.bursts, now);
+        let random_loss = draw(&mut self.random) < self.line.loss;
+        let jitter = draw(&mut self.random) * 2.0 - 1.0;
         if self.line.cut {
             return Verdict::Drop(DropReason::Cut);
         }
@@ -234,26 +276,6 @@ impl LineModel {
             return Verdict::Drop(DropReason::RandomLoss);
         }
         Verdict::Deliver(self.propagate(sent, jitter))
-    }
-
-    /// One step of the chain and its draw; both draws happen whether or not a chain is set.
-    fn step_burst_chain(&mut self) -> bool {
-        let (step, fate) = (self.draw(), self.draw());
-        let Some(chain) = self.line.bursts else {
-            self.in_burst = false;
-            return false;
-        };
-        self.in_burst = if self.in_burst {
-            step >= chain.to_good
-        } else {
-            step < chain.to_bad
-        };
-        let loss = if self.in_burst {
-            chain.loss_bad
-        } else {
-            chain.loss_good
-        };
-        fate < loss
     }
 
     /// The time the last bit is on the wire, or `None` if the queue is full.
@@ -292,12 +314,12 @@ impl LineModel {
         self.last_delivery = self.last_delivery.max(arrival);
         self.last_delivery
     }
+}
 
-    /// A number in 0..1 from the seeded generator.
-    fn draw(&mut self) -> f64 {
-        // 53 bits are what an f64 holds exactly.
-        (self.random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
-    }
+/// A number in 0..1 from a seeded generator.
+fn draw(random: &mut ChaCha8Rng) -> f64 {
+    // 53 bits are what an f64 holds exactly.
+    (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -379,8 +401,8 @@ mod tests {
 
     #[test]
     fn bursts_meet_their_share_and_their_length() {
-        for (loss, length) in [(0.02, 3.0), (0.1, 5.0), (0.2, 8.0)] {
-            let lost = losses(Line::new().bursts(loss, length), 11, PACKETS);
+        for (loss, length) in [(0.02, 30), (0.1, 80), (0.4, 80)] {
+            let lost = losses(Line::new().bursts(loss, length), 11, 10 * PACKETS);
             let runs = lost
                 .chunk_by(|a, b| a == b)
                 .filter(|run| run[0])
@@ -388,7 +410,7 @@ mod tests {
                 .collect::<Vec<_>>();
             let mean = runs.iter().sum::<usize>() as f64 / runs.len() as f64;
             assert!(
-                (mean / length - 1.0).abs() < 0.06,
+                (mean / length as f64 - 1.0).abs() < 0.06,
                 "runs of {mean}, asked {length}"
             );
             let measured = share_lost(&lost);
@@ -397,6 +419,33 @@ mod tests {
                 "lost {measured}, asked {loss}"
             );
         }
+    }
+
+    #[test]
+    fn a_burst_lasts_as_long_for_whoever_sends_little() {
+        let line = Line::new().bursts(0.2, 80);
+        let lost = |every: u64| {
+            let mut model = LineModel::new(line, 5);
+            let count = 1_000_000 / every;
+            let fates = (0..count).map(|n| model.offer(ms(n * every), 60));
+            let lost: Vec<bool> = fates.map(|fate| matches!(fate, Verdict::Drop(_))).collect();
+            lost
+        };
+        let (often, seldom) = (lost(10), lost(100));
+        let same = often.iter().step_by(10).zip(&seldom);
+        assert!(same.clone().all(|(one, other)| one == other));
+        assert!(seldom.iter().any(|lost| *lost));
+    }
+
+    #[test]
+    fn a_line_that_was_long_at_rest_is_soon_as_it_was() {
+        let mut model = LineModel::new(Line::new().bursts(0.5, 80), 1);
+        let year = Duration::from_secs(31_536_000);
+        let lost = (0..10_000).filter(|n| {
+            let verdict = model.offer(year + ms(10 * n), 60);
+            matches!(verdict, Verdict::Drop(DropReason::BurstLoss))
+        });
+        assert!((4_000..6_000).contains(&lost.count()));
     }
 
     #[test]

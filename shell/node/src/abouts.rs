@@ -32,18 +32,22 @@ impl Abouts {
             .is_none_or(|about| about.permissions.allows(what))
     }
 
-    /// Changes what is kept about one, on disk and here.
+    /// Changes what is kept about one: here when it is on disk, and not where the write is undone.
     pub fn change(
         &self,
         tx: &Tx<'_>,
         account: AccountId,
         change: impl FnOnce(&mut About),
     ) -> Result<(), StoreError> {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = all.get(&account).cloned().unwrap_or_default();
+        let mut next = about::get(tx, account)?;
         change(&mut next);
         about::put(tx, account, &next)?;
-        all.insert(account, next);
+        let abouts = self.clone();
+        tx.at_end(move |stands| {
+            if stands {
+                abouts.set(account, next);
+            }
+        });
         Ok(())
     }
 
@@ -57,5 +61,32 @@ impl Abouts {
     pub fn forget(&self, account: AccountId) {
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         all.remove(&account);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use starling_store::{Store, StoreHandle};
+
+    #[test]
+    fn contact_03_what_was_not_kept_does_not_count() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("it opens");
+        let store = StoreHandle::start(store).expect("it starts");
+        let (abouts, bob) = (Abouts::default(), AccountId([2; 32]));
+        let deny = |abouts: &Abouts, end: Result<(), StoreError>| {
+            let abouts = abouts.clone();
+            let _ = store.write(move |tx| {
+                abouts.change(tx, bob, |about| {
+                    about.permissions = about.permissions.with(Permission::Call, false);
+                })?;
+                end
+            });
+        };
+        deny(&abouts, Err(StoreError::Damaged));
+        assert!(abouts.allows(bob, Permission::Call));
+        deny(&abouts, Ok(()));
+        assert!(!abouts.allows(bob, Permission::Call));
     }
 }

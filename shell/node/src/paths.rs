@@ -158,6 +158,13 @@ pub fn travel(connection: &Connection) -> Option<Travel> {
     })
 }
 
+/// How many packets came on the selected path so far.
+pub fn packets_heard(connection: &Connection) -> Option<u64> {
+    let paths = connection.paths();
+    let path = paths.iter().find(|path| path.is_selected())?;
+    Some(path.stats().udp_rx.datagrams)
+}
+
 /// The way that a connection's packets go; `None` when it is closed.
 pub fn way(connection: &Connection) -> Option<Way> {
     travel(connection).map(|travel| Way {

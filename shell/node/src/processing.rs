@@ -16,11 +16,9 @@ const NAME: &str = "audio processing";
 pub struct ProcessingChoice(Arc<RwLock<Processing>>);
 
 impl ProcessingChoice {
-    /// As it was chosen before; what cannot be read is as if nothing had been.
+    /// As it was chosen before.
     pub fn load(tx: &Tx<'_>) -> Result<Self, StoreError> {
-        let text = settings::get(tx, NAME)?.unwrap_or_default();
-        let chosen = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Self(Arc::new(RwLock::new(chosen))))
+        Ok(Self(Arc::new(RwLock::new(stored(tx)?))))
     }
 
     /// For people.
@@ -33,14 +31,27 @@ impl ProcessingChoice {
         meant(self.view())
     }
 
-    /// Stores a change; running calls follow.
+    /// Stores a change, also beside another one; running calls follow.
     pub async fn set(&self, db: &Db, change: ProcessingChange) -> Result<Processing, StoreError> {
-        let chosen = self.view().with(change);
-        let text = serde_json::to_string(&chosen).unwrap_or_default();
-        db.write(move |tx| settings::set(tx, NAME, &text)).await?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = chosen;
-        Ok(chosen)
+        let choose = move |tx: &Tx<'_>| {
+            let chosen = stored(tx)?.with(change);
+            let text = serde_json::to_string(&chosen).unwrap_or_default();
+            settings::set(tx, NAME, &text)?;
+            Ok(chosen)
+        };
+        let choice = self.clone();
+        db.write_then(choose, move |chosen| {
+            *choice.0.write().unwrap_or_else(PoisonError::into_inner) = chosen;
+            chosen
+        })
+        .await
     }
+}
+
+/// What cannot be read is as if nothing had been chosen.
+fn stored(tx: &Tx<'_>) -> Result<Processing, StoreError> {
+    let text = settings::get(tx, NAME)?.unwrap_or_default();
+    Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
 const fn meant(chosen: Processing) -> Settings {

@@ -31,10 +31,7 @@ impl Condition {
 
     /// The share of packets that the line loses, 0 to 1.
     pub fn loss(&self) -> f64 {
-        let bursts = self
-            .line
-            .bursts
-            .map_or(0.0, |chain| chain.to_bad / (chain.to_bad + chain.to_good));
+        let bursts = self.line.bursts.map_or(0.0, |bursts| bursts.loss);
         self.line.loss + bursts
     }
 }
@@ -65,8 +62,8 @@ const NARROW: u32 = 32;
 const ROOM: u32 = 64;
 /// 25 ms each way.
 const LINE: Line = Line::reference();
-/// Packets in a burst of 80 ms.
-const BURST: f64 = 4.0;
+/// Milliseconds on average, so that of packets that are 20 ms apart four are lost in a row on average: `1 / (1 - exp(-20 / 70))`.
+const BURST: u64 = 70;
 
 /// All of them.
 pub const CONDITIONS: [Condition; 12] = [

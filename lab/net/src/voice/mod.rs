@@ -80,6 +80,14 @@ pub struct CallFigures {
     pub loss: f64,
 }
 
+impl std::fmt::Display for CallFigures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let delay = table::percentile(self.delays.clone()).unwrap_or_default();
+        let (plan, direct) = (&self.plan, self.direct * 100.0);
+        write!(f, "{delay:.0} ms, {direct:.0} % direct, {plan}")
+    }
+}
+
 /// Measures all that was ordered: first the calls, then plain Opus on the same lines, then the scores.
 pub fn measure(
     order: &Order,
@@ -193,14 +201,9 @@ impl Work<'_> {
             }
             story::wait_registered(&stage.cast.alice)?;
             let directions = heard?;
-            for heard in &directions {
-                let plan = heard.call.as_ref().map(|call| call.plan.as_str());
-                let (name, seed) = (condition.name, self.seed);
-                tell(&format!(
-                    "{name} seed {seed} {:?}: {}",
-                    self.speaker,
-                    plan.unwrap_or("")
-                ));
+            for call in directions.iter().filter_map(|heard| heard.call.as_ref()) {
+                let (name, seed, speaker) = (condition.name, self.seed, self.speaker);
+                tell(&format!("{name} seed {seed} {speaker:?}: {call}"));
             }
             all.extend(directions);
             std::thread::sleep(PAUSE);
@@ -224,10 +227,10 @@ impl Work<'_> {
         let called = talk((&cast.alice, out), (&cast.bob, back), length, &connected)?;
         let [at_alice, at_bob] = &called.meanwhile;
         // Who hears is told by the other's plan what it is sent with.
-        let there = (&called.callee, &at_bob[..], &called.caller);
+        let there = (&at_bob[..], &called.caller);
         let mut directions = vec![self.heard(condition, (&alice, &bob), there)?];
         if !condition.processed {
-            let here = (&called.caller, &at_alice[..], &called.callee);
+            let here = (&at_alice[..], &called.callee);
             directions.push(self.heard(condition, (&bob, &alice), here)?);
         }
         Ok(directions)
@@ -255,7 +258,7 @@ impl Work<'_> {
         &self,
         condition: &Condition,
         (speaks, listens): (&Path, &Path),
-        (at, meanwhile, sent): Qualities<'_>,
+        (meanwhile, sent): Qualities<'_>,
     ) -> Result<Heard, ActorError> {
         let adapted = usize::try_from(ADAPTATION.as_secs()).unwrap_or(usize::MAX);
         let judged = meanwhile.get(adapted..).unwrap_or_default();
@@ -267,7 +270,7 @@ impl Work<'_> {
             delays,
             direct: direct.count() as f64 / judged.len().max(1) as f64,
             plan: format!("{} kbit/s, {}", sent.bitrate / 1_000, sent.protection),
-            loss: at.loss_percent,
+            loss: mean_loss(judged),
         };
         Ok(self.entry(condition, listens.to_owned(), Some(figures)))
     }
@@ -304,9 +307,11 @@ fn trace_of(recording: &Path) -> PathBuf {
     recording.with_extension("times")
 }
 
-/// At the end, once a second before, and at the other's end.
-type Qualities<'a> = (
-    &'a view::CallQuality,
-    &'a [view::CallQuality],
-    &'a view::CallQuality,
-);
+/// Percent; each look tells of some seconds.
+fn mean_loss(looks: &[view::CallQuality]) -> f64 {
+    let sum: f64 = looks.iter().map(|quality| quality.loss_percent).sum();
+    sum / looks.len().max(1) as f64
+}
+
+/// Once a second, and at the other's end.
+type Qualities<'a> = (&'a [view::CallQuality], &'a view::CallQuality);

@@ -114,7 +114,7 @@ fn mean(values: &[f64]) -> Option<f64> {
 }
 
 /// The 95th.
-fn percentile(mut values: Vec<f64>) -> Option<f64> {
+pub(super) fn percentile(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let at = (values.len() * 95).div_ceil(100).checked_sub(1)?;
     values.get(at).copied()

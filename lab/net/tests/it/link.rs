@@ -122,23 +122,31 @@ fn random_loss() {
 }
 
 fn bursts() {
-    let net = Net::pair(Line::new().bursts(0.1, 4.0)).unwrap();
-    let sent = 8000;
-    let numbers = one_way(&net, sent, 64, Duration::from_micros(150))
+    let net = Net::pair(Line::new().bursts(0.1, 3)).unwrap();
+    let (sent, pause) = (8000, Duration::from_micros(150));
+    let begun = Instant::now();
+    let numbers = one_way(&net, sent, 64, pause)
         .into_iter()
         .map(|(number, _)| number)
         .collect::<Vec<_>>();
+    let taken = begun.elapsed();
     let runs = numbers
         .windows(2)
         .map(|pair| pair[1] - pair[0] - 1)
         .filter(|gap| *gap > 0)
         .collect::<Vec<_>>();
-    let mean = f64::from(runs.iter().sum::<u32>()) / runs.len() as f64;
+    let lost = f64::from(runs.iter().sum::<u32>());
+    let mean = lost / runs.len() as f64;
+    // Between the pause asked for and the one that it took.
+    let most = 3.0 / (pause.as_secs_f64() * 1e3);
+    let least = 3.0 / (taken.as_secs_f64() * 1e3 / f64::from(sent));
     assert!(
-        (mean - 4.0).abs() < 1.2,
-        "mean burst {mean} of {} bursts",
+        (least / 2.0..most * 2.0).contains(&mean),
+        "mean burst {mean} of {} bursts, not {least} to {most}",
         runs.len()
     );
+    let share = lost / f64::from(sent);
+    assert!((0.04..0.2).contains(&share), "lost {share}");
 }
 
 fn rate() {

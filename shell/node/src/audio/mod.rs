@@ -35,6 +35,8 @@ pub struct Audio {
     db: Db,
     choices: Arc<Choices>,
     settings: Mutex<Settings>,
+    /// Held by whoever changes them: what two ask for at once both holds.
+    changing: tokio::sync::Mutex<()>,
     meter: Meter,
     trial: Trial,
 }
@@ -49,6 +51,7 @@ impl Audio {
             db: db.clone(),
             choices,
             settings: Mutex::new(settings),
+            changing: tokio::sync::Mutex::default(),
             meter: Meter::default(),
             trial: Trial::default(),
         }))
@@ -104,6 +107,7 @@ impl Audio {
     pub async fn change(&self, change: AudioChange) -> Result<View, Failure> {
         // Somebody may have plugged in at this moment what he asks for.
         self.choices.forget();
+        let changing = self.changing.lock().await;
         let mut settings = self.settings();
         let wanted = [&change.microphone, &change.speaker, &change.ringer];
         for (kind, wanted) in Kind::ALL.into_iter().zip(wanted) {
@@ -121,6 +125,7 @@ impl Audio {
         keep.await.map_err(store_failure)?;
         settings.apply(&self.choices);
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        drop(changing);
         self.view().await
     }
 

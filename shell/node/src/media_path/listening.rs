@@ -11,7 +11,7 @@ use starling_audio::wav::{WavError, WavWriter};
 use starling_media::comfort::Comfort;
 use starling_media::loudness::Limiter;
 use starling_media::timescale::Scaler;
-use starling_media::{FRAME, FRAME_SAMPLES, Playout, Report, Statistics, Step, is_quiet};
+use starling_media::{FRAME, FRAME_SAMPLES, PathKind, Playout, Report, Statistics, Step, is_quiet};
 use starling_protocol::machine::Time;
 use std::time::Duration;
 
@@ -86,6 +86,11 @@ impl Listening {
     /// The speaker is silent, or not; a recording goes on.
     pub const fn deafen(&mut self, on: bool) {
         self.is_deaf = on;
+    }
+
+    /// What comes takes a path of this kind from now on.
+    pub const fn take_path(&mut self, path: PathKind) {
+        self.playout.take_path(path);
     }
 
     /// A datagram came.

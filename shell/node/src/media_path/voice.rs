@@ -14,7 +14,7 @@ use bytes::Bytes;
 use iroh::endpoint::Connection;
 use starling_audio::devices::{Kind, Standing};
 use starling_audio::opus::OpusError;
-use starling_media::{Plan, Report, ReportError, Statistics};
+use starling_media::{PathKind, Plan, Report, ReportError, Statistics};
 use starling_protocol::machine::Time;
 
 use super::cleaning::Cleaning;
@@ -111,16 +111,19 @@ impl Shared {
         self.muted.load(Ordering::Relaxed) || self.held.load(Ordering::Relaxed)
     }
 
-    /// Whether packets go another way than when this was asked before.
-    fn takes_another(&self, before: &mut Option<Way>) -> bool {
-        let detour = self.detour().as_ref().map(Detour::way);
-        let way = detour.unwrap_or_else(|| self.wire().as_ref().and_then(paths::way));
-        // Nobody is connected: it is asked again.
-        let Some(way) = way else {
-            return false;
+    /// Which way packets go now, and of what kind it is; nothing while nobody is connected. The other side leaves a path when we do.
+    fn way(&self) -> Option<(PathKind, Way)> {
+        let detour = self.detour().as_ref().and_then(Detour::way);
+        if let Some(way) = detour {
+            return Some((PathKind::Forwarded, way));
+        }
+        let wire = self.wire().clone()?;
+        let kind = if paths::travel(&wire)?.direct {
+            PathKind::Direct
+        } else {
+            PathKind::Relayed
         };
-        let before = before.replace(way.clone());
-        before.is_some_and(|before| before != way)
+        Some((kind, paths::way(&wire)?))
     }
 
     fn renew(&self, statistics: VoiceStatistics) {
@@ -274,7 +277,7 @@ fn run(
     let mut trace = trace(prepared.trace.as_deref(), notify);
     let mut since = None;
     let mut renewed = Time::ZERO;
-    let mut way = None;
+    let mut path = None;
     while !shared.stop.load(Ordering::Relaxed) {
         let now = clock.now();
         if shared.held.load(Ordering::Relaxed) {
@@ -297,8 +300,12 @@ fn run(
         }
         if now >= renewed + RENEW {
             renewed = now;
-            if shared.takes_another(&mut way) {
-                speaking.moved(now);
+            if let Some((kind, way)) = shared.way() {
+                listening.take_path(kind);
+                let before = path.replace(way);
+                if before.is_some() && before != path {
+                    speaking.moved(now);
+                }
             }
             shared.renew(VoiceStatistics {
                 received: listening.statistics(),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use starling_audio::wav::{WavReader, WavWriter};
 use starling_control::Command;
 use starling_control::command::Sound;
-use starling_control::view::{self, EchoLevel, GainLevel, NoiseLevel, ProcessingChange};
+use starling_control::view::{
+    self, AudioChange, CallChoice, EchoLevel, GainLevel, NoiseLevel, ProcessingChange,
+};
 
 use crate::calls::until_call;
 use crate::cast::{Actor, befriend};
@@ -110,4 +112,57 @@ async fn proc_06_a_change_is_heard_in_the_call_that_runs_and_a_file_is_processed
     );
     alice.node.stop().await;
     bob.node.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_change_at_once_both_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let alice = Actor::create(&folder.path().join("alice"), "Alice").await;
+    for round in 0..10 {
+        let on = round % 2 == 0;
+        let echo = if on {
+            EchoLevel::Strong
+        } else {
+            EchoLevel::Off
+        };
+        let noise = if on {
+            NoiseLevel::High
+        } else {
+            NoiseLevel::Low
+        };
+        let (volume, after) = (40 + round, 10 + u32::from(round));
+        tokio::join!(
+            alice.ask::<view::Processing>(Command::ProcessingSet(ProcessingChange {
+                echo: Some(echo),
+                ..ProcessingChange::default()
+            })),
+            alice.ask::<view::Processing>(Command::ProcessingSet(ProcessingChange {
+                noise: Some(noise),
+                ..ProcessingChange::default()
+            })),
+            alice.ask::<view::Audio>(Command::AudioUse(AudioChange {
+                tones: Some(on),
+                ..AudioChange::default()
+            })),
+            alice.ask::<view::Audio>(Command::AudioUse(AudioChange {
+                volume: Some(volume),
+                ..AudioChange::default()
+            })),
+            alice.ask::<view::CallSettings>(Command::CallSet(CallChoice {
+                waiting: Some(on),
+                ..CallChoice::default()
+            })),
+            alice.ask::<view::CallSettings>(Command::CallSet(CallChoice {
+                forward_after: Some(after),
+                ..CallChoice::default()
+            })),
+        );
+        let processing: view::Processing = alice.ask(Command::ProcessingShow {}).await;
+        assert_eq!((processing.echo, processing.noise), (echo, noise));
+        let audio: view::Audio = alice.ask(Command::AudioDevices {}).await;
+        assert_eq!((audio.tones, audio.volume), (on, volume));
+        let calls: view::CallSettings = alice.ask(Command::CallSettings {}).await;
+        assert_eq!((calls.waiting, calls.forward_after), (on, after));
+    }
+    alice.node.stop().await;
 }

@@ -8,6 +8,7 @@ mod forwarding;
 mod links;
 mod media;
 mod own_side;
+mod punching;
 mod running;
 pub mod settings;
 mod show;
@@ -58,6 +59,8 @@ pub struct Calls {
     sounds: Turns<AccountId>,
     shown: Shown,
     chosen: Chosen,
+    /// Held by whoever changes that: what two ask for at once both holds.
+    choosing: tokio::sync::Mutex<()>,
 }
 
 /// What the task is told.
@@ -124,6 +127,7 @@ impl Calls {
             sounds: Turns::new(SOUNDS_OF_ONE, SOUNDS_MAX),
             shown,
             chosen,
+            choosing: tokio::sync::Mutex::default(),
         };
         Ok((calls, work))
     }
@@ -221,6 +225,7 @@ impl Calls {
 
     /// Wants it otherwise, on all devices.
     pub async fn set(&self, choice: view::CallChoice) -> Result<view::CallSettings, Failure> {
+        let _choosing = self.choosing.lock().await;
         let settings = self.chosen.get().with(&self.ctx, choice).await?;
         let (own_set, item) = (Arc::clone(&self.ctx.own_set), settings.item());
         let write = self.ctx.db.write(move |tx| {
@@ -234,6 +239,7 @@ impl Calls {
 
     /// Another device changed it.
     pub async fn reload(&self) {
+        let _choosing = self.choosing.lock().await;
         match self.ctx.db.read(Settings::load).await {
             Ok(settings) => self.chosen.set(settings),
             Err(error) => debug!(%error, "how to be called could not be read"),

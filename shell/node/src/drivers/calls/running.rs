@@ -17,9 +17,10 @@ use tokio::task::AbortHandle;
 
 use super::course::Course;
 use super::own_side::{OwnSide, Switch};
+use super::punching::Punching;
 use crate::clock::{Clock, random, wall_ms};
 use crate::context::Context;
-use crate::media_path::{Notice, Prepared, Sounding, Stream, Voice, prepare, quality};
+use crate::media_path::{Lately, Notice, Prepared, Sounding, Stream, Voice, prepare, quality};
 use crate::paths::{self, PathGuard, Travel};
 use crate::traffic::Traffic;
 use crate::transport::inner::InnerLease;
@@ -48,6 +49,7 @@ pub struct Running {
     clock: Clock,
     times: Times,
     heard: Heard,
+    punching: Punching,
     sounds: u64,
 }
 
@@ -69,6 +71,7 @@ struct Heard {
     /// At the end.
     last: Option<view::CallQuality>,
     course: Course,
+    lately: Lately,
     /// How packets travelled when last looked at.
     travel: Option<Travel>,
 }
@@ -178,6 +181,7 @@ impl Running {
                 ..Times::default()
             },
             heard: Heard::default(),
+            punching: Punching::default(),
             sounds: 0,
         }
     }
@@ -264,8 +268,23 @@ impl Running {
         let flows = self.phase == Phase::Established && self.is_sound_there();
         if let Some(voice) = self.voice.as_ref().filter(|_| flows) {
             let quality = self.measure(voice);
+            self.heard.lately.note(&voice.statistics().received);
             self.heard.course.add(&quality);
         }
+    }
+
+    /// Whether the caller seeks a direct way now: there is none, and neither side goes without on purpose.
+    pub fn punches(&mut self, now: Time) -> bool {
+        let has_udp = |lease: &InnerLease| !lease.endpoint().bound_sockets().is_empty();
+        let told = |inner: &InnerAddr| !inner.direct.is_empty();
+        let might =
+            self.lease.as_ref().is_some_and(has_udp) && self.peer_inner.as_ref().is_some_and(told);
+        if !self.outgoing || !might || !self.is_sound_there() {
+            return false;
+        }
+        let travel = self.heard.travel.as_ref();
+        let is_direct = travel.is_some_and(|travel| travel.direct);
+        self.punching.look(is_direct, now)
     }
 
     fn measure(&self, voice: &Voice) -> view::CallQuality {
@@ -281,6 +300,7 @@ impl Running {
             }),
             ..quality(
                 &statistics,
+                self.heard.lately.losses(&statistics.received),
                 forwarded.or_else(|| travel.map(|travel| travel.rtt)),
             )
         }

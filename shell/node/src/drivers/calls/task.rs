@@ -358,5 +358,6 @@ impl Task {
             self.shown.put(running.call, &view);
             self.ctx.emit(Event::Call(view));
         }
+        self.punch_anew();
     }
 }
