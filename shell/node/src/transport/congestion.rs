@@ -15,7 +15,7 @@ use noq_proto::congestion::{Bbr3Config, Cubic, CubicConfig};
 const VOICE_WINDOW: u64 = 64 * 1024;
 /// Datagrams that wait longer than about 100 ms are stale: the queue holds no more.
 const VOICE_QUEUE: usize = 16 * 1024;
-/// What others speak through a forwarder: random loss, at which Cubic falls to two packets, must not hold it back.
+/// What is spoken over a connection that the other side opened: random loss, at which Cubic falls to two packets, must not hold it back.
 const LEAST_WINDOW: u64 = 16 * 1024;
 /// DESIGN 3.1: more than 2,048 packets queued behind one loss abort the connection.
 const STREAM_WINDOW: u32 = 1_250_000;
@@ -35,7 +35,8 @@ pub fn signalling() -> QuicTransportConfig {
         .build()
 }
 
-/// A supernode at its UDP port: links to others, and calls that are forwarded.
+/// An endpoint with a UDP port, for what others open to it: what a connection is for is known after this was chosen. A supernode's links
+/// and calls that it forwards; at an inner endpoint the voice of whoever was called, and files that come.
 pub fn direct() -> QuicTransportConfig {
     base()
         .congestion_controller_factory(Arc::new(FirstAtOnceConfig {

@@ -73,7 +73,7 @@ pub async fn inner(
         if let Some((url, config)) = home.and_then(|home| relay_config(home, discovery)) {
             map.insert(url, config);
         }
-        let mut builder = builder(secret, pins, alpns.clone(), congestion::signalling());
+        let mut builder = builder(secret, pins, alpns.clone(), congestion::direct());
         if let Some(shim) = shim {
             builder = builder.proxy_url((**shim).clone());
         }
