@@ -16,7 +16,7 @@ const VOICE_WINDOW: u64 = 64 * 1024;
 /// Datagrams that wait longer than about 100 ms are stale: the queue holds no more.
 const VOICE_QUEUE: usize = 16 * 1024;
 /// What is spoken over a connection that the other side opened: random loss, at which Cubic falls to two packets, must not hold it back.
-const LEAST_WINDOW: u64 = 16 * 1024;
+pub(super) const LEAST_WINDOW: u64 = 16 * 1024;
 /// DESIGN 3.1: more than 2,048 packets queued behind one loss abort the connection.
 const STREAM_WINDOW: u32 = 1_250_000;
 /// A direct path on which nothing comes for so long is left for the relay's: both sides speak at least every 100 ms, and ask every 20 ms

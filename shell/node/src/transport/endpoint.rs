@@ -234,3 +234,33 @@ pub fn endpoint_id(key: EndpointKey) -> Option<EndpointId> {
 pub fn endpoint_key(id: EndpointId) -> EndpointKey {
     EndpointKey(*id.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_voice_of_whoever_was_called_has_a_window_that_no_loss_closes() {
+        let open = async |key: u8| {
+            let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+            let alpns = vec![alpn::MEDIA.to_vec()];
+            let pins = Pins::default();
+            let opened = inner(&[key; 32], &pins, None, listen, alpns, None).await;
+            opened.expect("it opens")
+        };
+        let (alice, bob) = (open(1).await, open(2).await);
+        let to = bob.bound_sockets().into_iter();
+        let to = to.fold(EndpointAddr::new(bob.id()), EndpointAddr::with_ip_addr);
+        let calls = dial::connect(&alice, to, alpn::MEDIA, congestion::voice());
+        let answers = async { bob.accept().await.expect("it is open").await };
+        let (calling, answering) = tokio::join!(calls, answers);
+        let (_calling, answering) = (calling.expect("it calls"), answering.expect("it answers"));
+        let paths = answering.paths();
+        let windows: Vec<u64> = paths.iter().map(|path| path.stats().cwnd).collect();
+        let least = congestion::LEAST_WINDOW;
+        assert!(!windows.is_empty() && windows.iter().all(|window| *window >= least));
+        for endpoint in [alice, bob] {
+            close(&endpoint).await;
+        }
+    }
+}
