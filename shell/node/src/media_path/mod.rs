@@ -77,7 +77,7 @@ struct Life {
 }
 
 impl Life {
-    /// Whether one is due now, and when to look again.
+    /// Whether one is due now, and when to look again (`CALL-36`).
     fn look(&mut self, said: u64, heard: Option<u64>, now: Instant) -> (bool, Duration) {
         let said = since(&mut self.said, said.saturating_sub(self.ours), now);
         let heard = since(&mut self.heard, heard, now);

@@ -266,8 +266,7 @@ fn run(
     arrivals: &Receiver<(Bytes, Time)>,
     notify: &dyn Fn(Notice),
 ) -> Result<(), OpusError> {
-    let (clock, limit) = (start.clock, start.prepared.limit);
-    let prepared = start.prepared;
+    let (clock, prepared) = (start.clock, start.prepared);
     let Sounding { audio, processing } = start.sounding;
     let choices = audio.choices();
     let cleaning = Cleaning::new(processing, &prepared.source, prepared.processed);
@@ -288,10 +287,8 @@ fn run(
             let echo = listening.play(now, &mut trace, notify);
             speaking.speak(now, &echo, shared, &mut trace, notify);
         }
-        if shared.is_connected() && since.is_none() {
-            since = Some(now);
-        }
-        if let (Some(began), Some(length)) = (since, limit)
+        since = since.or_else(|| shared.is_connected().then_some(now));
+        if let (Some(began), Some(length)) = (since, prepared.limit)
             && speaking.stop_at(began + length, now)
             && now >= began + length + LINGER
         {
@@ -300,13 +297,7 @@ fn run(
         }
         if now >= renewed + RENEW {
             renewed = now;
-            if let Some((kind, way)) = shared.way() {
-                listening.take_path(kind);
-                let before = path.replace(way);
-                if before.is_some() && before != path {
-                    speaking.moved(now);
-                }
-            }
+            follow(shared, &mut path, (&mut listening, &mut speaking), now);
             shared.renew(VoiceStatistics {
                 received: listening.statistics(),
                 first_sound: listening.first_sound(),
@@ -322,6 +313,25 @@ fn run(
     }
     listening.finish(notify);
     Ok(())
+}
+
+/// Both sides hear which way packets go now.
+fn follow(
+    shared: &Shared,
+    path: &mut Option<Way>,
+    (listening, speaking): (&mut Listening, &mut Speaking),
+    now: Time,
+) {
+    let Some((kind, way)) = shared.way() else {
+        return;
+    };
+    listening.take_path(kind);
+    if path
+        .replace(way.clone())
+        .is_some_and(|before| before != way)
+    {
+        speaking.moved(now);
+    }
 }
 
 fn trace(file: Option<&Path>, notify: &dyn Fn(Notice)) -> Trace {

@@ -49,7 +49,6 @@ pub struct Running {
     clock: Clock,
     times: Times,
     heard: Heard,
-    punching: Punching,
     sounds: u64,
 }
 
@@ -74,6 +73,7 @@ struct Heard {
     lately: Lately,
     /// How packets travelled when last looked at.
     travel: Option<Travel>,
+    punching: Punching,
 }
 
 /// When it began, was answered and ended, in Unix milliseconds.
@@ -181,7 +181,6 @@ impl Running {
                 ..Times::default()
             },
             heard: Heard::default(),
-            punching: Punching::default(),
             sounds: 0,
         }
     }
@@ -284,7 +283,7 @@ impl Running {
         }
         let travel = self.heard.travel.as_ref();
         let is_direct = travel.is_some_and(|travel| travel.direct);
-        self.punching.look(is_direct, now)
+        self.heard.punching.look(is_direct, now)
     }
 
     fn measure(&self, voice: &Voice) -> view::CallQuality {
