@@ -4,6 +4,7 @@
 
 pub mod devices;
 pub mod fuzz;
+pub mod hiss;
 pub mod level;
 pub mod opus;
 pub mod processing;

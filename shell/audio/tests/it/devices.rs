@@ -68,8 +68,8 @@ fn in_process_asleep() {
         let (_, before) = known.expect("no other thread");
         let each = (wakes - before) as f64 / seconds;
         println!("{name} wakes {each:.0} times a second");
-        // A hundred pieces; on a busy machine some come in halves.
-        assert!(each < 150.0, "{name} wakes {each:.0} times a second");
+        // Two hundred at most, where the server makes small pieces.
+        assert!(each < 250.0, "{name} wakes {each:.0} times a second");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The microphone's sound on its way to the encoder: without echo and noise, and as loud as it should be. The setting is
 //! looked at for each frame, so a change is heard at once.
 
+use starling_audio::hiss::Hiss;
 use starling_audio::processing::{Processing, Settings};
 use starling_media::FRAME_SAMPLES;
 
@@ -14,6 +15,8 @@ pub struct Cleaning {
     /// A microphone's sound, or a file's that is to be taken for one.
     applies: bool,
     processing: Processing,
+    /// Of the far end, and of the near one.
+    hisses: [Hiss; 2],
 }
 
 impl Cleaning {
@@ -34,6 +37,7 @@ impl Cleaning {
             processing: Processing::new(wanted),
             choice,
             applies,
+            hisses: <[Hiss; 2]>::default(),
         }
     }
 
@@ -42,7 +46,9 @@ impl Cleaning {
         if self.applies {
             self.follow();
             for frame in frames {
-                self.processing.far_end(frame);
+                let mut frame = *frame;
+                self.hisses[0].lift(&mut frame);
+                self.processing.far_end(&frame);
             }
         }
     }
@@ -50,6 +56,7 @@ impl Cleaning {
     /// What is to be sent, in place.
     pub fn near_end(&mut self, frame: &mut [f32; FRAME_SAMPLES]) {
         if self.applies {
+            self.hisses[1].lift(frame);
             self.processing.near_end(frame);
         }
     }

@@ -24,12 +24,13 @@ use crate::devices::outlet::Tap;
 
 /// 10 ms: what is moved at once.
 const PIECE: usize = SAMPLE_RATE as usize / 100;
-const PIECE_TIME: Duration = Duration::from_millis(10);
+/// How long is slept between pieces that are too small.
+const REST: Duration = Duration::from_millis(5);
 const SAMPLE: usize = size_of::<f32>();
 const PIECE_BYTES: u32 = (PIECE * SAMPLE) as u32;
-/// What lies between us and the speaker: 30 ms. We are asked for 10 ms at a time; PulseAudio leaves the device half of what
+/// What lies between us and the speaker: 25 ms. We are asked for 10 ms at a time; PulseAudio leaves the device half of what
 /// exceeds two such pieces.
-const AHEAD_BYTES: u32 = 3 * PIECE_BYTES;
+const AHEAD_BYTES: u32 = PIECE_BYTES * 5 / 2;
 /// What the server holds at most, also of what nobody fetches: 200 ms.
 const HELD_BYTES: u32 = 20 * PIECE_BYTES;
 /// More is never wanted at once.
@@ -217,8 +218,8 @@ impl Hearing {
     /// is to be woken for each.
     fn rest(&mut self) {
         let (frames, samples) = (take(&mut self.frames), take(&mut self.samples));
-        if samples > 0 && samples * 2 <= PIECE * frames {
-            thread::sleep(PIECE_TIME);
+        if samples > 0 && samples * 2 < PIECE * frames {
+            thread::sleep(REST);
         }
     }
 }
