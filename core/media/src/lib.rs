@@ -8,6 +8,7 @@
 //!
 //! - Behind the decoder: [`timescale::Scaler`] plays frames in less or more time where the delay is to change.
 //! - What is heard: never louder than a [`loudness::Limiter`] lets it be.
+//! - Before the encoder: [`echo`] takes what the speaker plays out of what the microphone takes.
 //! - Where a node in between forwards what is sent, [`sframe`] seals it end to end.
 //! - Both: [`Playout::report`] says how a stream arrives, and the sender's [`Rate`] makes a [`Plan`] of it.
 //!
@@ -21,6 +22,7 @@ pub mod activity;
 pub mod band;
 pub mod comfort;
 pub mod delay_histogram;
+pub mod echo;
 mod framing;
 mod jitter_buffer;
 pub mod loudness;

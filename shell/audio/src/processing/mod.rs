@@ -1,11 +1,11 @@
 //! Echo cancelling, noise suppression and gain control, between the microphone and the encoder.
 //!
-//! The parts are those of WebRTC's audio processing module (AEC3, NS, AGC2) in their Rust port, the crates `sonora*`. They
-//! are put together here because the crate that does it hides the canceller's tuning. Everything works in steps of 10 ms on
+//! The canceller is ours, [`starling_media::echo`]; noise suppression and gain control are those of WebRTC's audio processing
+//! module (NS, AGC2) in their Rust port, the crates `sonora*`. Everything works in steps of 10 ms on
 //! three bands of 16 kHz; the canceller and the suppressor work on the lowest and let the upper ones follow.
 //!
 //! How long the echo takes is found out from the sound: what counts is that the far end is given every frame that the
-//! speaker is given, in the same order. Samples inside are on the scale of 16 bits.
+//! speaker is given, in the same order. Samples inside are on the scale of 16 bits, but for the canceller's.
 
 mod bands;
 mod echo;
@@ -22,15 +22,13 @@ use sonora::high_pass_filter::HighPassFilter;
 use starling_media::{FRAME_SAMPLES, SAMPLE_RATE};
 
 use self::bands::{Bank, STEP};
-use self::echo::Canceller;
+use self::echo::EchoControl;
 use self::gain::Control;
 use self::noise::Suppressor;
 use crate::tame;
 
 /// Full scale.
 const SCALE: f32 = 32_768.0;
-/// A microphone this loud is overdriven.
-const OVERDRIVEN: f32 = 32_700.0 / SCALE;
 
 /// The processing of one microphone.
 #[derive(Debug)]
@@ -38,7 +36,7 @@ pub struct Processing {
     settings: Settings,
     high_pass: HighPassFilter,
     bank: Bank,
-    echo: Option<Canceller>,
+    echo: Option<EchoControl>,
     noise: Option<Suppressor>,
     gain: Option<Control>,
 }
@@ -50,7 +48,7 @@ impl Processing {
             settings,
             high_pass: high_pass(),
             bank: Bank::default(),
-            echo: Canceller::new(settings.echo),
+            echo: EchoControl::new(settings.echo),
             noise: Suppressor::new(settings.noise),
             gain: Control::new(settings.gain),
         }
@@ -60,7 +58,7 @@ impl Processing {
     pub fn change(&mut self, settings: Settings) {
         let before = std::mem::replace(&mut self.settings, settings);
         if before.echo != settings.echo {
-            self.echo = Canceller::new(settings.echo);
+            self.echo = EchoControl::new(settings.echo);
         }
         if before.noise != settings.noise {
             self.noise = Suppressor::new(settings.noise);
@@ -81,27 +79,26 @@ impl Processing {
             return;
         };
         for step in frame.chunks_exact(STEP) {
-            let mut scaled = [0.0; STEP];
-            for (to, from) in scaled.iter_mut().zip(step) {
-                *to = tame(*from) * SCALE;
+            let mut tamed = [0.0; STEP];
+            for (to, from) in tamed.iter_mut().zip(step) {
+                *to = tame(*from);
             }
-            echo.far_end(&scaled);
+            echo.far_end(&tamed);
         }
     }
 
-    /// What the microphone took, in place. It comes out 15 ms late: 6 are the suppressor's, 4 the blocks' of the canceller.
+    /// What the microphone took, in place. It comes out 13 ms late: 6 are the noise suppressor's, 2 the canceller's.
     pub fn near_end(&mut self, frame: &mut [f32; FRAME_SAMPLES]) {
         if self.settings == Settings::OFF {
             // PROC-03: not even the high-pass filter.
             return;
         }
         for step in frame.chunks_exact_mut(STEP) {
-            let overdriven = step.iter().any(|sample| sample.abs() >= OVERDRIVEN);
             let mut scaled = vec![0.0; STEP];
             for (to, from) in scaled.iter_mut().zip(&*step) {
                 *to = tame(*from) * SCALE;
             }
-            let done = self.step(scaled, overdriven);
+            let done = self.step(scaled);
             for (to, from) in step.iter_mut().zip(done) {
                 // PROC-04: what comes was tamed above, what goes is here.
                 *to = tame(from / SCALE);
@@ -110,7 +107,7 @@ impl Processing {
     }
 
     /// The order is WebRTC's: noise is measured before the canceller puts some of its own in the echo's place.
-    fn step(&mut self, samples: Vec<f32>, overdriven: bool) -> [f32; STEP] {
+    fn step(&mut self, samples: Vec<f32>) -> [f32; STEP] {
         let mut full = [samples];
         self.high_pass.process_channels(&mut full);
         let [samples] = full;
@@ -122,7 +119,7 @@ impl Processing {
                 noise.listen(&bands);
             }
             if let Some(echo) = &mut self.echo {
-                echo.near_end(&mut bands, overdriven);
+                echo.near_end(&mut bands);
             }
             if let Some(noise) = &mut self.noise {
                 noise.suppress(&mut bands);
