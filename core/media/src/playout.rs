@@ -145,7 +145,7 @@ impl Playout {
     }
 
     /// What comes takes a path of this kind from now on.
-    pub const fn take_path(&mut self, path: PathKind) {
+    pub fn take_path(&mut self, path: PathKind) {
         self.transit.take(path);
     }
 

@@ -35,6 +35,8 @@ pub enum PathKind {
 pub struct Transit {
     fastest: SlidingMinimum,
     path: PathKind,
+    /// The one before, and since when packets take another; nothing once that is long ago.
+    left: Option<(PathKind, Option<i64>)>,
     /// One for each kind of path: what was learnt of one says nothing of another, and counts again when packets return to it.
     histograms: [DelayHistogram; 3],
     /// When the running interval began and the largest delay in it.
@@ -48,6 +50,7 @@ impl Default for Transit {
         Self {
             fastest: SlidingMinimum::new(SLOT_US),
             path: PathKind::default(),
+            left: None,
             histograms: Default::default(),
             interval: None,
             last: None,
@@ -69,14 +72,35 @@ impl Transit {
         let (began, largest) = self.interval.get_or_insert((now, delay));
         *largest = delay.max(*largest);
         if now - *began >= INTERVAL_US {
-            self.histograms[self.path as usize].add(*largest);
+            let largest = *largest;
             self.interval = None;
+            if !self.is_new(now) {
+                self.histograms[self.path as usize].add(largest);
+            }
         }
     }
 
+    /// Until the fastest packet is one of this path, delays are not those of it.
+    fn is_new(&mut self, now: i64) -> bool {
+        let Some((_, since)) = &mut self.left else {
+            return false;
+        };
+        let since = *since.get_or_insert(now);
+        let is_new = now - since < SLOT_US * SLOTS as i64;
+        if !is_new && self.is_settled() {
+            self.left = None;
+        }
+        is_new
+    }
+
+    fn is_settled(&self) -> bool {
+        self.histograms[self.path as usize].entries() >= FIRST_ENTRIES
+    }
+
     /// `MEDIA-16`: packets take a path of this kind from now on. The interval in which that changed counts for neither.
-    pub const fn take(&mut self, path: PathKind) {
-        if self.path as usize != path as usize {
+    pub fn take(&mut self, path: PathKind) {
+        if self.path != path {
+            self.left = Some((self.path, None));
             self.path = path;
             self.interval = None;
         }
@@ -107,11 +131,14 @@ impl Transit {
     /// The delay that is enough for almost all packets.
     /// Where packets are lost: also for what stands in the packet of `redundancy` frames later.
     pub fn target_us(&self, recent_loss: f64, redundancy: i64) -> i64 {
-        let histogram = &self.histograms[self.path as usize];
-        let settled = histogram.entries() >= FIRST_ENTRIES;
+        let known = |path: PathKind| self.histograms[path as usize].quantile_us();
+        let settled = self.is_settled();
         let running = self.interval.filter(|_| !settled);
         let running = running.map_or(0, |(_, largest)| largest);
-        let target = histogram.quantile_us().max(running);
+        // What is not known yet is taken to be no better than what was left.
+        let left = self.left.filter(|_| !settled);
+        let left = left.map_or(0, |(path, _)| known(path));
+        let target = known(self.path).max(running).max(left);
         if recent_loss <= LOSS {
             return target.clamp(TARGET_MIN_US, TARGET_MAX_US);
         }
@@ -246,15 +273,30 @@ mod tests {
         feed(&mut transit, 0, 500, |_| 0);
         assert_eq!(transit.target_us(0.0, 1), TARGET_MIN_US);
         transit.take(PathKind::Relayed);
-        feed(&mut transit, 500, 100, |frame| frame % 25 * 14_000);
+        feed(&mut transit, 500, 300, |frame| frame % 25 * 14_000);
         let stalling = transit.target_us(0.0, 1);
         assert!(stalling > 300_000, "{stalling}");
         transit.take(PathKind::Direct);
         assert_eq!(transit.target_us(0.0, 1), TARGET_MIN_US);
-        feed(&mut transit, 600, 50, |_| 0);
+        feed(&mut transit, 800, 50, |_| 0);
         // And it is known there again.
         transit.take(PathKind::Relayed);
         assert_eq!(transit.target_us(0.0, 1), stalling);
+    }
+
+    #[test]
+    fn media_16_a_path_that_is_new_begins_with_what_was_left_and_its_length_is_no_jitter() {
+        let mut transit = Transit::default();
+        feed(&mut transit, 0, 500, |frame| frame * 37 % 80 * 1_000);
+        let direct = transit.target_us(0.0, 1);
+        assert!((75_000..=85_000).contains(&direct), "{direct}");
+        transit.take(PathKind::Relayed);
+        assert_eq!(transit.target_us(0.0, 1), direct);
+        // 60 ms longer, and steady.
+        feed(&mut transit, 500, 100, |_| 60_000);
+        assert_eq!(transit.target_us(0.0, 1), direct);
+        feed(&mut transit, 600, 250, |_| 60_000);
+        assert_eq!(transit.target_us(0.0, 1), TARGET_MIN_US);
     }
 
     #[test]

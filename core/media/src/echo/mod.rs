@@ -219,11 +219,11 @@ impl Canceller {
         let rest = usize::try_from(samples.rem_euclid(ONE)).unwrap_or_default();
         self.filter.shift(rest, &mut self.transform);
         // The loudest is the second or third, so that there is room for a jump to either side.
-        while self.filter.loudest() > 2 {
+        for _ in 0..self.filter.loudest().saturating_sub(2) {
             self.filter.shift_partition(false);
             bulk += 1;
         }
-        while self.filter.loudest() == 0 && bulk > 0 {
+        if self.filter.loudest() == 0 && bulk > 0 {
             self.filter.shift_partition(true);
             bulk -= 1;
         }

@@ -23,7 +23,10 @@ impl Host {
     pub(super) fn answering(kind: Kind) -> Result<(Self, Roster), DeviceError> {
         match served() {
             Ok((connection, roster)) => Ok((Self::Server(connection), roster)),
-            Err(ServerError::Silent) => Err(DeviceError::Unanswered(kind)),
+            // Whoever has one wants to know what is wrong with it.
+            Err(error) if !matches!(error, ServerError::None | ServerError::Closed) => {
+                Err(failed(kind, &error))
+            }
             Err(_) => {
                 let alsa = Alsa::open(kind)?;
                 let roster = alsa.roster();

@@ -11,6 +11,7 @@ mod bands;
 mod echo;
 mod gain;
 mod noise;
+mod rumble;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -18,13 +19,13 @@ mod tuning;
 
 pub use settings::{Echo, Gain, Noise, Settings};
 
-use sonora::high_pass_filter::HighPassFilter;
-use starling_media::{FRAME_SAMPLES, SAMPLE_RATE};
+use starling_media::FRAME_SAMPLES;
 
 use self::bands::{Bank, STEP};
 use self::echo::EchoControl;
 use self::gain::Control;
 use self::noise::Suppressor;
+use self::rumble::HighPass;
 use crate::tame;
 
 /// Full scale.
@@ -34,7 +35,7 @@ const SCALE: f32 = 32_768.0;
 #[derive(Debug)]
 pub struct Processing {
     settings: Settings,
-    high_pass: HighPassFilter,
+    high_pass: HighPass,
     bank: Bank,
     echo: Option<EchoControl>,
     noise: Option<Suppressor>,
@@ -46,7 +47,7 @@ impl Processing {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            high_pass: high_pass(),
+            high_pass: HighPass::new(),
             bank: Bank::default(),
             echo: EchoControl::new(settings.echo),
             noise: Suppressor::new(settings.noise),
@@ -94,7 +95,7 @@ impl Processing {
             return;
         }
         for step in frame.chunks_exact_mut(STEP) {
-            let mut scaled = vec![0.0; STEP];
+            let mut scaled = [0.0; STEP];
             for (to, from) in scaled.iter_mut().zip(&*step) {
                 *to = tame(*from) * SCALE;
             }
@@ -107,12 +108,8 @@ impl Processing {
     }
 
     /// The order is WebRTC's: noise is measured before the canceller puts some of its own in the echo's place.
-    fn step(&mut self, samples: Vec<f32>) -> [f32; STEP] {
-        let mut full = [samples];
-        self.high_pass.process_channels(&mut full);
-        let [samples] = full;
-        let mut done = [0.0; STEP];
-        done.copy_from_slice(&samples);
+    fn step(&mut self, mut done: [f32; STEP]) -> [f32; STEP] {
+        self.high_pass.process(&mut done);
         if self.echo.is_some() || self.noise.is_some() {
             let mut bands = self.bank.split(&done);
             if let Some(noise) = &mut self.noise {
@@ -131,9 +128,4 @@ impl Processing {
         }
         done
     }
-}
-
-fn high_pass() -> HighPassFilter {
-    const { assert!(SAMPLE_RATE == 48_000 && FRAME_SAMPLES.is_multiple_of(STEP)) };
-    HighPassFilter::new(48_000, 1)
 }

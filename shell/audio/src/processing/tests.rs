@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::SAMPLE_RATE;
 
 type Frame = [f32; FRAME_SAMPLES];
 

@@ -37,7 +37,7 @@ impl Cleaning {
             processing: Processing::new(wanted),
             choice,
             applies,
-            hisses: <[Hiss; 2]>::default(),
+            hisses: [1, 2].map(Hiss::new),
         }
     }
 
@@ -55,7 +55,8 @@ impl Cleaning {
 
     /// What is to be sent, in place.
     pub fn near_end(&mut self, frame: &mut [f32; FRAME_SAMPLES]) {
-        if self.applies {
+        // PROC-03: what is not processed stays as it is.
+        if self.applies && self.processing.settings() != Settings::OFF {
             self.hisses[1].lift(frame);
             self.processing.near_end(frame);
         }

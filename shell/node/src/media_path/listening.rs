@@ -89,7 +89,7 @@ impl Listening {
     }
 
     /// What comes takes a path of this kind from now on.
-    pub const fn take_path(&mut self, path: PathKind) {
+    pub fn take_path(&mut self, path: PathKind) {
         self.playout.take_path(path);
     }
 

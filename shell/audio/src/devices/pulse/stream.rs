@@ -234,10 +234,10 @@ struct Speech {
 
 impl Speech {
     fn want(&mut self, bytes: u32) -> Result<(), ServerError> {
-        if bytes > WANTED_MAX {
+        self.wanted += bytes as usize / SAMPLE;
+        if self.wanted * SAMPLE > WANTED_MAX as usize {
             return Err(ServerError::Garbled("it wants too much sound at once"));
         }
-        self.wanted += bytes as usize / SAMPLE;
         Ok(())
     }
 

@@ -47,7 +47,7 @@ const INBOX: usize = 256;
 const LINKS_OF_ONE: usize = 4;
 const LINKS_MAX: usize = 64;
 /// Connections for sound of one contact, and of all, that have not said yet which call they are for.
-const SOUNDS_OF_ONE: usize = 4;
+const SOUNDS_OF_ONE: usize = 6;
 const SOUNDS_MAX: usize = 32;
 
 /// All calls of one account.

@@ -9,6 +9,7 @@ use iroh::endpoint::Connection;
 use starling_protocol::machine::Time;
 use starling_wire::alpn;
 use starling_wire::ids::CallId;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::task::Task;
@@ -19,8 +20,8 @@ use crate::transport::{congestion, dial, endpoint};
 const ROUND: Duration = Duration::from_secs(5);
 /// Twice as long after each round, up to this.
 const SELDOM: Duration = Duration::from_secs(60);
-/// A round that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(6);
+/// A round that takes longer has failed, dialling included: before the next, and before the other side closes what says no hello.
+const PATIENCE: Duration = Duration::from_millis(4_500);
 const LOOK: Duration = Duration::from_millis(200);
 
 /// When the way is sought again. A machine: it is told once a second how the call goes.
@@ -77,6 +78,7 @@ impl Task {
 
 /// Another connection to the same place, which carries nothing, until the sound goes directly or the round is over.
 async fn round(from: &iroh::Endpoint, address: EndpointAddr, sound: &Connection) {
+    let begun = Instant::now();
     let beside = dial::connect(from, address, alpn::MEDIA, congestion::signalling()).await;
     let beside = match beside {
         Ok(beside) => beside,
@@ -87,7 +89,9 @@ async fn round(from: &iroh::Endpoint, address: EndpointAddr, sound: &Connection)
             tokio::time::sleep(LOOK).await;
         }
     };
-    let found = tokio::time::timeout(PATIENCE, direct).await.is_ok();
+    let found = tokio::time::timeout_at(begun + PATIENCE, direct)
+        .await
+        .is_ok();
     debug!(found, "sought a direct way");
     beside.close(REPLACED.into(), b"punched");
 }
