@@ -169,8 +169,12 @@ impl Playout {
         let transit = transit::transit(last, now);
         self.reporter.came(transit, datagram.len(), now);
         let was_passed = self.was_passed(position.frame);
+        let reach = self
+            .buffer
+            .newest()
+            .map_or(i64::MIN, |last| last - SPAN + 1);
         if let Some(head) = self.head.as_mut().filter(|head| head.quiet && !was_passed) {
-            head.wait_for(position.frame);
+            head.wait_for(position.frame.max(reach));
         }
         self.check_in_time(last)?;
         if self.head.is_none() && self.buffer.is_empty() {
