@@ -95,7 +95,7 @@ fn proc_08_a_voice_alone_comes_out_as_it_was_a_little_later() {
 }
 
 #[test]
-fn a_voice_after_an_echo_comes_out_as_it_was() {
+fn proc_08_a_voice_after_an_echo_comes_out_as_it_was() {
     let said = voice(3.0, 2);
     let mut far = voice(5.0, 1);
     let mut near = echo(&far, 1_000);

@@ -32,9 +32,6 @@ use tokio::sync::mpsc;
 use crate::cast::{PATIENCE, folder, listen_for_warnings};
 use crate::warnings::NoWarnings;
 
-/// Word of a newcomer that was missed on a busy machine is made good when lists are compared.
-const WHOLE: Duration = Duration::from_secs(90);
-
 /// Supernodes of one network, without people.
 pub struct Land {
     pub network: NetworkId,
@@ -82,7 +79,10 @@ impl Land {
             .all(|town| town.supernode.others() == others)
         {
             let known: Vec<_> = self.towns.iter().map(|t| t.supernode.others()).collect();
-            assert!(began.elapsed() < WHOLE, "of {others} they know {known:?}");
+            assert!(
+                began.elapsed() < PATIENCE,
+                "of {others} they know {known:?}"
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         began.elapsed()
