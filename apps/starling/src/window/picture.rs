@@ -1,13 +1,14 @@
 //! Pictures of people: shown from the node, and the own one taken from a form that works without script.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
+use futures_util::StreamExt;
 use starling_control::view::{Avatar, OwnProfile, ProfileChange};
 use starling_control::{Command, ErrorKind, Failure};
 
@@ -16,7 +17,12 @@ use super::server::{Fields, Ui, status_of};
 use super::{multipart, pages};
 
 /// A form with a picture: the file, and what stands round it.
-pub const PICTURE_FORM_MAX: usize = 10 * 1024 * 1024 + 64 * 1024;
+const FORM_MAX: usize = 10 * 1024 * 1024 + 64 * 1024;
+/// A form that is too large is read to its end all the same, up to here: a browser that is cut off while it sends shows
+/// "connection reset" in place of our sentence (RFC 9112, section 9.6).
+const READ_MAX: usize = 128 * 1024 * 1024;
+/// A form is whole by then.
+const FORM_WITHIN: Duration = Duration::from_secs(60);
 /// The one kind there is.
 const JPEG: &str = "image/jpeg";
 
@@ -38,23 +44,16 @@ pub async fn show(State(ui): State<Arc<Ui>>, Query(query): Query<Fields>) -> Res
 }
 
 /// `POST profile-picture`: a form with a file.
-pub async fn receive(
-    State(ui): State<Arc<Ui>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
+pub async fn receive(State(ui): State<Arc<Ui>>, headers: HeaderMap, body: Body) -> Response {
     match take(&ui, &headers, body).await {
         Ok(()) => (StatusCode::SEE_OTHER, [(header::LOCATION, "profile")]).into_response(),
         Err(failure) => pages::words_page(status_of(&failure), &failure.to_string()),
     }
 }
 
-async fn take(
-    ui: &Ui,
-    headers: &HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Result<(), Failure> {
-    let body = body.map_err(|_| usage("The picture is too large; a file may have 10 MB."))?;
+async fn take(ui: &Ui, headers: &HeaderMap, body: Body) -> Result<(), Failure> {
+    let body = tokio::time::timeout(FORM_WITHIN, form(body)).await;
+    let body = body.unwrap_or_else(|_| Err(usage("The picture did not arrive in time.")))?;
     let copy = Body::from(chosen(ui, headers, &body)?.to_vec());
     let trouble = |error: std::io::Error| Failure::new(ErrorKind::System, error.to_string());
     let path = ui.uploads.receive("picture", copy).await.map_err(trouble)?;
@@ -65,6 +64,25 @@ async fn take(
     let set = ui.ask::<OwnProfile>(Command::ProfileSet(change)).await;
     ui.uploads.discard(&path);
     set.map(|_| ())
+}
+
+/// The body of a form, if it is not larger than one with a picture can be.
+async fn form(body: Body) -> Result<Vec<u8>, Failure> {
+    let (mut form, mut read) = (Vec::new(), 0);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| usage(&error.to_string()))?;
+        read += chunk.len();
+        match read {
+            0..=FORM_MAX => form.extend_from_slice(&chunk),
+            ..=READ_MAX => form = Vec::new(),
+            _ => break,
+        }
+    }
+    if read > FORM_MAX {
+        return Err(usage("The picture is too large; a file may have 10 MB."));
+    }
+    Ok(form)
 }
 
 /// The file in a form of ours.

@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use super::entrance::{CODE_TTL, ENTER, Entrance};
 use super::guard::{Guard, Refusal, TOKEN_HEADER, harden};
 use super::pages;
-use super::picture::{self, PICTURE_FORM_MAX};
+use super::picture;
 use super::upload::Uploads;
 use super::{action, doorway, live};
 
@@ -168,10 +168,7 @@ fn router(ui: &Arc<Ui>) -> Router {
             put(upload).layer(DefaultBodyLimit::disable()),
         )
         .route(&at("avatar"), get(picture::show))
-        .route(
-            &at("profile-picture"),
-            post(picture::receive).layer(DefaultBodyLimit::max(PICTURE_FORM_MAX)),
-        )
+        .route(&at("profile-picture"), post(picture::receive))
         .route(&at(""), get(pages::home))
         .route(&at("network-init"), post(pages::network_made))
         .route(
