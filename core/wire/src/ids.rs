@@ -92,6 +92,12 @@ id!(/// One file transfer, chosen by the sender.
     TransferId, 16);
 id!(/// One sealed envelope: the start of the BLAKE3 hash of its bytes.
     EnvelopeId, 16);
+id!(/// One box at a mailbox holder, random: it says nothing about whose it is.
+    MailboxId, 32);
+id!(/// An epoch of a group, as holders see it: it reveals nothing, and two branches of a group have different ones.
+    EpochTag, 16);
+id!(/// One entry of a conversation's log: the hash of what it says, the same at every holder.
+    EntryId, 32);
 id!(/// By which one account watches one front door of another. Nobody but the two can tell whose it is.
     SubscriptionId, 16);
 

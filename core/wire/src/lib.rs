@@ -25,6 +25,7 @@ pub mod name_claim;
 pub mod name_log;
 pub mod name_query;
 pub mod network;
+pub mod ordering;
 pub mod overlay;
 pub mod own_name;
 pub mod packet;
