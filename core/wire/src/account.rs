@@ -305,6 +305,14 @@ impl Chain {
     }
 }
 
+impl Entry {
+    /// Whether this key signed it for this account.
+    pub(crate) fn is_signed_by(&self, key: &[u8; 32], account: AccountId) -> bool {
+        let signed = signed_bytes(&account, self.number, &self.previous, &self.change);
+        signed_by(key, &signed, self.signature)
+    }
+}
+
 impl VerifiedAccount {
     /// Without any entry.
     fn begin(inception: &Inception) -> Result<Self, AccountError> {

@@ -3,6 +3,7 @@
 
 use crate::card::SignedCard;
 use crate::chat::{CHAT_FRAME_MAX, ChatFrame};
+use crate::credential::Credential;
 use crate::discovery;
 use crate::envelope;
 use crate::frame;
@@ -176,6 +177,14 @@ pub fn envelope(data: &[u8]) {
 pub fn card(data: &[u8]) {
     if let Ok(card) = frame::decode_body::<SignedCard>(data, crate::limits::ENVELOPE_MAX) {
         let _ = card.verify();
+    }
+}
+
+/// What a device shows in a group: verified only as the bytes that it would write itself.
+pub fn credential(data: &[u8]) {
+    if let Ok(credential) = Credential::read(data) {
+        let _ = credential.verify();
+        assert_eq!(Credential::read(&credential.to_bytes()), Ok(credential));
     }
 }
 

@@ -88,6 +88,8 @@ id!(/// One room at a focus, chosen by chance there: who knows it may enter.
     RoomId, 16);
 id!(/// One chat message, chosen by its author.
     MessageId, 16);
+id!(/// One conversation: an MLS group, chosen by whoever makes it.
+    GroupId, 32);
 id!(/// One file transfer, chosen by the sender.
     TransferId, 16);
 id!(/// One sealed envelope: the start of the BLAKE3 hash of its bytes.

@@ -13,6 +13,8 @@ pub const CHAIN_ENTRIES_MAX: usize = 64;
 pub const RECOVERIES_MAX: u16 = 0x7fff;
 /// The highest number of an account's record: with the number of recoveries in front it fits a database's integer.
 pub const SEQUENCE_MAX: u64 = (1 << 48) - 1;
+/// What a device shows in a group of whose it is. The largest has 478.
+pub const CREDENTIAL_MAX: usize = 512;
 /// Devices of one account.
 pub const DEVICES_MAX: usize = 16;
 /// Supernodes named in a link, a record or a card.

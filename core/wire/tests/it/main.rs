@@ -3,6 +3,7 @@
 mod calls;
 mod conference;
 mod corpus;
+mod credentials;
 mod devices;
 mod fuzz;
 mod letters;
