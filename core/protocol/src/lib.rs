@@ -7,6 +7,7 @@ pub mod conference;
 pub mod device;
 pub mod index;
 pub mod machine;
+pub mod mailbox;
 pub mod names;
 pub mod overlay;
 pub mod pace;

@@ -1,0 +1,249 @@
+//! A holder's register for one slot: written once by a majority of holders (single-decree Paxos, the acceptor's part). It
+//! has no clock and no chance; who is asked when is the holder's business, as is that a change is on disk before it is told.
+
+use starling_wire::ids::EntryId;
+use starling_wire::ordering::choice::{Choice, choose};
+use starling_wire::ordering::statement::{Known, Promise, Vote};
+use starling_wire::ordering::{Ballot, Holders, Seat, Slot};
+
+/// How far a ballot's number may lie above the one promised before: nobody uses up the numbers.
+pub const STEP_MAX: u32 = 8;
+
+/// What was promised and agreed to. Empty at first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Register {
+    promised: Option<Ballot>,
+    accepted: Option<(Ballot, EntryId)>,
+}
+
+/// Whose register of which slot this is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Who decides the slot.
+    pub holders: &'a Holders,
+    /// Our seat among them.
+    pub seat: Seat,
+    /// The slot.
+    pub slot: Slot,
+}
+
+/// Why an entry was not agreed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A higher ballot was promised: its promise goes back.
+    #[error("somebody else's proposal came later")]
+    Overtaken,
+    /// In this ballot another entry was agreed to.
+    #[error("another entry was agreed to in this ballot")]
+    OneEach,
+    /// The promises shown do not allow it (`ORDER-03`).
+    #[error("the promises shown do not allow this entry")]
+    NotAllowed,
+}
+
+impl Register {
+    /// As it was kept: what was promised, and what was agreed to.
+    pub const fn restored(promised: Option<Ballot>, accepted: Option<(Ballot, EntryId)>) -> Self {
+        Self { promised, accepted }
+    }
+
+    /// What to keep.
+    pub const fn kept(&self) -> (Option<Ballot>, Option<(Ballot, EntryId)>) {
+        (self.promised, self.accepted)
+    }
+
+    /// Whether `asked` would be promised.
+    pub fn may_promise(&self, asked: Ballot) -> bool {
+        let counter = self.promised.map_or(0, |promised| promised.counter);
+        // Zero is nobody's number; nobody jumps to the end of them.
+        let within = (1..=counter.saturating_add(STEP_MAX)).contains(&asked.counter);
+        within && self.promised.is_none_or(|promised| asked > promised)
+    }
+
+    /// Promises a ballot; `true` when that changed something. The answer is [`Self::promise`] either way, unless nothing was ever
+    /// promised.
+    pub fn prepare(&mut self, asked: Ballot) -> bool {
+        let may = self.may_promise(asked);
+        if may {
+            self.promised = Some(asked);
+        }
+        may
+    }
+
+    /// Agrees to an entry, if the promises allow it. The entry is on our disk. The answer is then a [`Vote`], also when it had
+    /// been given before.
+    pub fn accept(
+        &mut self,
+        place: Place<'_>,
+        ballot: Ballot,
+        entry: EntryId,
+        promises: &[Known<Promise>],
+    ) -> Result<Vote, Refusal> {
+        if self.promised.is_some_and(|promised| ballot < promised) {
+            return Err(Refusal::Overtaken);
+        }
+        let other = |(last, one): (Ballot, EntryId)| last == ballot && one != entry;
+        if self.accepted.is_some_and(other) {
+            return Err(Refusal::OneEach);
+        }
+        match choose(place.holders, place.slot, ballot, promises) {
+            Ok(Choice::Free) => {}
+            Ok(Choice::Must(must)) if must == entry => {}
+            Ok(_) | Err(_) => return Err(Refusal::NotAllowed),
+        }
+        self.promised = Some(ballot);
+        self.accepted = Some((ballot, entry));
+        Ok(Vote {
+            seat: place.seat,
+            slot: place.slot,
+            ballot,
+            entry,
+        })
+    }
+
+    /// What was promised and agreed to, as a statement to be signed.
+    pub fn promise(&self, place: Place<'_>) -> Option<Promise> {
+        Some(Promise {
+            seat: place.seat,
+            slot: place.slot,
+            ballot: self.promised?,
+            accepted: self.accepted,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use starling_wire::ids::{EndpointKey, EpochTag, MailboxId};
+    use starling_wire::ordering::choice::{Said, contradict};
+
+    const SLOT: Slot = Slot {
+        epoch: EpochTag([1; 16]),
+        attempt: 0,
+    };
+    const X: EntryId = EntryId([0x10; 32]);
+    const Y: EntryId = EntryId([0x20; 32]);
+
+    fn seat(number: u8) -> Seat {
+        Seat {
+            holder: EndpointKey([number; 32]),
+            mailbox: MailboxId([number; 32]),
+        }
+    }
+
+    fn three() -> Holders {
+        Holders {
+            generation: 1,
+            seats: (0..3).map(seat).collect(),
+        }
+    }
+
+    fn ballot(counter: u32, salt: u8) -> Ballot {
+        Ballot {
+            counter,
+            salt: [salt; 8],
+        }
+    }
+
+    struct Holder(u8, Register);
+
+    impl Holder {
+        fn prepare(&mut self, ballot: Ballot) -> Known<Promise> {
+            self.1.prepare(ballot);
+            let holders = three();
+            Known::in_a_model(self.1.promise(place(&holders, self.0)).unwrap())
+        }
+
+        fn accept(
+            &mut self,
+            b: Ballot,
+            entry: EntryId,
+            proof: &[Known<Promise>],
+        ) -> Result<(), Refusal> {
+            let holders = three();
+            let place = place(&holders, self.0);
+            self.1.accept(place, b, entry, proof).map(|_| ())
+        }
+    }
+
+    fn place(holders: &Holders, number: u8) -> Place<'_> {
+        Place {
+            holders,
+            seat: seat(number),
+            slot: SLOT,
+        }
+    }
+
+    fn holder(number: u8) -> Holder {
+        Holder(number, Register::default())
+    }
+
+    #[test]
+    fn order_03_a_holder_agrees_only_to_what_the_promises_allow() {
+        let (mut one, mut two, mut three) = (holder(0), holder(1), holder(2));
+        let first = ballot(1, 1);
+        let proof = [one.prepare(first), two.prepare(first)];
+        assert_eq!(one.accept(first, X, &proof[..1]), Err(Refusal::NotAllowed));
+        assert_eq!(one.accept(first, X, &proof), Ok(()));
+        assert_eq!(one.accept(first, X, &proof), Ok(()), "said again");
+        assert_eq!(one.accept(first, Y, &proof), Err(Refusal::OneEach));
+        let second = ballot(2, 2);
+        let proof = [one.prepare(second), three.prepare(second)];
+        assert_eq!(three.accept(second, Y, &proof), Err(Refusal::NotAllowed));
+        assert_eq!(three.accept(second, X, &proof), Ok(()));
+        assert_eq!(
+            two.accept(second, X, &proof),
+            Ok(()),
+            "without a promise of its own"
+        );
+        assert_eq!(one.accept(first, X, &proof), Err(Refusal::Overtaken));
+    }
+
+    #[test]
+    fn a_ballots_number_goes_up_in_small_steps() {
+        let mut register = Register::default();
+        assert!(!register.prepare(ballot(0, 9)), "nobody's number");
+        assert!(!register.prepare(ballot(STEP_MAX + 1, 1)));
+        assert!(register.prepare(ballot(STEP_MAX, 1)));
+        assert!(!register.prepare(ballot(STEP_MAX, 1)), "promised already");
+        assert!(!register.prepare(ballot(STEP_MAX - 1, 9)));
+        assert!(register.prepare(ballot(STEP_MAX, 2)));
+        let mut last = Register::restored(Some(ballot(u32::MAX, 1)), None);
+        assert!(last.prepare(ballot(u32::MAX, 2)), "and nothing overflows");
+    }
+
+    proptest! {
+        /// Whatever is asked in whatever order, an honest holder's statements never contradict each other.
+        #[test]
+        fn order_05_an_honest_holder_never_contradicts_itself(
+            asked in proptest::collection::vec((1_u32..5, 0_u8..3, any::<bool>(), any::<bool>(), any::<bool>()), 1..40)
+        ) {
+            let mut three = [holder(0), holder(1), holder(2)];
+            let mut said: Vec<Said> = Vec::new();
+            let holders = self::three();
+            let mut known: Vec<Known<Promise>> = Vec::new();
+            for (counter, number, prepare, entry, other) in asked {
+                let at = usize::from(number);
+                let b = ballot(counter, u8::from(other));
+                if prepare {
+                    let promise = three[at].prepare(b);
+                    said.push(Said::Promise(*promise.get()));
+                    known.push(promise);
+                    continue;
+                }
+                let mut proof: Vec<_> = known.iter().filter(|p| p.get().ballot == b).copied().collect();
+                proof.sort_unstable();
+                proof.dedup_by_key(|p| p.get().seat);
+                let wanted = if entry { X } else { Y };
+                if let Ok(vote) = three[at].1.accept(place(&holders, number), b, wanted, &proof) {
+                    said.push(Said::Vote(vote));
+                }
+            }
+            for one in &said {
+                prop_assert!(said.iter().all(|other| !contradict(one, other)));
+            }
+        }
+    }
+}
