@@ -3,13 +3,15 @@
 
 use crate::card::SignedCard;
 use crate::chat::{CHAT_FRAME_MAX, ChatFrame};
+use crate::content::long::Long;
+use crate::content::{Body, Content, Text, markup, message_id};
 use crate::credential::Credential;
 use crate::discovery;
 use crate::envelope;
 use crate::frame;
 use crate::http_head::{HEAD_MAX, Head};
-use crate::ids::{AccountId, DeviceId, EndpointKey, NetworkId};
-use crate::limits::ABOUT_MAX;
+use crate::ids::{AccountId, DeviceId, EndpointKey, MessageId, NetworkId};
+use crate::limits::{ABOUT_MAX, VOICE_MS_MAX};
 use crate::link::Link;
 use crate::name_log::{Equivocation, Page};
 use crate::name_query::NameReply;
@@ -164,6 +166,34 @@ pub fn profile(data: &[u8]) {
 pub fn chat(data: &[u8]) {
     if let Ok(frame) = frame::decode_body::<ChatFrame>(data, CHAT_FRAME_MAX) {
         let _ = frame.check();
+    }
+}
+
+/// What messages say, down to how a text is shown; and any bytes as the parts of a long one.
+pub fn content(data: &[u8]) {
+    let long = Long {
+        size: u32::try_from(data.len()).unwrap_or(u32::MAX),
+        parts: vec![MessageId([1; 16])],
+    };
+    let _ = long.join(&[data]).map(|body| shown(&body));
+    let Ok(content) = Content::read(data) else {
+        return;
+    };
+    assert_eq!(content.write().as_deref(), Ok(data), "one form");
+    assert_eq!(
+        content.id(AccountId([7; 32])),
+        message_id(AccountId([7; 32]), data)
+    );
+    shown(&content.body);
+}
+
+fn shown(body: &Body) {
+    match body {
+        Body::Text(Text { words, .. }) | Body::Edit { words, .. } => {
+            assert!(!markup::blocks(words).is_empty());
+        }
+        Body::Voice(voice) => assert!(voice.duration_ms() <= VOICE_MS_MAX),
+        _ => {}
     }
 }
 

@@ -10,6 +10,7 @@ pub mod call;
 pub mod card;
 pub mod chat;
 pub mod conference;
+pub mod content;
 pub mod credential;
 pub mod descriptor;
 pub mod discovery;

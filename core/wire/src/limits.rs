@@ -33,6 +33,28 @@ pub const NOTE_MAX: usize = 4 * 1024;
 pub const REQUEST_TEXT_MAX: usize = 1_000;
 /// One chat message.
 pub const CHAT_TEXT_MAX: usize = 16 * 1024;
+/// The plaintext of one message: with what seals it, it fits an entry of 64 KiB.
+pub const CONTENT_MAX: usize = 62 * 1024;
+/// Messages that one message names as those its author had seen.
+pub const PREDECESSORS_MAX: usize = 8;
+/// A long message, put together from its parts.
+pub const LONG_MAX: usize = 1024 * 1024;
+/// One part of it.
+pub const PART_MAX: usize = 60 * 1024;
+/// As many parts make the longest.
+pub const PARTS_MAX: usize = LONG_MAX.div_ceil(PART_MAX);
+/// A text in a message, or a recording, in bytes.
+pub const TEXT_MAX: usize = LONG_MAX - 4 * 1024;
+/// People named in one text.
+pub const MENTIONS_MAX: usize = 64;
+/// One emoji, in bytes of UTF-8.
+pub const EMOJI_MAX: usize = 64;
+/// A recording, in milliseconds: ten minutes.
+pub const VOICE_MS_MAX: u32 = 10 * 60 * 1_000;
+/// A picture's preview.
+pub const PREVIEW_MAX: usize = 16 * 1024;
+/// What stands below a picture, in bytes of UTF-8.
+pub const CAPTION_MAX: usize = 1_000;
 /// Message ids in one receipt.
 pub const RECEIPT_IDS_MAX: usize = 1_000;
 /// A file's name as offered by a peer.

@@ -37,6 +37,14 @@ pub fn shown_lines(text: &str) -> String {
     lines.join("\n")
 }
 
+/// Whether nothing of a text can be seen.
+pub fn is_blank(text: &str) -> bool {
+    let seen = |c: char| !c.is_whitespace() && !c.is_control() && !takes_no_place(c);
+    !text
+        .chars()
+        .any(|c| seen(c) && !is_joiner(c) && !is_variation(c))
+}
+
 /// Persian and Indian scripts write with these.
 const fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}' | '\u{200D}')
