@@ -23,6 +23,7 @@
 
 pub mod conversation;
 pub mod inbox;
+pub mod order;
 pub mod outbox;
 pub mod receipts;
 

@@ -1,0 +1,5 @@
+//! Which commit ends an epoch: the members' side (spec page "ordering", ADR 15).
+//!
+//! [`proposer::Proposer`] brings one entry, ours or one that may be settled already, through one slot.
+
+pub mod proposer;

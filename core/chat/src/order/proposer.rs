@@ -1,0 +1,336 @@
+//! One slot's proposer: single-decree Paxos, from a first ballot to a certificate. It has no clock and no chance: when to try
+//! again, and with which salt, is its driver's to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use starling_wire::ids::EntryId;
+use starling_wire::ordering::choice::{Certificate, Choice, choose};
+use starling_wire::ordering::statement::{Known, Promise, Vote};
+use starling_wire::ordering::{Ballot, Holders, Seat, Slot};
+
+/// A proposal on its way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Proposer {
+    slot: Slot,
+    holders: Holders,
+    own: EntryId,
+    /// Entries that everybody can get from us: ours, and what was fetched.
+    here: BTreeSet<EntryId>,
+    ballot: Ballot,
+    /// The highest ballot that was seen in the way.
+    higher: Option<Ballot>,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Phase {
+    /// Promises are collected.
+    Preparing(BTreeMap<Seat, Known<Promise>>),
+    /// Votes are.
+    Accepting(Asked, BTreeMap<Seat, Known<Vote>>),
+    /// Settled.
+    Done,
+}
+
+/// What holders are asked to agree to, and why they may.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asked {
+    /// In which ballot.
+    pub ballot: Ballot,
+    /// To what.
+    pub entry: EntryId,
+    /// Promises of a majority.
+    pub promises: Vec<Known<Promise>>,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Ask all holders to promise this ballot.
+    Prepare(Ballot),
+    /// Get these entries from a holder: one of them may be settled, and is to be asked for.
+    Fetch(BTreeSet<EntryId>),
+    /// Deposit the entry and ask all holders to agree.
+    Accept(Asked),
+    /// Somebody else's ballot is in the way: try again after a pause ([`Proposer::again`]).
+    Overtaken,
+    /// It is decided.
+    Settled(Certificate),
+}
+
+impl Proposer {
+    /// For a slot that nothing is known of, with our own entry. The first step is [`Self::prepare`].
+    pub fn new(slot: Slot, holders: Holders, own: EntryId, salt: [u8; 8]) -> Self {
+        Self {
+            slot,
+            holders,
+            own,
+            here: BTreeSet::from([own]),
+            ballot: Ballot { counter: 1, salt },
+            higher: None,
+            phase: Phase::Preparing(BTreeMap::new()),
+        }
+    }
+
+    /// Asks for promises, also once more when answers are missing.
+    pub const fn prepare(&self) -> Step {
+        Step::Prepare(self.ballot)
+    }
+
+    /// The slot.
+    pub const fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The ballot of this try.
+    pub const fn ballot(&self) -> Ballot {
+        self.ballot
+    }
+
+    /// Begins anew with a ballot above all that were seen.
+    pub fn again(&mut self, salt: [u8; 8]) -> Step {
+        let above = self
+            .higher
+            .max(Some(self.ballot))
+            .map_or(0, |ballot| ballot.counter);
+        self.ballot = Ballot {
+            counter: above.saturating_add(1),
+            salt,
+        };
+        self.phase = Phase::Preparing(BTreeMap::new());
+        self.prepare()
+    }
+
+    /// A holder answered with a promise, of our ballot or of the one in the way.
+    pub fn handle_promise(&mut self, promise: Known<Promise>) -> Option<Step> {
+        let said = promise.get();
+        if said.slot != self.slot || !self.holders.has(said.seat) {
+            return None;
+        }
+        if said.ballot > self.ballot {
+            let first = self.higher.is_none_or(|higher| higher <= self.ballot);
+            self.higher = self.higher.max(Some(said.ballot));
+            let open = !matches!(self.phase, Phase::Done);
+            return (first && open).then_some(Step::Overtaken);
+        }
+        let Phase::Preparing(promises) = &mut self.phase else {
+            return None;
+        };
+        let before = said.accepted.is_none_or(|(last, _)| last < self.ballot);
+        if said.ballot != self.ballot || !before || promises.contains_key(&said.seat) {
+            return None;
+        }
+        promises.insert(said.seat, promise);
+        self.ask()
+    }
+
+    /// An entry that had to be fetched is here.
+    pub fn handle_entry(&mut self, entry: EntryId) -> Option<Step> {
+        self.here.insert(entry).then(|| self.ask()).flatten()
+    }
+
+    /// A holder agreed.
+    pub fn handle_vote(&mut self, vote: Known<Vote>) -> Option<Step> {
+        let Phase::Accepting(asked, votes) = &mut self.phase else {
+            return None;
+        };
+        let said = vote.get();
+        let ours =
+            said.slot == self.slot && said.ballot == asked.ballot && said.entry == asked.entry;
+        if !ours || !self.holders.has(said.seat) {
+            return None;
+        }
+        votes.insert(said.seat, vote);
+        let votes = votes.values().copied().collect();
+        let settled = Certificate::new(&self.holders, votes, asked.promises.clone()).ok()?;
+        self.phase = Phase::Done;
+        Some(Step::Settled(settled))
+    }
+
+    /// What is being asked for, to say it again when answers are missing.
+    pub const fn asked(&self) -> Option<&Asked> {
+        match &self.phase {
+            Phase::Accepting(asked, _) => Some(asked),
+            Phase::Preparing(_) | Phase::Done => None,
+        }
+    }
+
+    /// With the promises so far: what can be asked for, or what has to be fetched for it. Each majority will do, so a holder that
+    /// speaks of an entry nobody has stops nobody.
+    fn ask(&mut self) -> Option<Step> {
+        let Phase::Preparing(promises) = &self.phase else {
+            return None;
+        };
+        let mut wanted = BTreeSet::new();
+        for promises in majorities(promises) {
+            let entry = match choose(&self.holders, self.slot, self.ballot, &promises) {
+                Ok(Choice::Free) => self.own,
+                Ok(Choice::Must(entry)) => entry,
+                Ok(Choice::Unclear) | Err(_) => continue,
+            };
+            if !self.here.contains(&entry) {
+                wanted.insert(entry);
+                continue;
+            }
+            let asked = Asked {
+                ballot: self.ballot,
+                entry,
+                promises,
+            };
+            self.phase = Phase::Accepting(asked.clone(), BTreeMap::new());
+            return Some(Step::Accept(asked));
+        }
+        (!wanted.is_empty()).then_some(Step::Fetch(wanted))
+    }
+}
+
+/// All promises, and then, of three, each two.
+fn majorities(promises: &BTreeMap<Seat, Known<Promise>>) -> Vec<Vec<Known<Promise>>> {
+    let all: Vec<_> = promises.values().copied().collect();
+    let mut sets = vec![all.clone()];
+    if all.len() == 3 {
+        for left_out in 0..3 {
+            let mut two = all.clone();
+            two.remove(left_out);
+            sets.push(two);
+        }
+    }
+    sets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use starling_wire::ids::{EndpointKey, EpochTag, MailboxId};
+
+    const SLOT: Slot = Slot {
+        epoch: EpochTag([1; 16]),
+        attempt: 0,
+    };
+    const OURS: EntryId = EntryId([0x10; 32]);
+    const THEIRS: EntryId = EntryId([0x20; 32]);
+    const NOBODYS: EntryId = EntryId([0x30; 32]);
+
+    fn seat(number: u8) -> Seat {
+        Seat {
+            holder: EndpointKey([number; 32]),
+            mailbox: MailboxId([number; 32]),
+        }
+    }
+
+    fn ballot(counter: u32, salt: u8) -> Ballot {
+        Ballot {
+            counter,
+            salt: [salt; 8],
+        }
+    }
+
+    fn promise(holder: u8, ballot: Ballot, accepted: Option<(Ballot, EntryId)>) -> Known<Promise> {
+        Known::in_a_model(Promise {
+            seat: seat(holder),
+            slot: SLOT,
+            ballot,
+            accepted,
+        })
+    }
+
+    fn vote(holder: u8, ballot: Ballot, entry: EntryId) -> Known<Vote> {
+        Known::in_a_model(Vote {
+            seat: seat(holder),
+            slot: SLOT,
+            ballot,
+            entry,
+        })
+    }
+
+    fn alice() -> Proposer {
+        let holders = Holders {
+            generation: 1,
+            seats: (0..3).map(seat).collect(),
+        };
+        Proposer::new(SLOT, holders, OURS, [7; 8])
+    }
+
+    #[test]
+    fn an_entry_goes_through_an_empty_slot_with_two_of_three() {
+        let mut alice = alice();
+        let first = ballot(1, 7);
+        assert_eq!(alice.prepare(), Step::Prepare(first));
+        assert_eq!(alice.handle_promise(promise(0, first, None)), None);
+        assert_eq!(
+            alice.handle_promise(promise(0, first, None)),
+            None,
+            "once more"
+        );
+        let Some(Step::Accept(asked)) = alice.handle_promise(promise(2, first, None)) else {
+            panic!("two promised");
+        };
+        assert_eq!((asked.entry, asked.promises.len()), (OURS, 2));
+        assert_eq!(alice.handle_vote(vote(0, first, OURS)), None);
+        assert_eq!(
+            alice.handle_vote(vote(1, first, THEIRS)),
+            None,
+            "not what was asked"
+        );
+        assert_eq!(alice.handle_vote(vote(9, first, OURS)), None, "a stranger");
+        let Some(Step::Settled(certificate)) = alice.handle_vote(vote(1, first, OURS)) else {
+            panic!("two agreed");
+        };
+        assert_eq!(certificate.entry(), OURS);
+        assert_eq!(alice.handle_vote(vote(2, first, OURS)), None, "told once");
+    }
+
+    #[test]
+    fn order_03_what_may_be_settled_is_fetched_and_asked_for_in_place_of_ours() {
+        let mut alice = alice();
+        let (first, earlier) = (ballot(1, 7), ballot(1, 1));
+        alice.handle_promise(promise(0, first, None));
+        let step = alice.handle_promise(promise(1, first, Some((earlier, THEIRS))));
+        assert_eq!(step, Some(Step::Fetch(BTreeSet::from([THEIRS]))));
+        let Some(Step::Accept(asked)) = alice.handle_entry(THEIRS) else {
+            panic!("it is here");
+        };
+        assert_eq!(asked.entry, THEIRS);
+        assert_eq!(alice.asked(), Some(&asked));
+    }
+
+    #[test]
+    fn a_holder_that_speaks_of_an_entry_nobody_has_stops_nobody() {
+        let mut alice = alice();
+        let (first, earlier) = (ballot(1, 7), ballot(1, 1));
+        alice.handle_promise(promise(0, first, Some((earlier, NOBODYS))));
+        let step = alice.handle_promise(promise(1, first, None));
+        assert_eq!(step, Some(Step::Fetch(BTreeSet::from([NOBODYS]))));
+        let Some(Step::Accept(asked)) = alice.handle_promise(promise(2, first, None)) else {
+            panic!("the other two are a majority");
+        };
+        assert_eq!(asked.entry, OURS);
+        let of: Vec<Seat> = asked
+            .promises
+            .iter()
+            .map(|promise| promise.get().seat)
+            .collect();
+        assert_eq!(of, [seat(1), seat(2)]);
+    }
+
+    #[test]
+    fn a_higher_ballot_in_the_way_is_told_once_and_gone_above() {
+        let mut alice = alice();
+        let higher = ballot(4, 1);
+        assert_eq!(
+            alice.handle_promise(promise(0, higher, None)),
+            Some(Step::Overtaken)
+        );
+        assert_eq!(alice.handle_promise(promise(1, higher, None)), None);
+        assert_eq!(alice.again([8; 8]), Step::Prepare(ballot(5, 8)));
+        assert_eq!(
+            alice.handle_promise(promise(0, ballot(1, 7), None)),
+            None,
+            "of before"
+        );
+        assert_eq!(
+            alice.handle_promise(promise(1, ballot(9, 1), None)),
+            Some(Step::Overtaken)
+        );
+    }
+}
