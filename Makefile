@@ -16,7 +16,7 @@ help:
 	@echo "make bench-echo    what is left of an echo (release build); writes docs/benchmarks.md"
 	@echo "make bench-calls   how soon calls are heard, warm and cold, each way (release build); writes docs/benchmarks.md"
 	@echo "make bench-cost    what a call costs: processor, bytes (release build); writes docs/benchmarks.md"
-	@echo "make long          a thousand calls on one pair of nodes (release build); writes docs/benchmarks.md"
+	@echo "make long          a thousand calls on one pair of nodes; the ordering of commits, checked completely (release build); writes docs/benchmarks.md"
 	@echo "make lab           calls between all kinds of NATs; writes docs/benchmarks.md"
 	@echo "make sim           thousands of simulated nodes, compared with the committed reports"
 	@echo "make fmt           format the code"
@@ -71,6 +71,8 @@ long:
 	@scripts/setup bench
 	cargo build --locked --release --workspace --bin starling --bin calls
 	$(CARGO_TARGET_DIR)/release/calls long --markdown docs/benchmarks.md
+	cargo build --locked --release --package starling-lab-sim --bin model
+	$(CARGO_TARGET_DIR)/release/model
 
 lab:
 	@scripts/setup bench

@@ -9,6 +9,7 @@ pub mod chance;
 pub mod client;
 pub mod message;
 pub mod nat;
+pub mod ordering;
 pub mod places;
 pub mod queue;
 pub mod report;

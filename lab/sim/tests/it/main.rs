@@ -1,5 +1,7 @@
 //! Small worlds, run twice.
 
+mod ordering;
+
 use starling_lab_sim::report::Report;
 use starling_lab_sim::scenario::Scenario;
 use starling_lab_sim::world::World;
