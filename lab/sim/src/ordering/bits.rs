@@ -9,6 +9,10 @@ pub const ENTRIES: u8 = 2;
 
 /// What a holder may have agreed to last: nothing, or an entry in a ballot.
 const ACCEPTED: u8 = 1 + BALLOTS * ENTRIES;
+const _: () = assert!(
+    BALLOTS * HOLDERS * ACCEPTED <= 128,
+    "a bit for each promise"
+);
 
 /// A promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +161,6 @@ mod tests {
         for place in 0..BALLOTS * HOLDERS * ACCEPTED {
             assert_eq!(SmallPromise::at(place).place(), place);
         }
-        assert!(BALLOTS * HOLDERS * ACCEPTED <= 128);
     }
 
     #[test]
