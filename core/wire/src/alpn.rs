@@ -13,6 +13,8 @@ pub const INDEX: &[u8] = b"starling/1/index";
 pub const LINK: &[u8] = b"starling/1/link";
 /// Chat messages and receipts.
 pub const CHAT: &[u8] = b"starling/1/chat";
+/// A conversation's log at a mailbox holder.
+pub const LOG: &[u8] = b"starling/1/log";
 /// Call signalling.
 pub const CALL: &[u8] = b"starling/1/call";
 /// Voice, as datagrams.
@@ -38,7 +40,9 @@ mod tests {
 
     #[test]
     fn every_name_is_version_one_and_ends_in_a_letter_of_its_own() {
-        let all = [SUPER, PUBLISH, INDEX, LINK, CHAT, CALL, MEDIA, FILE, FOCUS];
+        let all = [
+            SUPER, PUBLISH, INDEX, LINK, CHAT, LOG, CALL, MEDIA, FILE, FOCUS,
+        ];
         let mut last: Vec<u8> = all.iter().map(|name| name[name.len() - 1]).collect();
         assert!(all.iter().all(|name| version(name) == Some(1)));
         last.sort_unstable();

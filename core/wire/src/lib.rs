@@ -22,6 +22,7 @@ pub mod http_head;
 pub mod ids;
 pub mod limits;
 pub mod link;
+pub mod log;
 pub mod name;
 pub mod name_claim;
 pub mod name_log;

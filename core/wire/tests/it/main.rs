@@ -7,6 +7,7 @@ mod credentials;
 mod devices;
 mod fuzz;
 mod letters;
+mod logs;
 mod messages;
 mod mutator;
 mod name_logs;

@@ -1,0 +1,80 @@
+//! Fuzz bodies for a conversation's log: what a holder is asked, what it answers, and what lies inside a body once it is opened.
+
+use std::sync::Arc;
+
+use ed25519_dalek::SigningKey;
+
+use super::frames::{Answer, Ask, LOG_FRAME_MAX};
+use super::grant::Token;
+use super::keys::{Ends, PublicBox, Side};
+use super::padding;
+use crate::frame;
+use crate::ids::{EndpointKey, MailboxId};
+use crate::ordering::Holders;
+
+/// What a holder is asked: the frame, then the body. Entries are signed with the key whose seed is 32 ones.
+pub fn asked(data: &[u8]) {
+    let Ok((ask, body)) = frame::decode_start::<Ask>(&data[..data.len().min(LOG_FRAME_MAX)]) else {
+        return;
+    };
+    if ask.check().is_err() {
+        return;
+    }
+    let ends = Ends {
+        holder: EndpointKey([7; 32]),
+        asker: EndpointKey([8; 32]),
+    };
+    match ask {
+        Ask::Open {
+            token: Token::Granted(grant),
+            plan,
+        } => {
+            let _ = grant.verify(20_800, |_| true);
+            let holders = plan.holders();
+            assert!(holders.check().is_ok());
+        }
+        Ask::Enter { proof, .. } => {
+            let keys = PublicBox {
+                holder: ends.holder,
+                deposit: [1; 32],
+                read: [2; 32],
+            };
+            let _ = Side::Read.is_proved(&keys, MailboxId([3; 32]), ends, proof);
+        }
+        Ask::Deposit(head) => {
+            let key = SigningKey::from_bytes(&[1; 32]).verifying_key().to_bytes();
+            if let Ok(entry) = head.verify(Arc::from(body), head.mailbox, &key) {
+                assert!(entry.body().len() <= head.kind.body_max());
+            }
+        }
+        Ask::Accept { promises, .. } => {
+            let _ = promises.into_iter().all(|promise| promise.verify().is_ok());
+        }
+        Ask::Settle(certificate) => {
+            let _ = certificate.verify(&Holders::default());
+        }
+        _ => {}
+    }
+}
+
+/// What a holder answers.
+pub fn answered(data: &[u8]) {
+    let Ok(answer) = frame::decode_body::<Answer>(data, LOG_FRAME_MAX) else {
+        return;
+    };
+    let bytes = answer.body_bytes();
+    assert!(bytes.is_err() || bytes.is_ok_and(|bytes| bytes <= super::COMMIT_BODY_MAX));
+    match answer {
+        Answer::Receipt(receipt) => drop(receipt.verify()),
+        Answer::Promise(promise) => drop(promise.verify()),
+        Answer::Vote(vote) => drop(vote.verify()),
+        _ => {}
+    }
+}
+
+/// What was opened.
+pub fn opened(data: &[u8]) {
+    if let Ok(plain) = padding::unpad(data) {
+        assert!(plain.len() < data.len());
+    }
+}
