@@ -1,15 +1,18 @@
-//! Fuzz body: what a hostile contact can do to a conversation. A plain function, run in the tests by a seeded mutator and
-//! usable by `cargo fuzz` as it is.
+//! Fuzz bodies: what a hostile contact can do to a conversation, and hostile members to a transcript. Plain functions, run in
+//! the tests by a seeded mutator and usable by `cargo fuzz` as they are.
 
 use std::time::Duration;
 
 use starling_wire::chat::{CHAT_FRAME_MAX, ChatFrame, ChatMessage};
+use starling_wire::content::long::Long;
+use starling_wire::content::{Body, Content, Text, Words};
 use starling_wire::frame;
-use starling_wire::ids::MessageId;
+use starling_wire::ids::{AccountId, DeviceId, MessageId};
 
 use crate::conversation::{Conversation, Event, LinkId};
 use crate::inbox::Outcome;
 use crate::outbox::Load;
+use crate::transcript::{Author, Memory, Said, take, whole};
 
 /// Reads `data` as frames, each with its two-byte length and a byte that chooses link and time, and feeds a conversation.
 pub fn conversation(data: &[u8]) {
@@ -76,4 +79,63 @@ fn take_outputs(bob: &mut Conversation) -> Option<Load> {
         }
     }
     asked
+}
+
+/// What hostile members can do to a transcript: `data` is steps, each of which says who, what and about which message that
+/// was said before; every fourth one is a plaintext of their own making.
+pub fn transcript(data: &[u8]) {
+    let mut memory = Memory::default();
+    let mut known = vec![MessageId([7; 16])];
+    let mut rest = data;
+    while let Some((&[who, what, which, length], tail)) = rest.split_first_chunk::<4>() {
+        let (bytes, tail) = tail.split_at(usize::from(length).min(tail.len()));
+        rest = tail;
+        let author = Author {
+            account: AccountId([who % 4; 32]),
+            device: DeviceId([who; 32]),
+            rank: who % 2,
+        };
+        let named = known[usize::from(which) % known.len()];
+        let said = if what % 4 == 3 {
+            Said::read(author, bytes)
+        } else {
+            Said::new(author, said_of(named, what, bytes))
+        };
+        if let Ok(said) = said {
+            known.push(said.id());
+            let Ok(_) = take(&mut memory, said, &|one, other| one.rank > other.rank);
+        }
+    }
+    for (_, kept) in memory.shown() {
+        let Ok(_) = whole(&memory, kept);
+    }
+}
+
+fn said_of(named: MessageId, what: u8, bytes: &[u8]) -> Content {
+    let words = Words::new(String::from_utf8_lossy(bytes));
+    let body = match what / 4 % 6 {
+        0 => Body::Edit { of: named, words },
+        1 => Body::Delete { of: named },
+        2 => Body::Long(Long {
+            size: 61_441,
+            parts: vec![named, MessageId([what; 16])],
+        }),
+        3 => Body::Part {
+            number: what % 4,
+            bytes: bytes.to_vec(),
+        },
+        4 => Body::Read {
+            up_to: named,
+            place: u64::MAX >> (what % 64),
+        },
+        _ => Body::Text(Text {
+            words,
+            reply_to: Some(named),
+        }),
+    };
+    Content {
+        sent_at: u64::MAX >> (what % 64),
+        predecessors: vec![named],
+        body,
+    }
 }

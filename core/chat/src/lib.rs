@@ -14,6 +14,9 @@
 //! - The store is the queue. The machine holds the ids in flight and asks for texts with [`Event::Load`]; after a lost
 //!   link or a crash it reads again what has no receipt. Nothing here has to be saved.
 //!
+//! What is said in a conversation of many is a [`transcript`]: pure, too, and the same for all whatever the order in which
+//! messages come.
+//!
 //! # Where group encryption goes (part 5)
 //!
 //! Today a link's transport encrypts, and a message goes straight to a device of the contact. With MLS the seam is:
@@ -26,6 +29,7 @@ pub mod inbox;
 pub mod order;
 pub mod outbox;
 pub mod receipts;
+pub mod transcript;
 
 #[doc(hidden)]
 pub mod fuzz;

@@ -2,6 +2,7 @@
 
 use starling_chat::fuzz;
 use starling_wire::chat::ChatFrame;
+use starling_wire::content::{Body, Content};
 use starling_wire::frame;
 use starling_wire::ids::MessageId;
 
@@ -70,4 +71,62 @@ fn no_frames_make_a_conversation_panic() {
     ];
     let corpus = corpus::committed("conversation", &made);
     mutator::run(27_474, &corpus, fuzz::conversation);
+}
+
+/// A script of the fuzz body: who, what, about which message, and what it says.
+fn steps(steps: &[(u8, u8, u8, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (who, what, which, says) in steps {
+        bytes.extend([*who, *what, *which, says.len() as u8]);
+        bytes.extend(*says);
+    }
+    bytes
+}
+
+#[test]
+fn no_messages_make_a_transcript_panic() {
+    let raw = Content {
+        sent_at: 5,
+        predecessors: vec![],
+        body: Body::RemoveMe { all_devices: true },
+    };
+    let raw = raw.write().unwrap();
+    // What divided by four, modulo 6: 0 edit, 1 delete, 2 long, 3 part, 4 read, 5 text; what modulo 4 = 3: the bytes.
+    let made = [
+        (
+            "talk",
+            steps(&[
+                (1, 20, 0, b"hi"),
+                (2, 21, 1, b"ho"),
+                (1, 1, 1, b"hey"),
+                (2, 4, 1, b""),
+                (1, 5, 2, b""),
+                (3, 16, 2, b""),
+            ]),
+        ),
+        (
+            "changes-before-what-they-change",
+            steps(&[
+                (1, 2, 0, b"x"),
+                (1, 6, 1, b""),
+                (2, 20, 2, b"y"),
+                (1, 0, 2, b"z"),
+            ]),
+        ),
+        (
+            "long-messages",
+            steps(&[
+                (1, 12, 0, b"\0\x02hi\0\0"),
+                (1, 8, 1, b""),
+                (2, 9, 1, b""),
+                (1, 4, 2, b""),
+            ]),
+        ),
+        (
+            "made-by-themselves",
+            steps(&[(1, 3, 0, &raw), (1, 3, 0, &raw)]),
+        ),
+    ];
+    let corpus = corpus::committed("transcript", &made);
+    mutator::run(27_476, &corpus, fuzz::transcript);
 }
