@@ -26,6 +26,7 @@
 
 pub mod conversation;
 pub mod inbox;
+pub mod mls;
 pub mod order;
 pub mod outbox;
 pub mod receipts;

@@ -9,6 +9,7 @@ mod alone;
 #[path = "../../../wire/tests/it/corpus.rs"]
 mod corpus;
 mod hostile;
+mod mls;
 #[path = "../../../wire/tests/it/mutator.rs"]
 mod mutator;
 mod together;
