@@ -1,3 +1,8 @@
-//! The mailbox holder's side of a group's log (spec pages "ordering" and "mailbox").
+//! A conversation's log: the holder's side, and whoever leaves and collects there (spec pages "ordering" and "mailbox"). The letters
+//! of a device's own mailbox are `people::mailbox`.
 
+pub mod holder;
 pub mod register;
+pub mod shelf;
+pub mod slots;
+pub mod turns;

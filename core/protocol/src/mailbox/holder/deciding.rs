@@ -1,0 +1,252 @@
+//! What a holder says of slots: its registers, whose turn it is, certificates.
+
+use starling_wire::ids::{EntryId, MailboxId};
+use starling_wire::log::frames::{About, Answer, Refusal};
+use starling_wire::log::keys::Side;
+use starling_wire::ordering::choice::SignedCertificate;
+use starling_wire::ordering::statement::{Promise, Signed};
+use starling_wire::ordering::{Ballot, Slot};
+
+use super::{Connection, Holder, Persist, Refused, SLOT_COST, Transmit};
+use crate::machine::Time;
+use crate::mailbox::register::{self, Place, Register};
+use crate::mailbox::slots::Standing;
+use crate::mailbox::turns::Drawn;
+
+impl Holder {
+    pub(super) fn prepare(
+        &mut self,
+        who: Connection,
+        slot: Slot,
+        ballot: Ballot,
+        now: Time,
+    ) -> Refused {
+        let Some((mailbox, register)) = self.open_register(who, slot)? else {
+            return Ok(());
+        };
+        // BOX-16: what would not be promised in any case does not wait.
+        let here = (mailbox, slot);
+        if register.may_promise(ballot) && !self.turns.ask(here, who, ballot, now) {
+            return Ok(());
+        }
+        self.promise(who, here, ballot, now);
+        Ok(())
+    }
+
+    pub(super) fn accept(
+        &mut self,
+        who: Connection,
+        (slot, ballot): (Slot, Ballot),
+        entry: EntryId,
+        promises: Vec<Signed<Promise>>,
+        now: Time,
+    ) -> Refused {
+        let Some((mailbox, mut register)) = self.open_register(who, slot)? else {
+            return Ok(());
+        };
+        let refused = |why| Err((About::Slot(slot), why));
+        let Some(kept) = self.boxes.get(&mailbox) else {
+            return refused(Refusal::NoBox);
+        };
+        // BOX-17: only a commit of this slot that is here.
+        let number = kept.shelf.number(entry);
+        let item = number.and_then(|number| kept.shelf.get(number));
+        if !item.is_some_and(|item| item.slot == slot && item.kind.next().is_some()) {
+            return refused(Refusal::NoEntry);
+        }
+        let Ok(promises) = promises
+            .into_iter()
+            .map(Signed::verify)
+            .collect::<Result<Vec<_>, _>>()
+        else {
+            return refused(Refusal::NotAllowed);
+        };
+        let place = Place {
+            holders: &kept.holders,
+            seat: self.seat(mailbox),
+            slot,
+        };
+        match register.accept(place, ballot, entry, &promises) {
+            Ok(vote) => {
+                self.put(mailbox, slot, register);
+                self.turns.begin((mailbox, slot), who, now);
+                self.transmits.push((who, Transmit::Vote(vote)));
+                Ok(())
+            }
+            Err(register::Refusal::Overtaken) => {
+                self.tell_promise(who, mailbox, slot);
+                Ok(())
+            }
+            Err(register::Refusal::OneEach | register::Refusal::NotAllowed) => {
+                refused(Refusal::NotAllowed)
+            }
+        }
+    }
+
+    /// `BOX-18`: a slot is settled by a certificate of its holders, and by nothing else.
+    pub(super) fn settle(
+        &mut self,
+        who: Connection,
+        signed: SignedCertificate,
+        now: Time,
+    ) -> Refused {
+        let Some(slot) = signed.votes.first().map(|vote| vote.statement.slot) else {
+            return Err((About::Frame, Refusal::BadCertificate));
+        };
+        let refused = |why| (About::Slot(slot), why);
+        let mailbox = self.box_of(who, Side::Deposit).map_err(refused)?;
+        let Some(kept) = self.boxes.get_mut(&mailbox) else {
+            return Err(refused(Refusal::NoBox));
+        };
+        if kept.slots.settled_on(slot).is_some() {
+            self.tell_settled(who, mailbox, slot);
+            return Ok(());
+        }
+        if kept.is_closed(self.today) {
+            return Err(refused(Refusal::Closed));
+        }
+        let verified = signed.verify(&kept.holders);
+        let certificate = verified.map_err(|_| refused(Refusal::BadCertificate))?;
+        let entry = certificate.entry();
+        let number = kept.shelf.number(entry);
+        let item = number.and_then(|number| kept.shelf.get(number));
+        let next = item.and_then(|item| item.kind.next());
+        let new = kept.slots.get(slot).is_none();
+        if !kept.slots.settle(slot, entry, next, now) {
+            return Err(refused(Refusal::BoxFull));
+        }
+        if new {
+            self.bytes += SLOT_COST;
+        }
+        self.persists.push(Persist::Settled {
+            mailbox,
+            certificate,
+            next,
+        });
+        let mut told: Vec<Connection> = kept.visitors.iter().copied().collect();
+        told.retain(|visitor| {
+            let visitor = self.connections.get(visitor);
+            visitor.is_some_and(|visitor| visitor.follows.is_some())
+        });
+        told.extend(self.turns.end((mailbox, slot)));
+        told.push(who);
+        told.sort_unstable();
+        told.dedup();
+        for visitor in told {
+            self.tell_settled(visitor, mailbox, slot);
+        }
+        Ok(())
+    }
+
+    pub(super) fn state(&mut self, who: Connection, slots: &[Slot]) -> Refused {
+        let mailbox = self
+            .box_of(who, Side::Read)
+            .or_else(|_| self.box_of(who, Side::Deposit))
+            .map_err(|why| (About::Frame, why))?;
+        for slot in slots {
+            let kept = self.boxes.get(&mailbox);
+            match kept.and_then(|kept| kept.slots.get(*slot)) {
+                Some(Standing::Settled { .. }) => self.tell_settled(who, mailbox, *slot),
+                Some(Standing::Open(_)) => self.tell_promise(who, mailbox, *slot),
+                None => self.answer(who, Answer::Untouched(*slot)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody was drawn among those who waited; the others hear which ballot is in their way.
+    pub(super) fn give_turn(&mut self, drawn: Drawn<(MailboxId, Slot), Connection>, now: Time) {
+        let (who, ballot) = drawn.next;
+        self.promise(who, drawn.slot, ballot, now);
+        let (mailbox, slot) = drawn.slot;
+        for other in drawn.others {
+            self.tell_promise(other, mailbox, slot);
+        }
+    }
+
+    /// The register that somebody may ask of; `None` if the slot is settled, which he was told.
+    fn open_register(
+        &mut self,
+        who: Connection,
+        slot: Slot,
+    ) -> Result<Option<(MailboxId, Register)>, (About, Refusal)> {
+        let refused = |why| (About::Slot(slot), why);
+        let mailbox = self.box_of(who, Side::Deposit).map_err(refused)?;
+        let Some(kept) = self.boxes.get(&mailbox) else {
+            return Err(refused(Refusal::NoBox));
+        };
+        if kept.slots.settled_on(slot).is_some() {
+            self.tell_settled(who, mailbox, slot);
+            return Ok(None);
+        }
+        if kept.is_closed(self.today) {
+            return Err(refused(Refusal::Closed));
+        }
+        let register = kept.slots.register(slot).map_err(refused)?;
+        // BOX-11
+        if kept.slots.get(slot).is_none() && self.bytes + SLOT_COST > self.caps.bytes {
+            return Err(refused(Refusal::HolderFull));
+        }
+        Ok(Some((mailbox, register)))
+    }
+
+    fn promise(
+        &mut self,
+        who: Connection,
+        (mailbox, slot): (MailboxId, Slot),
+        ballot: Ballot,
+        now: Time,
+    ) {
+        let kept = self.boxes.get(&mailbox);
+        let Some(Ok(mut register)) = kept.map(|kept| kept.slots.register(slot)) else {
+            return;
+        };
+        if register.prepare(ballot) {
+            self.put(mailbox, slot, register);
+            self.turns.begin((mailbox, slot), who, now);
+        }
+        self.tell_promise(who, mailbox, slot);
+    }
+
+    fn put(&mut self, mailbox: MailboxId, slot: Slot, register: Register) {
+        let Some(kept) = self.boxes.get_mut(&mailbox) else {
+            return;
+        };
+        let before = kept.slots.get(slot);
+        if before == Some(&Standing::Open(register)) {
+            return;
+        }
+        if before.is_none() {
+            self.bytes += SLOT_COST;
+        }
+        kept.slots.put(slot, register);
+        let (promised, accepted) = register.kept();
+        self.persists.push(Persist::Register {
+            mailbox,
+            slot,
+            promised,
+            accepted,
+        });
+    }
+
+    fn tell_promise(&mut self, who: Connection, mailbox: MailboxId, slot: Slot) {
+        let Some(kept) = self.boxes.get(&mailbox) else {
+            return;
+        };
+        let place = Place {
+            holders: &kept.holders,
+            seat: self.seat(mailbox),
+            slot,
+        };
+        let register = kept.slots.register(slot).ok();
+        match register.and_then(|register| register.promise(place)) {
+            Some(promise) => self.transmits.push((who, Transmit::Promise(promise))),
+            None => self.refuse(who, About::Slot(slot), Refusal::NotAllowed),
+        }
+    }
+
+    fn tell_settled(&mut self, who: Connection, mailbox: MailboxId, slot: Slot) {
+        self.transmits
+            .push((who, Transmit::Certificate { mailbox, slot }));
+    }
+}

@@ -1,0 +1,272 @@
+//! Slots: turns, votes, certificates.
+
+use super::desk::holder_key;
+use super::*;
+use crate::mailbox::turns::TURN;
+use starling_wire::ordering::choice::{Certificate, SignedCertificate};
+use starling_wire::ordering::statement::{Promise, Signed, Vote};
+
+const BALLOT: Ballot = Ballot {
+    counter: 1,
+    salt: [1; 8],
+};
+
+fn higher(counter: u32) -> Ballot {
+    Ballot {
+        counter,
+        salt: [2; 8],
+    }
+}
+
+fn three() -> [Desk; 3] {
+    let ours = generation(1);
+    [0, 1, 2].map(|number| Desk::with_members(number, &ours, &[ALICE, BOB, CAROL]))
+}
+
+fn promise(answers: &[(Connection, Answer)]) -> Signed<Promise> {
+    match answers {
+        [(_, Answer::Promise(promise))] => *promise,
+        _ => panic!("{answers:?}"),
+    }
+}
+
+fn vote(answers: &[(Connection, Answer)]) -> Signed<Vote> {
+    match answers {
+        [(_, Answer::Vote(vote))] => *vote,
+        _ => panic!("{answers:?}"),
+    }
+}
+
+fn prepare(slot: Slot, ballot: Ballot) -> Ask {
+    Ask::Prepare { slot, ballot }
+}
+
+/// Alice's commit for a slot, settled by the first two holders; its certificate.
+fn settled(desks: &mut [Desk; 3], slot: Slot, kind: Kind) -> (Entry, SignedCertificate) {
+    let ours = generation(1);
+    let mut proof = Vec::new();
+    for desk in &mut desks[..2] {
+        proof.push(promise(&desk.ask(ALICE, prepare(slot, BALLOT))));
+    }
+    let mut votes = Vec::new();
+    let entry = desks[0].entry(&ours, kind, slot, 1);
+    for desk in &mut desks[..2] {
+        let here = desk.entry(&ours, kind, slot, 1);
+        desk.leave(ALICE, &here);
+        let accept = Ask::Accept {
+            slot,
+            ballot: BALLOT,
+            entry: entry.id(),
+            promises: proof.clone(),
+        };
+        votes.push(vote(&desk.ask(ALICE, accept)));
+    }
+    (entry, SignedCertificate { votes, proof })
+}
+
+#[test]
+fn box_18_two_of_three_settle_a_slot_and_the_third_believes_their_certificate() {
+    let mut desks = three();
+    let (entry, certificate) = settled(&mut desks, SLOT, COMMIT);
+    let holders = generation(1).plan().holders();
+    let verified: Certificate = certificate.clone().verify(&holders).unwrap();
+    assert_eq!(verified.entry(), entry.id());
+    let told = Answer::Settled(Box::new(certificate.clone()));
+    let settle = Ask::Settle(Box::new(certificate));
+    let follow = Ask::Follow {
+        after: 0,
+        credit: 9,
+    };
+    for desk in &mut desks {
+        desk.ask(BOB, follow.clone());
+        let answers = desk.ask(ALICE, settle.clone());
+        assert_eq!(answers, [(ALICE, told.clone()), (BOB, told.clone())]);
+        assert_eq!(desk.ask(CAROL, settle.clone()), [(CAROL, told.clone())]);
+        let late = desk.ask(CAROL, prepare(SLOT, higher(2)));
+        assert_eq!(late, [(CAROL, told.clone())], "in place of a promise");
+        desk.restart();
+        desk.members(&generation(1), &[ALICE, BOB, CAROL]);
+        let slots = vec![SLOT];
+        assert_eq!(desk.ask(BOB, Ask::State { slots }), [(BOB, told.clone())]);
+    }
+}
+
+#[test]
+fn box_18_what_is_no_certificate_settles_nothing() {
+    let mut desks = three();
+    let (_, certificate) = settled(&mut desks, SLOT, COMMIT);
+    let mut alone = certificate.clone();
+    alone.votes.pop();
+    let mut forged = certificate.clone();
+    forged.votes[0] = Signed::new(forged.votes[0].statement, &holder_key(9));
+    let mut other = certificate.clone();
+    other.votes[0].statement.entry = EntryId([9; 32]);
+    let bad = [(BOB, Refusal::BadCertificate)];
+    for wrong in [alone, forged, other] {
+        let answers = desks[2].ask(BOB, Ask::Settle(Box::new(wrong)));
+        assert_eq!(refusals(&answers), bad);
+    }
+    let empty = SignedCertificate {
+        votes: vec![],
+        proof: vec![],
+    };
+    let answers = desks[2].ask(BOB, Ask::Settle(Box::new(empty)));
+    assert_eq!(refusals(&answers), bad);
+    let slots = vec![SLOT];
+    let state = desks[2].ask(BOB, Ask::State { slots });
+    assert_eq!(state, [(BOB, Answer::Untouched(SLOT))]);
+}
+
+#[test]
+fn box_14_a_message_of_a_settled_slot_is_stale_after_a_minute() {
+    let mut desks = three();
+    let (ours, (winner, certificate)) = (generation(1), settled(&mut desks, SLOT, COMMIT));
+    let desk = &mut desks[0];
+    desk.ask(ALICE, Ask::Settle(Box::new(certificate)));
+    desk.now = seconds(60);
+    desk.say(BOB, &ours, 7);
+    desk.now = seconds(61);
+    let late = desk.entry(&ours, Kind::Message, SLOT, 8);
+    let answers = desk.leave(BOB, &late);
+    assert!(matches!(answers[0].1, Answer::Settled(_)));
+    assert_eq!(refusals(&answers), [(BOB, Refusal::Stale)]);
+    let rival = desk.entry(&ours, COMMIT, SLOT, 9);
+    assert_eq!(refusals(&desk.leave(BOB, &rival)), [(BOB, Refusal::Stale)]);
+    let again = desk.leave(BOB, &winner);
+    assert!(matches!(again[..], [(_, Answer::Receipt(_))]));
+    let next = Slot {
+        epoch: SECOND,
+        attempt: 0,
+    };
+    let message = desk.entry(&ours, Kind::Message, next, 8);
+    assert_eq!(refusals(&desk.leave(BOB, &message)), []);
+}
+
+#[test]
+fn box_15_a_holder_takes_part_in_slots_that_follow_and_catches_up_by_certificate() {
+    let mut desks = three();
+    let next = Slot {
+        epoch: SECOND,
+        attempt: 0,
+    };
+    let invented = Slot {
+        epoch: EpochTag([9; 16]),
+        attempt: 0,
+    };
+    let unknown = [(BOB, Refusal::UnknownSlot)];
+    let (_, certificate) = settled(&mut desks, SLOT, COMMIT);
+    for desk in &mut desks[..2] {
+        desk.ask(ALICE, Ask::Settle(Box::new(certificate.clone())));
+        assert_eq!(refusals(&desk.ask(BOB, prepare(invented, BALLOT))), unknown);
+        promise(&desk.ask(BOB, prepare(next, BALLOT)));
+    }
+    // The third was away: it needs the certificate and the commit, in any order.
+    let ours = generation(1);
+    let last = &mut desks[2];
+    assert_eq!(refusals(&last.ask(BOB, prepare(next, BALLOT))), unknown);
+    last.ask(BOB, Ask::Settle(Box::new(certificate)));
+    assert_eq!(refusals(&last.ask(BOB, prepare(next, BALLOT))), unknown);
+    let commit = last.entry(&ours, COMMIT, SLOT, 1);
+    assert_eq!(refusals(&last.leave(BOB, &commit)), []);
+    last.restart();
+    last.members(&ours, &[BOB]);
+    promise(&last.ask(BOB, prepare(next, BALLOT)));
+}
+
+#[test]
+fn box_16_who_comes_second_waits_for_his_turn() {
+    let ours = generation(1);
+    let mut desk = Desk::with_members(0, &ours, &[ALICE, BOB, CAROL]);
+    promise(&desk.ask(ALICE, prepare(SLOT, BALLOT)));
+    assert_eq!(desk.ask(BOB, prepare(SLOT, higher(2))), []);
+    assert_eq!(desk.ask(CAROL, prepare(SLOT, higher(3))), []);
+    let lower = Ballot {
+        counter: 1,
+        salt: [0; 8],
+    };
+    let told = promise(&desk.ask(CAROL, prepare(SLOT, lower)));
+    assert_eq!(told.statement.ballot, BALLOT, "which cannot be promised");
+    let due = desk.holder.poll_timeout().unwrap();
+    assert_eq!((due.at, due.reason), (TURN, Wake::Turn));
+    desk.holder.handle_timeout(TURN);
+    let answers = desk.drain();
+    let ballots: Vec<(Connection, Ballot)> = answers
+        .iter()
+        .map(|(who, answer)| match answer {
+            Answer::Promise(promise) => (*who, promise.statement.ballot),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let drawn = ballots[0].1;
+    assert!(drawn == higher(2) || drawn == higher(3));
+    assert_eq!(ballots.len(), 2, "and the other one hears of it");
+    assert!(ballots.iter().all(|(_, ballot)| *ballot == drawn));
+}
+
+#[test]
+fn box_16_who_waits_hears_of_the_certificate() {
+    let mut desks = three();
+    let (_, certificate) = settled(&mut desks, SLOT, COMMIT);
+    let desk = &mut desks[0];
+    assert_eq!(desk.ask(BOB, prepare(SLOT, higher(2))), []);
+    let answers = desk.ask(ALICE, Ask::Settle(Box::new(certificate)));
+    let told: Vec<Connection> = answers.iter().map(|(who, _)| *who).collect();
+    assert_eq!(told, [ALICE, BOB]);
+    assert_eq!(desk.holder.poll_timeout(), None);
+}
+
+#[test]
+fn box_17_a_holder_agrees_only_to_a_commit_of_the_slot_that_it_has() {
+    let mut desks = three();
+    let ours = generation(1);
+    let mut proof = Vec::new();
+    for desk in &mut desks[..2] {
+        proof.push(promise(&desk.ask(ALICE, prepare(SLOT, BALLOT))));
+    }
+    let desk = &mut desks[0];
+    let accept = |entry: &Entry, promises: &[Signed<Promise>]| Ask::Accept {
+        slot: SLOT,
+        ballot: BALLOT,
+        entry: entry.id(),
+        promises: promises.to_vec(),
+    };
+    let commit = desk.entry(&ours, COMMIT, SLOT, 1);
+    let absent = [(ALICE, Refusal::NoEntry)];
+    assert_eq!(refusals(&desk.ask(ALICE, accept(&commit, &proof))), absent);
+    let message = desk.say(ALICE, &ours, 2);
+    assert_eq!(refusals(&desk.ask(ALICE, accept(&message, &proof))), absent);
+    let elsewhere = Slot { attempt: 1, ..SLOT };
+    let elsewhere = desk.entry(&ours, COMMIT, elsewhere, 3);
+    desk.leave(ALICE, &elsewhere);
+    assert_eq!(
+        refusals(&desk.ask(ALICE, accept(&elsewhere, &proof))),
+        absent
+    );
+    desk.leave(ALICE, &commit);
+    let not_allowed = [(ALICE, Refusal::NotAllowed)];
+    let few = desk.ask(ALICE, accept(&commit, &proof[..1]));
+    assert_eq!(refusals(&few), not_allowed);
+    let mut forged = proof.clone();
+    forged[1] = Signed::new(forged[1].statement, &holder_key(9));
+    let forged = desk.ask(ALICE, accept(&commit, &forged));
+    assert_eq!(refusals(&forged), not_allowed);
+    let agreed = vote(&desk.ask(ALICE, accept(&commit, &proof)));
+    assert!(agreed.verify().is_ok());
+    // What was agreed to is known after a restart.
+    desk.restart();
+    desk.members(&ours, &[BOB]);
+    let told = promise(&desk.ask(BOB, prepare(SLOT, higher(2))));
+    assert_eq!(told.statement.accepted, Some((BALLOT, commit.id())));
+}
+
+#[test]
+fn box_16_a_ballot_far_above_is_refused_at_an_empty_slot() {
+    let ours = generation(1);
+    let mut desk = Desk::with_members(0, &ours, &[ALICE]);
+    let far = desk.ask(ALICE, prepare(SLOT, higher(99)));
+    assert_eq!(refusals(&far), [(ALICE, Refusal::NotAllowed)]);
+    let slots = vec![SLOT];
+    let state = desk.ask(ALICE, Ask::State { slots });
+    assert_eq!(state, [(ALICE, Answer::Untouched(SLOT))]);
+    assert_eq!(desk.holder.figures().bytes, 0);
+}
