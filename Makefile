@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/starling/targe
 # Debian keeps nft out of an ordinary user's PATH.
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help run test demo bench bench-voice bench-echo bench-calls bench-cost long lab sim fmt clean-target
+.PHONY: help run test demo bench bench-voice bench-echo bench-calls bench-cost bench-groups long lab sim fmt clean-target
 
 help:
 	@echo "make run           build Starling and open it"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench-echo    what is left of an echo (release build); writes docs/benchmarks.md"
 	@echo "make bench-calls   how soon calls are heard, warm and cold, each way (release build); writes docs/benchmarks.md"
 	@echo "make bench-cost    what a call costs: processor, bytes (release build); writes docs/benchmarks.md"
+	@echo "make bench-groups  what a group of devices costs by its size (release build); writes docs/benchmarks.md"
 	@echo "make long          a thousand calls on one pair of nodes; the ordering of commits, checked completely (release build); writes docs/benchmarks.md"
 	@echo "make lab           calls between all kinds of NATs; writes docs/benchmarks.md"
 	@echo "make sim           thousands of simulated nodes, compared with the committed reports"
@@ -66,6 +67,11 @@ bench-cost:
 	cargo build --locked --release --workspace --bin starling --bin calls --bin ear
 	$(CARGO_TARGET_DIR)/release/calls cost --markdown docs/benchmarks.md
 	$(CARGO_TARGET_DIR)/release/ear
+
+bench-groups:
+	@scripts/setup run
+	cargo build --locked --release --workspace --bin groups
+	$(CARGO_TARGET_DIR)/release/groups --markdown docs/benchmarks.md
 
 long:
 	@scripts/setup bench

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod ear;
 pub mod echo;
 pub mod error;
+pub mod groups;
 pub mod host;
 pub mod link_model;
 pub mod link_tun;

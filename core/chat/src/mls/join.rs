@@ -43,12 +43,7 @@ impl Client {
             return Err(JoinError::Malformed);
         };
         let tree = tree.map(read_tree).transpose()?;
-        self.unload()?;
-        let joined = self.whole(|client| client.enter_by(welcome, tree));
-        if joined.is_err() {
-            self.live.clear();
-        }
-        joined
+        self.whole(|client| client.enter_by(welcome, tree))
     }
 
     /// Comes back to a group whose state this device lost, or cannot follow any more: an external commit from a member's
@@ -67,10 +62,10 @@ impl Client {
         };
         let group = group_id(info.group_id())?;
         self.check_return(&info, &tree)?;
-        self.unload()?;
+        self.live.remove(&rejoin(group));
         let outgoing = self.whole(|client| client.commit_from_outside(group, info, tree));
         if outgoing.is_err() {
-            self.live.clear();
+            self.live.remove(&rejoin(group));
         }
         Ok((group, outgoing?))
     }
@@ -81,7 +76,9 @@ impl Client {
         if !self.load(waiting)? {
             return Ok(false);
         }
-        self.unload()?;
+        self.write_secrets(waiting)?;
+        self.live.remove(&waiting);
+        self.live.remove(&counts);
         self.provider.storage.rows(|rows| {
             rows.copy(waiting, counts);
             rows.clear(&group_start(waiting));
@@ -110,6 +107,15 @@ impl Client {
         let processed = ProcessedWelcome::new_from_welcome(&self.provider, &config, welcome)
             .map_err(refused_welcome)?;
         let group = group_id(processed.unverified_group_info().group_id())?;
+        let inside = processed
+            .unverified_group_info()
+            .extensions()
+            .ratchet_tree();
+        let inside = inside.map(|tree| tree.ratchet_tree().leaves().count());
+        let outside = tree.as_ref().map(|tree| tree.leaves().count());
+        if inside.or(outside).is_some_and(|leaves| leaves > LEAVES_MAX) {
+            return Err(JoinError::Foreign);
+        }
         let place = main(group);
         if self.load(place)? {
             if self.live[&place].mls.is_active() {
@@ -138,9 +144,6 @@ impl Client {
         let context = staged.group_context();
         let known = Suite::of(context.ciphersuite()).is_some();
         if !known || read_context(context.extensions()).is_none() {
-            return Err(JoinError::Foreign);
-        }
-        if staged.members().count() > LEAVES_MAX {
             return Err(JoinError::Foreign);
         }
         for leaf in staged.members() {

@@ -59,7 +59,10 @@ impl KeyPackage {
 
 /// The lifetime of what is made now.
 pub(super) fn lifetime(now_s: u64) -> Lifetime {
-    Lifetime::init(now_s.saturating_sub(BEFORE_S), now_s + LIFETIME_S)
+    Lifetime::init(
+        now_s.saturating_sub(BEFORE_S),
+        now_s.saturating_add(LIFETIME_S),
+    )
 }
 
 impl Client {
