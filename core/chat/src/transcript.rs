@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use starling_wire::card::Door;
-use starling_wire::content::{Body, Content, ContentError, Text, message_id};
+use starling_wire::content::{Body, Content, ContentError, message_id};
 use starling_wire::ids::{AccountId, MessageId};
 
 use crate::inbox::SENT_AT_MAX;
@@ -150,6 +150,9 @@ pub fn take<A: Archive>(
     }
 }
 
+/// A message that another one names, how, and whether it is here.
+type Named = (MessageId, Link, bool);
+
 /// One message on its way into the archive.
 struct Fold<'a, A> {
     archive: &'a mut A,
@@ -178,33 +181,38 @@ impl<A: Archive> Fold<'_, A> {
             self.changes.push(Change::Known(id));
             return Ok(());
         }
+        let (place, before) = self.predecessors(&said.content)?;
         let mut kept = Kept {
-            place: self.first_place(&said.content)?,
+            place,
             sent_at: said.content.sent_at.min(SENT_AT_MAX),
             kind: kind(&said.content.body),
             target: target(&said.content.body),
             author: said.author,
             state: State::default(),
-            body: Some(said.content.body),
+            content: Some(said.content),
         };
         let refused = self.refuse_one_too_many(&mut kept)?;
         self.drop_a_part_of_what_was_deleted(id, &mut kept)?;
-        self.archive.put(id, &kept)?;
-        self.link(id, &said.content.predecessors, &kept)?;
+        self.archive.add(id, &kept)?;
+        self.link(id, before, &kept)?;
         match refused {
             Some(reason) => self.changes.push(Change::Refused(id, reason)),
             None => self.tell(id, &kept),
         }
-        let mut touched = self.lift_successors(id, kept.place)?;
-        touched.extend(kept.target);
-        // What waited for this one: changes to it, and a long message of which it is a part.
-        touched.insert(id);
-        touched.extend(self.archive.links_to(id, Link::Part)?);
+        let mut touched: BTreeSet<MessageId> = kept.target.into_iter().collect();
+        // What waited for this one: what named it as seen, changes to it, a long message of which it is a part.
+        if self.archive.arrived(id)? {
+            touched.extend(self.lift_successors(id, kept.place)?);
+            touched.extend(self.archive.links_to(id, Link::Part)?);
+            touched.insert(id);
+        } else if matches!(kept.body(), Some(Body::Long(_))) {
+            touched.insert(id);
+        }
         touched.into_iter().try_for_each(|id| self.resolve(id))
     }
 
     fn tell(&mut self, id: MessageId, kept: &Kept) {
-        match (&kept.kind, &kept.body) {
+        match (&kept.kind, kept.body()) {
             (Kind::Post, _) => self.changes.push(Change::Added(id)),
             (_, Some(Body::Door(door))) => {
                 let change = Change::Door(kept.author, door.clone());
@@ -218,33 +226,37 @@ impl<A: Archive> Fold<'_, A> {
         }
     }
 
-    /// `MSG-14`: behind what it names, as far as that is here; and no later than the last moment there is.
-    fn first_place(&self, content: &Content) -> Result<u64, A::Error> {
+    /// `MSG-14`: a place behind what it names, as far as that is here, and no later than the last moment there is; and which of
+    /// those are here.
+    fn predecessors(&self, content: &Content) -> Result<(u64, Vec<Named>), A::Error> {
         let mut place = content.sent_at.min(SENT_AT_MAX);
-        for before in &content.predecessors {
-            if let Some(before) = self.archive.brief(*before)? {
-                place = place.max(before.place + 1);
-            }
+        let mut named = Vec::new();
+        for id in &content.predecessors {
+            let before = self.archive.brief(*id)?;
+            place = before.map_or(place, |before| place.max(before.place + 1));
+            named.push((*id, Link::Before, before.is_some()));
         }
-        Ok(place)
+        Ok((place, named))
     }
 
     /// Keeps whom it names, and says what is not here (`MSG-15`).
-    fn link(&mut self, id: MessageId, before: &[MessageId], kept: &Kept) -> Result<(), A::Error> {
-        let mut links: Vec<_> = before.iter().map(|to| (*to, Link::Before)).collect();
-        links.extend(kept.target.map(|to| (to, Link::Target)));
-        match &kept.body {
-            Some(Body::Text(Text {
-                reply_to: Some(to), ..
-            })) => links.push((*to, Link::Answer)),
-            Some(Body::Long(long)) => {
-                links.extend(long.parts.iter().map(|part| (*part, Link::Part)));
-            }
-            _ => {}
+    fn link(&mut self, id: MessageId, mut named: Vec<Named>, kept: &Kept) -> Result<(), A::Error> {
+        let answered = match kept.body() {
+            Some(Body::Text(text)) => text.reply_to,
+            _ => None,
+        };
+        let parts: &[MessageId] = match kept.body() {
+            Some(Body::Long(long)) => &long.parts,
+            _ => &[],
+        };
+        let target = kept.target.iter().map(|to| (to, Link::Target));
+        let answered = answered.iter().map(|to| (to, Link::Answer));
+        let parts = parts.iter().map(|to| (to, Link::Part));
+        for (to, link) in target.chain(answered).chain(parts) {
+            named.push((*to, link, self.archive.brief(*to)?.is_some()));
         }
         let mut missing = BTreeSet::new();
-        for (to, link) in links {
-            let here = self.archive.brief(to)?.is_some();
+        for (to, link, here) in named {
             self.archive.link(id, to, link, here)?;
             if !here {
                 missing.insert(to);
@@ -252,7 +264,7 @@ impl<A: Archive> Fold<'_, A> {
         }
         self.changes
             .extend(missing.into_iter().map(Change::Missing));
-        self.archive.arrived(id)
+        Ok(())
     }
 
     /// Moves what named this message behind it, and so on (`MSG-14`). Returns the messages that those change.
@@ -325,7 +337,7 @@ impl<A: Archive> Fold<'_, A> {
             let long = self.archive.get(long)?;
             let gone = |long: &Kept| long.state.deleted_by.is_some();
             if long.is_some_and(|long| gone(&long) && long.author.account == kept.author.account) {
-                kept.body = None;
+                kept.content = None;
             }
         }
         Ok(())

@@ -19,6 +19,8 @@ use crate::tx::Tx;
 /// The database's name inside the profile's folder.
 pub const DATABASE_FILE: &str = "store.db";
 
+/// Pages that the writer keeps decrypted at most, in KiB; SQLite's own choice is 2,000.
+const WRITER_CACHE_KIB: i64 = 16 * 1024;
 /// How long one process waits for another (a backup tool, say) to let go of the database.
 const BUSY: Duration = Duration::from_secs(5);
 /// A database that could not be attached is tried so often again, after this.
@@ -42,6 +44,8 @@ impl Store {
         let (key, source) = key::load(dir, exists)?;
         make_file(&path)?;
         let mut writer = connect(&path, &key)?;
+        // Each page that has to be read again is decrypted again; messages touch pages all over their indexes.
+        writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
         // The setting is kept in the file; a newer version's file is refused before anything is written to it.
         migrate::run(&mut writer)?;
         let reader = connect(&path, &key)?;

@@ -1,7 +1,7 @@
 //! What a transcript is kept in: rows of messages, links between them, and how far each account has read.
 
 use starling_wire::content::emoji::Emoji;
-use starling_wire::content::{Body, Words};
+use starling_wire::content::{Body, Content, Words};
 use starling_wire::ids::{AccountId, DeviceId, MessageId};
 
 use super::Refusal;
@@ -42,16 +42,16 @@ pub enum Kind {
 pub struct Kept {
     /// Who wrote it.
     pub author: Author,
-    /// The author's clock, as it was told.
+    /// The author's clock, as it is shown.
     pub sent_at: u64,
-    /// Where it stands; ties are broken by author, then id.
+    /// Where it stands; ties are broken by id.
     pub place: u64,
     /// What it is.
     pub kind: Kind,
     /// The post that it changes.
     pub target: Option<MessageId>,
-    /// What it says. None once it was deleted or refused.
-    pub body: Option<Body>,
+    /// It, as it was written. None once it was deleted or refused.
+    pub content: Option<Content>,
     /// What became of a post.
     pub state: State,
 }
@@ -118,7 +118,9 @@ pub trait Archive {
     fn get(&self, id: MessageId) -> Result<Option<Kept>, Self::Error>;
     /// The little of it.
     fn brief(&self, id: MessageId) -> Result<Option<Brief>, Self::Error>;
-    /// Keeps a message, in place of what is kept under this name.
+    /// Keeps a message whose name is new.
+    fn add(&mut self, id: MessageId, kept: &Kept) -> Result<(), Self::Error>;
+    /// Keeps what became of a message that is here: what it is, what is left of it, its state.
     fn put(&mut self, id: MessageId, kept: &Kept) -> Result<(), Self::Error>;
     /// Gives a message another place.
     fn lift(&mut self, id: MessageId, place: u64) -> Result<(), Self::Error>;
@@ -130,8 +132,8 @@ pub trait Archive {
         link: Link,
         here: bool,
     ) -> Result<(), Self::Error>;
-    /// What was named before is here now.
-    fn arrived(&mut self, id: MessageId) -> Result<(), Self::Error>;
+    /// This message is here now. Whether any other one had named it before.
+    fn arrived(&mut self, id: MessageId) -> Result<bool, Self::Error>;
     /// The messages that name this one so.
     fn links_to(&self, to: MessageId, link: Link) -> Result<Vec<MessageId>, Self::Error>;
     /// How far somebody has read.
@@ -141,6 +143,11 @@ pub trait Archive {
 }
 
 impl Kept {
+    /// What it says.
+    pub fn body(&self) -> Option<&Body> {
+        self.content.as_ref().map(|content| &content.body)
+    }
+
     /// The little of it.
     pub const fn brief(&self) -> Brief {
         Brief {
@@ -153,7 +160,7 @@ impl Kept {
 
     pub(super) fn refuse(&mut self, reason: Refusal) {
         self.kind = Kind::Refused(reason);
-        self.body = None;
+        self.content = None;
         self.state = State::default();
     }
 }

@@ -22,7 +22,7 @@ impl Memory {
     pub fn shown(&self) -> Vec<(MessageId, &Kept)> {
         let is_post = |(_, kept): &(&MessageId, &Kept)| kept.kind == Kind::Post;
         let mut shown: Vec<_> = self.messages.iter().filter(is_post).collect();
-        shown.sort_by_key(|(id, kept)| (kept.place, kept.author.account, **id));
+        shown.sort_by_key(|(id, kept)| (kept.place, **id));
         shown.into_iter().map(|(id, kept)| (*id, kept)).collect()
     }
 
@@ -38,11 +38,11 @@ impl Memory {
             .messages
             .iter()
             .filter(|(id, _)| is_head(id))
-            .map(|(id, kept)| (kept.place, kept.author.account, *id))
+            .map(|(id, kept)| (kept.place, *id))
             .collect();
         heads.sort_unstable_by(|a, b| b.cmp(a));
         heads.truncate(limit);
-        heads.into_iter().map(|(_, _, id)| id).collect()
+        heads.into_iter().map(|(_, id)| id).collect()
     }
 
     /// Messages that are named and not here.
@@ -60,6 +60,10 @@ impl Archive for Memory {
 
     fn brief(&self, id: MessageId) -> Result<Option<Brief>, Infallible> {
         Ok(self.messages.get(&id).map(Kept::brief))
+    }
+
+    fn add(&mut self, id: MessageId, kept: &Kept) -> Result<(), Infallible> {
+        self.put(id, kept)
     }
 
     fn put(&mut self, id: MessageId, kept: &Kept) -> Result<(), Infallible> {
@@ -88,9 +92,8 @@ impl Archive for Memory {
         Ok(())
     }
 
-    fn arrived(&mut self, id: MessageId) -> Result<(), Infallible> {
-        self.missing.remove(&id);
-        Ok(())
+    fn arrived(&mut self, id: MessageId) -> Result<bool, Infallible> {
+        Ok(self.missing.remove(&id))
     }
 
     fn links_to(&self, to: MessageId, link: Link) -> Result<Vec<MessageId>, Infallible> {

@@ -26,9 +26,9 @@ struct Changes {
 
 /// What a post says: its own body, or that of its parts put together. None while parts are missing, or once it was deleted.
 pub fn whole<A: Archive>(archive: &A, kept: &Kept) -> Result<Option<Body>, A::Error> {
-    match &kept.body {
+    match kept.body() {
         Some(Body::Long(_)) => Ok(joined(archive, kept)?.and_then(Result::ok)),
-        body => Ok(body.clone()),
+        body => Ok(body.cloned()),
     }
 }
 
@@ -57,7 +57,7 @@ impl<A: Archive> Fold<'_, A> {
 
     /// `MSG-17`: a long message is one as soon as all its parts are here; parts that make none make it refused.
     fn complete(&mut self, id: MessageId, post: &mut Kept) -> Result<(), A::Error> {
-        if post.state.complete || !matches!(post.body, Some(Body::Long(_))) {
+        if post.state.complete || !matches!(post.body(), Some(Body::Long(_))) {
             return Ok(());
         }
         match joined(self.archive, post)? {
@@ -106,7 +106,7 @@ impl<A: Archive> Fold<'_, A> {
     /// Nothing of what a deleted post said is kept: not its words, not its earlier words, not its parts.
     fn forget(&mut self, id: MessageId, post: &mut Kept) -> Result<(), A::Error> {
         let mut said = self.archive.links_to(id, Link::Target)?;
-        if let Some(Body::Long(long)) = post.body.take() {
+        if let Some(Body::Long(long)) = post.content.take().map(|content| content.body) {
             said.extend(long.parts);
         }
         for piece in said {
@@ -114,7 +114,8 @@ impl<A: Archive> Fold<'_, A> {
                 continue;
             };
             let own = kept.author.account == post.author.account;
-            if own && matches!(kept.kind, Kind::Edit | Kind::Part) && kept.body.take().is_some() {
+            let piece_of_it = own && matches!(kept.kind, Kind::Edit | Kind::Part);
+            if piece_of_it && kept.content.take().is_some() {
                 self.archive.put(piece, &kept)?;
             }
         }
@@ -126,7 +127,7 @@ impl Changes {
     fn add(&mut self, id: MessageId, change: Kept) {
         let turn = (change.place, id);
         let author = change.author.account;
-        match (change.kind, change.body) {
+        match (change.kind, change.content.map(|content| content.body)) {
             (Kind::Edit, body) => {
                 self.edits += 1;
                 if self.last.as_ref().is_none_or(|(last, _)| *last < turn) {
@@ -186,7 +187,7 @@ fn reactions(votes: BTreeMap<(AccountId, Emoji), (Turn, bool)>) -> Vec<Reaction>
 
 /// What the parts of a long message say, once all are here.
 fn joined<A: Archive>(archive: &A, kept: &Kept) -> Result<Option<Result<Body, Refusal>>, A::Error> {
-    let Some(Body::Long(long)) = &kept.body else {
+    let Some(Body::Long(long)) = kept.body() else {
         return Ok(None);
     };
     let mut parts = Vec::new();
@@ -196,7 +197,7 @@ fn joined<A: Archive>(archive: &A, kept: &Kept) -> Result<Option<Result<Body, Re
         };
         parts.push(part);
     }
-    let own = |part: &Kept| match &part.body {
+    let own = |part: &Kept| match part.body() {
         Some(Body::Part { bytes, .. }) if part.author.account == kept.author.account => {
             Some(bytes.clone())
         }

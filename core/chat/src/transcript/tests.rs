@@ -84,7 +84,7 @@ fn all<'a>(messages: impl IntoIterator<Item = &'a Said>) -> Memory {
 
 /// The texts, as they are shown.
 fn texts(memory: &Memory) -> Vec<String> {
-    let text = |(_, kept): (MessageId, &Kept)| match (&kept.state, &kept.body) {
+    let text = |(_, kept): (MessageId, &Kept)| match (&kept.state, kept.body()) {
         (
             State {
                 deleted_by: Some(_),
@@ -209,7 +209,7 @@ fn msg_16_the_authors_last_word_counts() {
     assert_eq!(kept(&memory, &first).state.edits, 2);
     let refused = kept(&memory, &foreign);
     assert_eq!(refused.kind, Kind::Refused(Refusal::ForeignEdit));
-    assert_eq!(refused.body, None);
+    assert_eq!(refused.content, None);
     let mut memory = all([&first]);
     let changes = hear(&mut memory, &foreign);
     assert_eq!(reasons(&changes), [Refusal::ForeignEdit]);
@@ -226,14 +226,14 @@ fn msg_16_a_deletion_is_the_end_whenever_it_comes() {
     assert_eq!(texts(&memory), ["(deleted)"]);
     let left = kept(&memory, &secret);
     assert_eq!(left.state.deleted_by, Some(alice().account));
-    assert_eq!((left.body, left.state.reactions), (None, vec![]));
-    assert_eq!(kept(&memory, &fixed).body, None, "nor its other words");
+    assert_eq!((left.content, left.state.reactions), (None, vec![]));
+    assert_eq!(kept(&memory, &fixed).content, None, "nor its other words");
 }
 
 #[test]
 fn msg_16_only_who_may_deletes_what_others_said() {
     let bobs = said(bob(), NOW, &[], text("spam"));
-    let carols = said(carol(), NOW, &[], text("stop that"));
+    let carols = said(carol(), NOW + 1, &[], text("stop that"));
     let by_alice = said(alice(), NOW + 1, &[], Body::Delete { of: bobs.id });
     let by_carol = said(carol(), NOW + 2, &[], Body::Delete { of: bobs.id });
     let by_bob = said(bob(), NOW + 3, &[], Body::Delete { of: carols.id });
@@ -317,7 +317,7 @@ fn msg_17_a_deleted_message_leaves_no_parts() {
     assert!(
         memory
             .all()
-            .all(|(at, kept)| kept.body.is_none() || at == gone.id)
+            .all(|(at, kept)| kept.content.is_none() || at == gone.id)
     );
 }
 
@@ -341,7 +341,7 @@ fn msg_18_a_flood_of_changes_stops_at_the_bound() {
     let more = said(bob(), NOW + 999, &[], react(&hi, "👍", true));
     let changes = hear(&mut memory, &more);
     assert_eq!(reasons(&changes), [Refusal::TooManyChanges]);
-    assert_eq!(kept(&memory, &more).body, None);
+    assert_eq!(kept(&memory, &more).content, None);
     let hers = said(carol(), NOW, &[], react(&hi, "👍", true));
     assert_eq!(hear(&mut memory, &hers), [Change::Changed(hi.id)]);
     // One account shows few.
@@ -405,7 +405,7 @@ fn msg_04_something_newer_has_its_place() {
     let first = said(alice(), NOW, &[], newer.clone());
     let answer = said(bob(), 0, &[&first], text("what was that?"));
     let memory = in_every_order(&[&first, &answer]);
-    assert_eq!(memory.shown()[0].1.body, Some(newer));
+    assert_eq!(memory.shown()[0].1.body(), Some(&newer));
     assert_eq!(memory.shown()[1].0, answer.id);
 }
 

@@ -8,7 +8,9 @@
 mod blobs;
 mod faults;
 mod group_commit;
+mod history;
 mod mailbox;
+mod many_messages;
 mod names;
 mod people;
 mod profiles;
