@@ -276,10 +276,17 @@ fn index(rows: &Rows<'_>, message: MessageId, anew: bool) -> Result<(), StoreErr
             Ok((rows::read(row, 0)?, row.get(14)?))
         })?;
     let (kept, number) = found.ok_or(StoreError::Missing("message"))?;
+    let is_post = kept.kind == Kind::Post;
+    // A reaction changes no words.
+    let is_long = matches!(kept.body(), Some(Body::Long(_)));
+    let has_its_own = kept.state.edits == 0 && kept.state.deleted_by.is_none() && !is_long;
+    if anew && is_post && has_its_own {
+        return Ok(());
+    }
     if anew {
         search::forget(rows.tx, number)?;
     }
-    if kept.kind != Kind::Post {
+    if !is_post {
         return Ok(());
     }
     let text = shown_text(rows, &kept)?;

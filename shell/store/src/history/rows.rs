@@ -81,7 +81,7 @@ impl Archive for Rows<'_> {
         let state = &kept.state;
         self.tx.execute(
             "UPDATE history SET kind = ?3, content = ?4, text = NULL, deleted_by = ?5, edits = ?6, words = ?7,
-                 reactions = ?8, complete = ?9
+                 reactions = ?8, complete = ?9, seen = iif(?3 = 0 AND ?5 IS NULL, seen, 1)
              WHERE conversation = ?1 AND id = ?2",
             params![
                 self.conversation,

@@ -1,9 +1,13 @@
 //! Texts as terms to be found by, the same for what is kept and for what is asked.
 //!
-//! Words are letters and digits, lower case, in compatibility form (so full width is plain), without the accents of Latin, Greek and Cyrillic and
-//! the points of Hebrew and Arabic: whoever types without them finds what was written with them. Scripts that put no
-//! space between words (Chinese, Japanese, Thai and its neighbours) are cut into pairs of neighbouring characters, so that
-//! any two of them are found; each run's last character stands alone, so that one is, too.
+//! Words are letters and digits, lower case, in compatibility form (so full width is plain), without the accents of Latin,
+//! Greek and Cyrillic and the points of Hebrew and Arabic: whoever types without them finds what was written with them.
+//! Scripts that put no space between words (Chinese, Japanese, Thai and its neighbours) are cut into pairs of neighbouring
+//! characters, so that any two of them are found; each run's last character stands alone, so that one is, too.
+//!
+//! Why not a tokenizer of FTS5's own: over 100,000 messages `unicode61 remove_diacritics 2` takes 33 bytes a message and
+//! finds neither 喜欢 nor 京 inside a sentence; `trigram` takes 122 and finds only what has three characters or more; these
+//! terms take 33 and find both.
 
 use std::ops::Range;
 

@@ -356,6 +356,11 @@ fn a_refused_change_stays_known_and_says_nothing() {
     assert_eq!(found(&store, "boat"), []);
     let plaintext = store.read(|tx| history::plaintext(tx, GROUP, foreign.id()));
     assert_eq!(plaintext, Ok(None));
+    let unseen = |store: &Store| store.read(|tx| history::unseen(tx, GROUP));
+    assert_eq!(unseen(&store), Ok(1));
+    let gone = said(ALICE, NOW, &[], Body::Delete { of: hi.id() });
+    store.write(|tx| take(tx, GROUP, &gone)).unwrap();
+    assert_eq!(unseen(&store), Ok(0), "nothing is left to be seen");
 }
 
 #[test]
