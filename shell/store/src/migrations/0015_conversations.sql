@@ -103,9 +103,10 @@ CREATE TABLE deliveries (
     PRIMARY KEY (message, device)
 ) STRICT, WITHOUT ROWID;
 
--- What is shown, as src/search/terms.rs makes terms of it. The index holds no texts: they stand in the rows.
+-- What is shown, as src/search/terms.rs makes terms of it. The index holds no texts: they stand in the rows. Beginnings of two
+-- and three letters have an index of their own: among a million messages a frequent one takes 8 ms with it, 150 without.
 CREATE VIRTUAL TABLE history_words USING fts5(
     conversation, words,
-    content = '', contentless_delete = 1,
+    content = '', contentless_delete = 1, prefix = '2 3',
     tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* Co'"
 );

@@ -57,7 +57,7 @@ impl Chance {
 
     fn text(&mut self, n: u64) -> String {
         let mut words = vec![format!("w{}", self.below(50_000)), format!("n{n}")];
-        for _ in 0..4 + self.below(12) {
+        for _ in 0..2 + self.below(8) {
             // Each word half as often as the one before.
             let rank = (self.below(u64::MAX >> 16) | 1 << 23).trailing_zeros();
             words.push(WORDS[rank as usize % WORDS.len()].to_owned());
