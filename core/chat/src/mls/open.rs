@@ -296,6 +296,10 @@ fn take_proposals(
     for queued in commit.staged.queued_proposals() {
         match queued.proposal() {
             Proposal::Add(add) => {
+                // MLS-06: how long it lives in all is the same for everybody; whether it does now, openmls asks the clock.
+                if !add.key_package().life_time().has_acceptable_range() {
+                    return Err(Void::Commit.into());
+                }
                 let leaf = add.key_package().leaf_node();
                 let member = members.verify(leaf.credential(), leaf.signature_key().as_slice());
                 commit.added.push(member.map_err(|_| Void::Identity)?);

@@ -124,6 +124,14 @@ fn mls_06_a_package_that_is_dated_wrongly_adds_nobody() {
 }
 
 #[test]
+fn mls_06_a_commit_that_adds_by_a_package_that_lives_too_long_is_void() {
+    let (mut alice, mut bob, mut mallory) = with_mallory(MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY);
+    let package = Mallory::new(8, 1).package(lifetime(-DAY, 90 * DAY));
+    let commit = mallory.commit(|builder| builder.propose_adds([package]).force_self_update(true));
+    void(&mut alice, &mut bob, &commit, Void::Commit);
+}
+
+#[test]
 fn a_package_that_has_expired_when_its_commit_is_read_is_this_devices_own_trouble() {
     let (_, mut bob, mut mallory) = with_mallory(MIXED_CIPHERTEXT_WIRE_FORMAT_POLICY);
     let until = now_s() + 2;
