@@ -2,9 +2,11 @@
 //! person who waits: `cargo test --release -p starling-store -- --ignored a_million --nocapture`.
 
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use starling_store::{Store, conversations, history, search};
+use starling_chat::transcript::Said;
+use starling_store::{Store, StoreHandle, conversations, history, search};
 use starling_wire::ids::{AccountId, GroupId, MessageId};
 
 use crate::history::{CAROL, by, group, said, take, text};
@@ -199,4 +201,41 @@ fn a_hundred_thousand_messages_are_opened_and_searched_in_time() {
 #[ignore = "minutes; for measurements"]
 fn a_million_messages_are_opened_and_searched_in_time() {
     run(1_000_000, 1);
+}
+
+/// DESIGN 5 asks for 2,000 messages a second with receipts: each is a transaction of its own to whoever hears it.
+#[test]
+fn two_thousand_messages_of_a_group_a_second() {
+    const COUNT: u64 = 4_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store
+        .write(|tx| conversations::put(tx, &group(id(0))))
+        .unwrap();
+    let mut chance = Chance(7);
+    let mut head = None;
+    let talk: Vec<Said> = (0..COUNT)
+        .map(|n| {
+            let said = said(ALICE, NOW + n, head.as_slice(), text(&chance.text(n)));
+            head = Some(said.id());
+            said
+        })
+        .collect();
+    let store = StoreHandle::start(store).unwrap();
+    let (done, answers) = mpsc::channel();
+    let began = Instant::now();
+    for said in talk {
+        let done = done.clone();
+        store.run(
+            move |tx| take(tx, id(0), &said),
+            move |result| done.send(result.map(|changes| changes.len())).unwrap(),
+        );
+    }
+    for _ in 0..COUNT {
+        let answer = answers.recv_timeout(Duration::from_secs(25)).unwrap();
+        assert_eq!(answer, Ok(1));
+    }
+    let rate = COUNT as f64 / began.elapsed().as_secs_f64();
+    println!("{rate:.0} durable messages of a group a second");
+    assert!(rate >= 2_000.0 / 5.0, "{rate:.0}");
 }
