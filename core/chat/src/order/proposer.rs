@@ -17,8 +17,8 @@ pub struct Proposer {
     /// Entries that everybody can get from us: ours, and what was fetched.
     here: BTreeSet<EntryId>,
     ballot: Ballot,
-    /// The highest ballot that was seen in the way.
-    higher: Option<Ballot>,
+    /// The highest promise that was seen of each holder.
+    seen: BTreeMap<Seat, Known<Promise>>,
     phase: Phase,
 }
 
@@ -29,7 +29,7 @@ enum Phase {
     /// Votes are.
     Accepting(Asked, BTreeMap<Seat, Known<Vote>>),
     /// Settled.
-    Done,
+    Done(Certificate),
 }
 
 /// What holders are asked to agree to, and why they may.
@@ -46,8 +46,8 @@ pub struct Asked {
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Ask all holders to promise this ballot.
-    Prepare(Ballot),
+    /// Ask all holders to promise this ballot, and show them why its number is so high.
+    Prepare(Ballot, Option<Known<Promise>>),
     /// Get these entries from a holder: one of them may be settled, and is to be asked for.
     Fetch(BTreeSet<EntryId>),
     /// Deposit the entry and ask all holders to agree.
@@ -59,7 +59,7 @@ pub enum Step {
 }
 
 impl Proposer {
-    /// For a slot that nothing is known of, with our own entry. The first step is [`Self::prepare`].
+    /// For a slot that nothing is known of, with our own entry. The first step is [`Self::ask_again`].
     pub fn new(slot: Slot, holders: Holders, own: EntryId, salt: [u8; 8]) -> Self {
         Self {
             slot,
@@ -67,14 +67,26 @@ impl Proposer {
             own,
             here: BTreeSet::from([own]),
             ballot: Ballot { counter: 1, salt },
-            higher: None,
+            seen: BTreeMap::new(),
             phase: Phase::Preparing(BTreeMap::new()),
         }
     }
 
-    /// Asks for promises, also once more when answers are missing.
-    pub const fn prepare(&self) -> Step {
-        Step::Prepare(self.ballot)
+    /// What is asked for now, to say it once more when answers are missing.
+    pub fn ask_again(&self) -> Step {
+        match &self.phase {
+            Phase::Preparing(_) => Step::Prepare(self.ballot, self.in_the_way().copied()),
+            Phase::Accepting(asked, _) => Step::Accept(asked.clone()),
+            Phase::Done(certificate) => Step::Settled(certificate.clone()),
+        }
+    }
+
+    /// Whether no majority is left for this ballot.
+    pub fn is_overtaken(&self) -> bool {
+        let higher = self
+            .in_the_way()
+            .is_some_and(|promise| promise.get().ballot > self.ballot);
+        higher && !matches!(self.phase, Phase::Done(_))
     }
 
     /// The slot.
@@ -87,10 +99,10 @@ impl Proposer {
         self.ballot
     }
 
-    /// Begins anew with a ballot above all that were seen.
+    /// Begins anew with a ballot that a majority can promise.
     pub fn again(&mut self, salt: [u8; 8]) -> Step {
-        let above = self
-            .higher
+        let above = self.in_the_way().map(|promise| promise.get().ballot);
+        let above = above
             .max(Some(self.ballot))
             .map_or(0, |ballot| ballot.counter);
         self.ballot = Ballot {
@@ -98,7 +110,18 @@ impl Proposer {
             salt,
         };
         self.phase = Phase::Preparing(BTreeMap::new());
-        self.prepare()
+        self.ask_again()
+    }
+
+    /// The promise that a ballot has to be above for a majority to promise it: a single holder that speaks of higher ones is
+    /// not followed.
+    fn in_the_way(&self) -> Option<&Known<Promise>> {
+        let mut seen: Vec<_> = self.seen.values().collect();
+        seen.sort_unstable_by_key(|promise| promise.get().ballot);
+        // As many have said nothing: they are in nobody's way.
+        let silent = self.holders.seats.len().saturating_sub(seen.len());
+        seen.get(self.holders.majority().checked_sub(silent + 1)?)
+            .copied()
     }
 
     /// A holder answered with a promise, of our ballot or of the one in the way.
@@ -107,11 +130,13 @@ impl Proposer {
         if said.slot != self.slot || !self.holders.has(said.seat) {
             return None;
         }
-        if said.ballot > self.ballot {
-            let first = self.higher.is_none_or(|higher| higher <= self.ballot);
-            self.higher = self.higher.max(Some(said.ballot));
-            let open = !matches!(self.phase, Phase::Done);
-            return (first && open).then_some(Step::Overtaken);
+        let before = self.is_overtaken();
+        let seen = self.seen.entry(said.seat).or_insert(promise);
+        if seen.get().ballot < said.ballot {
+            *seen = promise;
+        }
+        if self.is_overtaken() {
+            return (!before).then_some(Step::Overtaken);
         }
         let Phase::Preparing(promises) = &mut self.phase else {
             return None;
@@ -143,16 +168,8 @@ impl Proposer {
         votes.insert(said.seat, vote);
         let votes = votes.values().copied().collect();
         let settled = Certificate::new(&self.holders, votes, asked.promises.clone()).ok()?;
-        self.phase = Phase::Done;
+        self.phase = Phase::Done(settled.clone());
         Some(Step::Settled(settled))
-    }
-
-    /// What is being asked for, to say it again when answers are missing.
-    pub const fn asked(&self) -> Option<&Asked> {
-        match &self.phase {
-            Phase::Accepting(asked, _) => Some(asked),
-            Phase::Preparing(_) | Phase::Done => None,
-        }
     }
 
     /// With the promises so far: what can be asked for, or what has to be fetched for it. Each majority will do, so a holder that
@@ -255,7 +272,7 @@ mod tests {
     fn an_entry_goes_through_an_empty_slot_with_two_of_three() {
         let mut alice = alice();
         let first = ballot(1, 7);
-        assert_eq!(alice.prepare(), Step::Prepare(first));
+        assert_eq!(alice.ask_again(), Step::Prepare(first, None));
         assert_eq!(alice.handle_promise(promise(0, first, None)), None);
         assert_eq!(
             alice.handle_promise(promise(0, first, None)),
@@ -291,7 +308,7 @@ mod tests {
             panic!("it is here");
         };
         assert_eq!(asked.entry, THEIRS);
-        assert_eq!(alice.asked(), Some(&asked));
+        assert_eq!(alice.ask_again(), Step::Accept(asked));
     }
 
     #[test]
@@ -314,23 +331,52 @@ mod tests {
     }
 
     #[test]
-    fn a_higher_ballot_in_the_way_is_told_once_and_gone_above() {
+    fn higher_ballots_in_the_way_are_told_once_and_gone_above() {
         let mut alice = alice();
-        let higher = ballot(4, 1);
+        let higher = promise(0, ballot(4, 1), None);
         assert_eq!(
-            alice.handle_promise(promise(0, higher, None)),
-            Some(Step::Overtaken)
-        );
-        assert_eq!(alice.handle_promise(promise(1, higher, None)), None);
-        assert_eq!(alice.again([8; 8]), Step::Prepare(ballot(5, 8)));
-        assert_eq!(
-            alice.handle_promise(promise(0, ballot(1, 7), None)),
+            alice.handle_promise(higher),
             None,
-            "of before"
+            "the other two are a majority"
         );
         assert_eq!(
             alice.handle_promise(promise(1, ballot(9, 1), None)),
             Some(Step::Overtaken)
         );
+        assert_eq!(
+            alice.handle_promise(promise(2, ballot(12, 1), None)),
+            None,
+            "told once"
+        );
+        let above = promise(1, ballot(9, 1), None);
+        assert_eq!(
+            alice.again([8; 8]),
+            Step::Prepare(ballot(10, 8), Some(above))
+        );
+        assert_eq!(
+            alice.handle_promise(promise(0, ballot(1, 7), None)),
+            None,
+            "of before"
+        );
+        assert_eq!(alice.handle_promise(promise(0, ballot(10, 8), None)), None);
+        assert!(matches!(
+            alice.handle_promise(promise(1, ballot(10, 8), None)),
+            Some(Step::Accept(_))
+        ));
+    }
+
+    #[test]
+    fn a_holder_that_promises_the_highest_number_there_is_stops_nobody() {
+        let mut alice = alice();
+        let last = ballot(u32::MAX, 255);
+        assert_eq!(alice.handle_promise(promise(0, last, None)), None);
+        assert_eq!(
+            alice.handle_promise(promise(1, ballot(2, 0), None)),
+            Some(Step::Overtaken)
+        );
+        let Step::Prepare(next, _) = alice.again([8; 8]) else {
+            panic!("it goes on");
+        };
+        assert_eq!(next.counter, 3);
     }
 }

@@ -6,7 +6,7 @@ use starling_wire::ordering::choice::{Choice, choose};
 use starling_wire::ordering::statement::{Known, Promise, Vote};
 use starling_wire::ordering::{Ballot, Holders, Seat, Slot};
 
-/// How far a ballot's number may lie above the one promised before: nobody uses up the numbers.
+/// How far a ballot's number may lie above those promised before, here or at another holder: nobody uses up the numbers.
 pub const STEP_MAX: u32 = 8;
 
 /// What was promised and agreed to. Empty at first.
@@ -52,18 +52,18 @@ impl Register {
         (self.promised, self.accepted)
     }
 
-    /// Whether `asked` would be promised.
-    pub fn may_promise(&self, asked: Ballot) -> bool {
-        let counter = self.promised.map_or(0, |promised| promised.counter);
+    /// Whether `asked` would be promised. `seen` is the highest ballot that another holder of the slot is shown to have promised.
+    pub fn may_promise(&self, asked: Ballot, seen: Option<Ballot>) -> bool {
+        let before = self.promised.max(seen).map_or(0, |ballot| ballot.counter);
         // Zero is nobody's number; nobody jumps to the end of them.
-        let within = (1..=counter.saturating_add(STEP_MAX)).contains(&asked.counter);
+        let within = (1..=before.saturating_add(STEP_MAX)).contains(&asked.counter);
         within && self.promised.is_none_or(|promised| asked > promised)
     }
 
     /// Promises a ballot; `true` when that changed something. The answer is [`Self::promise`] either way, unless nothing was ever
     /// promised.
-    pub fn prepare(&mut self, asked: Ballot) -> bool {
-        let may = self.may_promise(asked);
+    pub fn prepare(&mut self, asked: Ballot, seen: Option<Ballot>) -> bool {
+        let may = self.may_promise(asked, seen);
         if may {
             self.promised = Some(asked);
         }
@@ -151,7 +151,7 @@ mod tests {
 
     impl Holder {
         fn prepare(&mut self, ballot: Ballot) -> Known<Promise> {
-            self.1.prepare(ballot);
+            self.1.prepare(ballot, None);
             let holders = three();
             Known::in_a_model(self.1.promise(place(&holders, self.0)).unwrap())
         }
@@ -204,14 +204,26 @@ mod tests {
     #[test]
     fn a_ballots_number_goes_up_in_small_steps() {
         let mut register = Register::default();
-        assert!(!register.prepare(ballot(0, 9)), "nobody's number");
-        assert!(!register.prepare(ballot(STEP_MAX + 1, 1)));
-        assert!(register.prepare(ballot(STEP_MAX, 1)));
-        assert!(!register.prepare(ballot(STEP_MAX, 1)), "promised already");
-        assert!(!register.prepare(ballot(STEP_MAX - 1, 9)));
-        assert!(register.prepare(ballot(STEP_MAX, 2)));
+        let mut prepare = |counter, salt| register.prepare(ballot(counter, salt), None);
+        assert!(!prepare(0, 9), "nobody's number");
+        assert!(!prepare(STEP_MAX + 1, 1));
+        assert!(prepare(STEP_MAX, 1));
+        assert!(!prepare(STEP_MAX, 1), "promised already");
+        assert!(!prepare(STEP_MAX - 1, 9));
+        assert!(prepare(STEP_MAX, 2));
         let mut last = Register::restored(Some(ballot(u32::MAX, 1)), None);
-        assert!(last.prepare(ballot(u32::MAX, 2)), "and nothing overflows");
+        assert!(
+            last.prepare(ballot(u32::MAX, 2), None),
+            "and nothing overflows"
+        );
+    }
+
+    /// A holder that was away while the others were asked again and again.
+    #[test]
+    fn what_another_holder_promised_lets_a_number_be_higher() {
+        let mut away = Register::default();
+        assert!(!away.prepare(ballot(100, 1), Some(ballot(50, 1))));
+        assert!(away.prepare(ballot(100, 1), Some(ballot(99, 1))));
     }
 
     proptest! {

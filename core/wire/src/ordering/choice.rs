@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::statement::{Known, Promise, Signed, Vote};
-use super::{ATTEMPTS_MAX, Ballot, HOLDERS_MAX, Holders, Slot};
+use super::{Ballot, HOLDERS_MAX, Holders, Slot};
 use crate::ids::EntryId;
 
 /// What a proposer may ask for in its ballot.
@@ -129,8 +129,8 @@ pub enum CertificateError {
 impl SignedCertificate {
     /// `ORDER-04`: looks at all of it, bounds and signatures first.
     pub fn verify(self, holders: &Holders) -> Result<Certificate, CertificateError> {
-        let attempt = |slot: Slot| slot.attempt > ATTEMPTS_MAX;
-        let late = self.votes.iter().any(|vote| attempt(vote.statement.slot));
+        let late = |vote: &Signed<Vote>| !vote.statement.slot.is_within_bounds();
+        let late = self.votes.iter().any(late);
         if late || self.votes.len() > HOLDERS_MAX || self.proof.len() > HOLDERS_MAX {
             return Err(CertificateError::TooLarge);
         }

@@ -66,6 +66,18 @@ pub enum HoldersError {
     Twice,
 }
 
+impl Slot {
+    /// The first attempt at an epoch's end.
+    pub const fn first(epoch: EpochTag) -> Self {
+        Self { epoch, attempt: 0 }
+    }
+
+    /// Whether its attempt is one that there can be.
+    pub const fn is_within_bounds(&self) -> bool {
+        self.attempt <= ATTEMPTS_MAX
+    }
+}
+
 impl Holders {
     /// Bounds that the codec does not know (`ORDER-01`).
     pub fn check(&self) -> Result<(), HoldersError> {

@@ -1,4 +1,7 @@
-//! The ordering of a group's commits, checked: every interleaving of one slot ([`slot`]).
+//! The ordering of a group's commits, checked: every interleaving of one slot ([`slot`]), and whole groups through loss, parting, crashes
+//! and a lie ([`world`]).
 
 mod bits;
+mod holder;
 pub mod slot;
+pub mod world;

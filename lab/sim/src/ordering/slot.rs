@@ -154,7 +154,7 @@ impl OneSlot {
         let own = entry(ballot % 2);
         let mut proposer = Proposer::new(SLOT, self.holders.clone(), own, real_ballot(ballot).salt);
         while proposer.ballot() < real_ballot(ballot) {
-            proposer.again(real_ballot(ballot).salt);
+            let _ = proposer.again(real_ballot(ballot).salt);
         }
         for said in self.real_promises(promises) {
             let mut step = proposer.handle_promise(said);
@@ -208,6 +208,23 @@ impl OneSlot {
             }
         }
         found
+    }
+
+    /// The promises by which honest holders agreed to something. They keep them for whoever asks.
+    fn shown_to_honest_holders(&self, world: &World) -> Vec<Said> {
+        let agreed = |ask: &&Ask| {
+            let voted = |holder| SmallVote {
+                holder,
+                ballot: ask.ballot,
+                entry: ask.entry,
+            };
+            (0..HOLDERS).any(|holder| !self.lies(holder) && world.votes.has(voted(holder)))
+        };
+        let asks = world.asked.iter().filter(agreed);
+        let promises = asks.flat_map(|ask| self.real_promises(ask.promises));
+        promises
+            .map(|promise| Said::Promise(*promise.get()))
+            .collect()
     }
 
     fn place(&self, holder: u8) -> Place<'_> {
@@ -294,7 +311,7 @@ impl Model for OneSlot {
             Act::Begin(member) => world.begun[usize::from(member)] += 1,
             Act::Prepare(holder, ballot) => {
                 let register = &mut world.registers[usize::from(holder)];
-                register.prepare(real_ballot(ballot));
+                register.prepare(real_ballot(ballot), None);
                 world.promises.insert(small_promise(holder, register)?);
             }
             Act::Heard(ballot, promises) => {
@@ -332,7 +349,12 @@ impl Model for OneSlot {
                         return true;
                     }
                     let shown = model.certificates(world);
-                    let fine = |one| shown.iter().all(|other| agree_or_convict(one, other));
+                    let kept = model.shown_to_honest_holders(world);
+                    let fine = |one| {
+                        shown
+                            .iter()
+                            .all(|other| agree_or_convict(one, other, &kept))
+                    };
                     shown.iter().all(fine)
                 },
             ),
@@ -359,11 +381,12 @@ impl OneSlot {
     }
 }
 
-/// Two certificates are for one entry, or hold two statements of one holder that contradict each other.
-fn agree_or_convict(one: &Certificate, other: &Certificate) -> bool {
+/// Two certificates are for one entry, or they hold, together with what honest holders were shown when they agreed, two statements
+/// of one holder that contradict each other.
+fn agree_or_convict(one: &Certificate, other: &Certificate, shown: &[Said]) -> bool {
     let said: Vec<Said> = [one, other].into_iter().flat_map(said_in).collect();
-    let lie = || said.iter().any(|a| said.iter().any(|b| contradict(a, b)));
-    one.entry() == other.entry() || lie()
+    let lie = |a| said.iter().chain(shown).any(|b| contradict(a, b));
+    one.entry() == other.entry() || said.iter().chain(shown).any(lie)
 }
 
 fn said_in(certificate: &Certificate) -> impl Iterator<Item = Said> {

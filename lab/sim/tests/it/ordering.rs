@@ -1,6 +1,10 @@
 //! One slot of a group's ordering, in bounds that fit a test. `make long` goes through more.
 
+use std::time::Duration;
+
 use starling_lab_sim::ordering::slot::OneSlot;
+use starling_chat::order::chain::PROVISIONAL_MAX;
+use starling_lab_sim::ordering::world::{Findings, Setting, World};
 use stateright::{Checker, Model};
 
 /// Goes through all states; says the way to one where a property does not hold.
@@ -29,3 +33,52 @@ fn order_05_two_certificates_convict_the_holder_that_lied() {
 const HONEST: usize = 29_241;
 const LYING_MEMBER: usize = 378_171;
 const LYING_HOLDER: usize = 449_265;
+
+/// Half an hour of it: a tenth of the packets lost, the network in two parts half of the time, somebody always coming back.
+fn trouble(seed: u64) -> Setting {
+    let seconds = Duration::from_secs;
+    Setting {
+        seed,
+        members: 5,
+        holders: 5,
+        trouble: seconds(900),
+        loss: 0.1,
+        liar: false,
+        commits_every: seconds(60),
+        texts_every: seconds(30),
+        parts_every: seconds(300),
+        crashes_every: seconds(120),
+    }
+}
+
+fn all_is_well(seed: u64, findings: &Findings) {
+    assert_eq!(findings.branches.len(), 1, "one epoch for all, seed {seed}: {findings:#?}");
+    assert_eq!(findings.split, 0, "two certificates, seed {seed}: {findings:#?}");
+    assert_eq!((findings.lost, findings.pending), (0, 0), "seed {seed}: {findings:#?}");
+    assert_eq!((findings.settled_overturned, findings.liars), (0, 0), "seed {seed}: {findings:#?}");
+    assert!(findings.copies <= PROVISIONAL_MAX, "seed {seed}: {findings:#?}");
+    assert!(*findings.branches.values().next().unwrap() > 10, "seed {seed}: {findings:#?}");
+}
+
+#[test]
+fn order_10_groups_come_to_one_epoch_and_lose_no_text_after_loss_parting_and_crashes() {
+    let mut overturned = 0;
+    for seed in 0..8 {
+        let findings = World::new(trouble(seed)).run();
+        all_is_well(seed, &findings);
+        overturned += findings.overturned;
+    }
+    assert!(overturned > 20, "or nothing was ever repaired: {overturned}");
+}
+
+#[test]
+fn order_10_a_large_group_does_so_too() {
+    let large = Setting {
+        members: 30,
+        commits_every: Duration::from_secs(600),
+        texts_every: Duration::from_secs(300),
+        ..trouble(1)
+    };
+    let findings = World::new(large).run();
+    all_is_well(1, &findings);
+}

@@ -1,0 +1,493 @@
+//! The epochs of a group as one member sees them: what is settled, what was merged without being settled, and which branch counts.
+//!
+//! ```text
+//!   settled ── settled ── provisional ── provisional ── tip (waits for its commit)
+//!                         └─ a copy of the group at each of these: where another entry wins, we go back to it
+//! ```
+//!
+//! Which entry of a slot wins is [`Evidence::winner`]'s to say and nothing else's; so members with the same evidence are on one branch.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use starling_wire::ids::{EntryId, EpochTag};
+use starling_wire::ordering::choice::Certificate;
+use starling_wire::ordering::statement::{Known, Promise, Vote};
+use starling_wire::ordering::{Holders, Slot};
+
+use super::evidence::{Evidence, Standing};
+use super::group::{Commit, Group, Look};
+
+/// Epochs that may be merged without being settled, each with a copy of the group.
+pub const PROVISIONAL_MAX: usize = 8;
+/// Epochs that are over and remembered, to tell others and to hear of it when one of them was overturned.
+pub const PAST_MAX: usize = 32;
+/// Epochs we are not in and have commits for.
+const AHEAD_MAX: usize = 64;
+/// Commits kept for one epoch.
+const COMMITS_MAX: usize = 64;
+
+/// An epoch that was merged, its end not settled or standing on one that is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unsettled {
+    epoch: EpochTag,
+    attempt: u16,
+    holders: Holders,
+    entry: EntryId,
+    next: EpochTag,
+}
+
+/// An epoch that is over: settled, or too long ago to go back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    step: Unsettled,
+    slot: Slot,
+    evidence: Evidence,
+    /// Commits that could have ended it, too.
+    rivals: BTreeSet<EntryId>,
+}
+
+/// What is known about the end of one epoch.
+#[derive(Debug, Clone, Default)]
+struct Knowledge {
+    commits: BTreeMap<EntryId, Commit>,
+    void: BTreeSet<EntryId>,
+    /// By attempt.
+    evidence: BTreeMap<u16, Evidence>,
+    /// Whether what wins may be merged before it is settled.
+    may_be_provisional: bool,
+}
+
+/// What a slot's evidence says, void entries left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing is there to merge.
+    Open,
+    /// This entry is settled and not here.
+    Missing(EntryId),
+    /// This one wins.
+    Wins(EntryId, Standing),
+}
+
+/// What came of new evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The group is in another epoch.
+    Merged {
+        /// The epoch that ended.
+        epoch: EpochTag,
+        /// By which commit.
+        entry: EntryId,
+        /// Whether that is settled.
+        settled: bool,
+    },
+    /// What was merged provisionally is settled now.
+    Settled {
+        /// The epoch that ended.
+        epoch: EpochTag,
+        /// By which commit.
+        entry: EntryId,
+    },
+    /// Another branch won: the group is back at this epoch, and what was built on it counts no more, oldest first.
+    Overturned {
+        /// Where the branches part.
+        epoch: EpochTag,
+        /// The epochs that fell away, with the commits that began them.
+        fallen: Vec<(EntryId, EpochTag)>,
+    },
+    /// This commit is settled and has to be fetched.
+    Fetch(EpochTag, EntryId),
+    /// We cannot follow by ourselves: a member who has this commit at the end of this epoch has to let us in again.
+    Rejoin(EpochTag, EntryId),
+}
+
+/// See the module's documentation.
+#[derive(Debug, Clone, Default)]
+pub struct Chain {
+    past: VecDeque<Past>,
+    path: VecDeque<Unsettled>,
+    known: BTreeMap<EpochTag, Knowledge>,
+    /// Where we have to be let in again.
+    lost: Option<(EpochTag, EntryId)>,
+}
+
+impl Chain {
+    /// A commit was seen. `false` if it is known, or there is no room for it.
+    pub fn add_commit(&mut self, commit: Commit, tip: EpochTag) -> bool {
+        let epoch = commit.slot.epoch;
+        if !commit.slot.is_within_bounds() {
+            return false;
+        }
+        if let Some(past) = self.past.iter_mut().find(|past| past.step.epoch == epoch) {
+            let room = past.rivals.len() < COMMITS_MAX && past.slot == commit.slot;
+            return room && past.rivals.insert(commit.id);
+        }
+        let ahead = !self.is_ours(epoch, tip);
+        if ahead && !self.known.contains_key(&epoch) && self.ahead(tip) >= AHEAD_MAX {
+            return false;
+        }
+        let commits = &mut self.known.entry(epoch).or_default().commits;
+        let room = commits.len() < COMMITS_MAX && !commits.contains_key(&commit.id);
+        if room {
+            commits.insert(commit.id, commit);
+        }
+        room
+    }
+
+    /// A holder's promise about an epoch of ours was seen. `true` if it was news.
+    pub fn add_promise(&mut self, promise: &Known<Promise>, group: &impl Group) -> bool {
+        let slot = promise.get().slot;
+        self.evidence(slot, group)
+            .is_some_and(|(evidence, holders)| evidence.promise(&holders, promise))
+    }
+
+    /// A holder's vote, likewise.
+    pub fn add_vote(&mut self, vote: &Known<Vote>, group: &impl Group) -> bool {
+        let slot = vote.get().slot;
+        self.evidence(slot, group)
+            .is_some_and(|(evidence, holders)| evidence.vote(&holders, vote))
+    }
+
+    /// A certificate, likewise. It was verified against [`Self::holders_of`] its epoch.
+    pub fn add_certificate(&mut self, certificate: &Certificate, group: &impl Group) -> bool {
+        let slot = certificate.slot();
+        self.evidence(slot, group)
+            .is_some_and(|(evidence, holders)| evidence.certificate(&holders, certificate))
+    }
+
+    /// From now on what wins at this epoch's end is merged also if it is not settled.
+    pub fn allow_provisional(&mut self, epoch: EpochTag) {
+        self.known.entry(epoch).or_default().may_be_provisional = true;
+    }
+
+    /// Whether that is so.
+    pub fn is_provisional(&self, epoch: EpochTag) -> bool {
+        self.known
+            .get(&epoch)
+            .is_some_and(|known| known.may_be_provisional)
+    }
+
+    /// Who decides the end of an epoch that is or was ours.
+    pub fn holders_of(&self, epoch: EpochTag, group: &impl Group) -> Option<Holders> {
+        if epoch == group.epoch() {
+            return Some(group.holders());
+        }
+        let past = self.past.iter().map(|past| &past.step);
+        let mut steps = past.chain(&self.path);
+        let step = steps.find(|step| step.epoch == epoch)?;
+        Some(step.holders.clone())
+    }
+
+    /// What is over.
+    pub fn past(&self, epoch: EpochTag) -> Option<&Past> {
+        self.past.iter().find(|past| past.step.epoch == epoch)
+    }
+
+    /// All certificates that are known, and the statements that convict somebody: what others should hear.
+    pub fn told(&self) -> impl Iterator<Item = &Evidence> {
+        let known = self
+            .known
+            .values()
+            .flat_map(|known| known.evidence.values());
+        self.past.iter().map(|past| &past.evidence).chain(known)
+    }
+
+    /// Epochs whose end is not settled, the oldest first, the tip last.
+    pub fn unsettled(&self, group: &impl Group) -> Vec<EpochTag> {
+        let path = self.path.iter().map(|one| one.epoch);
+        path.chain([group.epoch()]).collect()
+    }
+
+    /// What was merged at the end of this epoch, if that is not settled.
+    pub fn merged(&self, epoch: EpochTag) -> Option<EntryId> {
+        let one = self.path.iter().find(|one| one.epoch == epoch)?;
+        Some(one.entry)
+    }
+
+    /// Whether this commit ended this epoch here, settled or not.
+    pub fn has(&self, epoch: EpochTag, entry: EntryId) -> bool {
+        let past = self.past(epoch).map(|past| past.step.entry);
+        past.or_else(|| self.merged(epoch)) == Some(entry)
+    }
+
+    /// Where we have to be let in again, and by a member with which commit.
+    pub const fn lost(&self) -> Option<(EpochTag, EntryId)> {
+        self.lost
+    }
+
+    /// The slot that is on at an unsettled epoch's end, and the commits that may be proposed for it.
+    pub fn candidates(&self, epoch: EpochTag, group: &impl Group) -> (Slot, Vec<EntryId>) {
+        let on = self.known.get(&epoch).zip(self.holders_of(epoch, group));
+        let (attempt, commits) = on.map_or((0, Vec::new()), |(known, holders)| {
+            let attempt = known.attempt(&holders);
+            (attempt, known.open(attempt))
+        });
+        (Slot { epoch, attempt }, commits)
+    }
+
+    /// A commit that is here.
+    pub fn commit(&self, epoch: EpochTag, id: EntryId) -> Option<&Commit> {
+        self.known.get(&epoch)?.commits.get(&id)
+    }
+
+    /// The holders that contradicted themselves about an epoch.
+    pub fn evidence_of(&self, slot: Slot) -> Option<&Evidence> {
+        self.known.get(&slot.epoch)?.evidence.get(&slot.attempt)
+    }
+
+    /// Whether an epoch is one we are in, were in, or have a commit for.
+    pub fn knows(&self, epoch: EpochTag, tip: EpochTag) -> bool {
+        self.is_ours(epoch, tip) || self.is_past(epoch) || self.known.contains_key(&epoch)
+    }
+
+    /// Goes where the evidence leads: back, where another entry wins than was merged, and then on as far as it goes.
+    pub fn follow(&mut self, group: &mut impl Group) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        if !self.go_back(group, &mut outcomes) {
+            return outcomes;
+        }
+        // Each turn merges a commit or finds one void; both are bounded by what is here.
+        while self.go_on(group, &mut outcomes) {}
+        self.settle(group, &mut outcomes);
+        outcomes
+    }
+
+    /// `ORDER-07`: at the oldest slot where another entry wins, the group goes back. `false` if it cannot.
+    fn go_back(&mut self, group: &mut impl Group, outcomes: &mut Vec<Outcome>) -> bool {
+        if let Some((epoch, entry)) = self.past.iter().find_map(Past::overturned) {
+            self.lose(epoch, entry, outcomes);
+        }
+        if self.lost.is_some() {
+            return false;
+        }
+        let wrong = |one: &Unsettled| match self.verdict(one.epoch, &one.holders) {
+            Verdict::Wins(entry, _) => entry != one.entry,
+            // It goes back once the commit is here.
+            Verdict::Missing(entry) => {
+                outcomes.push(Outcome::Fetch(one.epoch, entry));
+                false
+            }
+            // Its attempt was settled on something void, and nothing waits in the next one yet.
+            Verdict::Open => self.attempt(one) != one.attempt,
+        };
+        let Some(at) = self.path.iter().position(wrong) else {
+            return true;
+        };
+        let epoch = self.path[at].epoch;
+        if !group.back_to(epoch) {
+            let holders = self.path[at].holders.clone();
+            if let Verdict::Wins(entry, _) = self.verdict(epoch, &holders) {
+                self.lose(epoch, entry, outcomes);
+            }
+            return false;
+        }
+        let fallen: Vec<_> = self.path.drain(at..).collect();
+        outcomes.push(Outcome::Overturned {
+            epoch,
+            fallen: fallen.iter().map(|one| (one.entry, one.next)).collect(),
+        });
+        true
+    }
+
+    /// One commit on from the tip. `false` when there is no more to do.
+    fn go_on(&mut self, group: &mut impl Group, outcomes: &mut Vec<Outcome>) -> bool {
+        let (epoch, holders) = (group.epoch(), group.holders());
+        let (entry, standing) = match self.verdict(epoch, &holders) {
+            Verdict::Wins(entry, standing) => (entry, standing),
+            Verdict::Open => return false,
+            Verdict::Missing(entry) => {
+                outcomes.push(Outcome::Fetch(epoch, entry));
+                return false;
+            }
+        };
+        let settled = standing == Standing::Settled;
+        let known = self.known.entry(epoch).or_default();
+        let room = known.may_be_provisional && self.path.len() < PROVISIONAL_MAX;
+        let Some(commit) = known.commits.get(&entry).filter(|_| settled || room) else {
+            return false;
+        };
+        let attempt = known.attempt(&holders);
+        let look = match commit.slot.attempt == attempt {
+            true => group.look(commit),
+            false => Look::Void,
+        };
+        match look {
+            Look::Void => {
+                known.void.insert(entry);
+                return true;
+            }
+            Look::Mine => {
+                self.lose(epoch, entry, outcomes);
+                return false;
+            }
+            Look::Fits => {}
+        }
+        let next = commit.next;
+        // What is settled and stands on nothing unsettled needs no way back.
+        let certain = settled && self.path.is_empty();
+        if !certain {
+            group.keep();
+        }
+        group.merge(commit);
+        outcomes.push(Outcome::Merged {
+            epoch,
+            entry,
+            settled,
+        });
+        self.path.push_back(Unsettled {
+            epoch,
+            attempt,
+            holders,
+            entry,
+            next,
+        });
+        true
+    }
+
+    /// The beginning of the path, as far as it is settled, becomes past; so does what is too long ago to go back to.
+    fn settle(&mut self, group: &mut impl Group, outcomes: &mut Vec<Outcome>) {
+        while let Some(first) = self.path.front() {
+            let wins = self.verdict(first.epoch, &first.holders);
+            let settled = wins == Verdict::Wins(first.entry, Standing::Settled);
+            if !settled && self.path.len() <= PROVISIONAL_MAX {
+                return;
+            }
+            let Some(step) = self.path.pop_front() else {
+                return;
+            };
+            group.forget(step.epoch);
+            let (epoch, entry) = (step.epoch, step.entry);
+            let told = Outcome::Merged {
+                epoch,
+                entry,
+                settled: true,
+            };
+            if settled && !outcomes.contains(&told) {
+                outcomes.push(Outcome::Settled { epoch, entry });
+            }
+            self.put_by(step);
+        }
+    }
+
+    fn attempt(&self, step: &Unsettled) -> u16 {
+        let known = self.known.get(&step.epoch);
+        known.map_or(0, |known| known.attempt(&step.holders))
+    }
+
+    fn put_by(&mut self, step: Unsettled) {
+        let mut known = self.known.remove(&step.epoch).unwrap_or_default();
+        let attempt = step.attempt;
+        self.past.push_back(Past {
+            slot: Slot {
+                epoch: step.epoch,
+                attempt,
+            },
+            rivals: known.open(attempt).into_iter().collect(),
+            evidence: known.evidence.remove(&attempt).unwrap_or_default(),
+            step,
+        });
+        if self.past.len() > PAST_MAX {
+            self.past.pop_front();
+        }
+    }
+
+    fn lose(&mut self, epoch: EpochTag, entry: EntryId, outcomes: &mut Vec<Outcome>) {
+        let lost = Some((epoch, entry));
+        if self.lost != lost {
+            self.lost = lost;
+            outcomes.push(Outcome::Rejoin(epoch, entry));
+        }
+    }
+
+    fn verdict(&self, epoch: EpochTag, holders: &Holders) -> Verdict {
+        let Some(known) = self.known.get(&epoch) else {
+            return Verdict::Open;
+        };
+        let attempt = known.attempt(holders);
+        let nothing = Evidence::default();
+        let evidence = known.evidence.get(&attempt).unwrap_or(&nothing);
+        let here = known.open(attempt);
+        match evidence.winner(holders, here.into_iter()) {
+            None => Verdict::Open,
+            Some((entry, _)) if !known.commits.contains_key(&entry) => Verdict::Missing(entry),
+            Some((entry, standing)) => Verdict::Wins(entry, standing),
+        }
+    }
+
+    fn evidence(&mut self, slot: Slot, group: &impl Group) -> Option<(&mut Evidence, Holders)> {
+        let holders = self.holders_of(slot.epoch, group)?;
+        if let Some(past) = self
+            .past
+            .iter_mut()
+            .find(|past| past.step.epoch == slot.epoch)
+        {
+            return (past.slot == slot).then_some((&mut past.evidence, holders));
+        }
+        let known = self.known.entry(slot.epoch).or_default();
+        // A statement about an attempt that has not begun comes again.
+        let begun = slot.attempt <= known.attempt(&holders);
+        begun.then(|| (known.evidence.entry(slot.attempt).or_default(), holders))
+    }
+
+    fn is_ours(&self, epoch: EpochTag, tip: EpochTag) -> bool {
+        epoch == tip || self.path.iter().any(|one| one.epoch == epoch)
+    }
+
+    fn is_past(&self, epoch: EpochTag) -> bool {
+        self.past(epoch).is_some()
+    }
+
+    fn ahead(&self, tip: EpochTag) -> usize {
+        let ahead = self
+            .known
+            .keys()
+            .filter(|epoch| !self.is_ours(**epoch, tip));
+        ahead.count()
+    }
+}
+
+impl Past {
+    /// The epoch that followed.
+    pub const fn next(&self) -> EpochTag {
+        self.step.next
+    }
+
+    /// What settled it, if it is settled.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        let mut all = self.evidence.certificates();
+        all.find(|certificate| certificate.entry() == self.step.entry)
+    }
+
+    /// What should have ended it, if that is something else than did.
+    fn overturned(&self) -> Option<(EpochTag, EntryId)> {
+        let rivals = self.rivals.iter().copied();
+        let (entry, _) = self.evidence.winner(&self.step.holders, rivals)?;
+        (entry != self.step.entry).then_some((self.step.epoch, entry))
+    }
+}
+
+impl Knowledge {
+    /// The attempt that is on: the first that is not settled on something void.
+    fn attempt(&self, holders: &Holders) -> u16 {
+        let is_over = |attempt: &u16| {
+            let evidence = self.evidence.get(attempt);
+            let winner = evidence.and_then(|evidence| evidence.winner(holders, [].into_iter()));
+            winner.is_some_and(|(entry, _)| self.void.contains(&entry))
+        };
+        // As many as there is evidence for.
+        let begun = self.evidence.len().try_into().unwrap_or(u16::MAX);
+        (0..begun)
+            .find(|attempt| !is_over(attempt))
+            .unwrap_or(begun)
+    }
+
+    /// Commits of an attempt that are not void.
+    fn open(&self, attempt: u16) -> Vec<EntryId> {
+        let commits = self.commits.values();
+        let open = commits
+            .filter(|commit| commit.slot.attempt == attempt && !self.void.contains(&commit.id));
+        open.map(|commit| commit.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

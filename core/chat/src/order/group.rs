@@ -1,0 +1,53 @@
+//! What the ordering needs of a group, and all it knows of one: commits are opaque, epochs are tags.
+
+use starling_wire::ids::{EntryId, EpochTag};
+use starling_wire::ordering::{Holders, Slot};
+
+/// A commit as it lies in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// Its id.
+    pub id: EntryId,
+    /// Where it belongs.
+    pub slot: Slot,
+    /// The epoch that it begins, by its author's word; a commit that begins another one is void.
+    pub next: EpochTag,
+    /// Sealed for the members of the epoch that it ends.
+    pub body: Vec<u8>,
+}
+
+/// What a commit turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// It can be merged.
+    Fits,
+    /// It is nothing, for every member: it cannot be opened or parsed, is not allowed, or begins another epoch than it says.
+    Void,
+    /// It is right for others and not for us: we have to be let in again.
+    Mine,
+}
+
+/// A group with its branches. Everything here is in memory until the driver commits it together with what the machine wants kept.
+pub trait Group {
+    /// The epoch we are in.
+    fn epoch(&self) -> EpochTag;
+
+    /// Who decides which commit ends it.
+    fn holders(&self) -> Holders;
+
+    /// Looks at a commit for this epoch, ours included; changes nothing that [`Self::merge`] would not.
+    fn look(&mut self, commit: &Commit) -> Look;
+
+    /// Merges a commit that [`Look::Fits`]: the epoch is another one then.
+    fn merge(&mut self, commit: &Commit);
+
+    /// Keeps a copy of the group as it is, under its epoch.
+    fn keep(&mut self);
+
+    /// Goes back to the copy kept under `epoch`. What was built on it becomes a branch that can be read and no more. `false` if there
+    /// is no such copy.
+    fn back_to(&mut self, epoch: EpochTag) -> bool;
+
+    /// The copy under `epoch` is not needed any more.
+    fn forget(&mut self, epoch: EpochTag);
+}
