@@ -393,7 +393,7 @@ impl Holder {
             Ask::Fetch { after, limit } => self.fetch(who, after, limit),
             Ask::Follow { after, credit } => self.follow(who, after, credit),
             Ask::Get { entries } => self.get(who, &entries),
-            Ask::Prepare { slot, ballot } => self.prepare(who, slot, ballot, now),
+            Ask::Prepare { slot, ballot, seen } => self.prepare(who, (slot, ballot), seen, now),
             Ask::Accept {
                 slot,
                 ballot,

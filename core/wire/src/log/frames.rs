@@ -72,6 +72,8 @@ pub enum Ask {
         slot: Slot,
         /// The ballot.
         ballot: Ballot,
+        /// What another holder of the slot promised, if the ballot's number is above that.
+        seen: Option<Signed<Promise>>,
     },
     /// "Agree to this entry."
     Accept {

@@ -182,7 +182,11 @@ fn box_06_what_is_beyond_its_bounds_is_refused() {
             slots: vec![SLOT; 65],
         },
         Ask::State { slots: vec![late] },
-        Ask::Prepare { slot: late, ballot },
+        Ask::Prepare {
+            slot: late,
+            ballot,
+            seen: None,
+        },
     ];
     for ask in asked {
         assert_eq!(ask.check(), Err(Refusal::Malformed), "{ask:?}");

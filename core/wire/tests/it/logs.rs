@@ -111,6 +111,7 @@ fn what_a_holder_is_asked() {
     let prepare = Ask::Prepare {
         slot: SLOT,
         ballot: BALLOT,
+        seen: Some(promise()),
     };
     let made = [
         ("open", encode_body(&open)),

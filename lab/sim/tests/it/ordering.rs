@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use starling_lab_sim::ordering::slot::OneSlot;
 use starling_chat::order::chain::PROVISIONAL_MAX;
+use starling_lab_sim::ordering::slot::OneSlot;
 use starling_lab_sim::ordering::world::{Findings, Setting, World};
 use stateright::{Checker, Model};
 
@@ -52,12 +52,33 @@ fn trouble(seed: u64) -> Setting {
 }
 
 fn all_is_well(seed: u64, findings: &Findings) {
-    assert_eq!(findings.branches.len(), 1, "one epoch for all, seed {seed}: {findings:#?}");
-    assert_eq!(findings.split, 0, "two certificates, seed {seed}: {findings:#?}");
-    assert_eq!((findings.lost, findings.pending), (0, 0), "seed {seed}: {findings:#?}");
-    assert_eq!((findings.settled_overturned, findings.liars), (0, 0), "seed {seed}: {findings:#?}");
-    assert!(findings.copies <= PROVISIONAL_MAX, "seed {seed}: {findings:#?}");
-    assert!(*findings.branches.values().next().unwrap() > 10, "seed {seed}: {findings:#?}");
+    assert_eq!(
+        findings.branches.len(),
+        1,
+        "one epoch for all, seed {seed}: {findings:#?}"
+    );
+    assert_eq!(
+        findings.split, 0,
+        "two certificates, seed {seed}: {findings:#?}"
+    );
+    assert_eq!(
+        (findings.lost, findings.pending),
+        (0, 0),
+        "seed {seed}: {findings:#?}"
+    );
+    assert_eq!(
+        (findings.settled_overturned, findings.liars),
+        (0, 0),
+        "seed {seed}: {findings:#?}"
+    );
+    assert!(
+        findings.copies <= PROVISIONAL_MAX,
+        "seed {seed}: {findings:#?}"
+    );
+    assert!(
+        *findings.branches.values().next().unwrap() > 10,
+        "seed {seed}: {findings:#?}"
+    );
 }
 
 #[test]
@@ -68,7 +89,10 @@ fn order_10_groups_come_to_one_epoch_and_lose_no_text_after_loss_parting_and_cra
         all_is_well(seed, &findings);
         overturned += findings.overturned;
     }
-    assert!(overturned > 20, "or nothing was ever repaired: {overturned}");
+    assert!(
+        overturned > 20,
+        "or nothing was ever repaired: {overturned}"
+    );
 }
 
 #[test]

@@ -17,20 +17,34 @@ impl Holder {
     pub(super) fn prepare(
         &mut self,
         who: Connection,
-        slot: Slot,
-        ballot: Ballot,
+        (slot, ballot): (Slot, Ballot),
+        seen: Option<Signed<Promise>>,
         now: Time,
     ) -> Refused {
         let Some((mailbox, register)) = self.open_register(who, slot)? else {
             return Ok(());
         };
+        let seen = seen.and_then(|seen| self.promised_elsewhere(mailbox, slot, seen));
         // BOX-16: what would not be promised in any case does not wait.
-        let here = (mailbox, slot);
-        if register.may_promise(ballot) && !self.turns.ask(here, who, ballot, now) {
-            return Ok(());
+        if !register.may_promise(ballot, seen) {
+            self.tell_promise(who, mailbox, slot);
+        } else if self.turns.ask((mailbox, slot), who, ballot, now) {
+            self.promise(who, (mailbox, slot), ballot, now);
         }
-        self.promise(who, here, ballot, now);
         Ok(())
+    }
+
+    /// The ballot that another holder of the slot promised.
+    fn promised_elsewhere(
+        &self,
+        mailbox: MailboxId,
+        slot: Slot,
+        seen: Signed<Promise>,
+    ) -> Option<Ballot> {
+        let seen = seen.verify().ok()?;
+        let holders = &self.boxes.get(&mailbox)?.holders;
+        let fits = seen.get().slot == slot && holders.has(seen.get().seat);
+        fits.then_some(seen.get().ballot)
     }
 
     pub(super) fn accept(
@@ -190,6 +204,7 @@ impl Holder {
         Ok(Some((mailbox, register)))
     }
 
+    /// Promises a ballot whose number was looked at, unless a higher one was promised meanwhile.
     fn promise(
         &mut self,
         who: Connection,
@@ -201,7 +216,7 @@ impl Holder {
         let Some(Ok(mut register)) = kept.map(|kept| kept.slots.register(slot)) else {
             return;
         };
-        if register.prepare(ballot) {
+        if register.prepare(ballot, Some(ballot)) {
             self.put(mailbox, slot, register);
             self.turns.begin((mailbox, slot), who, now);
         }

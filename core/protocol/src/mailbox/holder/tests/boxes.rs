@@ -143,7 +143,11 @@ fn box_11_a_role_has_caps() {
         counter: 1,
         salt: [0; 8],
     };
-    let prepare = Ask::Prepare { slot: SLOT, ballot };
+    let prepare = Ask::Prepare {
+        slot: SLOT,
+        ballot,
+        seen: None,
+    };
     assert_eq!(refusals(&desk.ask(ALICE, prepare)), full);
 }
 
@@ -220,7 +224,14 @@ fn box_07_a_box_that_decided_something_is_not_opened_again() {
         counter: 1,
         salt: [0; 8],
     };
-    desk.ask(ALICE, Ask::Prepare { slot: SLOT, ballot });
+    desk.ask(
+        ALICE,
+        Ask::Prepare {
+            slot: SLOT,
+            ballot,
+            seen: None,
+        },
+    );
     desk.holder.handle_lost(ALICE);
     desk.day(TODAY + 31);
     assert_eq!(desk.holder.figures().boxes, 0);
@@ -254,7 +265,11 @@ fn box_19_a_closed_box_goes_on_for_a_day_and_gives_what_it_has() {
         counter: 1,
         salt: [0; 8],
     };
-    let prepare = Ask::Prepare { slot: SLOT, ballot };
+    let prepare = Ask::Prepare {
+        slot: SLOT,
+        ballot,
+        seen: None,
+    };
     assert_eq!(refusals(&desk.ask(ALICE, prepare)), closed);
     let fetch = Ask::Fetch {
         after: 0,

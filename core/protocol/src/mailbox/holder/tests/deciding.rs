@@ -38,7 +38,34 @@ fn vote(answers: &[(Connection, Answer)]) -> Signed<Vote> {
 }
 
 fn prepare(slot: Slot, ballot: Ballot) -> Ask {
-    Ask::Prepare { slot, ballot }
+    Ask::Prepare {
+        slot,
+        ballot,
+        seen: None,
+    }
+}
+
+/// A holder that was away while the others were asked again and again.
+#[test]
+fn order_11_a_number_may_be_above_what_another_holder_of_the_slot_promised() {
+    let [mut first, mut away, _] = three();
+    let far = |counter| Ballot { counter, ..BALLOT };
+    let mut seen = promise(&first.ask(ALICE, prepare(SLOT, far(8))));
+    for counter in [16, 24] {
+        first.now += std::time::Duration::from_secs(2);
+        seen = promise(&first.ask(ALICE, prepare(SLOT, far(counter))));
+    }
+    assert_eq!(seen.statement.ballot, far(24));
+    let mut ask = |seen| {
+        let slot = SLOT;
+        let ballot = far(25);
+        away.ask(ALICE, Ask::Prepare { slot, ballot, seen })
+    };
+    let refused = [(ALICE, Refusal::NotAllowed)];
+    assert_eq!(refusals(&ask(None)), refused);
+    let forged = Signed::new(seen.statement, &holder_key(9));
+    assert_eq!(refusals(&ask(Some(forged))), refused);
+    assert_eq!(promise(&ask(Some(seen))).statement.ballot, far(25));
 }
 
 /// Alice's commit for a slot, settled by the first two holders; its certificate.

@@ -229,7 +229,7 @@ proptest! {
                 }
                 Do::Prepare(who, counter) => {
                     let ballot = Ballot { counter, salt: [who; 8] };
-                    desk.ask(Connection(who.into()), Ask::Prepare { slot: SLOT, ballot })
+                    desk.ask(Connection(who.into()), Ask::Prepare { slot: SLOT, ballot, seen: None })
                 }
                 Do::Close => desk.ask(ALICE, Ask::Close),
                 Do::Lose(who) => {
