@@ -17,7 +17,7 @@ use starling_wire::ordering::{Holders, Slot};
 use super::evidence::{Evidence, Standing};
 use super::group::{Commit, Group, Look};
 
-/// Epochs that may be merged without being settled, each with a copy of the group.
+/// Epochs that may be merged without being settled, each with a copy of the group (`ORDER-09`).
 pub const PROVISIONAL_MAX: usize = 8;
 /// Epochs that are over and remembered, to tell others and to hear of it when one of them was overturned.
 pub const PAST_MAX: usize = 32;
@@ -305,6 +305,7 @@ impl Chain {
         let Some(commit) = known.commits.get(&entry).filter(|_| settled || room) else {
             return false;
         };
+        // ORDER-08
         let attempt = known.attempt(&holders);
         let look = match commit.slot.attempt == attempt {
             true => group.look(commit),

@@ -52,7 +52,7 @@ impl Register {
         (self.promised, self.accepted)
     }
 
-    /// Whether `asked` would be promised. `seen` is the highest ballot that another holder of the slot is shown to have promised.
+    /// `ORDER-11`: whether `asked` would be promised. `seen` is the highest ballot that another holder of the slot is shown to have promised.
     pub fn may_promise(&self, asked: Ballot, seen: Option<Ballot>) -> bool {
         let before = self.promised.max(seen).map_or(0, |ballot| ballot.counter);
         // Zero is nobody's number; nobody jumps to the end of them.

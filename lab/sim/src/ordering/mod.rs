@@ -2,6 +2,7 @@
 //! and a lie ([`world`]).
 
 mod bits;
+pub mod findings;
 mod holder;
 pub mod slot;
 pub mod world;
