@@ -15,7 +15,7 @@ use starling_wire::ordering::choice::SignedCertificate;
 
 use crate::machine::{Deadline, Outputs, Time};
 
-/// A holder that says nothing for so long is dead: another one is needed.
+/// A holder that says nothing for so long, while we are online ourselves, is dead: another one is needed.
 pub const DEAD_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Entries that a holder sends until it is asked again.
 pub const CREDIT: u16 = 512;
@@ -95,6 +95,7 @@ pub enum Wake {
 #[derive(Debug)]
 pub struct Collector {
     holders: Vec<Holder>,
+    online: bool,
     seen: BTreeSet<EntryId>,
     seen_in_order: VecDeque<EntryId>,
     /// What is looked for, and who does not have it.
@@ -113,25 +114,28 @@ struct Holder {
     asked_after: Option<u64>,
     /// What it was asked for by id.
     asked_for: BTreeSet<EntryId>,
-    /// Since when nothing was heard that was waited for.
-    silent_since: Option<Time>,
+    /// How long nothing was heard that was waited for, up to `waiting_since`.
+    silent: Duration,
+    waiting_since: Option<Time>,
     dead: bool,
 }
 
 impl Collector {
-    /// From these holders, three at most; nothing was read yet.
-    pub fn new(sources: Vec<Source>, now: Time) -> Self {
+    /// From these holders, three at most; nothing was read yet, and we are offline.
+    pub fn new(sources: Vec<Source>) -> Self {
         let holder = |source| Holder {
             source,
             cursor: 0,
             connected: false,
             asked_after: None,
             asked_for: BTreeSet::new(),
-            silent_since: Some(now),
+            silent: Duration::ZERO,
+            waiting_since: None,
             dead: false,
         };
         Self {
             holders: sources.into_iter().map(holder).collect(),
+            online: false,
             seen: BTreeSet::new(),
             seen_in_order: VecDeque::new(),
             wanted: BTreeMap::new(),
@@ -160,13 +164,33 @@ impl Collector {
         }
     }
 
+    /// We have a network: holders that do not answer are to blame for it from now on.
+    pub fn handle_online(&mut self, now: Time) {
+        self.assert_drained();
+        self.online = true;
+        for one in &mut self.holders {
+            one.waiting_since.get_or_insert(now);
+        }
+    }
+
+    /// We have none.
+    pub fn handle_offline(&mut self, now: Time) {
+        self.assert_drained();
+        self.online = false;
+        for one in &mut self.holders {
+            one.lost();
+            one.silent = one.silent_at(now);
+            one.waiting_since = None;
+        }
+    }
+
     /// A holder was reached, and the read key was shown there.
     pub fn handle_connected(&mut self, holder: EndpointKey, now: Time) {
         self.assert_drained();
         let wanted: Vec<EntryId> = self.wanted.keys().copied().collect();
         if let Some(one) = self.holder(holder) {
             one.connected = true;
-            one.silent_since.get_or_insert(now);
+            one.waiting_since.get_or_insert(now);
             self.follow(holder);
             self.look_for(holder, &wanted);
         }
@@ -175,10 +199,12 @@ impl Collector {
     /// A connection is gone.
     pub fn handle_lost(&mut self, holder: EndpointKey, now: Time) {
         self.assert_drained();
+        let online = self.online;
         if let Some(one) = self.holder(holder) {
-            one.connected = false;
-            one.asked_for.clear();
-            one.silent_since.get_or_insert(now);
+            one.lost();
+            if online {
+                one.waiting_since.get_or_insert(now);
+            }
         }
     }
 
@@ -259,9 +285,8 @@ impl Collector {
     pub fn handle_timeout(&mut self, now: Time) {
         self.assert_drained();
         for one in &mut self.holders {
-            let silent = one.silent_since.is_some_and(|at| at + DEAD_AFTER <= now);
             // BOX-23
-            if silent && !one.dead {
+            if one.silent_at(now) >= DEAD_AFTER && !one.dead {
                 one.dead = true;
                 self.events.push(Event::Lost(one.source.seat.holder));
             }
@@ -272,8 +297,9 @@ impl Collector {
     /// When to come back.
     pub fn poll_timeout(&self) -> Option<Deadline<Wake>> {
         let alive = self.holders.iter().filter(|one| !one.dead);
-        let silent = alive.filter_map(|one| one.silent_since).min();
-        silent.map(|since| Deadline::new(since + DEAD_AFTER, Wake::Silent))
+        let dies = |one: &Holder| Some(one.waiting_since? + DEAD_AFTER.saturating_sub(one.silent));
+        let first = alive.filter_map(dies).min();
+        first.map(|at| Deadline::new(at, Wake::Silent))
     }
 
     /// What must be on disk first.
@@ -366,8 +392,19 @@ impl Collector {
 
 impl Holder {
     const fn heard(&mut self) {
-        self.silent_since = None;
+        self.silent = Duration::ZERO;
+        self.waiting_since = None;
         self.dead = false;
+    }
+
+    fn lost(&mut self) {
+        self.connected = false;
+        self.asked_for.clear();
+    }
+
+    fn silent_at(&self, now: Time) -> Duration {
+        let waiting = self.waiting_since.map(|since| now.saturating_sub(since));
+        self.silent + waiting.unwrap_or_default()
     }
 }
 

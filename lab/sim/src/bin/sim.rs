@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use starling_lab_sim::report::Report;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use starling_lab_sim::mailbox;
 use starling_lab_sim::scenario::Scenario;
 use starling_lab_sim::world::World;
 
@@ -42,22 +44,41 @@ fn main() -> ExitCode {
 
 fn run(file: &Path, write: bool) -> Result<bool, String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let scenario: Scenario = toml::from_str(&text).map_err(|error| error.to_string())?;
+    let table: toml::Table = text.parse().map_err(|error| format!("{error}"))?;
+    // Which world it is shows in what it has.
+    if table.contains_key("conversations") {
+        let scenario: mailbox::Scenario = read(&text)?;
+        let kept = report_path(file, &scenario.name);
+        return compare(&kept, write, || mailbox::World::new(scenario).run());
+    }
+    let scenario: Scenario = read(&text)?;
     let kept = report_path(file, &scenario.name);
+    compare(&kept, write, || World::new(scenario).run())
+}
+
+fn compare<R: Serialize + DeserializeOwned + PartialEq>(
+    kept: &Path,
+    write: bool,
+    run: impl FnOnce() -> R,
+) -> Result<bool, String> {
     let began = Instant::now();
-    let report = World::new(scenario).run();
+    let report = run();
     let text = toml::to_string(&report).map_err(|error| error.to_string())?;
     println!("{text}# {:.0} s\n", began.elapsed().as_secs_f64());
     if write {
-        std::fs::write(&kept, &text).map_err(|error| error.to_string())?;
+        std::fs::write(kept, &text).map_err(|error| error.to_string())?;
         return Ok(true);
     }
-    let before = std::fs::read_to_string(&kept).map_err(|error| error.to_string())?;
-    let before: Report = toml::from_str(&before).map_err(|error| error.to_string())?;
+    let before = std::fs::read_to_string(kept).map_err(|error| error.to_string())?;
+    let before: R = read(&before)?;
     if before != report {
         eprintln!("{} says something else", kept.display());
     }
     Ok(before == report)
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| error.to_string())
 }
 
 /// `scenarios/NAME.toml` has its report in `reports/NAME.toml`.

@@ -1,5 +1,6 @@
 //! Small worlds, run twice.
 
+mod mailbox;
 mod ordering;
 
 use starling_lab_sim::report::Report;

@@ -24,7 +24,9 @@ fn source(holder: EndpointKey) -> Source {
 }
 
 fn bob() -> Collector {
-    Collector::new(vec![source(A), source(B)], Time::ZERO)
+    let mut bob = Collector::new(vec![source(A), source(B)]);
+    bob.handle_online(Time::ZERO);
+    bob
 }
 
 fn entry(byte: u8, at: EndpointKey) -> Entry {
@@ -232,6 +234,23 @@ fn box_23_a_holder_that_is_silent_for_a_day_is_dead() {
     assert_eq!(events(&mut bob), [Event::CaughtUp(A)], "it is back");
     bob.handle_lost(A, DEAD_AFTER * 2);
     assert_eq!(bob.poll_timeout().unwrap().at, DEAD_AFTER * 3);
+}
+
+#[test]
+fn box_23_nobody_is_dead_because_we_were_offline() {
+    let mut bob = bob();
+    let hour = Duration::from_secs(3600);
+    for day in 0..23_u32 {
+        bob.handle_offline(DEAD_AFTER * day + hour);
+        assert_eq!(bob.poll_timeout(), None);
+        bob.handle_timeout(DEAD_AFTER * (day + 1));
+        assert_eq!(events(&mut bob), []);
+        bob.handle_online(DEAD_AFTER * (day + 1));
+    }
+    let due = bob.poll_timeout().unwrap().at;
+    assert_eq!(due, DEAD_AFTER * 23 + hour, "an hour each day");
+    bob.handle_timeout(due);
+    assert_eq!(events(&mut bob), [Event::Lost(A), Event::Lost(B)]);
 }
 
 #[test]
