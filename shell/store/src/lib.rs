@@ -19,6 +19,7 @@ pub mod index_records;
 pub mod introductions;
 pub mod key;
 pub mod letters;
+pub mod logs;
 pub mod mailbox;
 pub mod messages;
 pub mod name_log;

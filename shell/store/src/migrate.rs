@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0013_letters_about.sql"),
     include_str!("migrations/0014_call_log.sql"),
     include_str!("migrations/0015_conversations.sql"),
+    include_str!("migrations/0016_logs.sql"),
 ];
 
 /// The format this version writes.

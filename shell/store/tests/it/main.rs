@@ -9,6 +9,7 @@ mod blobs;
 mod faults;
 mod group_commit;
 mod history;
+mod logs;
 mod mailbox;
 mod many_messages;
 mod names;
