@@ -436,11 +436,13 @@ fn talk(steps: &[Step]) -> Vec<Said> {
     for (n, (who, clock, seen, what, which)) in steps.iter().enumerate() {
         let author = people[usize::from(*who) % 3];
         let clock = [NOW, 7, u64::MAX, NOW + clock % 100][(clock % 4) as usize];
-        let last = talk.iter().rev().take(8).enumerate();
-        let before: Vec<&Said> = last
-            .filter(|(at, _)| seen >> at & 1 == 1)
-            .map(|(_, said)| said)
-            .collect();
+        // The same words by the same clock are one message: nobody names it twice.
+        let mut before: Vec<&Said> = Vec::new();
+        for (at, said) in talk.iter().rev().take(8).enumerate() {
+            if seen >> at & 1 == 1 && !before.iter().any(|other| other.id == said.id) {
+                before.push(said);
+            }
+        }
         let target = talk.get(usize::from(*which) % talk.len().max(1));
         let say = |body| said(author, clock, &before, body);
         let next = match (what % 8, target) {

@@ -131,11 +131,13 @@ fn talk(steps: &[Step]) -> Vec<Said> {
     for (n, (who, clock, seen, what, which)) in steps.iter().enumerate() {
         let who = [ALICE, BOB, CAROL][usize::from(*who) % 3];
         let clock = [NOW, 7, u64::MAX, NOW + u64::from(*clock)][usize::from(*clock) % 4];
-        let last = talk.iter().rev().take(8).enumerate();
-        let before = last
-            .filter(|(at, _)| seen >> at & 1 == 1)
-            .map(|(_, said)| said.id());
-        let before: Vec<_> = before.collect();
+        // The same words by the same clock are one message: nobody names it twice.
+        let mut before: Vec<MessageId> = Vec::new();
+        for (at, said) in talk.iter().rev().take(8).enumerate() {
+            if seen >> at & 1 == 1 && !before.contains(&said.id()) {
+                before.push(said.id());
+            }
+        }
         let target = talk
             .get(usize::from(*which) % talk.len().max(1))
             .map(Said::id);
