@@ -42,8 +42,8 @@ pub struct Past {
     step: Unsettled,
     slot: Slot,
     evidence: Evidence,
-    /// Commits that could have ended it, too.
-    rivals: BTreeSet<EntryId>,
+    /// Commits that could have ended it, and the epochs that they begin.
+    rivals: BTreeMap<EntryId, EpochTag>,
 }
 
 /// What is known about the end of one epoch.
@@ -119,7 +119,7 @@ impl Chain {
         }
         if let Some(past) = self.past.iter_mut().find(|past| past.step.epoch == epoch) {
             let room = past.rivals.len() < COMMITS_MAX && past.slot == commit.slot;
-            return room && past.rivals.insert(commit.id);
+            return room && past.rivals.insert(commit.id, commit.next).is_none();
         }
         let ahead = !self.is_ours(epoch, tip);
         if ahead && !self.known.contains_key(&epoch) && self.ahead(tip) >= AHEAD_MAX {
@@ -377,18 +377,36 @@ impl Chain {
     fn put_by(&mut self, step: Unsettled) {
         let mut known = self.known.remove(&step.epoch).unwrap_or_default();
         let attempt = step.attempt;
+        let rivals = known.open(attempt).into_iter();
         self.past.push_back(Past {
             slot: Slot {
                 epoch: step.epoch,
                 attempt,
             },
-            rivals: known.open(attempt).into_iter().collect(),
+            rivals: rivals.map(|id| (id, known.commits[&id].next)).collect(),
             evidence: known.evidence.remove(&attempt).unwrap_or_default(),
             step,
         });
         if self.past.len() > PAST_MAX {
             self.past.pop_front();
         }
+    }
+
+    /// Let in again by somebody on the branch that counts: we are at its tip. What is known up to where we had to be let in stays, so
+    /// that we hear of it should that be overturned, too.
+    pub fn rejoined(&mut self) {
+        let lost = self.lost.take();
+        self.path.clear();
+        self.known.clear();
+        let fork =
+            lost.and_then(|(epoch, _)| self.past.iter().position(|past| past.step.epoch == epoch));
+        let (Some((_, entry)), Some(at)) = (lost, fork) else {
+            return;
+        };
+        self.past.truncate(at + 1);
+        let past = &mut self.past[at];
+        past.step.entry = entry;
+        past.step.next = past.rivals.get(&entry).copied().unwrap_or(past.step.next);
     }
 
     fn lose(&mut self, epoch: EpochTag, entry: EntryId, outcomes: &mut Vec<Outcome>) {
@@ -460,7 +478,7 @@ impl Past {
 
     /// What should have ended it, if that is something else than did.
     fn overturned(&self) -> Option<(EpochTag, EntryId)> {
-        let rivals = self.rivals.iter().copied();
+        let rivals = self.rivals.keys().copied();
         let (entry, _) = self.evidence.winner(&self.step.holders, rivals)?;
         (entry != self.step.entry).then_some((self.step.epoch, entry))
     }

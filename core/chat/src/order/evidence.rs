@@ -97,8 +97,8 @@ impl Evidence {
         self.certificates.values()
     }
 
-    /// `ORDER-06`: what wins. Proven liars' words count for nothing; then what is settled, of two the one with the lower ballot and then
-    /// the lower entry; then what was agreed to in the highest ballot; then the lowest. Settled entries win also if they are not
+    /// `ORDER-06`: what wins. What is settled, first without the votes of proven liars, of two the one with the lower ballot and then the
+    /// lower entry; then what was agreed to in the highest ballot by somebody who did not lie; then the lowest. Settled entries win also if they are not
     /// among `here`: then they have to be fetched. Others are chosen from `here` alone, since anybody can speak of an entry that
     /// does not exist.
     pub fn winner(
@@ -106,8 +106,11 @@ impl Evidence {
         holders: &Holders,
         here: impl Iterator<Item = EntryId>,
     ) -> Option<(EntryId, Standing)> {
-        let settled = self.certificates.keys();
-        if let Some((_, entry)) = settled.copied().find(|one| self.is_sound(holders, *one)) {
+        // One that a liar took part in still has an honest vote, and people went on from it: another one takes its place, a mere
+        // agreement does not.
+        let settled = self.certificates.keys().copied();
+        let ranked = settled.map(|one| (!self.is_sound(holders, one), one));
+        if let Some((_, (_, entry))) = ranked.min() {
             return Some((entry, Standing::Settled));
         }
         let standing = |entry: EntryId| match self.agreed(entry) {
@@ -274,9 +277,29 @@ mod tests {
         assert!(contradict(&one.said(), &other.said()));
         assert_eq!(
             winner(&evidence),
-            Some((Y, Standing::Agreed(ballot(2)))),
-            "for everybody the same"
+            Some((X, Standing::Settled)),
+            "of two that a liar took part in, the lower ballot"
         );
+        let votes = vec![vote(0, 3, Y), vote(1, 3, Y)];
+        let told = Some((2, Y));
+        let proof = vec![promise(0, 3, Some((1, X))), promise(1, 3, told)];
+        let sound = Certificate::new(&three(), votes, proof).unwrap();
+        evidence.certificate(&three(), &sound);
+        assert_eq!(
+            winner(&evidence),
+            Some((Y, Standing::Settled)),
+            "without a liar"
+        );
+    }
+
+    #[test]
+    fn order_06_what_is_settled_stays_so_when_one_of_its_voters_is_found_to_have_lied() {
+        let mut evidence = Evidence::default();
+        evidence.certificate(&three(), &certificate(1, [0, 2], X));
+        evidence.vote(&three(), &vote(1, 5, Y));
+        evidence.vote(&three(), &vote(2, 1, Y));
+        assert_eq!(evidence.liars().count(), 1);
+        assert_eq!(winner(&evidence), Some((X, Standing::Settled)));
     }
 
     #[test]

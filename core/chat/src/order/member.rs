@@ -188,7 +188,7 @@ impl Member {
             if epoch == tip && self.is_patience_over(epoch, group, now) {
                 self.chain.allow_provisional(epoch);
             }
-            if self.runs[&epoch].next <= now {
+            if self.runs.get(&epoch).is_some_and(|run| run.next <= now) {
                 self.try_again(epoch, group, now);
             }
         }
@@ -256,13 +256,13 @@ impl Member {
         self.own.as_ref()
     }
 
-    /// Let in again by a commit that is not of this chain: everything begins anew from the group's present epoch.
+    /// Let in again by a commit that is not of this chain: it goes on from the group's present epoch.
     pub fn handle_rejoined(&mut self, group: &mut impl Group, now: Duration) {
         self.assert_drained();
         if let Some(own) = self.own.take() {
             self.events.push_back(Event::Lost(own.id));
         }
-        self.chain = Chain::default();
+        self.chain.rejoined();
         self.runs.clear();
         self.changed = true;
         self.go_on(group, now);

@@ -328,6 +328,7 @@ impl World {
         if let Some((epoch, entry)) = lost {
             self.rejoin(number, other, epoch, entry);
         }
+        self.ask_author(number, other);
     }
 
     fn at_holder(&mut self, from: u8, request: Request) {
@@ -471,6 +472,27 @@ impl World {
             .collect();
         for id in texts {
             self.seal(number, id);
+        }
+    }
+
+    /// What cannot be read is asked for again from its author.
+    fn ask_author(&mut self, number: u8, author: u8) {
+        let asking = &self.people[usize::from(number)];
+        let written = &self.people[usize::from(author)];
+        if asking.away || written.away {
+            return;
+        }
+        let missing = |id: &&u64| {
+            !asking.read.contains(*id)
+                && asking
+                    .texts
+                    .range((**id, EpochTag([0; 16]))..)
+                    .next()
+                    .is_some_and(|((text, _), _)| text == *id)
+        };
+        let missing: Vec<u64> = written.written.keys().filter(missing).copied().collect();
+        for id in missing {
+            self.seal(author, id);
         }
     }
 
