@@ -4,5 +4,6 @@
 mod bits;
 pub mod findings;
 mod holder;
+mod person;
 pub mod slot;
 pub mod world;

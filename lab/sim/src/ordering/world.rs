@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use starling_chat::order::chain::Outcome;
-use starling_chat::order::group::{Commit, Group};
+use starling_chat::order::group::Group;
 use starling_chat::order::member::{Event, Kept, Member, Request, Word};
 use starling_chat::order::pretend::{Change, Pretend};
 use starling_wire::ids::{EndpointKey, EntryId, EpochTag, MailboxId};
@@ -15,36 +15,9 @@ use starling_wire::ordering::{Holders, Seat};
 
 use super::findings::{Findings, Setting};
 use super::holder::{Holder, Manner};
+use super::person::{Person, Text};
 use crate::chance::Chance;
 use crate::queue::Queue;
-
-#[derive(Debug, Clone)]
-struct Text {
-    id: u64,
-    epoch: EpochTag,
-}
-
-/// A member with everything round it.
-#[derive(Debug)]
-struct Person {
-    machine: Member,
-    group: Pretend,
-    /// What lies on disk.
-    disk: (Kept, Pretend),
-    /// Epochs whose keys it ever had: on whichever branch, they stay readable.
-    epochs: BTreeSet<EpochTag>,
-    /// What was read.
-    read: BTreeSet<u64>,
-    /// Own texts, in the epoch they were sealed in last.
-    written: BTreeMap<u64, EpochTag>,
-    /// Everything ever seen: the log that every member keeps.
-    commits: BTreeMap<EntryId, Commit>,
-    texts: BTreeMap<(u64, EpochTag), Text>,
-    settled: BTreeMap<EpochTag, EntryId>,
-    away: bool,
-    copies: usize,
-    wakes: u64,
-}
 
 #[derive(Debug)]
 enum Happens {
@@ -580,16 +553,6 @@ impl World {
             .max()
             .unwrap_or(0);
         self.findings
-    }
-}
-
-impl Person {
-    /// Keeps a text, and reads it if its epoch was ever ours.
-    fn take(&mut self, text: Text) {
-        if self.epochs.contains(&text.epoch) {
-            self.read.insert(text.id);
-        }
-        self.texts.insert((text.id, text.epoch), text);
     }
 }
 
