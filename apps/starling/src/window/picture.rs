@@ -73,10 +73,10 @@ async fn form(body: Body) -> Result<Vec<u8>, Failure> {
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| usage(&error.to_string()))?;
         read += chunk.len();
-        match read {
-            0..=FORM_MAX => form.extend_from_slice(&chunk),
-            ..=READ_MAX => form = Vec::new(),
-            _ => break,
+        if read <= FORM_MAX {
+            form.extend_from_slice(&chunk);
+        } else if read > READ_MAX {
+            break;
         }
     }
     if read > FORM_MAX {
