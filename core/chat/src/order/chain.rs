@@ -392,21 +392,13 @@ impl Chain {
         }
     }
 
-    /// Let in again by somebody on the branch that counts: we are at its tip. What is known up to where we had to be let in stays, so
-    /// that we hear of it should that be overturned, too.
-    pub fn rejoined(&mut self) {
-        let lost = self.lost.take();
-        self.path.clear();
-        self.known.clear();
-        let fork =
-            lost.and_then(|(epoch, _)| self.past.iter().position(|past| past.step.epoch == epoch));
-        let (Some((_, entry)), Some(at)) = (lost, fork) else {
-            return;
+    /// Let in again by a member whose chain this is: we are where they are, and know what they know. Only the way back is not ours: where
+    /// another entry wins on their path, we have to be let in once more.
+    pub fn rejoined(&mut self, theirs: Self) {
+        *self = Self {
+            lost: None,
+            ..theirs
         };
-        self.past.truncate(at + 1);
-        let past = &mut self.past[at];
-        past.step.entry = entry;
-        past.step.next = past.rivals.get(&entry).copied().unwrap_or(past.step.next);
     }
 
     fn lose(&mut self, epoch: EpochTag, entry: EntryId, outcomes: &mut Vec<Outcome>) {

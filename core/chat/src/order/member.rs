@@ -256,13 +256,13 @@ impl Member {
         self.own.as_ref()
     }
 
-    /// Let in again by a commit that is not of this chain: it goes on from the group's present epoch.
-    pub fn handle_rejoined(&mut self, group: &mut impl Group, now: Duration) {
+    /// Let in again by a commit that is not of this chain, with the chain of the member who helped.
+    pub fn handle_rejoined(&mut self, theirs: Chain, group: &mut impl Group, now: Duration) {
         self.assert_drained();
         if let Some(own) = self.own.take() {
             self.events.push_back(Event::Lost(own.id));
         }
-        self.chain.rejoined();
+        self.chain.rejoined(theirs);
         self.runs.clear();
         self.changed = true;
         self.go_on(group, now);

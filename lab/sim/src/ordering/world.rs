@@ -478,10 +478,12 @@ impl World {
             return;
         }
         self.findings.rejoined += 1;
-        let from = helper.group.clone();
+        let (from, chain) = (helper.group.clone(), helper.machine.chain().clone());
         let (now, person) = (self.now, &mut self.people[usize::from(number)]);
         person.group.join(&from);
-        person.machine.handle_rejoined(&mut person.group, now);
+        person
+            .machine
+            .handle_rejoined(chain, &mut person.group, now);
         let texts: Vec<u64> = person.written.keys().copied().collect();
         self.enter(number);
         self.drain(number);
