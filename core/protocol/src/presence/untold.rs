@@ -37,6 +37,8 @@ struct Owed {
     /// Of whom something is being said at this moment.
     handed: BTreeSet<SubscriptionId>,
     is_told: bool,
+    /// Whether more was announced after what is being said was handed over.
+    more_announced: bool,
 }
 
 impl Owed {
@@ -46,6 +48,7 @@ impl Owed {
             ids: BTreeSet::new(),
             handed: BTreeSet::new(),
             is_told: false,
+            more_announced: false,
         }
     }
 }
@@ -61,13 +64,20 @@ impl Untold {
         owed.ids.insert(tell.id);
     }
 
-    /// `PRESENCE-31`: something to say was announced. Whether the watcher is to be reached now, because nobody does yet.
+    /// `PRESENCE-31`: something to say was announced. Whether the watcher is to be reached now, because nobody does yet. Whoever is being
+    /// told something else is reached once more after that.
     pub fn handle_announced(&mut self, watcher: EndpointKey, reply_to: SupernodeAddr) -> bool {
-        let Entry::Vacant(owed) = self.watchers.entry(watcher) else {
-            return false;
-        };
-        owed.insert(Owed::new(reply_to)).is_told = true;
-        true
+        match self.watchers.entry(watcher) {
+            Entry::Vacant(owed) => {
+                owed.insert(Owed::new(reply_to)).is_told = true;
+                true
+            }
+            Entry::Occupied(mut owed) => {
+                let owed = owed.get_mut();
+                owed.more_announced |= !owed.handed.is_empty();
+                false
+            }
+        }
     }
 
     /// The next watcher to reach, and where; not named again before [`Self::handle_told`].
@@ -118,10 +128,14 @@ impl Untold {
                 owed.reply_to = reply_to;
                 owed.ids.append(&mut owed.handed);
             }
-            Outcome::Forgotten => owed.ids.clear(),
+            Outcome::Forgotten => {
+                owed.ids.clear();
+                owed.more_announced = false;
+            }
         }
         owed.is_told = false;
-        if owed.ids.is_empty() {
+        let more = std::mem::take(&mut owed.more_announced);
+        if owed.ids.is_empty() && !more {
             self.watchers.remove(&watcher);
         } else {
             self.order.push_back(watcher);
@@ -226,5 +240,27 @@ mod tests {
         assert_eq!(untold.hand_over(ALICE), [id(7)]);
         untold.handle_told(ALICE, Outcome::Heard);
         assert!(untold.handle_announced(ALICE, home(1)), "a new time");
+    }
+
+    #[test]
+    fn presence_31_what_is_announced_while_something_else_is_said_is_not_forgotten() {
+        let mut untold = owing(0..1);
+        untold.poll_watcher();
+        assert_eq!(untold.hand_over(ALICE), [id(0)]);
+        assert!(
+            !untold.handle_announced(ALICE, home(1)),
+            "one connection at a time"
+        );
+        untold.handle_told(ALICE, Outcome::Heard);
+        assert_eq!(
+            untold.poll_watcher(),
+            Some((ALICE, home(1))),
+            "reached for it now"
+        );
+        assert_eq!(untold.hand_over(ALICE), []);
+        tell(&mut untold, ALICE, 7);
+        assert_eq!(untold.hand_over(ALICE), [id(7)]);
+        untold.handle_told(ALICE, Outcome::Heard);
+        assert!(untold.watchers.is_empty() && untold.order.is_empty());
     }
 }
