@@ -226,7 +226,9 @@ impl Conversation {
     /// again; what we say is read again later.
     pub fn handle_store_failed(&mut self, now: Duration) {
         self.assert_drained();
-        self.inbox.give_up();
+        if self.inbox.give_up() {
+            self.outbox.written();
+        }
         self.close_all(CloseReason::StoreFailed, now);
         self.go_on(now);
     }

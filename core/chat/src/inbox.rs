@@ -40,6 +40,8 @@ pub struct Inbox {
     delivered: Vec<MessageId>,
     /// The batch that is with the store: its number, and where its messages came from.
     with_store: Option<(u64, Vec<(LinkId, MessageId)>)>,
+    /// Whether it notes receipts of theirs.
+    notes_receipts: bool,
     batches: u64,
 }
 
@@ -71,6 +73,7 @@ impl Inbox {
             .map(|(link, message)| (*link, message.id))
             .collect();
         self.with_store = Some((self.batches, sources));
+        self.notes_receipts = !self.delivered.is_empty();
         Some(Batch {
             number: self.batches,
             incoming: waiting.into_iter().map(|(_, message)| message).collect(),
@@ -87,11 +90,12 @@ impl Inbox {
         }
     }
 
-    /// The store could not: everything on its way is forgotten. Without a receipt it comes again.
-    pub fn give_up(&mut self) {
+    /// The store could not: everything on its way is forgotten. Without a receipt it comes again. `true` if receipts of theirs were
+    /// among it: their messages wait in the store as if they had none.
+    pub fn give_up(&mut self) -> bool {
         self.waiting.clear();
-        self.delivered.clear();
-        self.with_store = None;
+        let noting = self.with_store.take().is_some() && self.notes_receipts;
+        !std::mem::take(&mut self.delivered).is_empty() || noting
     }
 
     /// Whether a driver may read further frames (`CHAT-07`).

@@ -42,8 +42,6 @@ pub struct Past {
     step: Unsettled,
     slot: Slot,
     evidence: Evidence,
-    /// Commits that could have ended it, and the epochs that they begin.
-    rivals: BTreeMap<EntryId, EpochTag>,
 }
 
 /// What is known about the end of one epoch.
@@ -117,9 +115,8 @@ impl Chain {
         if !commit.slot.is_within_bounds() {
             return false;
         }
-        if let Some(past) = self.past.iter_mut().find(|past| past.step.epoch == epoch) {
-            let room = past.rivals.len() < COMMITS_MAX && past.slot == commit.slot;
-            return room && past.rivals.insert(commit.id, commit.next).is_none();
+        if self.is_past(epoch) {
+            return false;
         }
         let ahead = !self.is_ours(epoch, tip);
         if ahead && !self.known.contains_key(&epoch) && self.ahead(tip) >= AHEAD_MAX {
@@ -377,13 +374,11 @@ impl Chain {
     fn put_by(&mut self, step: Unsettled) {
         let mut known = self.known.remove(&step.epoch).unwrap_or_default();
         let attempt = step.attempt;
-        let rivals = known.open(attempt).into_iter();
         self.past.push_back(Past {
             slot: Slot {
                 epoch: step.epoch,
                 attempt,
             },
-            rivals: rivals.map(|id| (id, known.commits[&id].next)).collect(),
             evidence: known.evidence.remove(&attempt).unwrap_or_default(),
             step,
         });
@@ -468,10 +463,11 @@ impl Past {
         all.find(|certificate| certificate.entry() == self.step.entry)
     }
 
-    /// What should have ended it, if that is something else than did.
+    /// What should have ended it, if that is something else than did. Nobody goes back that far for what is not settled: anybody can
+    /// make a commit with a lower id.
     fn overturned(&self) -> Option<(EpochTag, EntryId)> {
-        let rivals = self.rivals.keys().copied();
-        let (entry, _) = self.evidence.winner(&self.step.holders, rivals)?;
+        let settled = self.evidence.winner(&self.step.holders, std::iter::empty());
+        let (entry, _) = settled?;
         (entry != self.step.entry).then_some((self.step.epoch, entry))
     }
 }

@@ -281,6 +281,12 @@ fn order_09_an_epoch_too_long_ago_to_go_back_to_is_past_without_a_certificate() 
         Some(true)
     );
     assert_eq!(alice.group.copies(), 0, "all the others are settled");
+    let lower = (0..200).map(|salt| Pretend::new(0, three(1)).commit(0, &Change::Update, salt));
+    let lower = lower.min_by_key(|commit| commit.id).unwrap();
+    assert!(lower.id < first.id);
+    assert_eq!(alice.sees(&lower), [], "nobody goes back for that");
+    let rejoin = Outcome::Rejoin(lower.slot.epoch, lower.id);
+    assert_eq!(alice.settles(&lower), [rejoin]);
 }
 
 /// What can be seen of three epochs with two rivals each.
