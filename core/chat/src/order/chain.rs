@@ -226,16 +226,6 @@ impl Chain {
         self.known.get(&epoch)?.commits.get(&id)
     }
 
-    /// The holders that contradicted themselves about an epoch.
-    pub fn evidence_of(&self, slot: Slot) -> Option<&Evidence> {
-        self.known.get(&slot.epoch)?.evidence.get(&slot.attempt)
-    }
-
-    /// Whether an epoch is one we are in, were in, or have a commit for.
-    pub fn knows(&self, epoch: EpochTag, tip: EpochTag) -> bool {
-        self.is_ours(epoch, tip) || self.is_past(epoch) || self.known.contains_key(&epoch)
-    }
-
     /// Goes where the evidence leads: back, where another entry wins than was merged, and then on as far as it goes.
     pub fn follow(&mut self, group: &mut impl Group) -> Vec<Outcome> {
         let mut outcomes = Vec::new();

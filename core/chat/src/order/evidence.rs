@@ -1,6 +1,6 @@
-//! What holders said of one slot, and what wins by it. Evidence only grows and is passed on, so all who can talk come to have the
-//! same; [`Evidence::winner`] is a pure function of it, so all come to the same entry. There is no clock in it, no order of
-//! arrival, no depth and no "mine".
+//! What holders said of one slot, and what wins by it. Certificates and lies are passed on among members; [`Evidence::winner`] is a pure
+//! function of what is known, so all with the same come to the same entry. There is no clock in it, no order of arrival, no depth
+//! and no "mine".
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -22,7 +22,10 @@ fn main() -> ExitCode {
         .skip(1)
         .partition(|word| word.starts_with("--"));
     let write = options == ["--write"];
-    let all = OneSlot::all();
+    let mut all = OneSlot::all();
+    if !names.is_empty() {
+        all.extend(OneSlot::open());
+    }
     let known = |name: &String| all.iter().any(|(one, _)| one == name);
     if !(write || options.is_empty()) || !names.iter().all(known) {
         eprintln!("usage: model [--write] [NAME...], of these:");
