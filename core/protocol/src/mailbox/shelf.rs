@@ -248,7 +248,7 @@ impl Shelf {
 /// What an entry is worth; `None` for what makes no room.
 fn rank_of(item: &Item, slots: &Slots) -> Option<Rank> {
     match item.kind {
-        Kind::Message | Kind::Moved | Kind::GroupInfo => Some(Rank::Said),
+        Kind::Message | Kind::Moved | Kind::GroupInfo | Kind::Welcome => Some(Rank::Said),
         Kind::Certificate => Some(Rank::Before),
         Kind::Commit { .. } | Kind::ExternalCommit { .. } => {
             if slots.is_bound_to(item.slot, item.id) {

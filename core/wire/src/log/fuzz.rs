@@ -6,11 +6,12 @@ use ed25519_dalek::SigningKey;
 
 use super::frames::{Answer, Ask, LOG_FRAME_MAX};
 use super::grant::Token;
-use super::keys::{Ends, PublicBox, Side};
-use super::padding;
+use super::keys::{Ends, Generation, PublicBox, Side};
+use super::seal::{Inside, SealError};
+use super::{Entry, Kind, padding};
 use crate::frame;
-use crate::ids::{EndpointKey, MailboxId};
-use crate::ordering::Holders;
+use crate::ids::{EndpointKey, EpochTag, MailboxId};
+use crate::ordering::{Holders, Slot};
 
 /// What a holder is asked: the frame, then the body. Entries are signed with the key whose seed is 32 ones.
 pub fn asked(data: &[u8]) {
@@ -72,9 +73,40 @@ pub fn answered(data: &[u8]) {
     }
 }
 
-/// What was opened.
+/// What was opened, in an entry of any kind.
 pub fn opened(data: &[u8]) {
-    if let Ok(plain) = padding::unpad(data) {
+    let Ok(plain) = padding::unpad(data) else {
+        return;
+    };
+    assert!(plain.len() < data.len());
+    for kind in [
+        Kind::Message,
+        Kind::Welcome,
+        Kind::GroupInfo,
+        Kind::Certificate,
+    ] {
+        match Inside::read(kind, plain) {
+            Ok(inside) => assert_eq!(Inside::read(kind, &inside.write()), Ok(inside)),
+            Err(SealError::NotSealed | SealError::NotPadded) => unreachable!("it is open"),
+            Err(SealError::Newer | SealError::Malformed) => {}
+        }
+    }
+}
+
+/// A body that somebody who has the deposit key signed: sealed with the key of the generation whose secret is 32 nines, or not.
+pub fn sealed(data: &[u8]) {
+    let generation = Generation {
+        number: 1,
+        secret: [9; 32].into(),
+        first: EpochTag([3; 16]),
+        holders: Vec::new(),
+    };
+    let place = (MailboxId([2; 32]), &SigningKey::from_bytes(&[1; 32]));
+    let slot = Slot::first(generation.first);
+    if let Ok(entry) = Entry::new((Kind::Message, slot), data.into(), place)
+        && let Ok(plain) = generation.open(&entry)
+    {
         assert!(plain.len() < data.len());
+        let _ = Inside::read(Kind::Message, &plain);
     }
 }

@@ -18,6 +18,7 @@ use crate::ordering::{Holders, HoldersError, Seat};
 const DEPOSIT_CONTEXT: &str = "starling 1 log deposit key";
 const READ_CONTEXT: &str = "starling 1 log read key";
 const ID_CONTEXT: &str = "starling 1 log box";
+const CHECK_CONTEXT: &str = "starling 1 log generation check";
 const PROOF_CONTEXT: &[u8] = b"starling 1 log entrance";
 
 /// What the members of one generation know of their boxes. A generation begins with the removal of a member or a change of holders.
@@ -93,6 +94,13 @@ impl Generation {
             deposit: key(DEPOSIT_CONTEXT),
             read: key(READ_CONTEXT),
         }
+    }
+
+    /// `BOX-26`: what the group's record says of the generation once somebody was taken in. Whoever is told the secret and the
+    /// first epoch's tag compares it.
+    pub fn check(&self) -> [u8; 32] {
+        let material = Zeroizing::new([&self.secret[..], &self.first.0].concat());
+        blake3::derive_key(CHECK_CONTEXT, &material)
     }
 
     /// What holders may know.
@@ -200,6 +208,23 @@ mod tests {
             first: EpochTag([4; 16]),
             holders: [1, 2, 3].map(|n| EndpointKey([n; 32])).to_vec(),
         }
+    }
+
+    #[test]
+    fn box_26_a_check_is_of_the_secret_and_the_first_epoch() {
+        let check = generation(1).check();
+        assert_eq!(check, generation(1).check());
+        assert_ne!(check, generation(2).check());
+        let first = EpochTag([5; 16]);
+        assert_ne!(
+            check,
+            Generation {
+                first,
+                ..generation(1)
+            }
+            .check()
+        );
+        assert_ne!(check, *generation(1).secret);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! An [`Entry`] is a sealed body with a few words in clear for the holder: which kind, at which slot. Every member signs with the
 //! same key, so a holder learns that a member wrote, and not which one. [`keys`] has the keys of a box and its id, [`grant`] what
-//! lets somebody open one, [`frames`] what is said, [`padding`] how long a body may be.
+//! lets somebody open one, [`frames`] what is said, [`seal`] what lies in a body, [`padding`] how long it may be.
 //!
 //! Sizes are bytes; days are days since 1970, UTC.
 
@@ -10,6 +10,7 @@ pub mod frames;
 pub mod grant;
 pub mod keys;
 pub mod padding;
+pub mod seal;
 
 #[doc(hidden)]
 pub mod fuzz;
@@ -63,6 +64,8 @@ pub enum Kind {
     GroupInfo,
     /// Where the group has gone.
     Moved,
+    /// What lets those in whom a settled commit takes in.
+    Welcome,
 }
 
 impl Kind {
@@ -70,7 +73,9 @@ impl Kind {
     pub const fn body_max(self) -> usize {
         match self {
             Self::Message | Self::Certificate | Self::Moved => BODY_MAX,
-            Self::Commit { .. } | Self::ExternalCommit { .. } | Self::GroupInfo => COMMIT_BODY_MAX,
+            Self::Commit { .. } | Self::ExternalCommit { .. } | Self::GroupInfo | Self::Welcome => {
+                COMMIT_BODY_MAX
+            }
         }
     }
 
@@ -78,7 +83,7 @@ impl Kind {
     pub const fn next(self) -> Option<EpochTag> {
         match self {
             Self::Commit { next } | Self::ExternalCommit { next } => Some(next),
-            Self::Message | Self::Certificate | Self::GroupInfo | Self::Moved => None,
+            _ => None,
         }
     }
 }

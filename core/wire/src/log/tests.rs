@@ -46,7 +46,7 @@ fn box_02_a_body_has_one_of_few_lengths_up_to_its_kinds_longest() {
     for kind in [Kind::Message, Kind::Certificate, Kind::Moved] {
         assert_eq!(entry(kind, longer), Err(EntryError::TooLarge));
     }
-    for kind in [COMMIT, Kind::GroupInfo] {
+    for kind in [COMMIT, Kind::GroupInfo, Kind::Welcome] {
         assert!(entry(kind, longer).is_ok() && entry(kind, COMMIT_BODY_MAX).is_ok());
         assert_eq!(entry(kind, 2 << 20), Err(EntryError::TooLarge));
     }

@@ -8,6 +8,7 @@ use starling_wire::ids::{EndpointKey, EntryId, EpochTag, MailboxId};
 use starling_wire::log::frames::{About, Answer, Ask, Refusal};
 use starling_wire::log::grant::{SignedGrant, Token};
 use starling_wire::log::keys::{Ends, Generation, Side};
+use starling_wire::log::seal::{Inside, NONCE, OVERHEAD};
 use starling_wire::log::{Entry, Kind, fuzz, padding};
 use starling_wire::ordering::choice::SignedCertificate;
 use starling_wire::ordering::statement::{Promise, Receipt, Signed, Vote};
@@ -186,9 +187,42 @@ fn what_a_holder_answers() {
 
 #[test]
 fn what_was_opened() {
-    let made = [0_usize, 100, 511, 512]
-        .map(|bytes| padding::pad(vec![3; bytes], 28).expect("it is short"));
-    let names = ["nothing", "short", "longest", "next"];
-    let made: Vec<_> = names.into_iter().zip(made).collect();
+    let pad = |bytes| padding::pad(bytes, OVERHEAD).expect("it is short");
+    let welcome = Inside::Welcome {
+        welcome: vec![3; 100],
+        tree: Some(vec![4; 300]),
+    };
+    let info = Inside::GroupInfo {
+        info: vec![3; 100],
+        tree: None,
+    };
+    let made = [
+        ("nothing", pad(Vec::new())),
+        ("message", pad(Inside::Mls(vec![3; 100]).write())),
+        ("longest", pad(Inside::Mls(vec![3; 468]).write())),
+        ("next", pad(Inside::Mls(vec![3; 469]).write())),
+        ("welcome", pad(welcome.write())),
+        ("group-info", pad(info.write())),
+        (
+            "certificate",
+            pad(Inside::Certificate(certificate()).write()),
+        ),
+        ("newer", pad(vec![100; 10])),
+    ];
     mutator::run(33, &corpus::committed("logs-opened", &made), fuzz::opened);
+}
+
+#[test]
+fn what_was_sealed() {
+    let seal = |plain| {
+        let slot = Slot::first(SLOT.epoch);
+        let sealed = generation().seal(Kind::Message, slot, plain, [7; NONCE]);
+        sealed.expect("it is short")
+    };
+    let made = [
+        ("message", seal(Inside::Mls(vec![3; 100]).write())),
+        ("nothing", seal(Vec::new())),
+        ("no-seal", vec![1; padding::SHORTEST]),
+    ];
+    mutator::run(34, &corpus::committed("logs-sealed", &made), fuzz::sealed);
 }

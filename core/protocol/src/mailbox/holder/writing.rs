@@ -79,7 +79,7 @@ impl Holder {
                 .slots
                 .settled_on(head.slot)
                 .is_some_and(|settled| settled != entry.id()),
-            Kind::Certificate | Kind::GroupInfo | Kind::Moved => false,
+            Kind::Certificate | Kind::GroupInfo | Kind::Moved | Kind::Welcome => false,
         };
         if stale { Err(Refusal::Stale) } else { Ok(()) }
     }

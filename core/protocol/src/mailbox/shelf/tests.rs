@@ -89,10 +89,11 @@ fn box_09_what_a_slot_needs_never_makes_room_for_what_is_said() {
     put(&mut shelf, &slots, item(5, COMMIT, settled, MIB));
     put(&mut shelf, &slots, item(6, COMMIT, UNKNOWN, MIB));
     put(&mut shelf, &slots, item(7, Kind::Certificate, OPEN, MIB));
-    for number in 8..=64 {
+    put(&mut shelf, &slots, item(8, Kind::Welcome, OPEN, MIB));
+    for number in 9..=64 {
         assert_eq!(put(&mut shelf, &slots, message(number, MIB)), Some(vec![]));
     }
-    // The proposal that lost its slot, then messages.
+    // The proposal that lost its slot, then messages and Welcomes.
     let gone = |shelf: &mut Shelf, number| put(shelf, &slots, message(number, MIB));
     assert_eq!(gone(&mut shelf, 65), Some(vec![5]));
     assert_eq!(gone(&mut shelf, 66), Some(vec![8]));
@@ -173,7 +174,7 @@ proptest! {
     /// Whatever comes, the box stays within its quota, numbers only grow, and what was agreed to stays.
     #[test]
     fn box_09_a_box_stays_within_its_quota(
-        costs in proptest::collection::vec((0_u8..5, 1_u64..(2 * MIB)), 1..300)
+        costs in proptest::collection::vec((0_u8..6, 1_u64..(2 * MIB)), 1..300)
     ) {
         let (mut shelf, mut slots) = (Shelf::default(), Slots::new(FIRST));
         let ballot = Ballot { counter: 1, salt: [0; 8] };
@@ -182,7 +183,8 @@ proptest! {
         let mut last = 1;
         for (number, (kind, cost)) in (1..).zip(costs) {
             let slot = if kind == 0 { UNKNOWN } else { OPEN };
-            let kind = [COMMIT, COMMIT, Kind::GroupInfo, Kind::Certificate, Kind::Message][usize::from(kind)];
+            let kinds = [COMMIT, COMMIT, Kind::GroupInfo, Kind::Certificate, Kind::Message, Kind::Welcome];
+            let kind = kinds[usize::from(kind)];
             if put(&mut shelf, &slots, item(number, kind, slot, cost)).is_some() {
                 last += 1;
             }

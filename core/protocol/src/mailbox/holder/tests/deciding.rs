@@ -157,6 +157,8 @@ fn box_14_a_message_of_a_settled_slot_is_stale_after_a_minute() {
     let answers = desk.leave(BOB, &late);
     assert!(matches!(answers[0].1, Answer::Settled(_)));
     assert_eq!(refusals(&answers), [(BOB, Refusal::Stale)]);
+    let welcome = desk.entry(&ours, Kind::Welcome, SLOT, 8);
+    assert_eq!(refusals(&desk.leave(BOB, &welcome)), [], "always");
     let rival = desk.entry(&ours, COMMIT, SLOT, 9);
     assert_eq!(refusals(&desk.leave(BOB, &rival)), [(BOB, Refusal::Stale)]);
     let again = desk.leave(BOB, &winner);
