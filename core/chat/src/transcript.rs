@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use starling_wire::card::Door;
 use starling_wire::content::{Body, Content, ContentError, message_id};
+use starling_wire::group::leave::Wish;
 use starling_wire::ids::{AccountId, MessageId};
 
 use crate::inbox::SENT_AT_MAX;
@@ -97,8 +98,10 @@ pub enum Change {
     Typing(AccountId, bool),
     /// Where a device of its author says it is found. Its signatures are not checked yet.
     Door(Author, Box<Door>),
-    /// Its author asks to be removed, with all devices or one.
-    RemoveMe(Author, bool),
+    /// Its author asks to be removed. The signature is not checked yet.
+    RemoveMe(Author, Wish),
+    /// These messages are on its author's disk.
+    Received(Author, Vec<MessageId>),
     /// A message is named and not here.
     Missing(MessageId),
     /// A message was refused; nothing of what it said is kept.
@@ -139,6 +142,7 @@ pub fn take<A: Archive>(
     };
     match said.content.body {
         Body::Typing { on } => Ok(vec![Change::Typing(said.author.account, on)]),
+        Body::Received { ids } => Ok(vec![Change::Received(said.author, ids)]),
         Body::Read { up_to, place } => {
             let place = place.min(PLACE_MAX);
             fold.read(said.author.account, Mark { place, up_to })
@@ -218,9 +222,8 @@ impl<A: Archive> Fold<'_, A> {
                 let change = Change::Door(kept.author, door.clone());
                 self.changes.push(change);
             }
-            (_, Some(Body::RemoveMe { all_devices })) => {
-                self.changes
-                    .push(Change::RemoveMe(kept.author, *all_devices));
+            (_, Some(Body::RemoveMe(wish))) => {
+                self.changes.push(Change::RemoveMe(kept.author, *wish));
             }
             _ => {}
         }
@@ -350,9 +353,11 @@ const fn kind(body: &Body) -> Kind {
         Body::Delete { .. } => Kind::Delete,
         Body::React { .. } => Kind::Reaction,
         Body::Part { .. } => Kind::Part,
-        Body::Door(_) | Body::RemoveMe { .. } | Body::Read { .. } | Body::Typing { .. } => {
-            Kind::Notice
-        }
+        Body::Door(_)
+        | Body::RemoveMe(_)
+        | Body::Read { .. }
+        | Body::Typing { .. }
+        | Body::Received { .. } => Kind::Notice,
         Body::Text(_) | Body::Voice(_) | Body::Image(_) | Body::Long(_) | Body::Newer { .. } => {
             Kind::Post
         }

@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::card::Door;
 use crate::frame;
+use crate::group::leave::Wish;
 use crate::ids::{AccountId, MessageId};
 use crate::limits::{
     CAPTION_MAX, CONTENT_MAX, FILE_NAME_MAX, FILE_SIZE_MAX, MENTIONS_MAX, PREDECESSORS_MAX,
-    PREVIEW_MAX, SUPERNODES_MAX, TEXT_MAX,
+    PREVIEW_MAX, RECEIVED_MAX, SUPERNODES_MAX, TEXT_MAX,
 };
 use crate::shown_name::is_blank;
 
@@ -98,10 +99,12 @@ pub enum Body {
     },
     /// Where one device of the author is found.
     Door(Box<Door>),
-    /// "Please remove me": nobody can remove himself from an MLS group.
-    RemoveMe {
-        /// The whole account, or only the device that says so.
-        all_devices: bool,
+    /// "Please remove me": nobody can remove himself from an MLS group. Signed, so that whoever does it can show it to all.
+    RemoveMe(Wish),
+    /// "These are on my disk." Not part of the history.
+    Received {
+        /// At most [`RECEIVED_MAX`], none twice.
+        ids: Vec<MessageId>,
     },
     /// Something that this version does not know. Kept as it came, so that a later version reads it.
     #[serde(skip)]
@@ -114,7 +117,7 @@ pub enum Body {
 }
 
 /// Kinds of bodies that this version knows; the next one has this number.
-const KINDS: u32 = 12;
+const KINDS: u32 = 13;
 
 /// A text, and what it answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +201,9 @@ pub enum ContentError {
     /// Without preview, without size, or with too much of one.
     #[error("the picture's preview, size or name is beyond what Starling allows")]
     Image,
+    /// None, too many, or one twice.
+    #[error("a receipt names no messages, too many, or one of them twice")]
+    Received,
     /// Parts that do not make a message.
     #[error("the message's parts do not fit together")]
     Parts,
@@ -265,8 +271,7 @@ impl Content {
     fn check(&self) -> Result<(), ContentError> {
         // MSG-03: few predecessors, none twice.
         let seen = &self.predecessors;
-        let twice = (1..seen.len()).any(|at| seen[..at].contains(&seen[at]));
-        if seen.len() > PREDECESSORS_MAX || twice {
+        if seen.len() > PREDECESSORS_MAX || names_one_twice(seen) {
             return Err(ContentError::Predecessors);
         }
         self.body.check()
@@ -284,7 +289,10 @@ impl Body {
     /// Whether it is part of the history: has a place, is named by what follows, is asked for where it is missing. What is
     /// not is told to those who are there, and lost without harm.
     pub const fn is_history(&self) -> bool {
-        !matches!(self, Self::Read { .. } | Self::Typing { .. })
+        !matches!(
+            self,
+            Self::Read { .. } | Self::Typing { .. } | Self::Received { .. }
+        )
     }
 
     /// Its number and what follows. Also the form in which a [`Long`] is cut into parts.
@@ -316,10 +324,11 @@ impl Body {
             Self::Long(long) => long.check(),
             Self::Part { number, bytes } => long::check_part(*number, bytes),
             Self::Door(door) => check_door(door),
+            Self::Received { ids } => check_received(ids),
             Self::Delete { .. }
             | Self::Read { .. }
             | Self::Typing { .. }
-            | Self::RemoveMe { .. }
+            | Self::RemoveMe(_)
             | Self::Newer { .. } => Ok(()),
         }
     }
@@ -381,6 +390,20 @@ impl Image {
         }
         Err(ContentError::Image)
     }
+}
+
+/// `MSG-20`: a receipt is for some messages, each once.
+fn check_received(ids: &[MessageId]) -> Result<(), ContentError> {
+    let some = (1..=RECEIVED_MAX).contains(&ids.len());
+    if some && !names_one_twice(ids) {
+        return Ok(());
+    }
+    Err(ContentError::Received)
+}
+
+/// Of a list that is short.
+fn names_one_twice(ids: &[MessageId]) -> bool {
+    (1..ids.len()).any(|at| ids[..at].contains(&ids[at]))
 }
 
 /// `MSG-11`: what a door says is believed only after its signatures were checked against the author's chain, which is not here.

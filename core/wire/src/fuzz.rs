@@ -9,8 +9,10 @@ use crate::credential::Credential;
 use crate::discovery;
 use crate::envelope;
 use crate::frame;
+use crate::group::Record;
+use crate::group::leave::Leave;
 use crate::http_head::{HEAD_MAX, Head};
-use crate::ids::{AccountId, DeviceId, EndpointKey, MessageId, NetworkId};
+use crate::ids::{AccountId, DeviceId, EndpointKey, GroupId, MessageId, NetworkId};
 use crate::limits::{ABOUT_MAX, VOICE_MS_MAX};
 use crate::link::Link;
 use crate::name_log::{Equivocation, Page};
@@ -185,6 +187,21 @@ pub fn content(data: &[u8]) {
         message_id(AccountId([7; 32]), data)
     );
     shown(&content.body);
+}
+
+/// What a group agrees on, and what stands beside a commit.
+pub fn group(data: &[u8]) {
+    if let Ok(record) = Record::read(data) {
+        assert_eq!(record.write().as_deref(), Ok(data), "one form");
+        let all = record
+            .roles()
+            .all(|(account, role)| record.role(account) == role);
+        assert!(all);
+    }
+    if let Ok(leaves) = Leave::read_list(data) {
+        assert_eq!(Leave::write_list(&leaves), data, "one form");
+        let _ = leaves.iter().all(|leave| leave.is_signed(GroupId([7; 32])));
+    }
 }
 
 fn shown(body: &Body) {

@@ -18,6 +18,7 @@ pub mod ending;
 pub mod envelope;
 pub mod file;
 pub mod frame;
+pub mod group;
 pub mod http_head;
 pub mod ids;
 pub mod limits;

@@ -37,6 +37,8 @@ pub const CHAT_TEXT_MAX: usize = 16 * 1024;
 pub const CONTENT_MAX: usize = 62 * 1024;
 /// Messages that one message names as those its author had seen.
 pub const PREDECESSORS_MAX: usize = 8;
+/// Messages that one message says are on its author's disk.
+pub const RECEIVED_MAX: usize = 64;
 /// A long message, put together from its parts.
 pub const LONG_MAX: usize = 1024 * 1024;
 /// One part of it.

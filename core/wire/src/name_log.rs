@@ -11,6 +11,7 @@ use crate::ids::{AccountId, NetworkId};
 use crate::limits::NAME_MAX;
 use crate::name::Name;
 use crate::record::registrar::Registrar;
+use crate::shown_name::turns_text;
 
 /// Entries in one page: a full one, with the longest of everything, has 50,000 bytes.
 pub const PAGE_ENTRIES_MAX: usize = 128;
@@ -342,10 +343,6 @@ impl From<Listing> for String {
 }
 
 /// Whether it changes the direction of what comes after it (UAX 9): one name could be shown as another.
-const fn turns_text(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

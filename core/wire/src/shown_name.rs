@@ -45,6 +45,11 @@ pub fn is_blank(text: &str) -> bool {
         .any(|c| seen(c) && !is_joiner(c) && !is_variation(c))
 }
 
+/// Marks of direction: with them, text beside a name stands elsewhere than it was written.
+pub(crate) const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Persian and Indian scripts write with these.
 const fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}' | '\u{200D}')

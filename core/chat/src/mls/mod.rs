@@ -50,7 +50,7 @@ pub use suite::Suite;
 /// The extension of the group context that holds our record (private use, RFC 9420 section 17.3).
 const CONTEXT_EXTENSION: u16 = 0xf574;
 /// Our record of a group, in bytes.
-pub const CONTEXT_MAX: usize = 48 * 1024;
+pub const CONTEXT_MAX: usize = starling_wire::group::GROUP_RECORD_MAX;
 /// Leaves of one group.
 pub const LEAVES_MAX: usize = 4_096;
 /// Leaves that one commit may add: their Welcome stays small, and joiners look for themselves in a short list.

@@ -393,6 +393,9 @@ fn msg_19_a_mark_only_moves_on() {
         hear(&mut memory, &typing),
         [Change::Typing(bob().account, true)]
     );
+    let ids = vec![hi.id];
+    let received = said(bob(), NOW, &[], Body::Received { ids: ids.clone() });
+    assert_eq!(hear(&mut memory, &received), [Change::Received(bob(), ids)]);
     assert_eq!(memory, Memory::default());
 }
 

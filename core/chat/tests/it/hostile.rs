@@ -4,6 +4,7 @@ use starling_chat::fuzz;
 use starling_wire::chat::ChatFrame;
 use starling_wire::content::{Body, Content};
 use starling_wire::frame;
+use starling_wire::group::leave::Wish;
 use starling_wire::ids::MessageId;
 
 use crate::{corpus, message, mutator};
@@ -88,7 +89,11 @@ fn no_messages_make_a_transcript_panic() {
     let raw = Content {
         sent_at: 5,
         predecessors: vec![],
-        body: Body::RemoveMe { all_devices: true },
+        body: Body::RemoveMe(Wish {
+            all_devices: true,
+            generation: 1,
+            signature: ([1; 32], [2; 32]),
+        }),
     };
     let raw = raw.write().unwrap();
     // What divided by four, modulo 6: 0 edit, 1 delete, 2 long, 3 part, 4 read, 5 text; what modulo 4 = 3: the bytes.

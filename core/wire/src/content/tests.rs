@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::long::{Written, write};
 use super::*;
+use crate::group::leave::Wish;
 use crate::ids::{DeviceId, EndpointKey};
 use crate::limits::{LONG_MAX, PART_MAX, PARTS_MAX};
 
@@ -83,7 +84,19 @@ fn body() -> impl Strategy<Value = Body> {
         )
             .prop_map(|(number, bytes)| Body::Part { number, bytes }),
         Just(Body::Door(Box::new(door()))),
-        any::<bool>().prop_map(|all_devices| Body::RemoveMe { all_devices }),
+        (any::<bool>(), any::<u32>(), any::<[[u8; 32]; 2]>()).prop_map(
+            |(all_devices, generation, [r, s])| {
+                Body::RemoveMe(Wish {
+                    all_devices,
+                    generation,
+                    signature: (r, s),
+                })
+            }
+        ),
+        prop::collection::btree_set(any::<[u8; 16]>(), 1..=RECEIVED_MAX).prop_map(|ids| {
+            let ids = ids.into_iter().map(MessageId).collect();
+            Body::Received { ids }
+        }),
         (2..=u8::MAX, prop::collection::vec(any::<u8>(), 0..50))
             .prop_map(|(version, bytes)| Body::Newer { version, bytes }),
     ]
@@ -157,13 +170,32 @@ fn msg_03_predecessors_are_few_and_different() {
 }
 
 #[test]
+fn msg_20_a_receipt_is_for_some_messages_each_once() {
+    let of = |ids: &[u8]| {
+        let ids = ids.iter().map(|n| MessageId([*n; 16])).collect();
+        let said = content(Body::Received { ids });
+        let bytes = said.bytes();
+        assert_eq!(Content::read(&bytes).map(|_| ()), said.write().map(|_| ()));
+        assert!(!said.body.is_history());
+        said.write().map(|_| ())
+    };
+    let most: Vec<u8> = (0..RECEIVED_MAX as u8).collect();
+    assert_eq!(of(&most), Ok(()));
+    assert_eq!(of(&[5]), Ok(()));
+    let more: Vec<u8> = (0..=RECEIVED_MAX as u8).collect();
+    for odd in [&[][..], &more, &[1, 2, 1]] {
+        assert_eq!(of(odd), Err(ContentError::Received));
+    }
+}
+
+#[test]
 fn msg_04_what_is_newer_is_kept_whole() {
     let old = content(Body::Typing { on: true });
     let bytes = old.write().unwrap();
     let head = bytes.len() - 2;
     for (version, kind) in [
         (2, vec![0, 1, 2]),
-        (VERSION, vec![12, 9, 9]),
+        (VERSION, vec![13, 9, 9]),
         (VERSION, vec![0xff, 0xff, 3]),
     ] {
         let newer = [&[version], &bytes[1..head], &kind[..]].concat();
@@ -179,7 +211,7 @@ fn msg_04_what_is_newer_is_kept_whole() {
         assert!(read.body.is_history());
         assert_eq!(read.write().unwrap(), newer);
     }
-    let last = frame::encode_body(&Body::RemoveMe { all_devices: true });
+    let last = frame::encode_body(&Body::Received { ids: Vec::new() });
     assert_eq!(u32::from(last[0]) + 1, KINDS, "the last kind that is known");
     let damaged = [&bytes[..head], &[5, 7]].concat();
     assert_eq!(

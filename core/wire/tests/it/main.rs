@@ -6,6 +6,7 @@ mod corpus;
 mod credentials;
 mod devices;
 mod fuzz;
+mod groups;
 mod letters;
 mod logs;
 mod messages;

@@ -6,6 +6,7 @@ use starling_wire::content::long::{Long, write};
 use starling_wire::content::voice::Voice;
 use starling_wire::content::{Body, Content, FileRef, Image, Mention, Text, Words};
 use starling_wire::fuzz;
+use starling_wire::group::leave::Wish;
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, MessageId};
 
 use crate::{corpus, mutator};
@@ -38,6 +39,11 @@ fn bodies() -> Vec<(&'static str, Body)> {
         version: 2,
         bytes: vec![1, 2, 3],
     };
+    let wish = Wish {
+        all_devices: true,
+        generation: 3,
+        signature: ([4; 32], [5; 32]),
+    };
     let said = vec![
         ("text", Body::Text(text)),
         ("edit", Body::Edit { of: OTHER, words }),
@@ -45,7 +51,8 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("react", react),
         ("read", read),
         ("typing", Body::Typing { on: true }),
-        ("remove-me", Body::RemoveMe { all_devices: true }),
+        ("remove-me", Body::RemoveMe(wish)),
+        ("received", Body::Received { ids: vec![OTHER] }),
         ("newer", newer),
     ];
     said.into_iter().chain(large()).collect()
