@@ -25,6 +25,7 @@
 //! windows, receipts and the order of effects do not depend on what the bytes in between look like.
 
 pub mod conversation;
+pub mod group;
 pub mod inbox;
 pub mod mls;
 pub mod order;
