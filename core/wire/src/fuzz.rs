@@ -13,6 +13,7 @@ use crate::group::Record;
 use crate::group::leave::Leave;
 use crate::http_head::{HEAD_MAX, Head};
 use crate::ids::{AccountId, DeviceId, EndpointKey, GroupId, MessageId, NetworkId};
+use crate::invitation;
 use crate::limits::{ABOUT_MAX, VOICE_MS_MAX};
 use crate::link::Link;
 use crate::name_log::{Equivocation, Page};
@@ -89,6 +90,16 @@ pub fn rescue(data: &[u8]) {
     let key = signing.verifying_key().to_bytes();
     let _ = rescue::read_inside(data, AccountId([7; 32]), &key);
     let _ = rescue::open(data, AccountId([7; 32]), &signing, &key);
+}
+
+/// What is inside an invitation, and a sealed one, for the device whose key has this seed.
+pub fn invitation(data: &[u8]) {
+    let own = ed25519_dalek::SigningKey::from_bytes(&[5; 32]);
+    let device = DeviceId(own.verifying_key().to_bytes());
+    let opened = invitation::read_inside(data, device).ok();
+    for opened in opened.into_iter().chain(invitation::open(data, &own).ok()) {
+        assert!(opened.invitation.earlier.len() <= invitation::EARLIER_MAX);
+    }
 }
 
 /// What supernodes say to each other.

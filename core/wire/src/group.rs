@@ -211,8 +211,7 @@ impl Record {
 
     /// `MLS-15`: what people see.
     fn check_shown(&self) -> Result<(), RecordError> {
-        let odd = |c: char| c.is_control() || turns_text(c);
-        if self.topic.len() > TOPIC_MAX || self.topic.contains(odd) {
+        if !is_topic(&self.topic) {
             return Err(RecordError::Topic);
         }
         let is_picture = |bytes: &Vec<u8>| bytes.len() <= PICTURE_MAX && has_known_format(bytes);
@@ -267,6 +266,12 @@ impl Role {
     pub fn is_at_least(self, lowest: Self) -> bool {
         self <= lowest
     }
+}
+
+/// Whether a group may be called so.
+pub(crate) fn is_topic(text: &str) -> bool {
+    let odd = |c: char| c.is_control() || turns_text(c);
+    text.len() <= TOPIC_MAX && !text.contains(odd)
 }
 
 /// Whether these bytes begin as a JPEG, PNG or WebP picture does.

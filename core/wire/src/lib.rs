@@ -21,6 +21,7 @@ pub mod frame;
 pub mod group;
 pub mod http_head;
 pub mod ids;
+pub mod invitation;
 pub mod limits;
 pub mod link;
 pub mod log;

@@ -1,11 +1,14 @@
 //! What a group agrees on: the fuzz body over mutated records and wishes to leave.
 
 use ed25519_dalek::SigningKey;
-use starling_wire::credential::Member;
+use starling_wire::account::Founding;
+use starling_wire::credential::{Credential, Member};
 use starling_wire::fuzz;
 use starling_wire::group::leave::Leave;
-use starling_wire::group::{Record, Role};
-use starling_wire::ids::{AccountId, DeviceId, EndpointKey, GroupId};
+use starling_wire::group::{Form, Record, Role};
+use starling_wire::ids::{AccountId, DeviceId, EndpointKey, EntryId, EpochTag, GroupId};
+use starling_wire::invitation::Invitation;
+use starling_wire::log::keys::Generation;
 
 use crate::{corpus, mutator};
 
@@ -42,4 +45,40 @@ fn what_a_group_agrees_on() {
         ),
     ];
     mutator::run(35, &corpus::committed("group-records", &made), fuzz::group);
+}
+
+#[test]
+fn what_invites_to_a_group() {
+    let generation = |number| Generation {
+        number,
+        secret: [6; 32].into(),
+        first: EpochTag([2; 16]),
+        holders: vec![EndpointKey([1; 32]), EndpointKey([2; 32])],
+    };
+    let invitation = |earlier| Invitation {
+        group: GroupId([7; 32]),
+        form: Form::Group,
+        title: "Sailing".into(),
+        welcome: EntryId([8; 32]),
+        generation: generation(300),
+        earlier,
+        sent_at: 1_795_500_000,
+    };
+    let key = |seed| SigningKey::from_bytes(&[seed; 32]);
+    let device = |seed| DeviceId(key(seed).verifying_key().to_bytes());
+    let chain = Founding::new(&[1; 32]).found(device(4), "phone");
+    let credential = Credential::of(&chain, device(4)).expect("it is listed");
+    let by = (&key(4), &credential);
+    let inside = |earlier| invitation(earlier).inside(by, device(5));
+    let sealed = invitation(Vec::new()).seal(by, device(5), [3; 32]);
+    let made = [
+        ("inside", inside(Vec::new())),
+        ("with-history", inside(vec![generation(299), generation(7)])),
+        ("sealed", sealed.expect("it is valid")),
+    ];
+    mutator::run(
+        36,
+        &corpus::committed("invitations", &made),
+        fuzz::invitation,
+    );
 }
