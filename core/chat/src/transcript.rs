@@ -2,8 +2,8 @@
 //! The rules stand in `docs/spec/message.md`.
 //!
 //! [`take`] folds one message into an [`Archive`], which keeps rows: [`Memory`] for tests and simulations, the store for
-//! everybody else. What comes of a set of messages is the same in whatever order they came, as long as nobody goes beyond
-//! [`CHANGES_MAX`]; one message touches only what it concerns:
+//! everybody else. What comes of a set of messages is the same in whatever order they came; one message touches only what it
+//! concerns:
 //!
 //! - **Order.** A message stands at its *place*: its author's clock, but behind everything it names as seen. When a predecessor
 //!   arrives late, the messages that named it move behind it, and those that named them; places only ever grow. So no clock
@@ -36,6 +36,9 @@ pub use resolve::whole;
 pub const CHANGES_MAX: usize = 100;
 /// Reactions of one account to one message that are shown: the last ones.
 pub const REACTIONS_MAX: usize = 10;
+
+/// By how much an account's clock may be set back: a message is not put behind an own one whose clock is further ahead.
+pub const SET_BACK_MAX_MS: u64 = 60_000;
 
 /// The last place that is kept; no message ever gets there.
 pub const PLACE_MAX: u64 = i64::MAX as u64;
@@ -157,6 +160,22 @@ pub fn take<A: Archive>(
 /// A message that another one names, how, and whether it is here.
 type Named = (MessageId, Link, bool);
 
+/// What of a post may have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Aspect {
+    /// All of it: it is new, or one of its parts is.
+    Whole,
+    /// What it says.
+    Edits,
+    /// Whether it was deleted.
+    Deletion,
+    /// How that account reacted.
+    Reactions(AccountId),
+}
+
+/// Messages, and what of them.
+type Touched = BTreeMap<MessageId, BTreeSet<Aspect>>;
+
 /// One message on its way into the archive.
 struct Fold<'a, A> {
     archive: &'a mut A,
@@ -185,7 +204,7 @@ impl<A: Archive> Fold<'_, A> {
             self.changes.push(Change::Known(id));
             return Ok(());
         }
-        let (place, before) = self.predecessors(&said.content)?;
+        let (place, before) = self.predecessors(&said)?;
         let mut kept = Kept {
             place,
             sent_at: said.content.sent_at.min(SENT_AT_MAX),
@@ -195,24 +214,32 @@ impl<A: Archive> Fold<'_, A> {
             state: State::default(),
             content: Some(said.content),
         };
-        let refused = self.refuse_one_too_many(&mut kept)?;
         self.drop_a_part_of_what_was_deleted(id, &mut kept)?;
         self.archive.add(id, &kept)?;
         self.link(id, before, &kept)?;
-        match refused {
-            Some(reason) => self.changes.push(Change::Refused(id, reason)),
-            None => self.tell(id, &kept),
+        if self.refuse_one_too_many(&kept)? != Some(id) {
+            self.tell(id, &kept);
         }
-        let mut touched: BTreeSet<MessageId> = kept.target.into_iter().collect();
+        let mut touched = Touched::new();
+        touched.extend(
+            kept.target
+                .map(|to| (to, BTreeSet::from_iter(aspect(kept.brief())))),
+        );
         // What waited for this one: what named it as seen, changes to it, a long message of which it is a part.
         if self.archive.arrived(id)? {
-            touched.extend(self.lift_successors(id, kept.place)?);
-            touched.extend(self.archive.links_to(id, Link::Part)?);
-            touched.insert(id);
+            self.lift_successors(id, kept.place, &mut touched)?;
+            for long in self.archive.links_to(id, Link::Part)? {
+                touched.entry(long).or_default().insert(Aspect::Whole);
+            }
+            touched.entry(id).or_default().insert(Aspect::Whole);
         } else if matches!(kept.body(), Some(Body::Long(_))) {
-            touched.insert(id);
+            touched.entry(id).or_default().insert(Aspect::Whole);
         }
-        touched.into_iter().try_for_each(|id| self.resolve(id))
+        for (post, aspects) in touched {
+            let new = (kept.target == Some(post)).then_some(id);
+            self.resolve(post, aspects, new)?;
+        }
+        Ok(())
     }
 
     fn tell(&mut self, id: MessageId, kept: &Kept) {
@@ -231,12 +258,15 @@ impl<A: Archive> Fold<'_, A> {
 
     /// `MSG-14`: a place behind what it names, as far as that is here, and no later than the last moment there is; and which of
     /// those are here.
-    fn predecessors(&self, content: &Content) -> Result<(u64, Vec<Named>), A::Error> {
-        let mut place = content.sent_at.min(SENT_AT_MAX);
+    fn predecessors(&self, said: &Said) -> Result<(u64, Vec<Named>), A::Error> {
+        let mut place = said.content.sent_at.min(SENT_AT_MAX);
+        let own = (said.author.account, place);
         let mut named = Vec::new();
-        for id in &content.predecessors {
+        for id in &said.content.predecessors {
             let before = self.archive.brief(*id)?;
-            place = before.map_or(place, |before| place.max(before.place + 1));
+            if let Some(before) = before.filter(|before| goes_behind(own, *before)) {
+                place = place.max(before.place + 1);
+            }
             named.push((*id, Link::Before, before.is_some()));
         }
         Ok((place, named))
@@ -270,62 +300,77 @@ impl<A: Archive> Fold<'_, A> {
         Ok(())
     }
 
-    /// Moves what named this message behind it, and so on (`MSG-14`). Returns the messages that those change.
+    /// Moves what named this message behind it, and so on (`MSG-14`), and notes what that changes of which messages.
     ///
     /// A message stands behind all it names, so in the order of the old places each has to be looked at only once.
     fn lift_successors(
         &mut self,
         id: MessageId,
         place: u64,
-    ) -> Result<BTreeSet<MessageId>, A::Error> {
-        let mut touched = BTreeSet::new();
+        touched: &mut Touched,
+    ) -> Result<(), A::Error> {
         let mut low: BTreeMap<(u64, MessageId), u64> = BTreeMap::new();
         let mut moved = Some((id, place));
         while let Some((id, place)) = moved {
+            let before = self.archive.brief(id)?;
             for after in self.archive.links_to(id, Link::Before)? {
-                let Some(brief) = self.archive.brief(after)? else {
+                let (Some(before), Some(brief)) = (before, self.archive.brief(after)?) else {
                     continue;
                 };
-                if brief.place <= place {
+                if brief.place <= place && goes_behind((brief.author, brief.sent_at), before) {
                     let new = low.entry((brief.place, after)).or_default();
                     *new = place.saturating_add(1).max(*new);
                 }
             }
             moved = low.pop_first().map(|((_, id), place)| (id, place));
             if let Some((id, place)) = moved {
-                touched.extend(self.lift(id, place)?);
+                self.lift(id, place, touched)?;
             }
         }
-        Ok(touched)
+        Ok(())
     }
 
-    fn lift(&mut self, id: MessageId, place: u64) -> Result<Option<MessageId>, A::Error> {
+    fn lift(&mut self, id: MessageId, place: u64, touched: &mut Touched) -> Result<(), A::Error> {
         self.archive.lift(id, place)?;
-        let brief = self.archive.brief(id)?;
-        if brief.is_some_and(|brief| brief.kind == Kind::Post) {
+        let Some(brief) = self.archive.brief(id)? else {
+            return Ok(());
+        };
+        if brief.kind == Kind::Post {
             self.changes.push(Change::Moved(id));
         }
-        Ok(brief.and_then(|brief| brief.target))
+        if let (Some(target), Some(aspect)) = (brief.target, aspect(brief)) {
+            touched.entry(target).or_default().insert(aspect);
+        }
+        Ok(())
     }
 
-    /// `MSG-18`: a flood of changes to one message stops at the bound.
-    fn refuse_one_too_many(&mut self, kept: &mut Kept) -> Result<Option<Refusal>, A::Error> {
-        let Some(target) = kept.target else {
+    /// `MSG-18`: a flood of changes to one message stops at the bound. The first ones by the author's own clock count, so it does not
+    /// matter in which order they come. Returns the one that was refused: whose place the new one takes, or the new one.
+    fn refuse_one_too_many(&mut self, kept: &Kept) -> Result<Option<MessageId>, A::Error> {
+        let (Some(target), Some(kinds)) = (kept.target, counted_with(kept.kind)) else {
             return Ok(None);
         };
-        let mut same = 0;
-        for other in self.archive.links_to(target, Link::Target)? {
-            let other = self.archive.brief(other)?;
-            let is_same =
-                |other: Brief| other.author == kept.author.account && other.kind == kept.kind;
-            same += usize::from(other.is_some_and(is_same));
-        }
-        if same < CHANGES_MAX {
+        let here = self.archive.brief(target)?;
+        if here.is_some_and(|target| target.kind != Kind::Post) {
             return Ok(None);
         }
-        let reason = Refusal::TooManyChanges;
+        let same = self
+            .archive
+            .changes(target, kinds, Some(kept.author.account))?;
+        let Some(last) = same.get(CHANGES_MAX).copied() else {
+            return Ok(None);
+        };
+        if let Some(mut last_kept) = self.archive.get(last)? {
+            self.refuse(last, &mut last_kept, Refusal::TooManyChanges)?;
+        }
+        Ok(Some(last))
+    }
+
+    fn refuse(&mut self, id: MessageId, kept: &mut Kept, reason: Refusal) -> Result<(), A::Error> {
         kept.refuse(reason);
-        Ok(Some(reason))
+        self.archive.put(id, kept)?;
+        self.changes.push(Change::Refused(id, reason));
+        Ok(())
     }
 
     fn drop_a_part_of_what_was_deleted(
@@ -344,6 +389,32 @@ impl<A: Archive> Fold<'_, A> {
             }
         }
         Ok(())
+    }
+}
+
+/// `MSG-21`: whether a message goes behind one that it names. Not if its account contradicts itself: whoever names an own message,
+/// keeps it back and shows it later with a clock of the future would move all that was said meanwhile, as often as he likes.
+fn goes_behind((author, sent_at): (AccountId, u64), named: Brief) -> bool {
+    author != named.author || named.sent_at <= sent_at.saturating_add(SET_BACK_MAX_MS)
+}
+
+/// What a change touches of the message that it changes.
+const fn aspect(change: Brief) -> Option<Aspect> {
+    match change.kind {
+        Kind::Edit => Some(Aspect::Edits),
+        Kind::Delete => Some(Aspect::Deletion),
+        Kind::Reaction => Some(Aspect::Reactions(change.author)),
+        _ => None,
+    }
+}
+
+/// What counts together towards [`CHANGES_MAX`]: also what was refused for another reason, since that may be known before or after.
+const fn counted_with(kind: Kind) -> Option<&'static [Kind]> {
+    match kind {
+        Kind::Edit => Some(&[Kind::Edit, Kind::Refused(Refusal::ForeignEdit)]),
+        Kind::Delete => Some(&[Kind::Delete, Kind::Refused(Refusal::ForeignDelete)]),
+        Kind::Reaction => Some(&[Kind::Reaction]),
+        _ => None,
     }
 }
 

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0014_call_log.sql"),
     include_str!("migrations/0015_conversations.sql"),
     include_str!("migrations/0016_logs.sql"),
+    include_str!("migrations/0017_changes.sql"),
 ];
 
 /// The format this version writes.

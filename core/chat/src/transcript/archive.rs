@@ -19,7 +19,7 @@ pub struct Author {
 }
 
 /// What a message is to the transcript.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// It is shown: a text, a recording, a picture, a long message, something newer.
     Post,
@@ -79,6 +79,8 @@ pub struct State {
 pub struct Brief {
     /// Who wrote it.
     pub author: AccountId,
+    /// The author's clock.
+    pub sent_at: u64,
     /// Where it stands.
     pub place: u64,
     /// What it is.
@@ -136,6 +138,14 @@ pub trait Archive {
     fn arrived(&mut self, id: MessageId) -> Result<bool, Self::Error>;
     /// The messages that name this one so.
     fn links_to(&self, to: MessageId, link: Link) -> Result<Vec<MessageId>, Self::Error>;
+    /// Changes to this message that are of these kinds, of one account or of all, in the order of their clocks, then of their ids.
+    /// Takes time for those that it finds, not for all there are.
+    fn changes(
+        &self,
+        to: MessageId,
+        kinds: &[Kind],
+        by: Option<AccountId>,
+    ) -> Result<Vec<MessageId>, Self::Error>;
     /// How far somebody has read.
     fn mark(&self, reader: AccountId) -> Result<Option<Mark>, Self::Error>;
     /// The same, anew.
@@ -152,6 +162,7 @@ impl Kept {
     pub const fn brief(&self) -> Brief {
         Brief {
             author: self.author.account,
+            sent_at: self.sent_at,
             place: self.place,
             kind: self.kind,
             target: self.target,

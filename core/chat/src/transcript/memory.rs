@@ -13,6 +13,8 @@ pub struct Memory {
     messages: BTreeMap<MessageId, Kept>,
     /// Who names a message, by what is named.
     named: BTreeMap<(MessageId, Link), BTreeSet<MessageId>>,
+    /// Changes by what they change, what they are and whose they are; by clock.
+    changes: BTreeMap<(MessageId, Kind, AccountId), BTreeSet<(u64, MessageId)>>,
     missing: BTreeSet<MessageId>,
     marks: BTreeMap<AccountId, Mark>,
 }
@@ -67,7 +69,20 @@ impl Archive for Memory {
     }
 
     fn put(&mut self, id: MessageId, kept: &Kept) -> Result<(), Infallible> {
-        self.messages.insert(id, kept.clone());
+        let before = self.messages.insert(id, kept.clone());
+        let key = |kept: &Kept| Some((kept.target?, kept.kind, kept.author.account));
+        if let Some(key) = before.as_ref().and_then(key)
+            && let Some(same) = self.changes.get_mut(&key)
+        {
+            same.remove(&(kept.sent_at, id));
+            if same.is_empty() {
+                self.changes.remove(&key);
+            }
+        }
+        if let Some(key) = key(kept) {
+            let same = self.changes.entry(key).or_default();
+            same.insert((kept.sent_at, id));
+        }
         Ok(())
     }
 
@@ -99,6 +114,22 @@ impl Archive for Memory {
     fn links_to(&self, to: MessageId, link: Link) -> Result<Vec<MessageId>, Infallible> {
         let named = self.named.get(&(to, link));
         Ok(named.into_iter().flatten().copied().collect())
+    }
+
+    fn changes(
+        &self,
+        to: MessageId,
+        kinds: &[Kind],
+        by: Option<AccountId>,
+    ) -> Result<Vec<MessageId>, Infallible> {
+        let (first, last) = (AccountId([0; 32]), AccountId([0xff; 32]));
+        let of = |kind: &Kind| {
+            let accounts = (to, *kind, by.unwrap_or(first))..=(to, *kind, by.unwrap_or(last));
+            self.changes.range(accounts).flat_map(|(_, same)| same)
+        };
+        let mut found: Vec<_> = kinds.iter().flat_map(of).collect();
+        found.sort_unstable();
+        Ok(found.into_iter().map(|(_, id)| *id).collect())
     }
 
     fn mark(&self, reader: AccountId) -> Result<Option<Mark>, Infallible> {

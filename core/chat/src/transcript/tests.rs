@@ -9,6 +9,8 @@ use starling_wire::limits::CONTENT_MAX;
 
 use super::*;
 
+mod flood;
+
 const NOW: u64 = 1_795_500_000_000;
 const MEMBER: u8 = 0;
 const MODERATOR: u8 = 1;
@@ -483,7 +485,12 @@ proptest! {
         for said in talk.iter().filter(|said| said.content.body.is_history()) {
             for before in &said.content.predecessors {
                 let Ok(before) = whole.brief(*before);
-                prop_assert!(before.is_none_or(|before| before.place < kept(&whole, said).place));
+                let after = kept(&whole, said).brief();
+                let behind = |before: Brief| {
+                    let counts = goes_behind((after.author, after.sent_at), before);
+                    !counts || before.place < after.place
+                };
+                prop_assert!(before.is_none_or(behind));
             }
         }
     }

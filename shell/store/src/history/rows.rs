@@ -39,15 +39,16 @@ impl Archive for Rows<'_> {
 
     fn brief(&self, id: MessageId) -> Result<Option<Brief>, StoreError> {
         self.tx.one(
-            "SELECT account, place, kind, target FROM history JOIN authors ON authors.number = history.author
+            "SELECT account, sent_at, place, kind, target FROM history JOIN authors ON authors.number = history.author
              WHERE conversation = ?1 AND id = ?2",
             params![self.conversation, id.0],
             |row| {
                 Ok(Brief {
                     author: AccountId(row.get(0)?),
-                    place: time(row, 1)?,
-                    kind: kind(row.get(2)?)?,
-                    target: row.get::<_, Option<_>>(3)?.map(MessageId),
+                    sent_at: time(row, 1)?,
+                    place: time(row, 2)?,
+                    kind: kind(row.get(3)?)?,
+                    target: row.get::<_, Option<_>>(4)?.map(MessageId),
                 })
             },
         )
@@ -140,6 +141,35 @@ impl Archive for Rows<'_> {
             "SELECT id FROM links JOIN history ON history.number = source
              WHERE links.conversation = ?1 AND named = ?2 AND link = ?3 ORDER BY id",
             params![self.conversation, to.0, link_code(link)],
+            |row| Ok(MessageId(row.get(0)?)),
+        )
+    }
+
+    fn changes(
+        &self,
+        to: MessageId,
+        kinds: &[Kind],
+        by: Option<AccountId>,
+    ) -> Result<Vec<MessageId>, StoreError> {
+        let codes: Vec<_> = kinds.iter().map(|kind| code(*kind).to_string()).collect();
+        let whose = by.map_or(
+            "",
+            |_| "AND author IN (SELECT number FROM authors WHERE account = ?3)",
+        );
+        self.tx.all(
+            &format!(
+                "SELECT id FROM history WHERE conversation = ?1 AND target = ?2 AND kind IN ({}) {whose}
+                 ORDER BY sent_at, id",
+                codes.join(", ")
+            ),
+            rusqlite::params_from_iter(
+                [
+                    rusqlite::types::Value::from(self.conversation),
+                    to.0.to_vec().into(),
+                ]
+                .into_iter()
+                .chain(by.map(|by| by.0.to_vec().into())),
+            ),
             |row| Ok(MessageId(row.get(0)?)),
         )
     }
