@@ -91,7 +91,7 @@ pub enum KeyPackageError {
     /// Too little time left: a member that is away would read the commit too late, and refuse it for ever.
     #[error("the other device's keys expire too soon; it makes new ones when it is online")]
     Expires,
-    /// Not yet valid, or valid for longer than allowed.
+    /// Made in the future, or with a lifetime of another form.
     #[error("the other device's keys are dated wrongly; its clock or this one is wrong")]
     Dated,
     /// Whose it is.
@@ -247,7 +247,10 @@ pub enum Mine {
     /// A commit of ours, whose secrets are no longer here.
     #[error("this device's own change was lost here")]
     Lost,
-    /// A key package in it is not valid at this device's time.
+    /// This device's time is before 1970, so no key package in it is valid.
     #[error("the clock of this device is wrong")]
     Clock,
+    /// Something failed of which nobody knows whether it fails for others, too.
+    #[error("the encryption of this conversation failed, which is a fault of Starling")]
+    Fault,
 }

@@ -1,9 +1,11 @@
 //! Key packages: by which a device is taken into groups while it is away. It makes a batch, leaves it with its home supernodes,
 //! and each is used once; one of last resort is used when the others are gone.
 //!
-//! Times are Unix seconds. openmls compares lifetimes with the wall clock when a commit is *processed*, and has no switch for it.
-//! A package that expires while a commit waits for a member makes that member refuse the commit for ever. So packages live for
-//! [`LIFETIME_S`], and nobody is added by one with less than [`LEFT_MIN_S`] to go: longer than anything waits.
+//! Times are Unix seconds. openmls compares lifetimes with the wall clock when a commit is *processed*, and has no switch for it. With
+//! lifetimes that end, members whose clocks differ, or who come late, would not agree on a commit that adds by such a package, and
+//! whoever wanted to part them could choose the second. So a package's lifetime begins at 0 and ends beyond all clocks, and its end says
+//! when it was made: at [`ENDLESS_S`] and that time. Every other lifetime is void, whatever the clock says. How old a package may be is
+//! for whoever adds by it.
 
 use openmls::prelude::tls_codec::DeserializeBytes as _;
 use openmls::prelude::{
@@ -19,11 +21,13 @@ use super::rows::{Kind, decode, own_key};
 use super::suite::Suite;
 
 const DAY_S: u64 = 24 * 3600;
-/// How long before it is made a package is valid, for clocks that are behind.
-pub const BEFORE_S: u64 = 7 * DAY_S;
-/// How long after it is made a package is valid. With [`BEFORE_S`] it is the longest that openmls takes.
+/// Added to the time at which a package was made, it is the end of its lifetime.
+pub const ENDLESS_S: u64 = 1 << 63;
+/// By how much the clock of whoever made a package may be ahead.
+pub const AHEAD_MAX_S: u64 = 7 * DAY_S;
+/// How long after it was made a package's private half is kept.
 pub const LIFETIME_S: u64 = 77 * DAY_S;
-/// How long a package must be valid yet when a device is added by it.
+/// For how long it must be kept yet when a device is added by it: longer than anything waits.
 pub const LEFT_MIN_S: u64 = 35 * DAY_S;
 /// After how long a device makes new ones.
 pub const RENEW_S: u64 = 7 * DAY_S;
@@ -59,10 +63,13 @@ impl KeyPackage {
 
 /// The lifetime of what is made now.
 pub(super) fn lifetime(now_s: u64) -> Lifetime {
-    Lifetime::init(
-        now_s.saturating_sub(BEFORE_S),
-        now_s.saturating_add(LIFETIME_S),
-    )
+    Lifetime::init(0, ENDLESS_S.saturating_add(now_s))
+}
+
+/// When what has this lifetime was made (`MLS-06`); none for a lifetime of another form.
+pub(super) fn made_at(lifetime: &Lifetime) -> Option<u64> {
+    let made = lifetime.not_after().checked_sub(ENDLESS_S)?;
+    (lifetime.not_before() == 0).then_some(made)
 }
 
 impl Client {
@@ -141,7 +148,7 @@ impl Client {
             let package = bundle.key_package();
             package.ciphersuite() == suite.ciphersuite()
                 && !package.last_resort()
-                && package.life_time().not_after() >= now_s.saturating_add(LEFT_MIN_S)
+                && ends(package.life_time()) >= now_s.saturating_add(LEFT_MIN_S)
         };
         let packages = self.own_key_packages()?;
         Ok(packages.iter().filter(|(_, bundle)| usable(bundle)).count())
@@ -150,7 +157,7 @@ impl Client {
     /// Forgets the private halves of packages that no longer let anybody in anywhere.
     pub fn forget_expired_key_packages(&mut self, now_s: u64) -> Result<(), StateError> {
         for (key, bundle) in self.own_key_packages()? {
-            if bundle.key_package().life_time().not_after() < now_s {
+            if ends(bundle.key_package().life_time()) < now_s {
                 self.provider.storage.rows(|rows| rows.set(key, None));
             }
         }
@@ -168,12 +175,18 @@ impl Client {
     }
 }
 
-/// Long enough for whoever reads the commit late, and no longer than openmls takes.
+/// Until when the private half of what has this lifetime is kept.
+fn ends(lifetime: &Lifetime) -> u64 {
+    made_at(lifetime).map_or(0, |made| made.saturating_add(LIFETIME_S))
+}
+
+/// Made not long ago, so that the device still has the other half when it reads the Welcome late.
 fn check_lifetime(lifetime: &Lifetime, now_s: u64) -> Result<(), KeyPackageError> {
-    if !lifetime.has_acceptable_range() || lifetime.not_before() > now_s {
+    let made = made_at(lifetime).ok_or(KeyPackageError::Dated)?;
+    if made > now_s.saturating_add(AHEAD_MAX_S) {
         return Err(KeyPackageError::Dated);
     }
-    if lifetime.not_after() < now_s.saturating_add(LEFT_MIN_S) {
+    if ends(lifetime) < now_s.saturating_add(LEFT_MIN_S) {
         return Err(KeyPackageError::Expires);
     }
     Ok(())
@@ -184,22 +197,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mls_06_a_package_that_expires_too_soon_or_lives_too_long_adds_nobody() {
+    fn mls_06_a_package_that_is_old_or_dated_otherwise_adds_nobody() {
         let made = 1_800_000_000;
         let fresh = lifetime(made);
         let last = made + LIFETIME_S - LEFT_MIN_S;
         assert_eq!(check_lifetime(&fresh, made), Ok(()));
-        assert_eq!(check_lifetime(&fresh, made - BEFORE_S), Ok(()));
+        assert_eq!(check_lifetime(&fresh, made - AHEAD_MAX_S), Ok(()));
         assert_eq!(check_lifetime(&fresh, last), Ok(()));
         assert_eq!(
             check_lifetime(&fresh, last + 1),
             Err(KeyPackageError::Expires)
         );
         assert_eq!(
-            check_lifetime(&fresh, made - BEFORE_S - 1),
+            check_lifetime(&fresh, made - AHEAD_MAX_S - 1),
             Err(KeyPackageError::Dated)
         );
-        let endless = Lifetime::init(0, u64::MAX);
-        assert_eq!(check_lifetime(&endless, made), Err(KeyPackageError::Dated));
+        for odd in [
+            Lifetime::init(1, ENDLESS_S + made),
+            Lifetime::init(0, ENDLESS_S - 1),
+            Lifetime::init(0, u64::MAX),
+            Lifetime::init(made - 1, made + 70 * DAY_S),
+        ] {
+            assert_eq!(check_lifetime(&odd, made), Err(KeyPackageError::Dated));
+        }
+        assert_eq!(fresh.validate(), Ok(()), "by every clock");
     }
 }

@@ -11,7 +11,7 @@
 //! - **Our own record** of a group (roles, topic, holders) is one opaque string in its context: members agree on it as they agree
 //!   on the keys.
 //! - **Clock.** openmls compares key packages' lifetimes with the wall clock; that is the one exception to the rule that core has
-//!   no clock ([`key_package`] says what follows from it). Every other time is given.
+//!   no clock. Ours end beyond every clock ([`key_package`] says why). Every other time is given.
 //! - **Chance.** Keys and nonces come from openmls' provider, which seeds itself from the operating system. No test depends on
 //!   their bytes, and no decision here does.
 
@@ -21,6 +21,7 @@ mod fork;
 mod group;
 mod identity;
 mod join;
+mod judge;
 pub mod key_package;
 mod open;
 mod replica;

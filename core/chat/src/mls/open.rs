@@ -5,17 +5,12 @@
 
 use std::fmt;
 
-use openmls::framing::errors::MessageDecryptionError;
-use openmls::group::{
-    MlsGroup, ProcessMessageError, ProposalValidationError, StageCommitError, StagedCommit,
-    ValidationError,
-};
+use openmls::group::{MlsGroup, StagedCommit};
 use openmls::prelude::tls_codec::DeserializeBytes as _;
 use openmls::prelude::{
-    ApplyUpdatePathError, ContentType, KeyPackageVerifyError, MlsMessageIn, OpenMlsProvider as _,
-    ProcessedMessage, ProcessedMessageContent, Proposal, ProtocolMessage, Sender,
+    ContentType, MlsMessageIn, OpenMlsProvider as _, ProcessedMessage, ProcessedMessageContent,
+    Proposal, ProtocolMessage, Sender,
 };
-use openmls::treesync::errors::LeafNodeValidationError;
 use starling_wire::credential::Member;
 use starling_wire::ids::EpochTag;
 
@@ -23,8 +18,9 @@ use super::client::{Provider, read_context};
 use super::error::{Mine, OpenError, StateError, Void};
 use super::group::{Group, Parts, next_tag};
 use super::identity::Members;
+use super::judge::{judge_commit_message, judge_text};
+use super::key_package::made_at;
 use super::rows::{Branch, Kind, Place, Rows, group_key};
-use super::storage::StorageError;
 use super::{LEAVES_MAX, MESSAGE_MAX, PAST_EPOCHS, TEXT_MAX};
 
 /// What a message of the group is.
@@ -157,7 +153,7 @@ impl Group<'_> {
         provider.storage.hold(true);
         let processed = live.mls.process_message(provider, message);
         provider.storage.hold(false);
-        let processed = processed.map_err(judge)?;
+        let processed = processed.map_err(judge_text)?;
         let epoch = processed.epoch().as_u64();
         let aad = processed.aad().to_vec();
         let from = members.read(processed.credential());
@@ -195,7 +191,8 @@ impl Group<'_> {
         let read = || {
             let second = MlsGroup::load(&provider.storage, &id)?;
             let mut second = second.ok_or(StateError::Unreadable)?;
-            let processed = second.process_message(provider, message).map_err(judge)?;
+            let processed = second.process_message(provider, message);
+            let processed = processed.map_err(judge_commit_message)?;
             check(provider, members, &second, place, processed)
         };
         let commit = read();
@@ -296,10 +293,8 @@ fn take_proposals(
     for queued in commit.staged.queued_proposals() {
         match queued.proposal() {
             Proposal::Add(add) => {
-                // MLS-06: how long it lives in all is the same for everybody; whether it does now, openmls asks the clock.
-                if !add.key_package().life_time().has_acceptable_range() {
-                    return Err(Void::Commit.into());
-                }
+                // MLS-06: only what no clock makes invalid.
+                made_at(add.key_package().life_time()).ok_or(Void::Commit)?;
                 let leaf = add.key_package().leaf_node();
                 let member = members.verify(leaf.credential(), leaf.signature_key().as_slice());
                 commit.added.push(member.map_err(|_| Void::Identity)?);
@@ -338,128 +333,4 @@ fn member_at(
 ) -> Result<Member, OpenError> {
     let credential = group.member(index).ok_or(Void::Commit)?;
     members.read(credential).map_err(|_| Void::Identity.into())
-}
-
-/// Whose fault it is that openmls refuses a message.
-fn judge(error: ProcessMessageError<StorageError>) -> OpenError {
-    match error {
-        ProcessMessageError::StorageError(error) => error.into(),
-        ProcessMessageError::GroupStateError(_) => StateError::NotMember.into(),
-        ProcessMessageError::ValidationError(error) => judge_framing(error),
-        ProcessMessageError::InvalidCommit(error) => judge_commit(error),
-        ProcessMessageError::IncompatibleWireFormat => Void::Clear.into(),
-        ProcessMessageError::UnauthorizedExternalApplicationMessage
-        | ProcessMessageError::UnauthorizedExternalCommitMessage
-        | ProcessMessageError::UnsupportedProposalType => Void::Proposal.into(),
-        ProcessMessageError::LibraryError(_) => Void::Commit.into(),
-    }
-}
-
-fn judge_framing(error: ValidationError) -> OpenError {
-    match error {
-        ValidationError::NoPastEpochData => OpenError::Old,
-        ValidationError::UnableToDecrypt(error) => judge_opening(error),
-        ValidationError::KeyPackageVerifyError(KeyPackageVerifyError::LifetimeError(_)) => {
-            Mine::Clock.into()
-        }
-        ValidationError::WrongGroupId => Void::OtherGroup.into(),
-        ValidationError::UnencryptedApplicationMessage => Void::Clear.into(),
-        ValidationError::InvalidSignature
-        | ValidationError::UnknownMember
-        | ValidationError::MissingMembershipTag
-        | ValidationError::InvalidMembershipTag
-        | ValidationError::InvalidLeafNodeSignature => Void::Signature.into(),
-        _ => Void::Commit.into(),
-    }
-}
-
-/// openmls does not export the error of its ratchets. Its variants are told apart by their names, which its version is pinned
-/// for and tests ask for.
-fn judge_opening(error: MessageDecryptionError) -> OpenError {
-    let MessageDecryptionError::SecretTreeError(error) = error else {
-        return Void::Sealed.into();
-    };
-    match format!("{error:?}").as_str() {
-        "TooDistantInThePast" => OpenError::Old,
-        "SecretReuseError" => OpenError::Repeated,
-        "TooDistantInTheFuture" => Void::Gap.into(),
-        _ => Void::Sealed.into(),
-    }
-}
-
-/// What depends on this device's secrets or clock is its own matter (`MLS-13`). All else is in the clear for every member.
-fn judge_commit(error: StageCommitError) -> OpenError {
-    match error {
-        StageCommitError::ConfirmationTagMismatch => Mine::Confirmation.into(),
-        StageCommitError::OwnCommitMismatch => Mine::Lost.into(),
-        StageCommitError::MissingDecryptionKey
-        | StageCommitError::OwnKeyNotFound
-        | StageCommitError::UpdatePathError(
-            ApplyUpdatePathError::UnableToDecrypt
-            | ApplyUpdatePathError::PathMismatch
-            | ApplyUpdatePathError::MissingOwnLeaf
-            | ApplyUpdatePathError::MissingCiphertext
-            // By this name: no key of this device opens what is there for it.
-            | ApplyUpdatePathError::MissingSender,
-        ) => Mine::Path.into(),
-        StageCommitError::ProposalValidationError(ProposalValidationError::LeafNodeValidation(
-            LeafNodeValidationError::Lifetime(_),
-        ))
-        | StageCommitError::LeafNodeValidation(LeafNodeValidationError::Lifetime(_)) => {
-            Mine::Clock.into()
-        }
-        _ => Void::Commit.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use openmls::treesync::errors::LifetimeError;
-
-    use super::*;
-
-    fn commit(error: StageCommitError) -> OpenError {
-        judge(ProcessMessageError::InvalidCommit(error))
-    }
-
-    #[test]
-    fn mls_13_what_hangs_on_this_devices_secrets_is_its_own_trouble() {
-        for path in [
-            ApplyUpdatePathError::UnableToDecrypt,
-            ApplyUpdatePathError::PathMismatch,
-            ApplyUpdatePathError::MissingSender,
-            ApplyUpdatePathError::MissingCiphertext,
-        ] {
-            let judged = commit(StageCommitError::UpdatePathError(path));
-            assert_eq!(judged, OpenError::Mine(Mine::Path));
-        }
-        let judged = commit(StageCommitError::ConfirmationTagMismatch);
-        assert_eq!(judged, OpenError::Mine(Mine::Confirmation));
-        let expired = LifetimeError::Expired {
-            not_after: 1,
-            now: 2,
-        };
-        let leaf = LeafNodeValidationError::Lifetime(expired);
-        let proposal = ProposalValidationError::LeafNodeValidation(leaf);
-        let judged = commit(StageCommitError::ProposalValidationError(proposal));
-        assert_eq!(judged, OpenError::Mine(Mine::Clock));
-    }
-
-    #[test]
-    fn mls_13_what_is_wrong_for_all_is_void() {
-        for path in [
-            ApplyUpdatePathError::PathLengthMismatch,
-            ApplyUpdatePathError::ParentHashMismatch,
-            ApplyUpdatePathError::MissingParentHash,
-        ] {
-            let judged = commit(StageCommitError::UpdatePathError(path));
-            assert_eq!(judged, OpenError::Void(Void::Commit));
-        }
-        let judged = commit(StageCommitError::MissingProposal);
-        assert_eq!(judged, OpenError::Void(Void::Commit));
-        let judged = judge(ProcessMessageError::ValidationError(
-            ValidationError::InvalidSignature,
-        ));
-        assert_eq!(judged, OpenError::Void(Void::Signature));
-    }
 }

@@ -16,6 +16,7 @@ use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use starling_chat::mls::key_package;
 
 use super::cast::{identity, now_s};
 
@@ -70,6 +71,12 @@ pub fn context(record: Vec<u8>, more: Option<Extension>) -> Extensions<GroupCont
 pub fn lifetime(from: i64, to: i64) -> Lifetime {
     let now = now_s() as i64;
     Lifetime::init((now + from) as u64, (now + to) as u64)
+}
+
+/// As our packages have it: made so many seconds ago.
+pub fn made(before: i64) -> Lifetime {
+    let at = (now_s() as i64 - before) as u64;
+    Lifetime::init(0, key_package::ENDLESS_S + at)
 }
 
 impl Mallory {
