@@ -10,7 +10,7 @@ use starling_wire::ids::{EpochTag, GroupId};
 use super::client::{Client, Live, Provider, read_context};
 use super::error::{MergeError, SealError, StateError};
 use super::identity::{Identity, Members};
-use super::open::Commit;
+use super::open::{Commit, Looked};
 use super::rows::{Branch, Place};
 use super::suite::Suite;
 use super::{TAG_LABEL, TEXT_MAX};
@@ -162,6 +162,15 @@ impl<'a> Group<'a> {
         provider.storage.hold(false);
         let sealed = sealed.map_err(|_| StateError::Fault)?;
         Ok(sealed.to_bytes().map_err(|_| StateError::Fault)?)
+    }
+
+    /// Ends the epoch with a commit, ours or another's.
+    pub fn follow(&mut self, looked: Looked) -> Result<(), MergeError> {
+        match looked {
+            Looked::Commit(commit) => self.merge(*commit),
+            Looked::Own(_) => self.merge_own(),
+            Looked::OwnRejoin(_) => self.adopt_rejoin(),
+        }
     }
 
     /// Ends the epoch with a commit of another member. A commit of ours that waited is dropped; a copy still has it.

@@ -3,7 +3,7 @@
 //!
 //! [`Client`] is a device in all its groups; it owns their keys as rows, which a driver stores. A [`Group`] is one of them in hand: it
 //! stages changes, opens and seals messages, merges commits, makes and restores copies. Nothing here decides which commit
-//! ends an epoch: that is the order's, which knows groups as [`Replica`]s, by opaque bytes and tags.
+//! ends an epoch: that is the order's, to which a group is opaque bytes and tags ([`crate::group::ground`]).
 //!
 //! - **One commit, one meaning.** A commit is read without changing anything: it can be read again, after a crash or by a rival
 //!   branch, and comes out the same. What is wrong with it is [`Void`] (all members say so) or [`Mine`] (this device rejoins).
@@ -24,7 +24,6 @@ mod join;
 mod judge;
 pub mod key_package;
 mod open;
-mod replica;
 mod rows;
 mod stage;
 mod storage;
@@ -42,8 +41,7 @@ pub use group::{Group, Leaf};
 pub use identity::IdentityError;
 pub use join::Joined;
 pub use key_package::KeyPackage;
-pub use open::{Commit, Opened, Text};
-pub use replica::{Reading, Replica, ReplicaError};
+pub use open::{Commit, Looked, Opened, Text};
 pub use rows::{Branch, Changes, FORMAT, LoadError, Value};
 pub use stage::{Change, Outgoing};
 pub use suite::Suite;

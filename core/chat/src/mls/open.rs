@@ -83,11 +83,25 @@ impl fmt::Debug for Commit {
     }
 }
 
-/// What a commit is.
-pub(super) enum Looked {
+/// What a commit is to this device.
+#[derive(Debug)]
+pub enum Looked {
+    /// Another member's.
     Commit(Box<Commit>),
+    /// The one of ours that waits, and the epoch that it leads to.
     Own(EpochTag),
+    /// The external commit by which this device comes back, and the epoch that it leads to.
     OwnRejoin(EpochTag),
+}
+
+impl Looked {
+    /// The epoch that it leads to; none if it removes this device.
+    pub const fn next(&self) -> Option<EpochTag> {
+        match self {
+            Self::Commit(commit) => commit.next,
+            Self::Own(next) | Self::OwnRejoin(next) => Some(*next),
+        }
+    }
 }
 
 impl Group<'_> {
@@ -104,8 +118,8 @@ impl Group<'_> {
         }
     }
 
-    /// Reads a commit.
-    pub(super) fn look(&mut self, bytes: &[u8]) -> Result<Looked, OpenError> {
+    /// Reads a commit, and nothing else. Changes nothing, and says the same each time.
+    pub fn look(&mut self, bytes: &[u8]) -> Result<Looked, OpenError> {
         let message = parse(bytes)?;
         match self.admit(&message)? {
             ContentType::Application => Err(Void::Commit.into()),

@@ -14,7 +14,7 @@ use starling_wire::ordering::choice::Certificate;
 use starling_wire::ordering::statement::{Known, Promise, Vote};
 use starling_wire::ordering::{Holders, Slot};
 
-use super::evidence::{Evidence, Standing};
+use super::evidence::{Evidence, Spoken, Standing};
 use super::group::{Commit, Group, Look};
 
 /// Epochs that may be merged without being settled, each with a copy of the group (`ORDER-09`).
@@ -23,8 +23,11 @@ pub const PROVISIONAL_MAX: usize = 8;
 pub const PAST_MAX: usize = 32;
 /// Epochs we are not in and have commits for.
 const AHEAD_MAX: usize = 64;
-/// Commits kept for one epoch.
+/// Commits kept for one epoch that nobody agreed to, and their bytes.
 const COMMITS_MAX: usize = 64;
+const COMMIT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Epochs of branches that lost of which a copy is kept: messages that come late are still read there.
+pub const FALLEN_MAX: usize = 8;
 
 /// An epoch that was merged, its end not settled or standing on one that is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +43,9 @@ struct Unsettled {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Past {
     step: Unsettled,
-    slot: Slot,
-    evidence: Evidence,
+    /// By attempt: what was said of those that came to nothing counts, too.
+    evidence: BTreeMap<u16, Evidence>,
+    void: BTreeSet<EntryId>,
 }
 
 /// What is known about the end of one epoch.
@@ -49,6 +53,7 @@ pub struct Past {
 struct Knowledge {
     commits: BTreeMap<EntryId, Commit>,
     void: BTreeSet<EntryId>,
+    own: Option<EntryId>,
     /// By attempt.
     evidence: BTreeMap<u16, Evidence>,
     /// Whether what wins may be merged before it is settled.
@@ -96,6 +101,8 @@ pub enum Outcome {
     Fetch(EpochTag, EntryId),
     /// We cannot follow by ourselves: a member who has this commit at the end of this epoch has to let us in again.
     Rejoin(EpochTag, EntryId),
+    /// This commit is settled, and takes this device out. The group stays in the epoch that ended, to be read.
+    Removed(EpochTag, EntryId),
 }
 
 /// See the module's documentation.
@@ -104,30 +111,37 @@ pub struct Chain {
     past: VecDeque<Past>,
     path: VecDeque<Unsettled>,
     known: BTreeMap<EpochTag, Knowledge>,
+    /// Epochs of branches that lost, with copies, the one that fell last at the end.
+    fallen: VecDeque<EpochTag>,
     /// Where we have to be let in again.
     lost: Option<(EpochTag, EntryId)>,
+    /// What took us out.
+    removed: Option<(EpochTag, EntryId)>,
 }
 
 impl Chain {
     /// A commit was seen. `false` if it is known, or there is no room for it.
     pub fn add_commit(&mut self, commit: Commit, tip: EpochTag) -> bool {
         let epoch = commit.slot.epoch;
-        if !commit.slot.is_within_bounds() {
-            return false;
-        }
-        if self.is_past(epoch) {
+        if !commit.slot.is_within_bounds() || self.is_past(epoch) {
             return false;
         }
         let ahead = !self.is_ours(epoch, tip);
         if ahead && !self.known.contains_key(&epoch) && self.ahead(tip) >= AHEAD_MAX {
             return false;
         }
-        let commits = &mut self.known.entry(epoch).or_default().commits;
-        let room = commits.len() < COMMITS_MAX && !commits.contains_key(&commit.id);
-        if room {
-            commits.insert(commit.id, commit);
+        let merged = self.merged(epoch);
+        let known = self.known.entry(epoch).or_default();
+        known.take(commit, merged)
+    }
+
+    /// A commit of ours, which stays whatever else comes.
+    pub fn add_own(&mut self, commit: Commit, tip: EpochTag) {
+        let (epoch, id) = (commit.slot.epoch, commit.id);
+        if epoch == tip {
+            self.known.entry(epoch).or_default().own = Some(id);
+            self.add_commit(commit, tip);
         }
-        room
     }
 
     /// A holder's promise about an epoch of ours was seen. `true` if it was news.
@@ -179,17 +193,30 @@ impl Chain {
         self.past.iter().find(|past| past.step.epoch == epoch)
     }
 
+    /// What holders say that they agreed to, for epochs whose end is not settled: members who cannot reach a majority go by it.
+    pub fn agreements(&self, group: &impl Group) -> impl Iterator<Item = &Spoken> {
+        let unsettled = self.unsettled(group);
+        let known = unsettled
+            .into_iter()
+            .filter_map(|epoch| self.known.get(&epoch));
+        known.flat_map(|known| known.evidence.values().flat_map(Evidence::agreements))
+    }
+
     /// All certificates that are known, and the statements that convict somebody: what others should hear.
     pub fn told(&self) -> impl Iterator<Item = &Evidence> {
         let known = self
             .known
             .values()
             .flat_map(|known| known.evidence.values());
-        self.past.iter().map(|past| &past.evidence).chain(known)
+        let past = self.past.iter().flat_map(|past| past.evidence.values());
+        past.chain(known)
     }
 
     /// Epochs whose end is not settled, the oldest first, the tip last.
     pub fn unsettled(&self, group: &impl Group) -> Vec<EpochTag> {
+        if self.is_removed() {
+            return Vec::new();
+        }
         let path = self.path.iter().map(|one| one.epoch);
         path.chain([group.epoch()]).collect()
     }
@@ -200,10 +227,12 @@ impl Chain {
         Some(one.entry)
     }
 
-    /// Whether this commit ended this epoch here, settled or not.
+    /// Whether this commit ended this epoch here, settled or not, or was found void.
     pub fn has(&self, epoch: EpochTag, entry: EntryId) -> bool {
-        let past = self.past(epoch).map(|past| past.step.entry);
-        past.or_else(|| self.merged(epoch)) == Some(entry)
+        match self.past(epoch) {
+            Some(past) => past.step.entry == entry || past.void.contains(&entry),
+            None => self.merged(epoch) == Some(entry),
+        }
     }
 
     /// Where we have to be let in again, and by a member with which commit.
@@ -226,6 +255,20 @@ impl Chain {
         self.known.get(&epoch)?.commits.get(&id)
     }
 
+    /// Whether a settled commit took this device out.
+    pub const fn is_removed(&self) -> bool {
+        self.removed.is_some()
+    }
+
+    /// Commits that may be proposed for an unsettled epoch's end and are something: what is void is noted as that.
+    pub fn proposable(&mut self, epoch: EpochTag, group: &mut impl Group) -> Option<EntryId> {
+        let (_, candidates) = self.candidates(epoch, group);
+        candidates.into_iter().find(|entry| {
+            let look = self.look(epoch, *entry, group);
+            matches!(look, Some(Look::Fits | Look::Removes))
+        })
+    }
+
     /// Goes where the evidence leads: back, where another entry wins than was merged, and then on as far as it goes.
     pub fn follow(&mut self, group: &mut impl Group) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
@@ -246,33 +289,60 @@ impl Chain {
         if self.lost.is_some() {
             return false;
         }
-        let wrong = |one: &Unsettled| match self.verdict(one.epoch, &one.holders) {
-            Verdict::Wins(entry, _) => entry != one.entry,
-            // It goes back once the commit is here.
-            Verdict::Missing(entry) => {
-                outcomes.push(Outcome::Fetch(one.epoch, entry));
-                false
-            }
-            // Its attempt was settled on something void, and nothing waits in the next one yet.
-            Verdict::Open => self.attempt(one) != one.attempt,
-        };
-        let Some(at) = self.path.iter().position(wrong) else {
+        let path: Vec<Unsettled> = self.path.iter().cloned().collect();
+        let Some(at) = path
+            .iter()
+            .position(|one| self.is_wrong(one, group, outcomes))
+        else {
             return true;
         };
-        let epoch = self.path[at].epoch;
-        if !group.back_to(epoch) {
-            let holders = self.path[at].holders.clone();
-            if let Verdict::Wins(entry, _) = self.verdict(epoch, &holders) {
-                self.lose(epoch, entry, outcomes);
+        let Unsettled { epoch, holders, .. } = &path[at];
+        if !group.back_to(*epoch) {
+            if let Verdict::Wins(entry, _) = self.verdict(*epoch, holders) {
+                self.lose(*epoch, entry, outcomes);
             }
             return false;
         }
-        let fallen: Vec<_> = self.path.drain(at..).collect();
+        self.path.truncate(at);
+        for one in &path[at..] {
+            self.fallen.push_back(one.next);
+        }
+        while self.fallen.len() > FALLEN_MAX
+            && let Some(oldest) = self.fallen.pop_front()
+        {
+            group.forget(oldest);
+        }
         outcomes.push(Outcome::Overturned {
-            epoch,
-            fallen: fallen.iter().map(|one| (one.entry, one.next)).collect(),
+            epoch: *epoch,
+            fallen: path[at..].iter().map(|one| (one.entry, one.next)).collect(),
         });
         true
+    }
+
+    /// Whether another entry wins than was merged. It is looked at first: what is void wins nothing.
+    fn is_wrong(
+        &mut self,
+        one: &Unsettled,
+        group: &mut impl Group,
+        outcomes: &mut Vec<Outcome>,
+    ) -> bool {
+        // Each turn finds one void.
+        loop {
+            return match self.verdict(one.epoch, &one.holders) {
+                Verdict::Wins(entry, _) if entry == one.entry => false,
+                Verdict::Wins(entry, _) => match self.look(one.epoch, entry, group) {
+                    Some(Look::Void) => continue,
+                    _ => true,
+                },
+                // It goes back once the commit is here.
+                Verdict::Missing(entry) => {
+                    outcomes.push(Outcome::Fetch(one.epoch, entry));
+                    false
+                }
+                // Its attempt was settled on something void, and nothing waits in the next one yet.
+                Verdict::Open => self.attempt(one) != one.attempt,
+            };
+        }
     }
 
     /// One commit on from the tip. `false` when there is no more to do.
@@ -287,35 +357,56 @@ impl Chain {
             }
         };
         let settled = standing == Standing::Settled;
-        let known = self.known.entry(epoch).or_default();
-        let room = known.may_be_provisional && self.path.len() < PROVISIONAL_MAX;
-        let Some(commit) = known.commits.get(&entry).filter(|_| settled || room) else {
-            return false;
-        };
-        // ORDER-08
-        let attempt = known.attempt(&holders);
-        let look = match commit.slot.attempt == attempt {
-            true => group.look(commit),
-            false => Look::Void,
-        };
-        match look {
-            Look::Void => {
-                known.void.insert(entry);
-                return true;
-            }
-            Look::Mine => {
-                self.lose(epoch, entry, outcomes);
-                return false;
-            }
-            Look::Fits => {}
-        }
-        let next = commit.next;
         // What is settled and stands on nothing unsettled needs no way back.
         let certain = settled && self.path.is_empty();
-        if !certain {
+        let may = self.is_provisional(epoch) && self.path.len() < PROVISIONAL_MAX;
+        if !settled && !may {
+            return false;
+        }
+        match self.look(epoch, entry, group) {
+            Some(Look::Void) => return true,
+            Some(Look::Mine) => self.lose(epoch, entry, outcomes),
+            Some(Look::Removes) if certain => self.take_out(epoch, entry, outcomes),
+            Some(Look::Fits) => {
+                return self.merge(
+                    (epoch, holders),
+                    (entry, settled),
+                    !certain,
+                    group,
+                    outcomes,
+                );
+            }
+            Some(Look::Removes) | None => {}
+        }
+        false
+    }
+
+    fn merge(
+        &mut self,
+        (epoch, holders): (EpochTag, Holders),
+        (entry, settled): (EntryId, bool),
+        with_copy: bool,
+        group: &mut impl Group,
+        outcomes: &mut Vec<Outcome>,
+    ) -> bool {
+        let Some(known) = self.known.get(&epoch) else {
+            return false;
+        };
+        let (attempt, Some(commit)) = (known.attempt(&holders), known.commits.get(&entry)) else {
+            return false;
+        };
+        let next = commit.next;
+        if with_copy {
             group.keep();
         }
-        group.merge(commit);
+        if !group.merge(commit) {
+            if with_copy {
+                group.forget(epoch);
+            }
+            self.lose(epoch, entry, outcomes);
+            return false;
+        }
+        self.fallen.retain(|fallen| *fallen != next);
         outcomes.push(Outcome::Merged {
             epoch,
             entry,
@@ -329,6 +420,30 @@ impl Chain {
             next,
         });
         true
+    }
+
+    /// `ORDER-08`: what a commit of an epoch of ours is; none if it is not here, or there is no copy to look at it. What is void is noted.
+    fn look(&mut self, epoch: EpochTag, entry: EntryId, group: &mut impl Group) -> Option<Look> {
+        let holders = self.holders_of(epoch, group)?;
+        let known = self.known.get_mut(&epoch)?;
+        let attempt = known.attempt(&holders);
+        let commit = known.commits.get(&entry)?;
+        let look = match commit.slot.attempt == attempt {
+            true => group.look(commit)?,
+            false => Look::Void,
+        };
+        if look == Look::Void {
+            known.void.insert(entry);
+        }
+        Some(look)
+    }
+
+    fn take_out(&mut self, epoch: EpochTag, entry: EntryId, outcomes: &mut Vec<Outcome>) {
+        let removed = Some((epoch, entry));
+        if self.removed != removed {
+            self.removed = removed;
+            outcomes.push(Outcome::Removed(epoch, entry));
+        }
     }
 
     /// The beginning of the path, as far as it is settled, becomes past; so does what is too long ago to go back to.
@@ -362,15 +477,11 @@ impl Chain {
     }
 
     fn put_by(&mut self, step: Unsettled) {
-        let mut known = self.known.remove(&step.epoch).unwrap_or_default();
-        let attempt = step.attempt;
+        let Knowledge { evidence, void, .. } = self.known.remove(&step.epoch).unwrap_or_default();
         self.past.push_back(Past {
-            slot: Slot {
-                epoch: step.epoch,
-                attempt,
-            },
-            evidence: known.evidence.remove(&attempt).unwrap_or_default(),
             step,
+            evidence,
+            void,
         });
         if self.past.len() > PAST_MAX {
             self.past.pop_front();
@@ -379,9 +490,15 @@ impl Chain {
 
     /// Let in again by a member whose chain this is: we are where they are, and know what they know. Only the way back is not ours: where
     /// another entry wins on their path, we have to be let in once more.
-    pub fn rejoined(&mut self, theirs: Self) {
+    pub fn rejoined(&mut self, theirs: Self, group: &mut impl Group) {
+        let copies = self.path.iter().map(|one| one.epoch);
+        for epoch in copies.chain(self.fallen.iter().copied()) {
+            group.forget(epoch);
+        }
         *self = Self {
+            fallen: VecDeque::new(),
             lost: None,
+            removed: None,
             ..theirs
         };
     }
@@ -416,7 +533,8 @@ impl Chain {
             .iter_mut()
             .find(|past| past.step.epoch == slot.epoch)
         {
-            return (past.slot == slot).then_some((&mut past.evidence, holders));
+            let begun = slot.attempt <= past.step.attempt;
+            return begun.then(|| (past.evidence.entry(slot.attempt).or_default(), holders));
         }
         let known = self.known.entry(slot.epoch).or_default();
         // A statement about an attempt that has not begun comes again.
@@ -449,16 +567,20 @@ impl Past {
 
     /// What settled it, if it is settled.
     pub fn certificate(&self) -> Option<&Certificate> {
-        let mut all = self.evidence.certificates();
+        let mut all = self.evidence.get(&self.step.attempt)?.certificates();
         all.find(|certificate| certificate.entry() == self.step.entry)
     }
 
-    /// What should have ended it, if that is something else than did. Nobody goes back that far for what is not settled: anybody can
-    /// make a commit with a lower id.
+    /// What should have ended it, if that is something else than did, in the attempt that was on or in one before. Nobody goes back that
+    /// far for what is not settled: anybody can make a commit with a lower id.
     fn overturned(&self) -> Option<(EpochTag, EntryId)> {
-        let settled = self.evidence.winner(&self.step.holders, std::iter::empty());
-        let (entry, _) = settled?;
-        (entry != self.step.entry).then_some((self.step.epoch, entry))
+        let settled = self.evidence.values().filter_map(|evidence| {
+            let winner = evidence.winner(&self.step.holders, std::iter::empty());
+            winner.map(|(entry, _)| entry)
+        });
+        let mut counts = settled.filter(|entry| !self.void.contains(entry));
+        let first = counts.next()?;
+        (first != self.step.entry).then_some((self.step.epoch, first))
     }
 }
 
@@ -475,6 +597,31 @@ impl Knowledge {
         (0..begun)
             .find(|attempt| !is_over(attempt))
             .unwrap_or(begun)
+    }
+
+    /// Takes a commit in. Of those that nobody agreed to and nobody merged the lowest ids stay, since of those the lowest wins: so junk
+    /// keeps nothing out that counts, and what stays does not depend on what came first.
+    fn take(&mut self, commit: Commit, merged: Option<EntryId>) -> bool {
+        let id = commit.id;
+        if self.commits.contains_key(&id) {
+            return false;
+        }
+        self.commits.insert(id, commit);
+        let agreed = self.evidence.values().flat_map(Evidence::named);
+        let stay: BTreeSet<EntryId> = agreed.chain(merged).chain(self.own).collect();
+        let idle = self
+            .commits
+            .values()
+            .filter(|commit| !stay.contains(&commit.id));
+        let mut idle: Vec<_> = idle.map(|commit| (commit.id, commit.body.len())).collect();
+        let mut bytes: usize = idle.iter().map(|(_, bytes)| bytes).sum();
+        while (idle.len() > COMMITS_MAX || bytes > COMMIT_BYTES_MAX)
+            && let Some((gone, size)) = idle.pop()
+        {
+            bytes -= size;
+            self.commits.remove(&gone);
+        }
+        self.commits.contains_key(&id)
     }
 
     /// Commits of an attempt that are not void.

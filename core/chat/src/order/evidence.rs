@@ -97,6 +97,20 @@ impl Evidence {
         self.certificates.values()
     }
 
+    /// Entries that some holder says it agreed to, settled or not.
+    pub fn named(&self) -> impl Iterator<Item = EntryId> {
+        let settled = self.certificates.keys().map(|(_, entry)| *entry);
+        let accepted = |spoken: &Spoken| spoken.said().accepted();
+        let agreed = self.said.values().flatten().filter_map(accepted);
+        settled.chain(agreed.map(|(_, entry)| entry))
+    }
+
+    /// What holders said that they agreed to.
+    pub fn agreements(&self) -> impl Iterator<Item = &Spoken> {
+        let said = self.said.values().flatten();
+        said.filter(|spoken| spoken.said().accepted().is_some())
+    }
+
     /// `ORDER-06`: what wins. What is settled, first without the votes of proven liars, of two the one with the lower ballot and then the
     /// lower entry; then what was agreed to in the highest ballot by somebody who did not lie; then the lowest. Settled entries win also if they are not
     /// among `here`: then they have to be fetched. Others are chosen from `here` alone, since anybody can speak of an entry that

@@ -25,6 +25,8 @@ pub enum Look {
     Void,
     /// It is right for others and not for us: we have to be let in again.
     Mine,
+    /// It can be merged by all but us: it removes this device.
+    Removes,
 }
 
 /// A group with its branches. Everything here is in memory until the driver commits it together with what the machine wants kept.
@@ -35,17 +37,17 @@ pub trait Group {
     /// Who decides which commit ends it.
     fn holders(&self) -> Holders;
 
-    /// Looks at a commit for this epoch, ours included; changes nothing that [`Self::merge`] would not.
-    fn look(&mut self, commit: &Commit) -> Look;
+    /// Looks at a commit for this epoch, or for one of which a copy is kept, ours included; changes nothing. None for any other epoch.
+    fn look(&mut self, commit: &Commit) -> Option<Look>;
 
-    /// Merges a commit that [`Look::Fits`]: the epoch is another one then.
-    fn merge(&mut self, commit: &Commit);
+    /// Merges a commit that [`Look::Fits`]: the epoch is another one then. Where we were in that epoch before and left it by
+    /// [`Self::back_to`], we are there as we left it: its keys are not used a second time. `false` if it fails, which changes nothing.
+    fn merge(&mut self, commit: &Commit) -> bool;
 
     /// Keeps a copy of the group as it is, under its epoch.
     fn keep(&mut self);
 
-    /// Goes back to the copy kept under `epoch`. What was built on it becomes a branch that can be read and no more. `false` if there
-    /// is no such copy.
+    /// Goes back to the copy kept under `epoch`; the group as it is becomes a copy under its own. `false` if there is no such copy.
     fn back_to(&mut self, epoch: EpochTag) -> bool;
 
     /// The copy under `epoch` is not needed any more.

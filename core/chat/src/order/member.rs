@@ -151,8 +151,9 @@ impl Member {
     /// or lost.
     pub fn handle_proposal(&mut self, commit: Commit, group: &mut impl Group, now: Duration) {
         self.assert_drained();
-        if self.own.is_none() && commit.slot.epoch == group.epoch() {
-            self.chain.add_commit(commit.clone(), group.epoch());
+        let open = self.own.is_none() && !self.chain.is_removed();
+        if open && commit.slot.epoch == group.epoch() {
+            self.chain.add_own(commit.clone(), group.epoch());
             self.own = Some(commit.clone());
             self.changed = true;
             self.runs.remove(&commit.slot.epoch);
@@ -239,15 +240,16 @@ impl Member {
         &self.chain
     }
 
-    /// What others should hear from us when we meet: certificates, and the statements that convict somebody.
-    pub fn words(&self) -> Vec<Word> {
+    /// What others should hear from us when we meet: certificates, what holders agreed to where nothing is settled, and the statements that
+    /// convict somebody.
+    pub fn words(&self, group: &impl Group) -> Vec<Word> {
         let certificates = self.chain.told().flat_map(Evidence::certificates);
         let lies = self.chain.told().flat_map(|evidence| evidence.lies());
-        let lies = lies.flat_map(|(one, other)| [*one, *other]).map(Word::from);
+        let lies = lies.flat_map(|(one, other)| [*one, *other]);
+        let agreed = self.chain.agreements(group).copied();
+        let certificates = certificates.cloned().map(Word::Certificate);
         certificates
-            .cloned()
-            .map(Word::Certificate)
-            .chain(lies)
+            .chain(lies.chain(agreed).map(Word::from))
             .collect()
     }
 
@@ -262,7 +264,7 @@ impl Member {
         if let Some(own) = self.own.take() {
             self.events.push_back(Event::Lost(own.id));
         }
-        self.chain.rejoined(theirs);
+        self.chain.rejoined(theirs, group);
         self.runs.clear();
         self.changed = true;
         self.go_on(group, now);
@@ -332,7 +334,7 @@ impl Member {
     }
 
     /// Each unsettled epoch with something to settle has a run, and no other has.
-    fn attend(&mut self, group: &impl Group, now: Duration) {
+    fn attend(&mut self, group: &mut impl Group, now: Duration) {
         let unsettled = self.chain.unsettled(group);
         self.runs.retain(|epoch, _| unsettled.contains(epoch));
         for epoch in unsettled {
@@ -348,7 +350,7 @@ impl Member {
     }
 
     /// Ours at once; somebody else's is asked after, and helped along when its author does not get there.
-    fn begin(&mut self, slot: Slot, group: &impl Group, now: Duration) {
+    fn begin(&mut self, slot: Slot, group: &mut impl Group, now: Duration) {
         let ours = self.own.as_ref().is_some_and(|own| own.slot == slot);
         let next = if ours {
             now
@@ -373,7 +375,7 @@ impl Member {
         }
     }
 
-    fn try_again(&mut self, epoch: EpochTag, group: &impl Group, now: Duration) {
+    fn try_again(&mut self, epoch: EpochTag, group: &mut impl Group, now: Duration) {
         let Some(entry) = self.to_propose(epoch, group) else {
             self.runs.remove(&epoch);
             return;
@@ -399,16 +401,18 @@ impl Member {
         self.act(epoch, Some(step), group, now);
     }
 
-    /// What to bring to a slot: what was merged there; ours; what somebody else began.
-    fn to_propose(&self, epoch: EpochTag, group: &impl Group) -> Option<EntryId> {
+    /// What to bring to a slot: what was merged there; ours; what somebody else began, if it is something.
+    fn to_propose(&mut self, epoch: EpochTag, group: &mut impl Group) -> Option<EntryId> {
         let merged = self.chain.merged(epoch);
-        let (slot, candidates) = self.chain.candidates(epoch, group);
+        let (slot, _) = self.chain.candidates(epoch, group);
         let own = self
             .own
             .as_ref()
             .filter(|own| own.slot == slot)
             .map(|own| own.id);
-        merged.or(own).or_else(|| candidates.first().copied())
+        merged
+            .or(own)
+            .or_else(|| self.chain.proposable(epoch, group))
     }
 
     fn act(&mut self, epoch: EpochTag, step: Option<Step>, group: &impl Group, now: Duration) {

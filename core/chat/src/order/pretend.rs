@@ -19,6 +19,8 @@ pub enum Change {
     Garbage,
     /// Right for all but this member.
     NotFor(u8),
+    /// Takes this member out.
+    Remove(u8),
 }
 
 /// One branch.
@@ -35,7 +37,6 @@ pub struct Pretend {
     member: u8,
     now: Branch,
     copies: BTreeMap<EpochTag, Branch>,
-    changes: BTreeMap<EntryId, Change>,
 }
 
 impl Pretend {
@@ -49,7 +50,6 @@ impl Pretend {
                 merged: Vec::new(),
             },
             copies: BTreeMap::new(),
-            changes: BTreeMap::new(),
         }
     }
 
@@ -83,6 +83,11 @@ impl Pretend {
         self.copies.len()
     }
 
+    /// Whether there is a copy of an epoch.
+    pub fn is_copied(&self, epoch: EpochTag) -> bool {
+        self.copies.contains_key(&epoch)
+    }
+
     /// Takes over the state of another member, as one does who is let in again.
     pub fn join(&mut self, other: &Self) {
         self.now = other.now.clone();
@@ -99,26 +104,31 @@ impl Group for Pretend {
         self.now.holders.clone()
     }
 
-    fn look(&mut self, commit: &Commit) -> Look {
-        let here = commit.slot.epoch == self.now.epoch;
-        let change = decoded(&commit.body)
-            .filter(|_| here && commit.next == next(self.now.epoch, commit.id));
-        match change {
+    fn look(&mut self, commit: &Commit) -> Option<Look> {
+        let epoch = commit.slot.epoch;
+        if epoch != self.now.epoch && !self.copies.contains_key(&epoch) {
+            return None;
+        }
+        let change = decoded(&commit.body).filter(|_| commit.next == next(epoch, commit.id));
+        Some(match change {
             None | Some(Change::Garbage) => Look::Void,
             Some(Change::NotFor(member)) if member == self.member => Look::Mine,
-            Some(change) => {
-                self.changes.insert(commit.id, change);
-                Look::Fits
-            }
-        }
+            Some(Change::Remove(member)) if member == self.member => Look::Removes,
+            Some(_) => Look::Fits,
+        })
     }
 
-    fn merge(&mut self, commit: &Commit) {
-        if let Some(Change::Holders(holders)) = self.changes.remove(&commit.id) {
+    fn merge(&mut self, commit: &Commit) -> bool {
+        if let Some(left) = self.copies.remove(&commit.next) {
+            self.now = left;
+            return true;
+        }
+        if let Some(Change::Holders(holders)) = decoded(&commit.body) {
             self.now.holders = holders;
         }
         self.now.merged.push(commit.id);
         self.now.epoch = commit.next;
+        true
     }
 
     fn keep(&mut self) {
@@ -126,12 +136,11 @@ impl Group for Pretend {
     }
 
     fn back_to(&mut self, epoch: EpochTag) -> bool {
-        let Some(copy) = self.copies.get(&epoch) else {
+        let Some(copy) = self.copies.remove(&epoch) else {
             return false;
         };
-        self.now = copy.clone();
-        let merged = self.now.merged.len();
-        self.copies.retain(|_, copy| copy.merged.len() <= merged);
+        self.keep();
+        self.now = copy;
         true
     }
 
@@ -150,6 +159,7 @@ fn encoded(change: &Change) -> Vec<u8> {
         }
         Change::Garbage => vec![2],
         Change::NotFor(member) => vec![3, *member],
+        Change::Remove(member) => vec![4, *member],
     }
 }
 
@@ -163,6 +173,7 @@ fn decoded(body: &[u8]) -> Option<Change> {
         }
         [2] => Some(Change::Garbage),
         [3, member] => Some(Change::NotFor(*member)),
+        [4, member] => Some(Change::Remove(*member)),
         _ => None,
     }
 }

@@ -291,7 +291,7 @@ impl World {
             return;
         }
         let commits = person.commits.values().cloned().map(Word::Commit);
-        let words: Vec<Word> = commits.chain(person.machine.words()).collect();
+        let words: Vec<Word> = commits.chain(person.machine.words(&person.group)).collect();
         let lost = person.machine.chain().lost();
         let texts: Vec<Text> = person.texts.values().cloned().collect();
         self.send_member(number, other, Happens::ToMember(other, None, words));
@@ -418,8 +418,8 @@ impl World {
                     usize::from(person.settled.contains_key(&epoch));
                 self.write_again(number, &fallen);
             }
-            // Both come with a meeting.
-            Outcome::Fetch(..) | Outcome::Rejoin(..) => {}
+            // Nobody is taken out here; the others come with a meeting.
+            Outcome::Fetch(..) | Outcome::Rejoin(..) | Outcome::Removed(..) => {}
         }
     }
 

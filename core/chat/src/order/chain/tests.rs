@@ -155,7 +155,112 @@ fn order_07_a_provisional_branch_gives_way_to_the_one_that_is_settled() {
     };
     assert_eq!(alice.settles(&high), [overturned, merged(&high, true)]);
     assert_eq!(alice.group.merged(), [high.id]);
-    assert_eq!(alice.group.copies(), 0);
+    assert_eq!(alice.group.copies(), 2, "the branch that lost can be read");
+}
+
+#[test]
+fn order_07_a_branch_that_wins_again_goes_on_where_it_was_left() {
+    let mut alice = Member::new(0);
+    let (low, high) = rivals();
+    alice.sees(&high);
+    alice.loses_patience();
+    let onward = alice.group.commit(0, &Change::Update, 3);
+    alice.sees(&onward);
+    alice.loses_patience();
+    let left = alice.group.clone();
+    alice.sees(&low);
+    assert_eq!(alice.group.merged(), [low.id]);
+    alice.settles(&high);
+    assert_eq!(alice.group.merged(), [high.id, onward.id]);
+    assert_eq!(alice.group.epoch(), left.epoch());
+    assert!(
+        !alice.group.is_copied(onward.next),
+        "taken up, not made anew"
+    );
+}
+
+#[test]
+fn order_07_nobody_goes_back_for_what_is_void() {
+    let mut alice = Member::new(0);
+    let start = alice.group.clone();
+    let garbage = (0..100).map(|salt| start.commit(0, &Change::Garbage, salt));
+    let garbage = garbage.min_by_key(|commit| commit.id).unwrap();
+    let good = (0..100).map(|salt| start.commit(0, &Change::Update, salt));
+    let good = good.max_by_key(|commit| commit.id).unwrap();
+    alice.sees(&good);
+    alice.loses_patience();
+    assert!(garbage.id < good.id);
+    assert_eq!(alice.sees(&garbage), []);
+}
+
+#[test]
+fn order_09_of_branches_that_lost_the_last_are_kept() {
+    let mut alice = Member::new(0);
+    let start = alice.group.clone();
+    let mut rivals: Vec<_> = (0..20)
+        .map(|salt| start.commit(0, &Change::Update, salt))
+        .collect();
+    rivals.sort_by_key(|commit| std::cmp::Reverse(commit.id));
+    alice.sees(&rivals[0]);
+    alice.loses_patience();
+    for rival in &rivals[1..] {
+        assert_eq!(alice.sees(rival).len(), 2, "overturned and merged");
+    }
+    assert_eq!(alice.group.copies(), FALLEN_MAX + 1);
+}
+
+#[test]
+fn who_is_taken_out_stays_where_the_group_was_left_and_only_once_that_is_settled() {
+    let (mut alice, mut bob) = (Member::new(0), Member::new(1));
+    let commit = alice.group.commit(0, &Change::Remove(1), 1);
+    assert_eq!(bob.sees(&commit), []);
+    assert_eq!(bob.loses_patience(), [], "not as long as it may be lost");
+    let removed = Outcome::Removed(commit.slot.epoch, commit.id);
+    assert_eq!(bob.settles(&commit), [removed]);
+    assert_eq!(bob.settles(&commit), [], "told once");
+    assert!(bob.chain.is_removed());
+    assert_eq!(bob.group.epoch(), commit.slot.epoch);
+    assert_eq!(bob.chain.unsettled(&bob.group), []);
+    alice.sees(&commit);
+    assert_eq!(alice.settles(&commit), [merged(&commit, true)]);
+}
+
+#[test]
+fn order_09_junk_keeps_nothing_out_that_counts() {
+    let mut alice = Member::new(0);
+    let start = alice.group.clone();
+    let mut junk: Vec<_> = (0..300)
+        .map(|salt| start.commit(0, &Change::Garbage, salt))
+        .collect();
+    junk.sort_by_key(|commit| commit.id);
+    let good = (0..1_000).map(|salt| start.commit(0, &Change::Update, salt));
+    let good = good.max_by_key(|commit| commit.id).unwrap();
+    junk.iter().take(200).for_each(|commit| {
+        alice.sees(commit);
+    });
+    assert!(good.id > junk[COMMITS_MAX].id);
+    assert_eq!(
+        alice.settles(&good),
+        [Outcome::Fetch(good.slot.epoch, good.id)]
+    );
+    assert_eq!(alice.sees(&good), [merged(&good, true)]);
+}
+
+#[test]
+fn only_what_is_something_is_proposed() {
+    let mut alice = Member::new(0);
+    let start = alice.group.clone();
+    for salt in 0..10 {
+        alice.sees(&start.commit(0, &Change::Garbage, salt));
+    }
+    let epoch = start.epoch();
+    assert_eq!(alice.chain.proposable(epoch, &mut alice.group), None);
+    let good = start.commit(0, &Change::Update, 11);
+    alice.sees(&good);
+    assert_eq!(
+        alice.chain.proposable(epoch, &mut alice.group),
+        Some(good.id)
+    );
 }
 
 #[test]
@@ -197,6 +302,48 @@ fn order_08_what_is_settled_and_void_begins_the_next_attempt() {
     let again = alice.group.commit(1, &Change::Update, 2);
     alice.sees(&again);
     assert_eq!(alice.settles(&again), [merged(&again, true)]);
+}
+
+#[test]
+fn order_07_an_attempt_that_was_settled_twice_parts_nobody_for_ever() {
+    let certificate_by = |commit: &Commit, counter, holders: [u8; 2]| {
+        let votes = holders.map(|holder| vote(holder, counter, commit)).to_vec();
+        let promise = |holder| {
+            Known::in_a_model(Promise {
+                seat: seat(holder),
+                slot: commit.slot,
+                ballot: ballot(counter),
+                accepted: None,
+            })
+        };
+        Certificate::new(&three(1), votes, holders.map(promise).to_vec()).unwrap()
+    };
+    let start = Pretend::new(0, three(1));
+    let (good, garbage) = (
+        start.commit(0, &Change::Update, 1),
+        start.commit(0, &Change::Garbage, 2),
+    );
+    let again = start.commit(1, &Change::Update, 3);
+    let (one, other) = (
+        certificate_by(&good, 1, [0, 1]),
+        certificate_by(&garbage, 2, [1, 2]),
+    );
+    let (mut alice, mut bob) = (Member::new(0), Member::new(1));
+    for commit in [&good, &garbage, &again] {
+        alice.sees(commit);
+        bob.sees(commit);
+    }
+    alice.chain.add_certificate(&one, &alice.group);
+    assert_eq!(alice.chain.follow(&mut alice.group), [merged(&good, true)]);
+    bob.chain.add_certificate(&other, &bob.group);
+    bob.chain.follow(&mut bob.group);
+    assert_eq!(bob.settles(&again), [merged(&again, true)]);
+    alice.chain.add_certificate(&other, &alice.group);
+    assert_eq!(alice.chain.follow(&mut alice.group), [], "the lower ballot");
+    bob.chain.add_certificate(&one, &bob.group);
+    let rejoin = Outcome::Rejoin(good.slot.epoch, good.id);
+    assert_eq!(bob.chain.follow(&mut bob.group), [rejoin]);
+    assert!(alice.chain.has(good.slot.epoch, good.id));
 }
 
 #[test]
@@ -306,8 +453,7 @@ fn everything() -> Vec<Seen> {
             for salt in [2 * number, 2 * number + 1] {
                 let commit = group.commit(0, &Change::Update, salt);
                 let mut after = group.clone();
-                after.look(&commit);
-                after.merge(&commit);
+                assert!(after.merge(&commit));
                 later.push(after);
                 seen.push(Seen::Vote(vote(
                     2,

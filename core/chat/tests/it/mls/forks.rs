@@ -1,7 +1,7 @@
-//! Two commits for one epoch: copies, going back, following the winner. And the same by the order's own view of a group.
+//! Two commits for one epoch: copies, going back, following the winner.
 
 use starling_chat::mls::{
-    Branch, Change, Group, MergeError, Mine, OpenError, Opened, Reading, Replica, Suite, Void,
+    Branch, Change, MergeError, Mine, OpenError, Opened, Suite, Void,
 };
 
 use super::cast::{Device, GROUP, group_of};
@@ -114,57 +114,47 @@ fn a_commit_that_was_read_in_another_state_is_not_merged() {
     assert_eq!(alice.group().merge_own(), Err(MergeError::Nothing));
 }
 
-/// What the order does with a group, without knowing what it is.
-fn settle(replica: &mut impl Replica<Error: std::fmt::Debug>, body: &[u8]) {
-    let before = replica.tag().unwrap();
-    replica.save().unwrap();
-    let next = match replica.read(body).unwrap() {
-        Reading::Next(next) => next,
-        Reading::Own(next) => Some(next),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(replica.tag().unwrap(), before);
-    assert_eq!(replica.merge(body).unwrap(), next);
-    assert_eq!(replica.tag().ok(), next);
-    assert!(replica.restore(before).unwrap());
-    assert_eq!(replica.tag().unwrap(), before);
-    assert_eq!(replica.merge(body).unwrap(), next);
-    replica.forget(before);
-    assert!(!replica.restore(before).unwrap());
+/// What the order does with a group: look, keep a copy, go on, and all of it again.
+fn settle(device: &mut Device, body: &[u8]) {
+    let before = device.group().tag().unwrap();
+    device.group().copy_to(Branch::at(before)).unwrap();
+    for _ in 0..2 {
+        let looked = device.group().look(body).unwrap();
+        let next = looked.next();
+        assert_eq!(device.group().tag().unwrap(), before);
+        device.group().follow(looked).unwrap();
+        assert_eq!(device.group().tag().ok(), next);
+        device.group().restore(Branch::at(before)).unwrap();
+        assert_eq!(device.group().tag().unwrap(), before);
+    }
+    let looked = device.group().look(body).unwrap();
+    device.group().follow(looked).unwrap();
 }
 
 #[test]
-fn the_order_sees_a_group_as_bytes_and_tags() {
+fn a_commit_is_looked_at_and_followed_again_from_a_copy() {
     let mut all = group_of(2, Suite::Classic);
     let mut bob = all.pop().unwrap();
     let mut alice = all.pop().unwrap();
-    let staged = Replica::stage(&mut alice.group(), &Change::default()).unwrap();
-    let lost = Replica::stage(&mut bob.group(), &Change::default()).unwrap();
-    settle(&mut alice.group(), &staged.commit);
-    Replica::drop_staged(&mut bob.group()).unwrap();
-    settle(&mut bob.group(), &staged.commit);
-    let read = |device: &mut Device, body: &[u8]| {
-        let mut group: Group<'_> = device.group();
-        Replica::read(&mut group, body).unwrap()
-    };
-    assert_eq!(read(&mut alice, &lost.commit), Reading::Elsewhere);
-    assert_eq!(read(&mut alice, b"no"), Reading::Void(Void::Malformed));
+    let staged = alice.group().stage(&Change::default(), b"").unwrap();
+    let lost = bob.group().stage(&Change::default(), b"").unwrap();
+    settle(&mut alice, &staged.commit);
+    bob.group().clear_pending().unwrap();
+    settle(&mut bob, &staged.commit);
+    let read = |device: &mut Device, body: &[u8]| device.group().look(body).unwrap_err();
+    assert_eq!(read(&mut alice, &lost.commit), OpenError::Old);
+    assert_eq!(read(&mut alice, b"no"), OpenError::Void(Void::Malformed));
     let sealed = bob.seal("a text");
-    assert_eq!(read(&mut alice, &sealed), Reading::Void(Void::Commit));
+    assert_eq!(read(&mut alice, &sealed), OpenError::Void(Void::Commit));
     // It was only looked at.
     assert_eq!(alice.read(&sealed), "a text");
     // An external commit of ours ends an epoch like any other.
     let info = alice.group().group_info(true).unwrap();
     let (_, outgoing) = bob.client.rejoin(&info, None).unwrap();
-    let before = bob.group().tag().unwrap();
-    assert_eq!(
-        read(&mut bob, &outgoing.commit),
-        Reading::Own(outgoing.next)
-    );
-    assert_eq!(
-        Replica::merge(&mut bob.group(), &outgoing.commit).unwrap(),
-        Some(outgoing.next)
-    );
-    assert_ne!(bob.group().tag().unwrap(), before);
-    settle(&mut alice.group(), &outgoing.commit);
+    let looked = bob.group().look(&outgoing.commit).unwrap();
+    assert_eq!(looked.next(), Some(outgoing.next));
+    bob.group().follow(looked).unwrap();
+    assert_eq!(bob.group().tag(), Ok(outgoing.next));
+    settle(&mut alice, &outgoing.commit);
+    assert_eq!(alice.group().tag(), Ok(outgoing.next));
 }
