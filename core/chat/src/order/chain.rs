@@ -113,8 +113,9 @@ pub struct Chain {
     known: BTreeMap<EpochTag, Knowledge>,
     /// Epochs of branches that lost, with copies, the one that fell last at the end.
     fallen: VecDeque<EpochTag>,
-    /// Where we have to be let in again.
+    /// Where we have to be let in again. It follows from the evidence like everything else, unless the group is broken.
     lost: Option<(EpochTag, EntryId)>,
+    broken: bool,
     /// What took us out.
     removed: Option<(EpochTag, EntryId)>,
 }
@@ -193,13 +194,18 @@ impl Chain {
         self.past.iter().find(|past| past.step.epoch == epoch)
     }
 
-    /// What holders say that they agreed to, for epochs whose end is not settled: members who cannot reach a majority go by it.
+    /// What holders say that they agreed to, where others may need it to come to the same entry: for epochs whose end is not settled, since
+    /// members who cannot reach a majority go by it, and where somebody lied.
     pub fn agreements(&self, group: &impl Group) -> impl Iterator<Item = &Spoken> {
         let unsettled = self.unsettled(group);
         let known = unsettled
             .into_iter()
             .filter_map(|epoch| self.known.get(&epoch));
-        known.flat_map(|known| known.evidence.values().flat_map(Evidence::agreements))
+        let open = known.flat_map(|known| known.evidence.values());
+        let disputed = self
+            .told()
+            .filter(|evidence| evidence.liars().next().is_some());
+        open.chain(disputed).flat_map(Evidence::agreements)
     }
 
     /// All certificates that are known, and the statements that convict somebody: what others should hear.
@@ -225,6 +231,11 @@ impl Chain {
     pub fn merged(&self, epoch: EpochTag) -> Option<EntryId> {
         let one = self.path.iter().find(|one| one.epoch == epoch)?;
         Some(one.entry)
+    }
+
+    /// Epochs that may yet fall away: they stand on one that is not settled.
+    pub fn may_fall(&self) -> BTreeSet<EpochTag> {
+        self.path.iter().map(|one| one.next).collect()
     }
 
     /// Whether this commit ended this epoch here, settled or not, or was found void.
@@ -272,21 +283,25 @@ impl Chain {
     /// Goes where the evidence leads: back, where another entry wins than was merged, and then on as far as it goes.
     pub fn follow(&mut self, group: &mut impl Group) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        if !self.go_back(group, &mut outcomes) {
-            return outcomes;
+        let told = self.lost;
+        if !self.broken {
+            self.lost = None;
+            if self.go_back(group, &mut outcomes) {
+                // Each turn merges a commit or finds one void; both are bounded by what is here.
+                while self.go_on(group, &mut outcomes) {}
+                self.settle(group, &mut outcomes);
+            }
         }
-        // Each turn merges a commit or finds one void; both are bounded by what is here.
-        while self.go_on(group, &mut outcomes) {}
-        self.settle(group, &mut outcomes);
+        if let Some((epoch, entry)) = self.lost.filter(|lost| told != Some(*lost)) {
+            outcomes.push(Outcome::Rejoin(epoch, entry));
+        }
         outcomes
     }
 
     /// `ORDER-07`: at the oldest slot where another entry wins, the group goes back. `false` if it cannot.
     fn go_back(&mut self, group: &mut impl Group, outcomes: &mut Vec<Outcome>) -> bool {
         if let Some((epoch, entry)) = self.past.iter().find_map(Past::overturned) {
-            self.lose(epoch, entry, outcomes);
-        }
-        if self.lost.is_some() {
+            self.lost = Some((epoch, entry));
             return false;
         }
         let path: Vec<Unsettled> = self.path.iter().cloned().collect();
@@ -299,7 +314,7 @@ impl Chain {
         let Unsettled { epoch, holders, .. } = &path[at];
         if !group.back_to(*epoch) {
             if let Verdict::Wins(entry, _) = self.verdict(*epoch, holders) {
-                self.lose(*epoch, entry, outcomes);
+                self.lost = Some((*epoch, entry));
             }
             return false;
         }
@@ -365,7 +380,7 @@ impl Chain {
         }
         match self.look(epoch, entry, group) {
             Some(Look::Void) => return true,
-            Some(Look::Mine) => self.lose(epoch, entry, outcomes),
+            Some(Look::Mine) => self.lost = Some((epoch, entry)),
             Some(Look::Removes) if certain => self.take_out(epoch, entry, outcomes),
             Some(Look::Fits) => {
                 return self.merge(
@@ -403,7 +418,7 @@ impl Chain {
             if with_copy {
                 group.forget(epoch);
             }
-            self.lose(epoch, entry, outcomes);
+            (self.lost, self.broken) = (Some((epoch, entry)), true);
             return false;
         }
         self.fallen.retain(|fallen| *fallen != next);
@@ -498,17 +513,10 @@ impl Chain {
         *self = Self {
             fallen: VecDeque::new(),
             lost: None,
+            broken: false,
             removed: None,
             ..theirs
         };
-    }
-
-    fn lose(&mut self, epoch: EpochTag, entry: EntryId, outcomes: &mut Vec<Outcome>) {
-        let lost = Some((epoch, entry));
-        if self.lost != lost {
-            self.lost = lost;
-            outcomes.push(Outcome::Rejoin(epoch, entry));
-        }
     }
 
     fn verdict(&self, epoch: EpochTag, holders: &Holders) -> Verdict {
@@ -574,13 +582,20 @@ impl Past {
     /// What should have ended it, if that is something else than did, in the attempt that was on or in one before. Nobody goes back that
     /// far for what is not settled: anybody can make a commit with a lower id.
     fn overturned(&self) -> Option<(EpochTag, EntryId)> {
-        let settled = self.evidence.values().filter_map(|evidence| {
+        for (attempt, evidence) in &self.evidence {
             let winner = evidence.winner(&self.step.holders, std::iter::empty());
-            winner.map(|(entry, _)| entry)
-        });
-        let mut counts = settled.filter(|entry| !self.void.contains(entry));
-        let first = counts.next()?;
-        (first != self.step.entry).then_some((self.step.epoch, first))
+            let Some((entry, _)) = winner else {
+                continue;
+            };
+            let is_right = match *attempt < self.step.attempt {
+                true => self.void.contains(&entry),
+                false => entry == self.step.entry,
+            };
+            if !is_right {
+                return Some((self.step.epoch, entry));
+            }
+        }
+        None
     }
 }
 

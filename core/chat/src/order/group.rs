@@ -1,6 +1,7 @@
 //! What the ordering needs of a group, and all it knows of one: commits are opaque, epochs are tags.
 
 use starling_wire::ids::{EntryId, EpochTag};
+use starling_wire::log::Kind;
 use starling_wire::ordering::{Holders, Slot};
 
 /// A commit as it lies in the log.
@@ -12,8 +13,21 @@ pub struct Commit {
     pub slot: Slot,
     /// The epoch that it begins, by its author's word; a commit that begins another one is void.
     pub next: EpochTag,
+    /// Whether its author comes back by it, having lost the group (RFC 9420 section 12.4.3.2).
+    pub external: bool,
     /// Sealed for the members of the epoch that it ends.
     pub body: Vec<u8>,
+}
+
+impl Commit {
+    /// As what it lies in the log.
+    pub const fn kind(&self) -> Kind {
+        let next = self.next;
+        match self.external {
+            true => Kind::ExternalCommit { next },
+            false => Kind::Commit { next },
+        }
+    }
 }
 
 /// What a commit turned out to be.
@@ -41,7 +55,7 @@ pub trait Group {
     fn look(&mut self, commit: &Commit) -> Option<Look>;
 
     /// Merges a commit that [`Look::Fits`]: the epoch is another one then. Where we were in that epoch before and left it by
-    /// [`Self::back_to`], we are there as we left it: its keys are not used a second time. `false` if it fails, which changes nothing.
+    /// [`Self::back_to`], we are there as we left it: its keys are not used a second time. `false` if it fails: this device has to be let in again then.
     fn merge(&mut self, commit: &Commit) -> bool;
 
     /// Keeps a copy of the group as it is, under its epoch.

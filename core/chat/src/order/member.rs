@@ -376,7 +376,7 @@ impl Member {
     }
 
     fn try_again(&mut self, epoch: EpochTag, group: &mut impl Group, now: Duration) {
-        let Some(entry) = self.to_propose(epoch, group) else {
+        let Some(entry) = self.worth_proposing(epoch, group) else {
             self.runs.remove(&epoch);
             return;
         };
@@ -402,7 +402,7 @@ impl Member {
     }
 
     /// What to bring to a slot: what was merged there; ours; what somebody else began, if it is something.
-    fn to_propose(&mut self, epoch: EpochTag, group: &mut impl Group) -> Option<EntryId> {
+    fn worth_proposing(&mut self, epoch: EpochTag, group: &mut impl Group) -> Option<EntryId> {
         let merged = self.chain.merged(epoch);
         let (slot, _) = self.chain.candidates(epoch, group);
         let own = self

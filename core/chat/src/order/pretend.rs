@@ -69,6 +69,7 @@ impl Pretend {
                 attempt,
             },
             next: next(self.now.epoch, id),
+            external: false,
             body,
         }
     }

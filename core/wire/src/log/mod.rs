@@ -184,11 +184,20 @@ impl Head {
 
     /// The hash of all that is said before the signature, but for the box: the same at each holder.
     pub fn id(&self, body: &[u8]) -> EntryId {
-        let told = (self.version, self.kind, self.slot, self.body_bytes);
-        let mut hasher = blake3::Hasher::new_derive_key(ID_CONTEXT);
-        hasher.update(&frame::encode_body(&told)).update(body);
-        EntryId(*hasher.finalize().as_bytes())
+        id_of(self.version, self.kind, self.slot, body)
     }
+}
+
+/// The id of an entry that this version writes, whoever signs it for which box.
+pub fn entry_id(kind: Kind, slot: Slot, body: &[u8]) -> EntryId {
+    id_of(VERSION, kind, slot, body)
+}
+
+fn id_of(version: u8, kind: Kind, slot: Slot, body: &[u8]) -> EntryId {
+    let told = (version, kind, slot, body.len() as u32);
+    let mut hasher = blake3::Hasher::new_derive_key(ID_CONTEXT);
+    hasher.update(&frame::encode_body(&told)).update(body);
+    EntryId(*hasher.finalize().as_bytes())
 }
 
 impl Entry {

@@ -93,13 +93,15 @@ impl Generation {
 
     /// `BOX-24`: what was sealed.
     pub fn open(&self, entry: &Entry) -> Result<Vec<u8>, SealError> {
-        let (nonce, sealed) = entry
-            .body
-            .split_at_checked(NONCE)
-            .ok_or(SealError::NotSealed)?;
+        self.open_body(entry.head.kind, entry.head.slot, &entry.body)
+    }
+
+    /// `BOX-24`: the same, of an entry of this kind at this slot.
+    pub fn open_body(&self, kind: Kind, slot: Slot, body: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (nonce, sealed) = body.split_at_checked(NONCE).ok_or(SealError::NotSealed)?;
         let at = sealed.len().checked_sub(TAG).ok_or(SealError::NotSealed)?;
         let (sealed, tag) = sealed.split_at(at);
-        let told = told(entry.head.kind, entry.head.slot);
+        let told = told(kind, slot);
         let mut text = sealed.to_vec();
         let nonce = XNonce::from_slice(nonce);
         let opened =

@@ -107,7 +107,7 @@ fn order_10_a_large_group_does_so_too() {
 }
 
 /// Worlds in which the liar settles an epoch twice.
-const SPLIT: [u64; 3] = [6, 25, 80];
+const SPLIT: [u64; 3] = [6, 13, 48];
 
 fn with_a_liar(seed: u64) -> Findings {
     let setting = Setting {

@@ -347,6 +347,28 @@ fn order_07_an_attempt_that_was_settled_twice_parts_nobody_for_ever() {
 }
 
 #[test]
+fn order_07_an_attempt_that_came_to_nothing_after_all_parts_nobody_for_ever() {
+    let start = Pretend::new(0, three(1));
+    let mut salts = (0..).map(|salt| start.commit(0, &Change::Garbage, salt));
+    let good = start.commit(0, &Change::Update, 1);
+    let garbage = salts.find(|garbage| garbage.id < good.id).unwrap();
+    let again = start.commit(1, &Change::Update, 3);
+    let (mut alice, mut bob) = (Member::new(0), Member::new(1));
+    for commit in [&good, &garbage, &again] {
+        alice.sees(commit);
+        bob.sees(commit);
+    }
+    alice.settles(&good);
+    bob.settles(&garbage);
+    bob.settles(&again);
+    // Of two in one ballot the lower entry counts, and that is garbage.
+    let rejoin = Outcome::Rejoin(garbage.slot.epoch, garbage.id);
+    assert_eq!(alice.settles(&garbage), [rejoin]);
+    assert_eq!(bob.settles(&good), []);
+    assert!(bob.chain.has(garbage.slot.epoch, garbage.id));
+}
+
+#[test]
 fn order_08_garbage_that_nobody_settled_takes_nobodys_place() {
     let mut alice = Member::new(0);
     let garbage = (0..100).map(|salt| alice.group.commit(0, &Change::Garbage, salt));

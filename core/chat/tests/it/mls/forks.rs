@@ -1,8 +1,6 @@
 //! Two commits for one epoch: copies, going back, following the winner.
 
-use starling_chat::mls::{
-    Branch, Change, MergeError, Mine, OpenError, Opened, Suite, Void,
-};
+use starling_chat::mls::{Branch, Change, MergeError, Mine, OpenError, Opened, Suite, Void};
 
 use super::cast::{Device, GROUP, group_of};
 
