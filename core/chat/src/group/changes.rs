@@ -108,10 +108,7 @@ impl Wish {
         let context = changed.then(|| record.write()).transpose()?;
         let is_member = |leave: &&Leave| there.contains(&leave.device);
         let leaves: Vec<Leave> = self.leaves.iter().filter(is_member).copied().collect();
-        let aad = match leaves.is_empty() {
-            true => Vec::new(),
-            false => Leave::write_list(&leaves),
-        };
+        let aad = Leave::write_list(&leaves);
         let added: Vec<Member> = add.iter().map(KeyPackage::member).collect();
         let of = |device: &DeviceId| {
             before

@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use starling_wire::credential::Member;
 use starling_wire::frame;
-use starling_wire::group::Record;
+use starling_wire::group::{Holding, Record};
 use starling_wire::ids::{EndpointKey, EntryId, EpochTag, GroupId};
 use starling_wire::log::keys::Generation;
 use starling_wire::log::seal::{Inside, SealError};
 use starling_wire::ordering::{Holders, Seat};
-use zeroize::Zeroizing;
 
 use super::rules::{Asked, judge};
 use crate::mls::{
@@ -196,13 +195,7 @@ impl Ground {
             returning: kept.returning,
         };
         for (number, secret, first, holders) in kept.eras {
-            let secret = Zeroizing::new(secret);
-            let generation = Generation {
-                number,
-                secret,
-                first,
-                holders,
-            };
+            let generation = Generation::new(number, secret, first, holders);
             ground.eras.insert(first, Era::of(generation));
         }
         let there = |first: &EpochTag| ground.eras.contains_key(first);
@@ -244,14 +237,17 @@ impl Era {
 
 /// The generation that begins with the epoch that a group is in.
 pub fn begins(group: &Mls<'_>, record: &Record) -> Result<Generation, StateError> {
-    let secret = Zeroizing::new(group.export(LOG_LABEL, 32)?);
-    let secret: [u8; 32] = secret[..].try_into().map_err(|_| StateError::Fault)?;
-    Ok(Generation {
-        number: record.generation.number,
-        secret: Zeroizing::new(secret),
-        first: group.tag()?,
-        holders: record.generation.holders.clone(),
-    })
+    let secret = group.export(LOG_LABEL, 32)?;
+    let secret = secret.try_into().map_err(|_| StateError::Fault)?;
+    let Holding {
+        number, holders, ..
+    } = &record.generation;
+    Ok(Generation::new(
+        *number,
+        secret,
+        group.tag()?,
+        holders.clone(),
+    ))
 }
 
 impl<'a> Lent<'a> {

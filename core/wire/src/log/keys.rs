@@ -84,6 +84,16 @@ pub struct Ends {
 }
 
 impl Generation {
+    /// With its secret, which goes nowhere else.
+    pub fn new(number: u32, secret: [u8; 32], first: EpochTag, holders: Vec<EndpointKey>) -> Self {
+        Self {
+            number,
+            secret: Zeroizing::new(secret),
+            first,
+            holders,
+        }
+    }
+
     /// The keys of the box at a holder.
     pub fn keys(&self, holder: EndpointKey) -> BoxKeys {
         let key = |context| {

@@ -1,5 +1,6 @@
 //! Branches of a pretended group, and which of them counts.
 
+use super::knowledge::COMMITS_MAX;
 use super::*;
 use crate::order::pretend::{Change, Pretend};
 use proptest::prelude::*;
