@@ -199,14 +199,17 @@ impl<'a> Case<'a> {
     /// `MLS-18`: the wishes beside the commit.
     fn leaves(&self, group: GroupId) -> Result<Vec<Leave>, Denied> {
         let leaves = Leave::read_list(self.asked.aad).map_err(|_| Denied::Leave)?;
-        let is_here = |leave: &Leave| {
+        let now = self.before.generation.number;
+        let may_say = |leave: &Leave| {
             let said = (leave.account, leave.device);
             let mut members = self.members.iter().map(|leaf| leaf.member);
-            members.any(|member| (member.account, member.device) == said)
+            let here = members.find(|member| (member.account, member.device) == said);
+            // Whoever stole a device does not take out those that the recovery named.
+            let for_all = |member| !is_revoked(&self.recoveries, member);
+            here.is_some_and(|member| !leave.wish.all_devices || for_all(member))
         };
-        let now = self.before.generation.number;
         let valid = |leave: &Leave| {
-            leave.wish.generation == now && is_here(leave) && leave.is_signed(group)
+            leave.wish.generation == now && may_say(leave) && leave.is_signed(group)
         };
         match leaves.iter().all(valid) {
             true => Ok(leaves),

@@ -265,6 +265,10 @@ fn mls_20_a_device_that_was_revoked_does_nothing_and_is_taken_out_by_anybody() {
     assert!(scene().by(ALICE).is_ok(), "its own keys");
     assert!(scene().remove(&[old]).by(CAROL).is_ok());
     assert_eq!(scene().remove(&[new]).by(CAROL), Err(Denied::Remove));
+    let gone = scene().remove(&[new]).leave(old, true, &key(ALICE, 0));
+    assert_eq!(gone.by(CAROL), Err(Denied::Leave));
+    let own = scene().remove(&[old]).leave(old, false, &key(ALICE, 0));
+    assert!(own.by(CAROL).is_ok());
     let again = scene().add(&[member(ALICE, 2)]);
     assert_eq!(again.by_device(new), Err(Denied::Revoked));
     let in_its_place = Scene::group().add(&[new]).remove(&[old]);
