@@ -85,6 +85,8 @@ pub struct Caps {
     pub clients_per_block: Option<u32>,
     /// Others that one client sends to at once.
     pub circuits_per_client: Option<u32>,
+    /// Kept for others in conversations' boxes, in MB.
+    pub mailbox_mb: Option<u32>,
 }
 
 /// How a machine reaches others.
@@ -200,7 +202,7 @@ impl Decided {
 }
 
 impl Caps {
-    fn named(&self) -> [(&'static str, Option<u32>); 8] {
+    fn named(&self) -> [(&'static str, Option<u32>); 9] {
         [
             ("caps.total_kbit_s", self.total_kbit_s),
             ("caps.supernode_kbit_s", self.supernode_kbit_s),
@@ -210,6 +212,7 @@ impl Caps {
             ("caps.clients", self.clients),
             ("caps.clients_per_block", self.clients_per_block),
             ("caps.circuits_per_client", self.circuits_per_client),
+            ("caps.mailbox_mb", self.mailbox_mb),
         ]
     }
 
@@ -235,6 +238,7 @@ impl Caps {
             clients: lower(self.clients, other.clients),
             clients_per_block: lower(self.clients_per_block, other.clients_per_block),
             circuits_per_client: lower(self.circuits_per_client, other.circuits_per_client),
+            mailbox_mb: lower(self.mailbox_mb, other.mailbox_mb),
         }
     }
 }
@@ -348,6 +352,7 @@ mod tests {
             clients = 50
             clients_per_block = 20
             circuits_per_client = 8
+            mailbox_mb = 500
             [network]
             udp = false
             tcp_port = 443
@@ -366,7 +371,7 @@ mod tests {
         assert_eq!(policy.network.supernodes, Trust::Listed);
         assert_eq!(policy.network.udp, Some(false));
         let decided = policy.decided();
-        assert_eq!(decided.len(), 17, "every key but the one that allows");
+        assert_eq!(decided.len(), 18, "every key but the one that allows");
         let shown: Vec<String> = decided
             .iter()
             .map(|one| format!("{} {}", one.key, one.value))

@@ -14,6 +14,7 @@ use crate::limits::{
     DEPOSITS_TOLD_MAX, ENVELOPE_MAX, FRAME_MAX, GRANTED_TO_MAX, RECORD_MAX, SIGHTINGS_MAX,
     WATCH_LISTS_MAX, WATCH_MAX,
 };
+use crate::log::grant::SignedGrant;
 use crate::name_query::{NameQuestion, NameReply};
 use crate::placement::IndexKey;
 use crate::postage::{Postage, Stamped};
@@ -214,6 +215,10 @@ pub enum Request {
     Names(NameQuestion),
     /// "Open a room where you forward for me and somebody else." Only after `Register` from the same front door.
     OpenRoom,
+    /// "Which supernodes keep conversations' boxes?"
+    Holders,
+    /// "Let me open a box at each of the holders." Only after `Register` from the same front door.
+    GrantBox,
 }
 
 /// Who may see how a device's person is.
@@ -274,7 +279,7 @@ pub enum Answer {
     Presence(Vec<Sighting>),
     /// Refused.
     Refused(Refusal),
-    /// Some of the network's supernodes, by chance, at most [`SUPERNODES_TOLD`].
+    /// Some of the network's supernodes, by chance, at most [`SUPERNODES_TOLD`]; or some of those that keep boxes.
     Supernodes(Vec<SignedDescriptor>),
     /// What came of a dial-back.
     Reached(Reached),
@@ -291,6 +296,8 @@ pub enum Answer {
         /// The UDP port where it is entered.
         port: u16,
     },
+    /// One box may be opened at each holder.
+    BoxGranted(SignedGrant),
 }
 
 /// Why a supernode refused.

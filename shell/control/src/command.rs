@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub use self::name_wish::NameWish;
 pub use self::phrase::PhraseWord;
 pub use self::sound::Sound;
-use crate::view::{AudioChange, CallChoice, CallSwitch, CarriedContact};
-use crate::view::{PresenceChange, ProcessingChange, ProfileChange};
+use crate::view::{AudioChange, CallChoice, CallSwitch, CarriedContact, MailboxChange};
+use crate::view::{PresenceChange, ProcessingChange, ProfileChange, RolesChange};
 
 /// A request to the node. `WHO` fields take a display name, a nickname or an account id (its beginning is enough).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -504,20 +504,13 @@ pub enum Command {
     RolesShow {},
     /// Changes that; what is absent stays, a cap of 0 is lifted. [`view::Roles`](crate::view::Roles)
     #[serde(rename = "roles.set")]
-    RolesSet {
-        /// "supernode", "relay" or "mailbox"; all three if absent.
-        role: Option<String>,
-        /// The answer to "may this machine do that for others?"
-        on: Option<bool>,
-        /// Of this role, in each direction.
-        cap_kbit_s: Option<u32>,
-        /// Of all roles together, in each direction.
-        total_kbit_s: Option<u32>,
-        /// Of all roles together, both directions, in a calendar month.
-        monthly_gb: Option<u32>,
-        /// Clients at once.
-        clients: Option<u32>,
-    },
+    RolesSet(RolesChange),
+    /// What is kept in conversations' boxes for others. [`view::Mailbox`](crate::view::Mailbox)
+    #[serde(rename = "mailbox.show")]
+    MailboxShow {},
+    /// Changes how much. [`view::Mailbox`](crate::view::Mailbox)
+    #[serde(rename = "mailbox.set")]
+    MailboxSet(MailboxChange),
     /// Asks the network's registrar for a unique name. [`view::OwnName`](crate::view::OwnName)
     #[serde(rename = "name.claim")]
     NameClaim {

@@ -13,6 +13,7 @@ pub mod fuzz;
 pub mod presence;
 pub mod processing;
 pub mod profile;
+pub mod roles;
 pub mod rpc;
 pub mod view;
 

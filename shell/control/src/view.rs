@@ -18,6 +18,7 @@ pub use crate::processing::{EchoLevel, GainLevel, NoiseLevel, Processing, Proces
 pub use crate::profile::{
     Avatar, OwnProfile, ProfileChange, ProfilePart, ShownProfile, Visibility,
 };
+pub use crate::roles::{Mailbox, MailboxChange, MailboxRefused, Role, Roles, RolesChange};
 
 /// Who am I, how am I reachable, what do I carry.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -193,43 +194,6 @@ pub struct SupernodeStatus {
     pub words: String,
     /// Whether it is this very machine.
     pub own: bool,
-}
-
-/// One role.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Role {
-    /// "supernode", "relay", "mailbox".
-    pub name: String,
-    /// Whether it is on.
-    pub on: bool,
-    /// Why, and for whom.
-    pub words: String,
-    /// At most so much, in each direction.
-    #[serde(default)]
-    pub cap_kbit_s: Option<u32>,
-    /// So much of late.
-    #[serde(default)]
-    pub used_kbit_s: u64,
-    /// Off because the machine's administrator says so.
-    #[serde(default)]
-    pub by_policy: bool,
-}
-
-/// What a machine does for others.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Roles {
-    /// Each role.
-    pub roles: Vec<Role>,
-    /// Of all together, in each direction.
-    pub total_kbit_s: Option<u32>,
-    /// Of all together, both directions, in a calendar month.
-    pub monthly_gb: Option<u32>,
-    /// Carried this month, both directions.
-    pub month_bytes: u64,
-    /// Clients at once.
-    pub clients: Option<u32>,
-    /// What the machine's administrator decided.
-    pub policy: Vec<PolicySetting>,
 }
 
 /// One thing that the machine's administrator decided.

@@ -166,6 +166,8 @@ impl App {
             limits: serving.limits,
             fixed: serving.fixed || decided.tcp_port.is_some(),
             udp: decided.udp.unwrap_or(true),
+            folder: self.config.home.clone(),
+            holding: self.rules().await?.holding(),
         };
         let supernode = Supernode::start(
             config,
@@ -177,10 +179,7 @@ impl App {
         .await?;
         let ports = supernode.ports();
         if before != Some(ports) {
-            let text = format!("{} {}", ports.0, ports.1);
-            self.db
-                .write(move |tx| settings::set(tx, SUPERNODE_PORTS, &text))
-                .await?;
+            self.keep_ports(ports).await?;
         }
         if let Some(joined) = self.joined().await? {
             supernode
@@ -189,6 +188,14 @@ impl App {
         }
         self.set_supernode(supernode);
         Ok(())
+    }
+
+    async fn keep_ports(&self, (tcp, udp): (u16, u16)) -> Result<(), StoreError> {
+        let text = format!("{tcp} {udp}");
+        let kept = self
+            .db
+            .write(move |tx| settings::set(tx, SUPERNODE_PORTS, &text));
+        kept.await
     }
 
     /// Where its relay would listen, were it a supernode.

@@ -57,6 +57,17 @@ impl Store {
         })
     }
 
+    /// For tests: from now on the database grows by so many pages only, and says then what it says on a full disk.
+    #[doc(hidden)]
+    pub fn grow_by(&self, pages: i64) -> Result<(), StoreError> {
+        let now: i64 = self
+            .writer
+            .pragma_query_value(None, "page_count", |row| row.get(0))?;
+        self.writer
+            .pragma_update(None, "max_page_count", now + pages)?;
+        Ok(())
+    }
+
     /// Where the key comes from.
     pub const fn key(&self) -> &KeySource {
         &self.key

@@ -290,14 +290,7 @@ mod tests {
     fn on_a_full_disk_nothing_is_lost_and_writing_goes_on_later() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let pages: i64 = store
-            .writer
-            .pragma_query_value(None, "page_count", |row| row.get(0))
-            .unwrap();
-        store
-            .writer
-            .pragma_update(None, "max_page_count", pages + 50)
-            .unwrap();
+        store.grow_by(50).unwrap();
         let store = StoreHandle::start(store).unwrap();
         let stored = (0..100)
             .take_while(|number| match store.write(put(*number)) {

@@ -16,6 +16,7 @@ mod duration;
 mod echo_bot;
 mod file;
 mod launch;
+mod mailbox;
 mod name;
 mod network;
 mod node;
@@ -173,6 +174,8 @@ enum Command {
     Network(network::NetworkCommand),
     /// What this machine does for others: shown, switched, capped
     Role(role::RoleArgs),
+    /// What this machine keeps in other people's boxes: shown, bounded
+    Mailbox(mailbox::MailboxArgs),
     /// The policy file of a machine's administrator
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -282,6 +285,7 @@ async fn ask(command: Command, settings: &Settings) -> Outcome {
         Command::Account(command) => account::run(command, settings).await,
         Command::Network(command) => network::run(command, settings).await,
         Command::Role(args) => role::run(args, settings).await,
+        Command::Mailbox(args) => mailbox::run(args, settings).await,
         Command::Policy(command) => policy::run(&command, settings),
         Command::Contact(command) => contact::run(command, settings).await,
         Command::Presence(command) => presence::run(command, settings).await,

@@ -49,14 +49,14 @@ pub async fn run(args: RoleArgs, settings: &Settings) -> Outcome {
         return Err(Failure::new(ErrorKind::Usage, sentence));
     }
     let command = if changes {
-        Command::RolesSet {
+        Command::RolesSet(view::RolesChange {
             role: args.role.and_then(RoleName::name),
             on: args.state.map(|state| state == Switch::On),
             cap_kbit_s: args.cap,
             total_kbit_s: args.total,
             monthly_gb: args.month,
             clients: args.clients,
-        }
+        })
     } else {
         Command::RolesShow {}
     };

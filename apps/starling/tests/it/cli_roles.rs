@@ -24,6 +24,15 @@ fn roles_are_shown_capped_and_switched_and_a_policy_forbids() {
         let ran = alice.run(wrong);
         assert_eq!(ran.code, 2, "{wrong:?}: {ran:?}");
     }
+    let kept = alice.ok(&["mailbox", "--room", "50", "--at-once", "on"]);
+    assert!(kept.contains("0 B, at most 50.0 MB"), "{kept}");
+    assert!(kept.contains("without having run"), "{kept}");
+    let kept = &alice.json(&["mailbox"])[0];
+    assert_eq!(
+        (&kept["bytes_max"], &kept["on"]),
+        (&50_000_000.into(), &false.into())
+    );
+    assert_eq!(alice.run(&["mailbox", "--room", "2000000"]).code, 2);
     let file = alice.folder().join("policy.toml");
     std::fs::write(&file, "format = 1\n[roles]\nrelay = \"never\"\n").unwrap();
     let path = file.to_str().unwrap();

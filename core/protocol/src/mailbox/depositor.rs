@@ -312,6 +312,25 @@ impl<B: Copy + Ord> Depositor<B> {
         self.holders.iter().zip(at).map(told).collect()
     }
 
+    /// Whether something is to be left with a holder now, so that a connection is worth while.
+    pub fn waits_for(&self, holder: EndpointKey) -> bool {
+        let Some(at) = self.index(holder) else {
+            return false;
+        };
+        let open =
+            |pending: &Pending| matches!(pending.at[at], Standing::Waits | Standing::Asked(_));
+        self.holders[at].paused.is_none() && self.pending.values().any(open)
+    }
+
+    /// Whether a holder has not answered something yet.
+    pub fn asks(&self, holder: EndpointKey) -> bool {
+        let asked = |at: usize| {
+            let asked = |pending: &Pending| matches!(pending.at[at], Standing::Asked(_));
+            self.pending.values().any(asked)
+        };
+        self.index(holder).is_some_and(asked)
+    }
+
     /// How many entries are not everywhere yet.
     pub fn pending(&self) -> usize {
         self.pending.len()

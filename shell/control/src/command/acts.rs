@@ -11,6 +11,7 @@ impl Command {
                 | Self::AccountShow {}
                 | Self::NetworkShow {}
                 | Self::RolesShow {}
+                | Self::MailboxShow {}
                 | Self::ContactList {}
                 | Self::ContactEarlier {}
                 | Self::ContactRequests {}

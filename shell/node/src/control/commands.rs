@@ -19,7 +19,6 @@ use super::names;
 use crate::context::store_failure;
 use crate::drivers::views;
 use crate::node::{App, account_view};
-use crate::roles::serve::Change;
 use crate::session::Session;
 use crate::{backup, echo, ending, recovery, restore, status};
 
@@ -47,24 +46,9 @@ pub async fn carry_out(app: &Arc<App>, command: Command) -> Result<Value, Failur
         Command::NetworkShow {} => value(app.network_view().await?),
         Command::NetworkJoin { source } => value(app.join_network(&source).await?),
         Command::RolesShow {} => value(app.roles_view().await?),
-        Command::RolesSet {
-            role,
-            on,
-            cap_kbit_s,
-            total_kbit_s,
-            monthly_gb,
-            clients,
-        } => {
-            let change = Change {
-                role,
-                on,
-                cap_kbit_s,
-                total_kbit_s,
-                monthly_gb,
-                clients,
-            };
-            value(app.set_role(change).await?)
-        }
+        Command::RolesSet(change) => value(app.set_role(change).await?),
+        Command::MailboxShow {} => value(app.mailbox_view().await?),
+        Command::MailboxSet(change) => value(app.set_mailbox(change).await?),
         Command::EchoOpen {} => value(echo::open(app).await?),
         Command::Events {} => Err(Failure::new(
             ErrorKind::Usage,

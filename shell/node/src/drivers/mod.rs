@@ -2,11 +2,13 @@
 //! anything is sent. Drivers do not call each other, but for a few that others use (`meet`, `letters`, `name_asking`, `registration`, `records`);
 //! `session.rs` holds the table of who hears what.
 
+pub mod boxes;
 pub mod calls;
 pub mod chat;
 pub mod devices;
 pub mod files;
 pub mod forwarder;
+pub mod holder;
 pub mod home;
 pub mod lan;
 pub mod letters;

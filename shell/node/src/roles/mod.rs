@@ -2,6 +2,7 @@
 
 pub mod candidacy;
 pub mod carrier;
+pub mod holding;
 pub mod machine_policy;
 pub mod meter;
 pub mod serve;

@@ -12,8 +12,8 @@ use tracing::{info, warn};
 use super::Role;
 use super::candidacy::{self, Promoted};
 use super::settings::{Rules, Scope, Standing, Wish, Wishes};
-use super::show;
 use super::volume::Volume;
+use super::{holding, show};
 use crate::clock::wall_s;
 use crate::context::store_failure;
 use crate::drivers::supernode::key_of;
@@ -23,23 +23,6 @@ const SETTING: &str = "roles";
 /// What was carried is kept so often, and at the end.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
 const KBIT_MAX: u32 = 10_000_000;
-
-/// A change of one role, or of all.
-#[derive(Debug, Clone, Default)]
-pub struct Change {
-    /// Its name; absent: all three.
-    pub role: Option<String>,
-    /// The answer.
-    pub on: Option<bool>,
-    /// Its cap; 0 lifts it. Needs a role.
-    pub cap_kbit_s: Option<u32>,
-    /// All roles together; 0 lifts it.
-    pub total_kbit_s: Option<u32>,
-    /// A month's volume; 0 lifts it.
-    pub monthly_gb: Option<u32>,
-    /// Clients at once; 0 lifts it.
-    pub clients: Option<u32>,
-}
 
 impl App {
     /// What counts now.
@@ -65,7 +48,7 @@ impl App {
         })
     }
 
-    async fn wishes(&self) -> Result<Wishes, StoreError> {
+    pub(super) async fn wishes(&self) -> Result<Wishes, StoreError> {
         let text = self.db.read(|tx| settings::get(tx, SETTING)).await?;
         let Some(text) = text else {
             return Ok(Wishes::default());
@@ -75,7 +58,7 @@ impl App {
         })
     }
 
-    async fn keep(&self, wishes: Wishes) -> Result<(), StoreError> {
+    pub(super) async fn keep(&self, wishes: Wishes) -> Result<(), StoreError> {
         let text = serde_json::to_string(&wishes);
         let text = text.map_err(|error| StoreError::Internal(error.to_string()))?;
         self.db
@@ -104,6 +87,7 @@ impl App {
             self.set_serving(scope, limits);
             if let Some(supernode) = self.supernode() {
                 supernode.set_limits(limits);
+                supernode.set_holding(rules.holding()).await;
             }
         } else {
             self.stop_supernode().await;
@@ -167,10 +151,17 @@ impl App {
     pub(crate) fn role_views(&self, rules: &Rules<'_>) -> Vec<view::Role> {
         let supernode = self.supernode();
         let clients = supernode.as_ref().map_or(0, |one| one.clients());
-        let forwarding = supernode.and_then(|one| one.forwarding_words());
+        let forwarding = supernode.as_ref().and_then(|one| one.forwarding_words());
+        let holding = supernode.map(|one| holding::words(&one.holding()));
+        let holding = holding.flatten();
         let view = |role: Role| {
             let mut view = show::role(rules, &self.carrier, clients, role);
-            if let (Role::Relay, Some(words)) = (role, &forwarding) {
+            let more = match role {
+                Role::Relay => forwarding.clone(),
+                Role::Mailbox => holding.clone(),
+                Role::Supernode => None,
+            };
+            if let Some(words) = more {
                 view.words = format!("{}; {words}", view.words);
             }
             view
@@ -179,7 +170,7 @@ impl App {
     }
 
     /// `roles.set`
-    pub async fn set_role(&self, change: Change) -> Result<view::Roles, Failure> {
+    pub async fn set_role(&self, change: view::RolesChange) -> Result<view::Roles, Failure> {
         let _one = self.changing.lock().await;
         let rules = self.rules().await.map_err(store_failure)?;
         let wishes = changed(&rules, &change)?;
@@ -250,7 +241,7 @@ pub async fn watch(app: Arc<App>) {
     }
 }
 
-fn changed(rules: &Rules<'_>, change: &Change) -> Result<Wishes, Failure> {
+fn changed(rules: &Rules<'_>, change: &view::RolesChange) -> Result<Wishes, Failure> {
     let usage = |sentence: &str| Failure::new(ErrorKind::Usage, sentence);
     let mut wishes = rules.wishes;
     let roles: Vec<Role> = match &change.role {
@@ -298,6 +289,7 @@ fn set(cap: &mut Option<u32>, wish: Option<u32>) {
 
 #[cfg(test)]
 mod tests {
+    use starling_control::view::RolesChange;
     use starling_wire::policy::Policy;
 
     use super::*;
@@ -310,12 +302,12 @@ mod tests {
             wishes: Wishes::default(),
             standing: Standing::default(),
         };
-        let change = Change {
+        let change = RolesChange {
             role: Some("mailbox".to_owned()),
             on: Some(true),
             cap_kbit_s: Some(50),
             monthly_gb: Some(3),
-            ..Change::default()
+            ..RolesChange::default()
         };
         let wishes = changed(&rules, &change).unwrap();
         assert_eq!(
@@ -328,9 +320,9 @@ mod tests {
         assert_eq!(wishes.roles[0], Wish::default());
         assert_eq!(wishes.monthly_gb, Some(3));
         rules.wishes = wishes;
-        let lift = Change {
+        let lift = RolesChange {
             monthly_gb: Some(0),
-            ..Change::default()
+            ..RolesChange::default()
         };
         let wishes = changed(&rules, &lift).unwrap();
         assert_eq!(
@@ -338,18 +330,18 @@ mod tests {
             (None, rules.wishes.roles)
         );
         for bad in [
-            Change {
+            RolesChange {
                 role: Some("boss".to_owned()),
-                ..Change::default()
+                ..RolesChange::default()
             },
-            Change {
+            RolesChange {
                 cap_kbit_s: Some(5),
-                ..Change::default()
+                ..RolesChange::default()
             },
-            Change {
+            RolesChange {
                 role: Some("relay".to_owned()),
                 on: Some(true),
-                ..Change::default()
+                ..RolesChange::default()
             },
         ] {
             assert!(changed(&rules, &bad).is_err(), "{bad:?}");

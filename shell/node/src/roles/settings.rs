@@ -1,6 +1,7 @@
 //! What the user decided about the roles, and what comes of it together with the administrator's policy.
 
 use serde::{Deserialize, Serialize};
+use starling_protocol::mailbox::holder::Caps as HolderCaps;
 use starling_protocol::overlay::qualification::Obstacle;
 use starling_wire::policy::{Caps, Permission, Policy};
 
@@ -10,6 +11,7 @@ use super::carrier::RoleRates;
 use crate::transport::relay_server::Limits;
 
 const GB: u64 = 1_000_000_000;
+const MB: u64 = 1_000_000;
 
 /// What the user decided of one role.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,12 @@ pub struct Wishes {
     pub monthly_gb: Option<u32>,
     /// Clients at once.
     pub clients: Option<u32>,
+    /// What is kept for others in boxes, in MB.
+    #[serde(default)]
+    pub mailbox_mb: Option<u32>,
+    /// Letters and boxes are kept at once, without having run for days.
+    #[serde(default)]
+    pub mailbox_at_once: bool,
 }
 
 /// How this profile stands.
@@ -154,7 +162,11 @@ impl Rules<'_> {
                 Decision::Waiting(candidate.obstacle.unwrap_or(Obstacle::Unchecked))
             }
             // PROMOTE-10
-            (Role::Mailbox, Some(_)) if !candidate.keeps_letters => Decision::Young,
+            (Role::Mailbox, Some(_))
+                if !candidate.keeps_letters && !self.wishes.mailbox_at_once =>
+            {
+                Decision::Young
+            }
             _ => Decision::Everybody,
         }
     }
@@ -197,6 +209,7 @@ impl Rules<'_> {
             mailbox_kbit_s: mailbox,
             monthly_gb: self.wishes.monthly_gb,
             clients: self.wishes.clients,
+            mailbox_mb: self.wishes.mailbox_mb,
             ..Caps::default()
         })
     }
@@ -211,6 +224,16 @@ impl Rules<'_> {
                 caps.mailbox_kbit_s,
             ],
             total: caps.total_kbit_s,
+        }
+    }
+
+    /// For the mailbox holder.
+    pub fn holding(&self) -> HolderCaps {
+        let standard = HolderCaps::default();
+        let megabytes = self.caps().mailbox_mb.map(|mb| u64::from(mb) * MB);
+        HolderCaps {
+            bytes: megabytes.unwrap_or(standard.bytes),
+            ..standard
         }
     }
 

@@ -84,6 +84,15 @@ pub fn rate(kbit: u64) -> String {
     }
 }
 
+/// "3.4 MB", "2147 MB"
+pub fn megabytes(bytes: u64) -> String {
+    let tenths = bytes / 100_000;
+    match tenths < 1_000 {
+        true => format!("{}.{} MB", tenths / 10, tenths % 10),
+        false => format!("{} MB", tenths / 10),
+    }
+}
+
 /// What was carried for others, by role, with the cap beside it.
 pub fn traffic(rules: &Rules<'_>, carrier: &Carrier) -> Vec<view::Traffic> {
     let rates = rules.rates();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use iroh::endpoint::{Builder, NetReportConfig, PortmapperConfig, QuicTransportConfig, presets};
 use iroh::{
     Endpoint, EndpointAddr, EndpointId, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey,
+    Watcher,
 };
 use iroh_relay::RelayQuicConfig;
 use iroh_relay::tls::CaTlsConfig;
@@ -211,6 +212,23 @@ pub async fn arrive(endpoint: &Endpoint, home: &SupernodeAddr, patience: Duratio
         }
     };
     let _ = tokio::time::timeout(patience, there).await;
+}
+
+/// Waits until an endpoint's link to its relay is up, and then until it is lost. Behind a relay that is the other side's own, whoever was
+/// there is gone or has forgotten the connection; QUIC itself would wait for 30 s.
+pub async fn relay_lost(endpoint: &Endpoint) {
+    let mut status = endpoint.home_relay_status();
+    let mut was_up = false;
+    loop {
+        let up = status.get().iter().any(|relay| relay.is_connected());
+        if was_up && !up {
+            return;
+        }
+        was_up |= up;
+        if status.updated().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// An inner endpoint, by relay and by every direct address its owner told.

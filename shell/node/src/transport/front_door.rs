@@ -248,6 +248,28 @@ impl FrontDoor {
         dial::by_all_homes(from, supernode.id, &place, alpn, ATTEMPTS).await
     }
 
+    /// Dials a supernode from an endpoint with a key of its own, which is good for this connection only: it learns the key of nobody's
+    /// front door. The relay it is reached by is the supernode's own, by the same way as the front door's.
+    pub async fn visit(
+        &self,
+        supernode: &SupernodeAddr,
+        secret: &[u8; 32],
+        alpn: &[u8],
+    ) -> Result<(Endpoint, Connection), DialError> {
+        let place = self.place(supernode)?;
+        let way = self.shim.url(Side::FrontDoor).ok_or(DialError::NoAddress)?;
+        let from = endpoint::front_door(secret, &self.pins, Some(&place), Vec::new(), &way);
+        let from = from.await.map_err(|_| DialError::NoAddress)?;
+        let homes = [place];
+        match dial::by_all_homes(&from, supernode.id, &homes, alpn, ATTEMPTS).await {
+            Ok(connection) => Ok((from, connection)),
+            Err(error) => {
+                endpoint::close(&from).await;
+                Err(error)
+            }
+        }
+    }
+
     async fn dial_key(
         &self,
         key: EndpointKey,

@@ -79,14 +79,14 @@ async fn until_path(actor: &mut Actor, path: &str) {
 }
 
 fn relay(on: bool) -> Command {
-    Command::RolesSet {
+    Command::RolesSet(view::RolesChange {
         role: Some("relay".to_owned()),
         on: Some(on),
         cap_kbit_s: None,
         total_kbit_s: None,
         monthly_gb: None,
         clients: None,
-    }
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Whole nodes on loopback: the same scenarios that the labs run in network namespaces.
 
 mod backup;
+mod boxes;
 mod calls;
 mod cast;
 mod chat;

@@ -17,6 +17,7 @@ use starling_node::transport::pins::Pins;
 use starling_node::transport::proxy::ProxySetting;
 use starling_node::transport::relay_server::Limits;
 use starling_node::transport::requests::Supernodes;
+use starling_protocol::mailbox::holder::Caps;
 use starling_store::{Store, StoreHandle};
 use starling_wire::alpn;
 use starling_wire::frame::{decode_body, encode};
@@ -41,13 +42,24 @@ pub struct Land {
 
 pub struct Town {
     pub supernode: Supernode,
+    pub carrier: Carrier,
     seed: [u8; 32],
+    ip: Ipv4Addr,
     home: TempDir,
 }
 
 impl Land {
     /// The first is in the network file; the others know of nobody else.
     pub async fn of(count: u8) -> Self {
+        Self::at(count, |_| Ipv4Addr::LOCALHOST).await
+    }
+
+    /// The same, each in a block of addresses of its own.
+    pub async fn spread(count: u8) -> Self {
+        Self::at(count, |number| Ipv4Addr::new(127, 0, 0, 1 + number)).await
+    }
+
+    async fn at(count: u8, ip: impl Fn(u8) -> Ipv4Addr) -> Self {
         listen_for_warnings();
         let network = NetworkId(SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes());
         let mut land = Self {
@@ -56,7 +68,8 @@ impl Land {
             _calm: NoWarnings,
         };
         for number in 0..count {
-            let town = Town::start([100 + number; 32], folder()).await;
+            let seed = [100 + number; 32];
+            let town = Town::start(seed, ip(number), folder()).await;
             let listed = land.listed();
             join(&town, network, listed).await;
             land.towns.push(town);
@@ -95,10 +108,10 @@ impl Land {
 }
 
 impl Town {
-    async fn start(seed: [u8; 32], home: TempDir) -> Self {
+    async fn start(seed: [u8; 32], ip: Ipv4Addr, home: TempDir) -> Self {
         let store = Store::open(home.path()).expect("a store");
         let db = Db::new(StoreHandle::start(store).expect("a store's thread"));
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let any = SocketAddr::from((ip, 0));
         let config = SupernodeConfig {
             listen: any,
             also: Vec::new(),
@@ -109,25 +122,30 @@ impl Town {
             limits: Limits::default(),
             fixed: false,
             udp: true,
+            folder: home.path().to_owned(),
+            holding: Caps::default(),
         };
         let clock = Clock::start();
         let carrier = Carrier::new(clock);
         for role in Role::ALL {
             carrier.set(role, true);
         }
-        let supernode = Supernode::start(config, db, Pins::default(), clock, carrier)
+        let (pins, carries) = (Pins::default(), carrier.clone());
+        let supernode = Supernode::start(config, db, pins, clock, carries)
             .await
             .expect("a supernode");
         Self {
             supernode,
+            carrier,
             seed,
+            ip,
             home,
         }
     }
 
     /// The same once more, which was stopped. Alone it has nothing but what it held.
     pub async fn again(self, network: NetworkId) -> Self {
-        let back = Self::start(self.seed, self.home).await;
+        let back = Self::start(self.seed, self.ip, self.home).await;
         join(&back, network, Vec::new()).await;
         back
     }
@@ -145,8 +163,8 @@ async fn join(town: &Town, network: NetworkId, listed: Vec<SupernodeAddr>) {
 /// Somebody with an account, and with nothing else of a node.
 pub struct Person {
     pub identity: Identity,
-    door: Arc<FrontDoor>,
-    supernodes: Supernodes,
+    pub door: Arc<FrontDoor>,
+    pub supernodes: Arc<Supernodes>,
 }
 
 impl Person {
@@ -162,7 +180,7 @@ impl Person {
         let door = Arc::new(door);
         Self {
             identity,
-            supernodes: Supernodes::new(Arc::clone(&door)),
+            supernodes: Arc::new(Supernodes::new(Arc::clone(&door))),
             door,
         }
     }

@@ -109,14 +109,14 @@ async fn dial_02_ports_of_other_services_are_refused_and_measuring_is_bounded() 
 }
 
 fn roles(role: Option<&str>, on: Option<bool>, clients: Option<u32>) -> Command {
-    Command::RolesSet {
+    Command::RolesSet(view::RolesChange {
         role: role.map(str::to_owned),
         on,
         cap_kbit_s: None,
         total_kbit_s: None,
         monthly_gb: None,
         clients,
-    }
+    })
 }
 
 /// Somebody who has run for long enough at once, and decides quickly.

@@ -15,14 +15,14 @@ use crate::cast::{Actor, PATIENCE, Town, config, folder};
 use crate::home::supernode;
 
 fn set(role: Option<&str>, on: Option<bool>) -> Command {
-    Command::RolesSet {
+    Command::RolesSet(view::RolesChange {
         role: role.map(str::to_owned),
         on,
         cap_kbit_s: None,
         total_kbit_s: None,
         monthly_gb: None,
         clients: None,
-    }
+    })
 }
 
 fn with_policy(home: &std::path::Path, text: &str) -> NodeConfig {
@@ -67,14 +67,14 @@ async fn role_01_a_member_serves_nobody_until_it_is_answered_and_then_again_nobo
     assert!(all.roles.iter().all(|role| role.on), "{all:?}");
     let status: view::Status = alice.ask(Command::Status {}).await;
     assert_eq!(status.listening.len(), 4, "{:?}", status.listening);
-    let capped = Command::RolesSet {
+    let capped = Command::RolesSet(view::RolesChange {
         role: Some("relay".to_owned()),
         on: None,
         cap_kbit_s: Some(800),
         total_kbit_s: Some(2_000),
         monthly_gb: Some(20),
         clients: Some(9),
-    };
+    });
     let all: view::Roles = alice.ask(capped).await;
     assert!(
         role(&all.roles, "relay")
@@ -183,14 +183,14 @@ async fn home_11_whoever_is_not_let_in_is_at_the_next_home_at_once() {
     let [s, t, a, b] = [folder(), folder(), folder(), folder()];
     let (sven, first) = supernode(&s, "Sven").await;
     let (sue, second) = supernode(&t, "Sue").await;
-    let one = Command::RolesSet {
+    let one = Command::RolesSet(view::RolesChange {
         role: None,
         on: None,
         cap_kbit_s: None,
         total_kbit_s: None,
         monthly_gb: None,
         clients: Some(1),
-    };
+    });
     sven.ask::<view::Roles>(one).await;
     let owner = SigningKey::from_bytes(&[7; 32]);
     let network = Network {

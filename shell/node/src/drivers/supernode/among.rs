@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use starling_wire::alpn;
-use starling_wire::descriptor::{Roles, SignedDescriptor};
+use starling_wire::descriptor::SignedDescriptor;
 use starling_wire::ids::NetworkId;
 use starling_wire::policy::Trust;
 use starling_wire::supernode::{SUPERNODES_TOLD, SupernodeAddr};
@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::holding;
 use super::names::{self, Names};
 use super::overlay::{self, Membercard, Overlay};
 use super::{LEAVING_TIME, Service, Supernode, SupernodeError};
-use crate::roles::Role;
 use crate::transport::endpoint;
 use crate::transport::overlay::OverlayLinks;
 use crate::transport::packets::PacketPort;
@@ -83,6 +83,10 @@ impl Supernode {
         tasks.spawn(service.forwarder.clone().serve(visiting));
         tasks.spawn(Arc::clone(&links).hear_packets());
         tasks.spawn(tell_load(overlay.clone(), Arc::clone(service)));
+        tasks.spawn(holding::tell_issuers(
+            overlay.clone(),
+            service.holder.clone(),
+        ));
         *self.among.lock().await = tasks;
         *service
             .among
@@ -107,11 +111,7 @@ impl Supernode {
             key: ed25519_dalek::SigningKey::from_bytes(&self.seed),
             at: self.address.clone(),
             network,
-            roles: Roles {
-                supernode: true,
-                relay: self.service.carrier.is_on(Role::Relay),
-                mailbox: self.service.carrier.is_on(Role::Mailbox),
-            },
+            carrier: self.service.carrier.clone(),
             clients_max: u32::try_from(self.relay.links_max()).unwrap_or(u32::MAX),
             listed,
             listed_only: trust == Trust::Listed,

@@ -4,6 +4,7 @@
 mod among;
 mod crowd;
 mod dial_back;
+mod holding;
 mod mailbox;
 mod names;
 mod notices;
@@ -13,11 +14,13 @@ mod requests;
 mod rooms;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use iroh::Endpoint;
 use iroh::endpoint::{Connection, Incoming, IncomingAddr};
+use starling_protocol::mailbox::holder::Caps;
 use starling_store::{StoreError, rescue, supernode as rows};
 use starling_wire::alpn;
 use starling_wire::descriptor::DescriptorError;
@@ -33,12 +36,14 @@ use zeroize::Zeroizing;
 use self::among::Among;
 use self::crowd::Willing;
 use self::dial_back::DialBacks;
+use self::holding::Grants;
 use self::mailbox::Mailbox;
 use self::names::Searches;
 use self::notices::DeskInput;
 use crate::clock::{Clock, wall_s};
 use crate::db::Db;
 use crate::drivers::forwarder::Forwarder;
+use crate::drivers::holder::{self, MailboxHolder};
 use crate::roles::carrier::Carrier;
 use crate::transport::endpoint::{self, EndpointError, endpoint_key, relay_url};
 use crate::transport::pins::Pins;
@@ -94,6 +99,10 @@ pub struct SupernodeConfig {
     pub fixed: bool,
     /// Whether other supernodes may reach it over UDP.
     pub udp: bool,
+    /// The profile's folder: its disk is not filled up with what is kept for others.
+    pub folder: PathBuf,
+    /// What it keeps in conversations' boxes at most.
+    pub holding: Caps,
 }
 
 /// Where others reach a supernode whose own address is another.
@@ -141,6 +150,8 @@ struct Service {
     searches: Searches,
     mailbox: Mailbox,
     forwarder: Forwarder,
+    holder: MailboxHolder,
+    grants: Grants,
     clock: Clock,
 }
 
@@ -161,9 +172,12 @@ impl Supernode {
         let (address, own) = addresses(&config, &relay);
         pins.serve_at(&own);
         pins.learn(&address);
-        let alpns = [alpn::SUPER, alpn::PUBLISH, alpn::INDEX].map(<[u8]>::to_vec);
+        let alpns = [alpn::SUPER, alpn::PUBLISH, alpn::INDEX, alpn::LOG].map(<[u8]>::to_vec);
         let endpoint = endpoint::supernode(&config.seed, &pins, alpns.to_vec(), &own).await?;
         let (desk, desk_inputs) = mpsc::channel(64);
+        let mut tasks = JoinSet::new();
+        let holding = holding(&config, &db, (clock, &carrier));
+        let holder = MailboxHolder::start(holding, &mut tasks).await?;
         let service = Arc::new(Service {
             db: db.clone(),
             own,
@@ -179,9 +193,10 @@ impl Supernode {
             dial_backs: DialBacks::new(clock),
             searches: Searches::default(),
             mailbox: Mailbox::default(),
+            holder,
+            grants: Grants::new(&config.seed),
             clock,
         });
-        let mut tasks = JoinSet::new();
         tasks.spawn(accept(Arc::clone(&service)));
         tasks.spawn(expire(Arc::clone(&service)));
         tasks.spawn(crowd::run(Arc::clone(&service), clock));
@@ -255,7 +270,7 @@ impl Supernode {
     /// Tells its clients and stops.
     pub async fn stop(&self) {
         let goodbye = tokio::time::timeout(LEAVING_TIME, self.say_goodbye());
-        let _ = tokio::join!(goodbye, self.part());
+        let _ = tokio::join!(goodbye, self.part(), self.service.holder.stop());
         self.service.endpoint.close().await;
         self.relay.shutdown().await;
     }
@@ -291,6 +306,21 @@ fn relaying(config: &SupernodeConfig, db: &Db) -> RelayServerConfig {
         tunnels: tunnels(config, db),
         limits: config.limits,
         fixed: config.fixed,
+    }
+}
+
+fn holding(
+    config: &SupernodeConfig,
+    db: &Db,
+    (clock, carrier): (Clock, &Carrier),
+) -> holder::Setup {
+    holder::Setup {
+        db: db.clone(),
+        folder: config.folder.clone(),
+        key: ed25519_dalek::SigningKey::from_bytes(&config.seed),
+        clock,
+        carrier: carrier.clone(),
+        caps: config.holding,
     }
 }
 
@@ -443,6 +473,12 @@ async fn serve(service: Arc<Service>, connection: Connection) {
         }
         return;
     }
+    if connection.alpn() == alpn::LOG {
+        // Whoever is on this machine is in nobody's block.
+        let block = service.relay.block_of(asker);
+        let block = block.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        return service.holder.attend(connection, block).await;
+    }
     connection.set_max_concurrent_bi_streams(STREAMS_AT_ONCE.into());
     loop {
         let Ok(Ok((mut send, mut receive))) =
@@ -503,6 +539,8 @@ mod tests {
             limits: Limits::default(),
             fixed: false,
             udp: true,
+            folder: PathBuf::new(),
+            holding: Caps::default(),
         };
         // Whatever this machine's own address is.
         let found = discovery_ip(&config("0.0.0.0:0", true)).unwrap();

@@ -98,6 +98,7 @@ impl Driver {
     ) -> Result<Self, DescriptorError> {
         let now = clock.now();
         let own = card.describe(links.ports(), 0)?;
+        seen.describe(own.clone());
         let generation = u32::try_from(wall_s()).unwrap_or(u32::MAX);
         let seed = u64::from_le_bytes(random());
         let mut index = FullIndex::new(own.id(), own.position(), seed, now);
@@ -173,7 +174,9 @@ impl Driver {
     fn keep_house(&mut self) {
         self.links.forget_closed();
         let (_, packet_port) = self.links.ports();
-        if self.own.get().is_half_over(wall_s()) || self.own.get().packet_port != packet_port {
+        let own = self.own.get();
+        let other = own.packet_port != packet_port || own.roles != self.card.roles();
+        if other || own.is_half_over(wall_s()) {
             self.describe_anew();
         }
         self.knock();
@@ -191,6 +194,7 @@ impl Driver {
         match self.card.describe(self.links.ports(), self.load) {
             Ok(own) => {
                 self.own = own.clone();
+                self.seen.describe(own.clone());
                 self.membership.handle_own_description(own);
             }
             Err(error) => warn!(%error, "this supernode cannot describe itself any more"),

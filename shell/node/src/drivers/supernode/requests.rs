@@ -58,6 +58,8 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::Rescue { account, signature } => service.rescue(asker, account, signature).await,
         Request::Names(question) => service.about_names(asker, question).await,
         Request::OpenRoom => service.open_room(asker).await,
+        Request::Holders => Ok(service.some_holders()),
+        Request::GrantBox => service.grant_box(asker).await,
         Request::Find(key) => Ok(Answer::Found(service.find(key).await.map(Box::new))),
     };
     result.unwrap_or_else(Answer::Refused)

@@ -122,14 +122,14 @@ async fn role_03_no_letter_is_taken_where_the_mailbox_is_off() {
     let letter = || paid(at.account, vec![1; 200], WORK_MIN);
     let taken = mallory.ask(&at.home, letter()).await;
     assert!(matches!(taken, Ok(Answer::Ok)), "{taken:?}");
-    let off = Command::RolesSet {
+    let off = Command::RolesSet(view::RolesChange {
         role: Some("mailbox".to_owned()),
         on: Some(false),
         cap_kbit_s: None,
         total_kbit_s: None,
         monthly_gb: None,
         clients: None,
-    };
+    });
     let roles: view::Roles = alice.ask(off).await;
     assert!(!roles.roles[2].on && roles.roles[0].on, "{roles:?}");
     let refused = mallory.ask(&at.home, letter()).await;

@@ -6,6 +6,8 @@ use starling_wire::ids::{EndpointKey, NetworkId};
 use starling_wire::supernode::SupernodeAddr;
 
 use crate::clock::wall_s;
+use crate::roles::Role;
+use crate::roles::carrier::Carrier;
 
 /// What this supernode is among the others.
 #[derive(Debug)]
@@ -16,8 +18,8 @@ pub struct Membercard {
     pub at: SupernodeAddr,
     /// The network it belongs to.
     pub network: Option<NetworkId>,
-    /// What it does.
-    pub roles: Roles,
+    /// Knows which roles are on.
+    pub carrier: Carrier,
     /// Clients it takes.
     pub clients_max: u32,
     /// Whom it was told of by the network file.
@@ -32,6 +34,15 @@ impl Membercard {
         !self.listed_only || self.listed.iter().any(|listed| listed.id == other)
     }
 
+    /// What it does now.
+    pub(super) fn roles(&self) -> Roles {
+        Roles {
+            supernode: true,
+            relay: self.carrier.is_on(Role::Relay),
+            mailbox: self.carrier.is_on(Role::Mailbox),
+        }
+    }
+
     /// Signed now, and checked as others will check it.
     pub(super) fn describe(
         &self,
@@ -44,7 +55,7 @@ impl Membercard {
             udp_port,
             packet_port,
             network: self.network,
-            roles: self.roles,
+            roles: self.roles(),
             clients_max: self.clients_max,
             load,
             issued: now,
@@ -56,6 +67,7 @@ impl Membercard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn member_20_where_only_the_network_file_counts_others_are_no_members() {
@@ -68,7 +80,7 @@ mod tests {
             key: SigningKey::from_bytes(&[1; 32]),
             at: at(1),
             network: None,
-            roles: Roles::default(),
+            carrier: Carrier::new(Clock::start()),
             clients_max: 1,
             listed: vec![at(1), at(2)],
             listed_only: false,

@@ -1,6 +1,6 @@
 //! The way to the overlay for the rest of the supernode.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::random;
 use crate::transport::overlay::{Peer, Place};
+use crate::transport::relay_server::block_of;
 
 /// A look-up ends by itself; this is for one that was not even begun.
 const LOOKUP_TIME: Duration = LONGEST.saturating_add(Duration::from_secs(1));
@@ -96,6 +97,11 @@ impl Overlay {
         self.seen.some_signed(count)
     }
 
+    /// Some that keep mailboxes, this one among them, by chance; nobody twice from one block of addresses as long as there are others.
+    pub(in crate::drivers::supernode) fn holders(&self, count: usize) -> Vec<SignedDescriptor> {
+        self.seen.holders(count)
+    }
+
     /// The other supernodes that are known.
     pub(in crate::drivers::supernode) fn members(&self) -> usize {
         self.seen.members().len()
@@ -159,6 +165,7 @@ pub(super) struct Seen(Arc<RwLock<Lists>>);
 
 #[derive(Debug, Default)]
 struct Lists {
+    own: Option<VerifiedDescriptor>,
     members: BTreeMap<EndpointKey, VerifiedDescriptor>,
     records: usize,
     refused: BTreeMap<(Kind, Refused), u64>,
@@ -234,6 +241,35 @@ impl Seen {
         let earlier = lists.members.range(..start);
         let some = later.chain(earlier).take(count);
         some.map(|(_, member)| member.signed().clone()).collect()
+    }
+
+    /// What this supernode says about itself from now on.
+    pub(super) fn describe(&self, own: VerifiedDescriptor) {
+        self.write().own = Some(own);
+    }
+
+    fn holders(&self, count: usize) -> Vec<SignedDescriptor> {
+        let start = EndpointKey(random());
+        let lists = self.read();
+        let later = lists.members.range(start..);
+        let earlier = lists.members.range(..start);
+        let others = later.chain(earlier).map(|(_, member)| member);
+        let (mut chosen, mut again) = (Vec::new(), Vec::new());
+        let mut blocks = BTreeSet::new();
+        for one in lists
+            .own
+            .iter()
+            .chain(others)
+            .filter(|one| one.get().roles.mailbox)
+        {
+            match blocks.insert(block_of(one.get().at.tcp.ip())) {
+                true => chosen.push(one.signed().clone()),
+                false => again.push(one.signed().clone()),
+            }
+        }
+        chosen.extend(again);
+        chosen.truncate(count);
+        chosen
     }
 
     fn members(&self) -> Vec<EndpointKey> {
