@@ -7,6 +7,7 @@
 
 pub mod chance;
 pub mod client;
+pub mod groups;
 pub mod mailbox;
 pub mod message;
 pub mod nat;

@@ -5,7 +5,7 @@
 //! they do is [`crate::ordering`]'s. Whoever comes back learns of later generations at once.
 
 mod member;
-mod station;
+pub(crate) mod station;
 mod world;
 
 use serde::{Deserialize, Serialize};

@@ -46,6 +46,7 @@ pub struct Conversation {
     said: BTreeMap<MessageId, EpochTag>,
     chance: ChaCha20Rng,
     pub(super) persists: VecDeque<Persist>,
+    transmits: VecDeque<Transmit>,
     pub(super) events: VecDeque<Event>,
 }
 
@@ -124,6 +125,7 @@ impl Conversation {
             said: restored.said,
             chance,
             persists: VecDeque::new(),
+            transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
@@ -217,21 +219,12 @@ impl Conversation {
 
     /// What is to be on disk first, together with the rows of the device's keys.
     pub fn poll_persist(&mut self) -> Option<Persist> {
-        if let Some(kept) = self.order.poll_persist() {
-            return Some(Persist::Order(Box::new(kept)));
-        }
         self.persists.pop_front()
     }
 
     /// What to ask holders.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        loop {
-            let request = self.order.poll_transmit()?;
-            // Of a generation that is not remembered any more nothing is asked.
-            if let Some(first) = self.ground.first_of(request.seat) {
-                return Some(Transmit { first, request });
-            }
-        }
+        self.transmits.pop_front()
     }
 
     /// What happened.
@@ -279,6 +272,13 @@ impl Conversation {
 
     /// After every input that reached the order: what it decided, and what we want ourselves.
     pub(super) fn follow(&mut self, seen: Vec<Seen>, client: &mut Client, now: Duration) {
+        if let Some(kept) = self.order.poll_persist() {
+            self.persists.push_back(Persist::Order(Box::new(kept)));
+        }
+        while let Some(request) = self.order.poll_transmit() {
+            let transmit = self.question(request);
+            self.transmits.extend(transmit);
+        }
         let mut seen = seen.into_iter();
         while let Some(event) = self.order.poll_event() {
             match event {
@@ -510,7 +510,7 @@ impl Conversation {
 
     fn assert_drained(&self) {
         debug_assert!(
-            self.persists.is_empty() && self.events.is_empty(),
+            self.persists.is_empty() && self.transmits.is_empty() && self.events.is_empty(),
             "the machine was fed before its outputs were drained"
         );
     }

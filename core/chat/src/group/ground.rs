@@ -92,9 +92,8 @@ struct Kept {
 pub struct Unreadable;
 
 impl Ground {
-    /// Of a group in its present epoch, which is in this generation. The generation of a group that was just made, or of an epoch that
-    /// begins one, is [`begins`].
-    pub fn new(id: GroupId, epoch: EpochTag, generation: Generation) -> Self {
+    /// Of a group in its present epoch, which is in this generation.
+    fn new(id: GroupId, epoch: EpochTag, generation: Generation) -> Self {
         let mut ground = Self {
             id,
             epoch,
@@ -235,8 +234,48 @@ impl Era {
     }
 }
 
+/// Why a device that was taken in does not come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TakenInError {
+    /// Its keys.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The group does not say that its log lies there.
+    #[error("the invitation does not say where the conversation is kept as the conversation does")]
+    OtherGeneration,
+}
+
+/// Where a group stands that this device just made.
+pub fn founded(client: &mut Client, id: GroupId) -> Result<Ground, StateError> {
+    let group = client.group(id)?.ok_or(StateError::NotMember)?;
+    let record = Record::read(group.context()?).map_err(|_| StateError::Unreadable)?;
+    Ok(Ground::new(id, group.tag()?, begins(&group, &record)?))
+}
+
+/// Where a group stands into which this device just came by a Welcome; `told` is the generation that the invitation names (`BOX-26`).
+pub fn taken_in(
+    client: &mut Client,
+    id: GroupId,
+    told: &Generation,
+) -> Result<Ground, TakenInError> {
+    let group = client.group(id)?.ok_or(StateError::NotMember)?;
+    let record = Record::read(group.context()?).map_err(|_| StateError::Unreadable)?;
+    let epoch = group.tag()?;
+    if told.first == epoch {
+        return Ok(Ground::new(id, epoch, begins(&group, &record)?));
+    }
+    let says = &record.generation;
+    let same = says.check == Some(told.check())
+        && says.number == told.number
+        && says.holders == told.holders;
+    match same {
+        true => Ok(Ground::new(id, epoch, told.clone())),
+        false => Err(TakenInError::OtherGeneration),
+    }
+}
+
 /// The generation that begins with the epoch that a group is in.
-pub fn begins(group: &Mls<'_>, record: &Record) -> Result<Generation, StateError> {
+fn begins(group: &Mls<'_>, record: &Record) -> Result<Generation, StateError> {
     let secret = group.export(LOG_LABEL, 32)?;
     let secret = secret.try_into().map_err(|_| StateError::Fault)?;
     let Holding {

@@ -11,6 +11,7 @@ pub mod changes;
 pub mod conversation;
 pub mod ground;
 pub mod outputs;
+mod questions;
 mod reading;
 pub mod rules;
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use starling_wire::credential::Member;
 use starling_wire::group::Record;
-use starling_wire::ids::{EntryId, EpochTag, MessageId};
+use starling_wire::ids::{EndpointKey, EntryId, EpochTag, MessageId};
+use starling_wire::log::frames::Ask;
 use starling_wire::log::{Entry, Kind};
 use starling_wire::ordering::Slot;
 
 use super::changes::WishError;
 use crate::mls::OpenError;
-use crate::order::member::{Kept, Request};
+use crate::order::member::Kept;
 
 /// An entry for all boxes of a generation: padded and sealed, not signed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +65,17 @@ pub struct Welcome {
     pub members: Vec<Member>,
 }
 
-/// A question to one holder, and the generation to whose box there it belongs.
+/// A question to one holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
-    /// The generation's first epoch.
+    /// The first epoch of the generation to whose box it belongs.
     pub first: EpochTag,
+    /// Whom.
+    pub holder: EndpointKey,
     /// What the order asks.
-    pub request: Request,
+    pub ask: Ask,
+    /// What follows on the stream.
+    pub body: Arc<[u8]>,
 }
 
 /// What happened.

@@ -167,6 +167,14 @@ impl Station {
         left
     }
 
+    /// Time, for those who wait for their turn at a slot.
+    pub fn pass(&mut self, now: Duration) -> Vec<Said> {
+        if let Some(holder) = &mut self.holder {
+            holder.handle_timeout(now);
+        }
+        self.drain()
+    }
+
     /// What is to be kept is kept, then what is said.
     fn drain(&mut self) -> Vec<Said> {
         let mut said = Vec::new();

@@ -1,5 +1,6 @@
 //! Small worlds, run twice.
 
+mod groups;
 mod mailbox;
 mod ordering;
 
