@@ -35,8 +35,6 @@ pub type Question = (EpochTag, EndpointKey, Ask, Arc<[u8]>);
 #[derive(Debug, Default)]
 pub struct Told {
     pub questions: Vec<Question>,
-    /// Whether an entry is to be fetched: the boxes have something to ask.
-    pub wanted: bool,
     pub events: Vec<Event>,
 }
 
@@ -50,6 +48,10 @@ pub struct Device {
     boxes: BTreeMap<EpochTag, (Depositor<u32>, Collector)>,
     /// Own messages to be encrypted now.
     again: BTreeSet<MessageId>,
+    /// Entries to be left now.
+    deposits: VecDeque<(Deposit, Option<MessageId>)>,
+    /// Entries to be fetched now, and from which generation's boxes.
+    wanted: VecDeque<(EpochTag, EntryId)>,
     pub disk: Disk,
     pub up: bool,
     pub wakes: u64,
@@ -98,6 +100,8 @@ impl Device {
             conversation: None,
             boxes: BTreeMap::new(),
             again: BTreeSet::new(),
+            deposits: VecDeque::new(),
+            wanted: VecDeque::new(),
             disk: Disk::default(),
             up: true,
             wakes: 0,
@@ -125,7 +129,7 @@ impl Device {
             .client
             .make_key_packages(Suite::Classic, 1, now_s())
             .expect("packages");
-        self.commit(&mut Vec::new());
+        self.commit();
         made.into_iter().next().expect("one")
     }
 
@@ -178,7 +182,7 @@ impl Device {
             said: std::mem::take(&mut self.disk.said),
             ..Disk::default()
         };
-        self.commit(&mut Vec::new());
+        self.commit();
     }
 
     /// The process ends; what is in memory is gone.
@@ -186,6 +190,9 @@ impl Device {
         self.up = false;
         self.conversation = None;
         self.boxes.clear();
+        self.again.clear();
+        self.deposits.clear();
+        self.wanted.clear();
     }
 
     /// It begins again, with what is on disk.
@@ -326,11 +333,17 @@ impl Device {
             self.drain_conversation(&mut told, now);
             if let Some(id) = self.again.pop_first() {
                 self.encrypt(id);
+            } else if let Some((deposit, id)) = self.deposits.pop_front() {
+                self.leave(deposit, id, now);
+            } else if let Some((first, entry)) = self.wanted.pop_front() {
+                if let Some((_, collector)) = self.boxes.get_mut(&first) {
+                    collector.handle_wanted(entry);
+                }
             } else if let Some((first, entry)) = entries.pop_front() {
                 if let Some(conversation) = &mut self.conversation {
                     conversation.handle_entry(first, entry, &mut self.client, now);
                 }
-            } else if !std::mem::take(&mut told.wanted) {
+            } else {
                 return told;
             }
         }
@@ -374,12 +387,8 @@ impl Device {
     }
 
     fn drain_conversation(&mut self, told: &mut Told, now: Duration) {
-        let mut deposits = Vec::new();
-        self.commit(&mut deposits);
+        self.commit();
         self.open_boxes(now);
-        for (deposit, id) in deposits {
-            self.leave(deposit, id, now);
-        }
         let Some(conversation) = &mut self.conversation else {
             return;
         };
@@ -397,12 +406,7 @@ impl Device {
                 Event::SayAgain(id) => {
                     self.again.insert(id);
                 }
-                Event::Fetch(first, entry) => {
-                    if let Some((_, collector)) = self.boxes.get_mut(&first) {
-                        collector.handle_wanted(entry);
-                        told.wanted = true;
-                    }
-                }
+                Event::Fetch(first, entry) => self.wanted.push_back((first, entry)),
                 Event::Changed(_) => {
                     self.again.append(&mut self.disk.unsaid);
                     told.events.push(event);
@@ -413,7 +417,7 @@ impl Device {
     }
 
     /// One transaction.
-    fn commit(&mut self, deposits: &mut Vec<(Deposit, Option<MessageId>)>) {
+    fn commit(&mut self) {
         let disk = &mut self.disk;
         let conversation = self.conversation.as_mut();
         let persists = conversation.map(|one| std::iter::from_fn(|| one.poll_persist()).collect());
@@ -427,7 +431,7 @@ impl Device {
                 Persist::Deposit(deposit, id) => {
                     let kept = (deposit.clone(), id, Vec::new());
                     disk.outbox.insert(deposit.id, kept);
-                    deposits.push((deposit, id));
+                    self.deposits.push_back((deposit, id));
                 }
                 Persist::Waits(first, entry) => {
                     disk.waiting.insert(entry.id(), (first, entry));
@@ -525,7 +529,6 @@ impl Told {
     pub fn add(&mut self, later: Self) {
         self.questions.extend(later.questions);
         self.events.extend(later.events);
-        self.wanted |= later.wanted;
     }
 }
 
