@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use starling_wire::card::Door;
 use starling_wire::content::{Body, Content, ContentError, message_id};
 use starling_wire::group::leave::Wish;
-use starling_wire::ids::{AccountId, MessageId};
+use starling_wire::ids::{AccountId, EntryId, MessageId};
 
 use crate::inbox::SENT_AT_MAX;
 
@@ -105,6 +105,8 @@ pub enum Change {
     RemoveMe(Author, Wish),
     /// These messages are on its author's disk.
     Received(Author, Vec<MessageId>),
+    /// A device could not open these entries: what we said in them it wants to hear again.
+    Again(Author, Vec<EntryId>),
     /// A message is named and not here.
     Missing(MessageId),
     /// A message was refused; nothing of what it said is kept.
@@ -146,6 +148,7 @@ pub fn take<A: Archive>(
     match said.content.body {
         Body::Typing { on } => Ok(vec![Change::Typing(said.author.account, on)]),
         Body::Received { ids } => Ok(vec![Change::Received(said.author, ids)]),
+        Body::Again { entries } => Ok(vec![Change::Again(said.author, entries)]),
         Body::Read { up_to, place } => {
             let place = place.min(PLACE_MAX);
             fold.read(said.author.account, Mark { place, up_to })
@@ -428,7 +431,8 @@ const fn kind(body: &Body) -> Kind {
         | Body::RemoveMe(_)
         | Body::Read { .. }
         | Body::Typing { .. }
-        | Body::Received { .. } => Kind::Notice,
+        | Body::Received { .. }
+        | Body::Again { .. } => Kind::Notice,
         Body::Text(_) | Body::Voice(_) | Body::Image(_) | Body::Long(_) | Body::Newer { .. } => {
             Kind::Post
         }

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::card::Door;
 use crate::frame;
 use crate::group::leave::Wish;
-use crate::ids::{AccountId, MessageId};
+use crate::ids::{AccountId, EntryId, MessageId};
 use crate::limits::{
-    CAPTION_MAX, CONTENT_MAX, FILE_NAME_MAX, FILE_SIZE_MAX, MENTIONS_MAX, PREDECESSORS_MAX,
-    PREVIEW_MAX, RECEIVED_MAX, SUPERNODES_MAX, TEXT_MAX,
+    AGAIN_MAX, CAPTION_MAX, CONTENT_MAX, FILE_NAME_MAX, FILE_SIZE_MAX, MENTIONS_MAX,
+    PREDECESSORS_MAX, PREVIEW_MAX, RECEIVED_MAX, SUPERNODES_MAX, TEXT_MAX,
 };
 use crate::shown_name::is_blank;
 
@@ -106,6 +106,11 @@ pub enum Body {
         /// At most [`RECEIVED_MAX`], none twice.
         ids: Vec<MessageId>,
     },
+    /// "I cannot open these: say again what was in them." For their authors, who know what they left. Not part of the history.
+    Again {
+        /// At most [`AGAIN_MAX`], none twice.
+        entries: Vec<EntryId>,
+    },
     /// Something that this version does not know. Kept as it came, so that a later version reads it.
     #[serde(skip)]
     Newer {
@@ -117,7 +122,7 @@ pub enum Body {
 }
 
 /// Kinds of bodies that this version knows; the next one has this number.
-const KINDS: u32 = 13;
+const KINDS: u32 = 14;
 
 /// A text, and what it answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,6 +209,9 @@ pub enum ContentError {
     /// None, too many, or one twice.
     #[error("a receipt names no messages, too many, or one of them twice")]
     Received,
+    /// None, too many, or one twice.
+    #[error("a request to say something again names no entries, too many, or one of them twice")]
+    Again,
     /// Parts that do not make a message.
     #[error("the message's parts do not fit together")]
     Parts,
@@ -291,7 +299,7 @@ impl Body {
     pub const fn is_history(&self) -> bool {
         !matches!(
             self,
-            Self::Read { .. } | Self::Typing { .. } | Self::Received { .. }
+            Self::Read { .. } | Self::Typing { .. } | Self::Received { .. } | Self::Again { .. }
         )
     }
 
@@ -325,6 +333,7 @@ impl Body {
             Self::Part { number, bytes } => long::check_part(*number, bytes),
             Self::Door(door) => check_door(door),
             Self::Received { ids } => check_received(ids),
+            Self::Again { entries } => check_again(entries),
             Self::Delete { .. }
             | Self::Read { .. }
             | Self::Typing { .. }
@@ -401,8 +410,17 @@ fn check_received(ids: &[MessageId]) -> Result<(), ContentError> {
     Err(ContentError::Received)
 }
 
+/// `MSG-22`: what is to be said again are some entries, each once.
+fn check_again(entries: &[EntryId]) -> Result<(), ContentError> {
+    let some = (1..=AGAIN_MAX).contains(&entries.len());
+    if some && !names_one_twice(entries) {
+        return Ok(());
+    }
+    Err(ContentError::Again)
+}
+
 /// Of a list that is short.
-fn names_one_twice(ids: &[MessageId]) -> bool {
+fn names_one_twice<T: PartialEq>(ids: &[T]) -> bool {
     (1..ids.len()).any(|at| ids[..at].contains(&ids[at]))
 }
 

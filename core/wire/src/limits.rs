@@ -39,6 +39,8 @@ pub const CONTENT_MAX: usize = 62 * 1024;
 pub const PREDECESSORS_MAX: usize = 8;
 /// Messages that one message says are on its author's disk.
 pub const RECEIVED_MAX: usize = 64;
+/// Entries in one request to say again what was in them.
+pub const AGAIN_MAX: usize = 32;
 /// A long message, put together from its parts.
 pub const LONG_MAX: usize = 1024 * 1024;
 /// One part of it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use starling_wire::credential::Member;
-use starling_wire::group::leave::Leave;
+use starling_wire::group::leave::{LEAVES_SHOWN_MAX, Leave};
 use starling_wire::group::{Record, RecordError, Role};
 use starling_wire::ids::{AccountId, DeviceId, EndpointKey, GroupId};
 
@@ -106,8 +106,11 @@ impl Wish {
             return Ok(None);
         }
         let context = changed.then(|| record.write()).transpose()?;
-        let is_member = |leave: &&Leave| there.contains(&leave.device);
-        let leaves: Vec<Leave> = self.leaves.iter().filter(is_member).copied().collect();
+        // One that does not count any more would make the whole change void.
+        let now = before.record.generation.number;
+        let counts = |leave: &&Leave| there.contains(&leave.device) && leave.wish.generation == now;
+        let leaves = self.leaves.iter().filter(counts).copied();
+        let leaves: Vec<Leave> = leaves.take(LEAVES_SHOWN_MAX).collect();
         let aad = Leave::write_list(&leaves);
         let added: Vec<Member> = add.iter().map(KeyPackage::member).collect();
         let of = |device: &DeviceId| {

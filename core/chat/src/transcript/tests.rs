@@ -398,6 +398,12 @@ fn msg_19_a_mark_only_moves_on() {
     let ids = vec![hi.id];
     let received = said(bob(), NOW, &[], Body::Received { ids: ids.clone() });
     assert_eq!(hear(&mut memory, &received), [Change::Received(bob(), ids)]);
+    let entries = vec![starling_wire::ids::EntryId([4; 32])];
+    let again = Body::Again {
+        entries: entries.clone(),
+    };
+    let again = said(bob(), NOW, &[], again);
+    assert_eq!(hear(&mut memory, &again), [Change::Again(bob(), entries)]);
     assert_eq!(memory, Memory::default());
 }
 

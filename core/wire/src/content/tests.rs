@@ -97,6 +97,10 @@ fn body() -> impl Strategy<Value = Body> {
             let ids = ids.into_iter().map(MessageId).collect();
             Body::Received { ids }
         }),
+        prop::collection::btree_set(any::<[u8; 32]>(), 1..=AGAIN_MAX).prop_map(|ids| {
+            let entries = ids.into_iter().map(EntryId).collect();
+            Body::Again { entries }
+        }),
         (2..=u8::MAX, prop::collection::vec(any::<u8>(), 0..50))
             .prop_map(|(version, bytes)| Body::Newer { version, bytes }),
     ]
@@ -189,13 +193,31 @@ fn msg_20_a_receipt_is_for_some_messages_each_once() {
 }
 
 #[test]
+fn msg_22_what_is_to_be_said_again_are_some_entries_each_once() {
+    let of = |ids: &[u8]| {
+        let entries = ids.iter().map(|n| EntryId([*n; 32])).collect();
+        let said = content(Body::Again { entries });
+        let bytes = said.bytes();
+        assert_eq!(Content::read(&bytes).map(|_| ()), said.write().map(|_| ()));
+        assert!(!said.body.is_history());
+        said.write().map(|_| ())
+    };
+    let most: Vec<u8> = (0..AGAIN_MAX as u8).collect();
+    assert_eq!((of(&most), of(&[5])), (Ok(()), Ok(())));
+    let more: Vec<u8> = (0..=AGAIN_MAX as u8).collect();
+    for odd in [&[][..], &more, &[1, 2, 1]] {
+        assert_eq!(of(odd), Err(ContentError::Again));
+    }
+}
+
+#[test]
 fn msg_04_what_is_newer_is_kept_whole() {
     let old = content(Body::Typing { on: true });
     let bytes = old.write().unwrap();
     let head = bytes.len() - 2;
     for (version, kind) in [
         (2, vec![0, 1, 2]),
-        (VERSION, vec![13, 9, 9]),
+        (VERSION, vec![14, 9, 9]),
         (VERSION, vec![0xff, 0xff, 3]),
     ] {
         let newer = [&[version], &bytes[1..head], &kind[..]].concat();
@@ -211,7 +233,9 @@ fn msg_04_what_is_newer_is_kept_whole() {
         assert!(read.body.is_history());
         assert_eq!(read.write().unwrap(), newer);
     }
-    let last = frame::encode_body(&Body::Received { ids: Vec::new() });
+    let last = frame::encode_body(&Body::Again {
+        entries: Vec::new(),
+    });
     assert_eq!(u32::from(last[0]) + 1, KINDS, "the last kind that is known");
     let damaged = [&bytes[..head], &[5, 7]].concat();
     assert_eq!(

@@ -7,7 +7,7 @@ use starling_wire::content::voice::Voice;
 use starling_wire::content::{Body, Content, FileRef, Image, Mention, Text, Words};
 use starling_wire::fuzz;
 use starling_wire::group::leave::Wish;
-use starling_wire::ids::{AccountId, DeviceId, EndpointKey, MessageId};
+use starling_wire::ids::{AccountId, DeviceId, EndpointKey, EntryId, MessageId};
 
 use crate::{corpus, mutator};
 
@@ -53,6 +53,12 @@ fn bodies() -> Vec<(&'static str, Body)> {
         ("typing", Body::Typing { on: true }),
         ("remove-me", Body::RemoveMe(wish)),
         ("received", Body::Received { ids: vec![OTHER] }),
+        (
+            "again",
+            Body::Again {
+                entries: vec![EntryId([9; 32])],
+            },
+        ),
         ("newer", newer),
     ];
     said.into_iter().chain(large()).collect()

@@ -7,17 +7,18 @@ use std::time::{Duration, UNIX_EPOCH};
 use ed25519_dalek::SigningKey;
 use starling_chat::group::conversation::Restored;
 use starling_chat::group::ground::{founded, taken_in};
-use starling_chat::group::outputs::{Deposit, Event, Persist, Transmit, Welcome};
+use starling_chat::group::outputs::{Deposit, Event, Persist, Transmit, Unreadable, Welcome};
 use starling_chat::group::{Conversation, Ground, Wish};
 use starling_chat::mls::{Client, KeyPackage, Suite};
 use starling_chat::order::member::Kept;
 use starling_protocol::mailbox::collector::{self, Collector, Source};
 use starling_protocol::mailbox::depositor::{self, Depositor, Target};
 use starling_wire::account::{Change as Entry, Founding};
-use starling_wire::content::message_id;
+use starling_wire::content::{Body, Content, Text, Words, message_id};
 use starling_wire::credential::{Credential, Member};
 use starling_wire::group::Record;
 use starling_wire::ids::{DeviceId, EndpointKey, EntryId, EpochTag, GroupId, MessageId};
+use starling_wire::limits::AGAIN_MAX;
 use starling_wire::log::frames::{Answer, Ask};
 use starling_wire::log::keys::{Generation, PublicBox};
 use starling_wire::log::seal::Inside;
@@ -217,11 +218,24 @@ impl Device {
     }
 
     /// Says something. What cannot be said now is said with the next change of the group.
-    pub fn say(&mut self, bytes: &[u8], now: Duration) -> (MessageId, Told) {
-        let id = message_id(self.member().account, bytes);
-        self.disk.said.insert(id, bytes.to_vec());
-        self.encrypt(id);
+    pub fn say(&mut self, text: &str, now: Duration) -> (MessageId, Told) {
+        let words = Words::new(text);
+        let reply_to = None;
+        let id = self.note(Body::Text(Text { words, reply_to }), now);
+        self.again.insert(id);
         (id, self.drain(now))
+    }
+
+    fn note(&mut self, body: Body, now: Duration) -> MessageId {
+        let content = Content {
+            sent_at: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            predecessors: Vec::new(),
+            body,
+        };
+        let bytes = content.write().expect("a short message");
+        let id = message_id(self.member().account, &bytes);
+        self.disk.said.insert(id, bytes);
+        id
     }
 
     pub fn wish(&mut self, number: u64, wish: Wish, now: Duration) -> Told {
@@ -401,12 +415,18 @@ impl Device {
         {
             told.questions.push((first, holder, ask, body));
         }
+        let mut lacking = Vec::new();
         while let Some(event) = conversation.poll_event() {
             match event {
                 Event::SayAgain(id) => {
                     self.again.insert(id);
                 }
                 Event::Fetch(first, entry) => self.wanted.push_back((first, entry)),
+                Event::Unreadable(entry, Unreadable::Open(why)) => {
+                    lacking.push(entry);
+                    let why = Unreadable::Open(why);
+                    told.events.push(Event::Unreadable(entry, why));
+                }
                 Event::Changed(_) => {
                     self.again.append(&mut self.disk.unsaid);
                     told.events.push(event);
@@ -414,14 +434,37 @@ impl Device {
                 event => told.events.push(event),
             }
         }
+        if !lacking.is_empty() {
+            lacking.truncate(AGAIN_MAX);
+            let id = self.note(Body::Again { entries: lacking }, now);
+            self.again.insert(id);
+        }
+    }
+
+    /// What somebody could not open of what we left is said again.
+    fn heard(&mut self, bytes: &[u8]) {
+        if let Ok(Content {
+            body: Body::Again { entries },
+            ..
+        }) = Content::read(bytes)
+        {
+            let ours = entries
+                .iter()
+                .filter_map(|entry| self.disk.outbox.get(entry));
+            let ids = ours.filter_map(|(_, id, _)| *id);
+            self.again.extend(ids);
+        }
     }
 
     /// One transaction.
     fn commit(&mut self) {
-        let disk = &mut self.disk;
         let conversation = self.conversation.as_mut();
         let persists = conversation.map(|one| std::iter::from_fn(|| one.poll_persist()).collect());
         for persist in persists.unwrap_or_else(Vec::new) {
+            if let Persist::Said { bytes, .. } = &persist {
+                self.heard(bytes);
+            }
+            let disk = &mut self.disk;
             match persist {
                 Persist::Ground(ground) => disk.ground = ground,
                 Persist::Order(kept) => disk.order = *kept,
@@ -447,6 +490,7 @@ impl Device {
                 }
             }
         }
+        let disk = &mut self.disk;
         let changes = self.client.take_changes().expect("keys");
         for key in changes.delete {
             disk.rows.remove(&key);

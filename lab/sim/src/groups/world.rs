@@ -214,7 +214,7 @@ impl World {
             return;
         }
         let text = format!("message {} of {number}", self.said.len());
-        let (id, told) = device.say(text.as_bytes(), now);
+        let (id, told) = device.say(&text, now);
         self.said.insert(id, now);
         self.tell(number, told);
     }
