@@ -79,7 +79,7 @@ long:
 	$(CARGO_TARGET_DIR)/release/calls long --markdown docs/benchmarks.md
 	cargo build --locked --release --package starling-lab-sim --bin model
 	$(CARGO_TARGET_DIR)/release/model
-	cargo test --locked --release --package starling-lab-sim --test it order_10_many_worlds -- --ignored
+	cargo test --locked --release --package starling-lab-sim --test it order_10_many -- --ignored
 
 lab:
 	@scripts/setup bench

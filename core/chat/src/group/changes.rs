@@ -106,11 +106,7 @@ impl Wish {
             return Ok(None);
         }
         let context = changed.then(|| record.write()).transpose()?;
-        // One that does not count any more would make the whole change void.
-        let now = before.record.generation.number;
-        let counts = |leave: &&Leave| there.contains(&leave.device) && leave.wish.generation == now;
-        let leaves = self.leaves.iter().filter(counts).copied();
-        let leaves: Vec<Leave> = leaves.take(LEAVES_SHOWN_MAX).collect();
+        let leaves = self.leaves_that_count(before, &there);
         let aad = Leave::write_list(&leaves);
         let added: Vec<Member> = add.iter().map(KeyPackage::member).collect();
         let of = |device: &DeviceId| {
@@ -145,6 +141,14 @@ impl Wish {
             context,
         };
         Ok(Some((change, aad)))
+    }
+
+    /// One that does not count any more would make the whole change void.
+    fn leaves_that_count(&self, before: Before<'_>, there: &BTreeSet<DeviceId>) -> Vec<Leave> {
+        let now = before.record.generation.number;
+        let counts = |leave: &&Leave| there.contains(&leave.device) && leave.wish.generation == now;
+        let leaves = self.leaves.iter().filter(counts).copied();
+        leaves.take(LEAVES_SHOWN_MAX).collect()
     }
 
     fn is_update(&self) -> bool {

@@ -39,6 +39,9 @@ pub struct Told {
     pub events: Vec<Event>,
 }
 
+/// What is to be left, the message of ours that it is, and the receipts for it.
+type Left = (Deposit, Option<MessageId>, Vec<Known<Receipt>>);
+
 /// One device.
 #[derive(Debug)]
 pub struct Device {
@@ -67,7 +70,7 @@ pub struct Disk {
     waiting: BTreeMap<EntryId, (EpochTag, LogEntry)>,
     welcomes: BTreeMap<EntryId, Welcome>,
     /// What is to be left at the holders.
-    outbox: BTreeMap<EntryId, (Deposit, Option<MessageId>, Vec<Known<Receipt>>)>,
+    outbox: BTreeMap<EntryId, Left>,
     cursors: BTreeMap<(EpochTag, EndpointKey), u64>,
     /// Everything said that is here, own messages too.
     pub said: BTreeMap<MessageId, Vec<u8>>,
@@ -459,8 +462,9 @@ impl Device {
     /// One transaction.
     fn commit(&mut self) {
         let conversation = self.conversation.as_mut();
-        let persists = conversation.map(|one| std::iter::from_fn(|| one.poll_persist()).collect());
-        for persist in persists.unwrap_or_else(Vec::new) {
+        let persists: Option<Vec<Persist>> =
+            conversation.map(|one| std::iter::from_fn(|| one.poll_persist()).collect());
+        for persist in persists.unwrap_or_default() {
             if let Persist::Said { bytes, .. } = &persist {
                 self.heard(bytes);
             }

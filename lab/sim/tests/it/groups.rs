@@ -44,3 +44,11 @@ fn order_10_devices_with_real_keys_come_to_one_epoch_and_have_every_message() {
         all_is_well(seed, &findings);
     }
 }
+
+#[test]
+#[ignore = "minutes: `make long` goes through these"]
+fn order_10_many_groups() {
+    for seed in 0..100 {
+        all_is_well(seed, &World::new(trouble(seed)).run());
+    }
+}
