@@ -12,7 +12,7 @@ use starling_wire::log::keys::Generation;
 use starling_wire::log::seal::{Inside, SealError};
 use starling_wire::ordering::{Holders, Seat};
 
-use super::rules::{Asked, judge};
+use super::rules::{Asked, fits, judge};
 use crate::mls::{
     Branch, Client, Commit as Read, Group as Mls, Leaf, Looked, MergeError, OpenError, StateError,
 };
@@ -243,6 +243,9 @@ pub enum TakenInError {
     /// The group does not say that its log lies there.
     #[error("the invitation does not say where the conversation is kept as the conversation does")]
     OtherGeneration,
+    /// A pair of others, or roles of those who are not there.
+    #[error("the conversation is not one of those who are in it")]
+    NotAsItSays,
 }
 
 /// Where a group stands that this device just made.
@@ -258,9 +261,13 @@ pub fn taken_in(
     id: GroupId,
     told: &Generation,
 ) -> Result<Ground, TakenInError> {
-    let group = client.group(id)?.ok_or(StateError::NotMember)?;
+    let mut group = client.group(id)?.ok_or(StateError::NotMember)?;
     let record = Record::read(group.context()?).map_err(|_| StateError::Unreadable)?;
     let epoch = group.tag()?;
+    // MLS-27
+    if !fits(&record, &group.members()?) {
+        return Err(TakenInError::NotAsItSays);
+    }
     if told.first == epoch {
         return Ok(Ground::new(id, epoch, begins(&group, &record)?));
     }
