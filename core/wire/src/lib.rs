@@ -22,6 +22,7 @@ pub mod group;
 pub mod http_head;
 pub mod ids;
 pub mod invitation;
+pub mod key_package;
 pub mod limits;
 pub mod link;
 pub mod log;

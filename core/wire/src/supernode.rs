@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::descriptor::SignedDescriptor;
 use crate::ending::Ending;
 use crate::ids::{AccountId, EndpointKey, EnvelopeId, RoomId, SubscriptionId};
+use crate::key_package::{LEFT_BYTES_MAX, Packages, Taking};
 use crate::limits::{
     DEPOSITS_TOLD_MAX, ENVELOPE_MAX, FRAME_MAX, GRANTED_TO_MAX, RECORD_MAX, SIGHTINGS_MAX,
     WATCH_LISTS_MAX, WATCH_MAX,
@@ -219,6 +220,10 @@ pub enum Request {
     Holders,
     /// "Let me open a box at each of the holders." Only after `Register` from the same front door.
     GrantBox,
+    /// "Keep these key packages of my device." Only after `Register` from the same front door.
+    LeavePackages(Packages),
+    /// "Give me a key package of this device."
+    TakePackage(Taking),
 }
 
 /// Who may see how a device's person is.
@@ -298,6 +303,13 @@ pub enum Answer {
     },
     /// One box may be opened at each holder.
     BoxGranted(SignedGrant),
+    /// So many packages of the device are kept, beside the one of last resort.
+    PackagesKept {
+        /// How many.
+        fresh: u32,
+    },
+    /// A key package, if there is one.
+    Package(Option<Vec<u8>>),
 }
 
 /// Why a supernode refused.
@@ -339,6 +351,9 @@ pub enum Refusal {
     /// It forwards for nobody, or not over UDP.
     #[error("the supernode forwards no calls")]
     NoForwarder,
+    /// The token is not that of a contact.
+    #[error("the supernode was not shown that this device is a contact's")]
+    NotContact,
 }
 
 /// What a supernode tells a client unasked.
@@ -365,7 +380,7 @@ pub const SUPERNODES_TOLD: usize = 8;
 pub const REQUEST_MAX: usize = SIGHTING_MAX * WATCH_MAX + 1024;
 /// The longest sighting, with its length.
 const SIGHTING_MAX: usize = SEALED + 16;
-const _: () = assert!(RESCUE_MAX + 1024 <= REQUEST_MAX);
+const _: () = assert!(RESCUE_MAX + 1024 <= REQUEST_MAX && LEFT_BYTES_MAX + 1024 <= REQUEST_MAX);
 /// Of one measurement of the way up.
 pub const UPSTREAM_MAX: usize = 48 * 1024;
 /// Bound on one notice.
@@ -394,6 +409,7 @@ impl Request {
             Self::Collected { ids } if ids.len() > DEPOSITS_TOLD_MAX => Err(Refusal::Malformed),
             // RESCUE-01
             Self::Keep { copy, .. } if copy.len() > RESCUE_MAX => Err(Refusal::Malformed),
+            Self::LeavePackages(packages) if !packages.fits() => Err(Refusal::Malformed),
             Self::Names(question) if !question.fits() => Err(Refusal::Malformed),
             Self::Upstream { filler } if filler.len() > UPSTREAM_MAX => Err(Refusal::Malformed),
             // DIAL-02: never a port that belongs to other services.

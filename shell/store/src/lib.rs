@@ -18,6 +18,7 @@ pub mod host_cache;
 pub mod index_records;
 pub mod introductions;
 pub mod key;
+pub mod key_packages;
 pub mod letters;
 pub mod logs;
 pub mod mailbox;

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0015_conversations.sql"),
     include_str!("migrations/0016_logs.sql"),
     include_str!("migrations/0017_changes.sql"),
+    include_str!("migrations/0018_key_packages.sql"),
 ];
 
 /// The format this version writes.

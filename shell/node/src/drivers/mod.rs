@@ -10,6 +10,7 @@ pub mod files;
 pub mod forwarder;
 pub mod holder;
 pub mod home;
+pub mod key_packages;
 pub mod lan;
 pub mod letters;
 pub mod meet;

@@ -28,6 +28,7 @@ use crate::overlay::{Land, Person};
 
 mod hostile;
 mod killed;
+mod packages;
 
 const FIRST: EpochTag = EpochTag([4; 16]);
 const SLOT: Slot = Slot {

@@ -9,6 +9,7 @@ mod blobs;
 mod faults;
 mod group_commit;
 mod history;
+mod key_packages;
 mod logs;
 mod mailbox;
 mod many_messages;

@@ -9,6 +9,7 @@ mod mailbox;
 mod names;
 mod notices;
 mod overlay;
+mod packages;
 mod presence;
 mod requests;
 mod rooms;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use iroh::Endpoint;
 use iroh::endpoint::{Connection, Incoming, IncomingAddr};
 use starling_protocol::mailbox::holder::Caps;
-use starling_store::{StoreError, rescue, supernode as rows};
+use starling_store::{StoreError, key_packages, rescue, supernode as rows};
 use starling_wire::alpn;
 use starling_wire::descriptor::DescriptorError;
 use starling_wire::ids::EndpointKey;
@@ -40,6 +41,7 @@ use self::holding::Grants;
 use self::mailbox::Mailbox;
 use self::names::Searches;
 use self::notices::DeskInput;
+use self::packages::Takers;
 use crate::clock::{Clock, wall_s};
 use crate::db::Db;
 use crate::drivers::forwarder::Forwarder;
@@ -152,6 +154,7 @@ struct Service {
     forwarder: Forwarder,
     holder: MailboxHolder,
     grants: Grants,
+    takers: Takers,
     clock: Clock,
 }
 
@@ -195,6 +198,7 @@ impl Supernode {
             mailbox: Mailbox::default(),
             holder,
             grants: Grants::new(&config.seed),
+            takers: Takers::default(),
             clock,
         });
         tasks.spawn(accept(Arc::clone(&service)));
@@ -446,6 +450,10 @@ async fn expire(service: Arc<Service>) {
         let copies = service.db.write(|tx| rescue::expire(tx, wall_s())).await;
         if let Err(error) = copies {
             warn!(%error, "old rescue copies could not be forgotten");
+        }
+        let packages = service.db.write(|tx| key_packages::expire(tx, wall_s()));
+        if let Err(error) = packages.await {
+            warn!(%error, "old key packages could not be forgotten");
         }
         match service.db.write(|tx| rows::expire(tx, wall_s())).await {
             Ok(rows::Expired {

@@ -60,6 +60,8 @@ pub(super) async fn answer(service: &Service, asker: EndpointKey, request: Reque
         Request::OpenRoom => service.open_room(asker).await,
         Request::Holders => Ok(service.some_holders()),
         Request::GrantBox => service.grant_box(asker).await,
+        Request::LeavePackages(packages) => service.leave_packages(asker, packages).await,
+        Request::TakePackage(taking) => service.take_package(asker, taking).await,
         Request::Find(key) => Ok(Answer::Found(service.find(key).await.map(Box::new))),
     };
     result.unwrap_or_else(Answer::Refused)
