@@ -7,6 +7,7 @@ use starling_wire::log::grant::Grant;
 use starling_wire::log::keys::Plan;
 use starling_wire::log::{Entry, Head};
 use starling_wire::ordering::choice::SignedCertificate;
+use starling_wire::ordering::grounds::SignedGrounds;
 use starling_wire::ordering::{Ballot, Slot};
 
 use crate::error::StoreError;
@@ -52,6 +53,17 @@ pub enum KeptSlot {
     Open(Register),
     /// It is settled on an entry, which begins an epoch.
     Settled(EntryId, Option<EpochTag>),
+}
+
+/// A slot without its grounds or certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotRow {
+    /// Which.
+    pub slot: Slot,
+    /// How it stands.
+    pub kept: KeptSlot,
+    /// Bytes of its grounds or its certificate.
+    pub bytes: u64,
 }
 
 /// A box was opened with a grant, which is used up.
@@ -137,21 +149,25 @@ pub fn drop_entries(
     Ok(())
 }
 
-/// Keeps the register of an open slot.
+/// Keeps the register of an open slot. The grounds of what was agreed to stay as they are, unless there are others.
 pub fn keep_register(
     tx: &Tx<'_>,
     (mailbox, slot): (MailboxId, Slot),
     (promised, accepted): Register,
+    grounds: Option<&SignedGrounds>,
 ) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT OR REPLACE INTO log_slots (box, epoch, attempt, promised, accepted)
-         SELECT number, ?2, ?3, ?4, ?5 FROM log_boxes WHERE mailbox = ?1",
+        "INSERT INTO log_slots (box, epoch, attempt, promised, accepted, grounds)
+         SELECT number, ?2, ?3, ?4, ?5, ?6 FROM log_boxes WHERE mailbox = ?1
+         ON CONFLICT DO UPDATE SET promised = excluded.promised, accepted = excluded.accepted,
+             grounds = coalesce(excluded.grounds, grounds)",
         params![
             mailbox.0,
             slot.epoch.0,
             slot.attempt,
             promised.map(|ballot| pack(&ballot)),
-            accepted.map(|agreed| pack(&agreed))
+            accepted.map(|agreed| pack(&agreed)),
+            grounds.map(pack)
         ],
     )?;
     Ok(())
@@ -275,30 +291,45 @@ pub fn entry(
 }
 
 /// A box's slots.
-pub fn slots(tx: &Tx<'_>, mailbox: MailboxId) -> Result<Vec<(Slot, KeptSlot)>, StoreError> {
+pub fn slots(tx: &Tx<'_>, mailbox: MailboxId) -> Result<Vec<SlotRow>, StoreError> {
     tx.all(
-        "SELECT s.epoch, s.attempt, s.promised, s.accepted, s.settled, s.next FROM log_slots s
+        "SELECT s.epoch, s.attempt, s.promised, s.accepted, s.settled, s.next,
+             coalesce(length(s.certificate), length(s.grounds), 0) FROM log_slots s
          JOIN log_boxes b ON b.number = s.box WHERE b.mailbox = ?1 ORDER BY s.epoch, s.attempt",
         params![mailbox.0],
         read_slot,
     )
 }
 
-fn read_slot(row: &Row<'_>) -> Result<(Slot, KeptSlot), StoreError> {
+fn read_slot(row: &Row<'_>) -> Result<SlotRow, StoreError> {
     let slot = Slot {
         epoch: EpochTag(row.get(0)?),
         attempt: row.get(1)?,
     };
+    let bytes = time(row, 6)?;
     if let Some(entry) = row.get::<_, Option<[u8; 32]>>(4)? {
         let next = row.get::<_, Option<[u8; 16]>>(5)?;
-        let settled = KeptSlot::Settled(EntryId(entry), next.map(EpochTag));
-        return Ok((slot, settled));
+        let kept = KeptSlot::Settled(EntryId(entry), next.map(EpochTag));
+        return Ok(SlotRow { slot, kept, bytes });
     }
     let promised = row.get::<_, Option<Vec<u8>>>(2)?;
     let accepted = row.get::<_, Option<Vec<u8>>>(3)?;
     let promised = promised.map(|bytes| unpack(&bytes)).transpose()?;
     let accepted = accepted.map(|bytes| unpack(&bytes)).transpose()?;
-    Ok((slot, KeptSlot::Open((promised, accepted))))
+    let kept = KeptSlot::Open((promised, accepted));
+    Ok(SlotRow { slot, kept, bytes })
+}
+
+/// The grounds of what was agreed to at an open slot, to be sent with each promise; none if nothing was.
+pub fn grounds(tx: &Tx<'_>, mailbox: MailboxId, slot: Slot) -> Result<SignedGrounds, StoreError> {
+    let found = tx.one(
+        "SELECT s.grounds FROM log_slots s JOIN log_boxes b ON b.number = s.box
+         WHERE b.mailbox = ?1 AND s.epoch = ?2 AND s.attempt = ?3",
+        params![mailbox.0, slot.epoch.0, slot.attempt],
+        |row| Ok(row.get::<_, Option<Vec<u8>>>(0)?),
+    )?;
+    let found = found.flatten().map(|bytes| unpack(&bytes)).transpose()?;
+    Ok(found.unwrap_or_default())
 }
 
 /// A settled slot's certificate, to be sent.

@@ -23,7 +23,12 @@ impl Conversation {
         now: Duration,
     ) {
         let word = match answer {
-            Answer::Promise(said) => said.verify().ok().map(Word::Promise),
+            Answer::Promise(said) => {
+                let epoch = said.promise.statement.slot.epoch;
+                let holders = self.holders_of(epoch, client);
+                let grounded = holders.and_then(|holders| said.clone().verify(&holders).ok());
+                grounded.map(Word::Promised)
+            }
             Answer::Vote(said) => said.verify().ok().map(Word::Vote),
             Answer::Settled(said) => {
                 let votes = said.votes.first();
@@ -58,7 +63,7 @@ impl Conversation {
                 slot,
                 ballot: asked.ballot,
                 entry: asked.entry,
-                promises: asked.promises.iter().map(|known| *known.signed()).collect(),
+                grounds: asked.grounds.signed(),
             },
             order::Ask::Settle(certificate) => Ask::Settle(Box::new(certificate.signed())),
         };

@@ -9,7 +9,7 @@ use starling_wire::ordering::choice::{Certificate, Said, contradict};
 use starling_wire::ordering::statement::{Known, Promise, Vote};
 use starling_wire::ordering::{Ballot, Holders, Seat};
 
-/// Statements kept of one holder about one slot; an honest one says two for each ballot.
+/// Statements kept of one holder about one slot, those in certificates not counted; an honest one says two for each ballot.
 const OF_SEAT_MAX: usize = 64;
 /// Certificates kept of one slot: there is one, or somebody lied.
 const CERTIFICATES_MAX: usize = 4;
@@ -65,21 +65,14 @@ impl Evidence {
 
     /// Adds a certificate, with all that is said in it. `true` if it was news.
     pub fn certificate(&mut self, holders: &Holders, certificate: &Certificate) -> bool {
+        let mut news = self.keep(certificate);
         for vote in certificate.votes() {
-            self.vote(holders, vote);
+            news |= self.vote(holders, vote);
         }
-        for promise in certificate.proof() {
-            self.promise(holders, promise);
+        for promise in certificate.grounds().promises() {
+            news |= self.promise(holders, promise);
         }
-        let settles = (certificate.ballot(), certificate.entry());
-        if self.certificates.contains_key(&settles) {
-            return false;
-        }
-        self.certificates.insert(settles, certificate.clone());
-        // The lowest count, so the highest goes.
-        let full = self.certificates.len() > CERTIFICATES_MAX;
-        let gone = full.then(|| self.certificates.pop_last()).flatten();
-        gone.is_none_or(|(gone, _)| gone != settles)
+        news
     }
 
     /// `ORDER-05`: who lied about this slot.
@@ -139,12 +132,10 @@ impl Evidence {
 
     /// The highest ballot in which somebody who did not lie agreed to the entry.
     fn agreed(&self, entry: EntryId) -> Option<Ballot> {
-        let honest = self
-            .said
-            .iter()
-            .filter(|(seat, _)| !self.liars.contains_key(seat));
-        let accepted =
-            honest.flat_map(|(_, said)| said.iter().filter_map(|spoken| spoken.said().accepted()));
+        let accepted = self
+            .honest()
+            .flat_map(|seat| self.of(seat))
+            .filter_map(|spoken| spoken.said().accepted());
         accepted
             .filter(|(_, agreed)| *agreed == entry)
             .map(|(ballot, _)| ballot)
@@ -154,31 +145,77 @@ impl Evidence {
     /// Whether a majority voted for what a certificate settles, without the liars. Whoever's votes stand in it: there may be
     /// several for one entry and ballot, of which one is kept.
     fn is_sound(&self, holders: &Holders, settled: (Ballot, EntryId)) -> bool {
-        let voted = |spoken: &Spoken| {
+        let voted = |spoken: Spoken| {
             matches!(spoken, Spoken::Vote(_)) && spoken.said().accepted() == Some(settled)
         };
-        let honest = self
-            .said
-            .iter()
-            .filter(|(seat, _)| !self.liars.contains_key(seat));
-        honest.filter(|(_, said)| said.iter().any(voted)).count() >= holders.majority()
+        let voters = self.honest().filter(|seat| self.of(*seat).any(voted));
+        voters.count() >= holders.majority()
+    }
+
+    /// Who said something, and nothing that contradicts it.
+    fn honest(&self) -> impl Iterator<Item = Seat> {
+        let seats = self.said.keys().copied();
+        seats.filter(|seat| !self.liars.contains_key(seat))
+    }
+
+    /// Of certificates the lowest are kept, and one for each ballot and entry: the same ones whatever came first.
+    fn keep(&mut self, certificate: &Certificate) -> bool {
+        let settles = (certificate.ballot(), certificate.entry());
+        let known = self.certificates.get(&settles);
+        if known.is_some_and(|known| known <= certificate) {
+            return false;
+        }
+        self.certificates.insert(settles, certificate.clone());
+        let full = self.certificates.len() > CERTIFICATES_MAX;
+        let gone = full.then(|| self.certificates.pop_last()).flatten();
+        let seats: Vec<Seat> = self.said.keys().copied().collect();
+        seats.into_iter().for_each(|seat| self.judge(seat));
+        gone.is_none_or(|(gone, _)| gone != settles)
     }
 
     fn add(&mut self, holders: &Holders, spoken: Spoken) -> bool {
         let seat = spoken.said().seat();
-        if !holders.has(seat) || self.liars.contains_key(&seat) {
+        if !holders.has(seat) {
             return false;
         }
         let of_seat = self.said.entry(seat).or_default();
-        let lie = |other: &&Spoken| contradict(&other.said(), &spoken.said());
-        if let Some(other) = of_seat.iter().find(lie) {
-            self.liars.insert(seat, (*other, spoken));
-            return true;
+        if !of_seat.insert(spoken) {
+            return false;
         }
-        let news = of_seat.insert(spoken);
-        // What goes is the same for everybody: promises before votes, the lowest ballots first.
+        // What goes is the same for everybody, whatever came first: promises before votes, the lowest ballots first. So it does not
+        // matter either whether somebody is known to have lied when more of his is heard.
         let gone = (of_seat.len() > OF_SEAT_MAX).then(|| of_seat.pop_first());
-        news && gone.flatten() != Some(spoken)
+        self.judge(seat);
+        gone.flatten() != Some(spoken)
+    }
+
+    /// Whether a holder lied, by what is kept of it and nothing else: a lie that was shown by something that is gone counts for nobody.
+    fn judge(&mut self, seat: Seat) {
+        let said: BTreeSet<Spoken> = self.of(seat).collect();
+        let of_known = |(one, other): &(Spoken, Spoken)| said.contains(one) && said.contains(other);
+        if self.liars.get(&seat).is_some_and(of_known) {
+            return;
+        }
+        self.liars.remove(&seat);
+        let lie = |one: &Spoken| {
+            let other = said.range(*one..);
+            let mut other = other.filter(|other| contradict(&one.said(), &other.said()));
+            other.next().map(|other| (*one, *other))
+        };
+        if let Some(lie) = said.iter().find_map(lie) {
+            self.liars.insert(seat, lie);
+        }
+    }
+
+    /// What is kept of a holder: by itself, and in certificates.
+    fn of(&self, seat: Seat) -> impl Iterator<Item = Spoken> {
+        let alone = self.said.get(&seat).into_iter().flatten().copied();
+        let shown = self.certificates.values().flat_map(|certificate| {
+            let votes = certificate.votes().iter().copied().map(Spoken::Vote);
+            let promises = certificate.grounds().promises().iter().copied();
+            votes.chain(promises.map(Spoken::Promise))
+        });
+        alone.chain(shown.filter(move |spoken| spoken.said().seat() == seat))
     }
 }
 
@@ -188,6 +225,7 @@ mod tests {
     use proptest::prelude::*;
     use starling_wire::ids::{EndpointKey, EpochTag, MailboxId};
     use starling_wire::ordering::Slot;
+    use starling_wire::ordering::grounds::Grounds;
 
     const SLOT: Slot = Slot {
         epoch: EpochTag([1; 16]),
@@ -238,7 +276,7 @@ mod tests {
     fn certificate(counter: u32, voters: [u8; 2], entry: EntryId) -> Certificate {
         let votes = voters.map(|holder| vote(holder, counter, entry)).to_vec();
         let proof = voters.map(|holder| promise(holder, counter, None)).to_vec();
-        Certificate::new(&three(), votes, proof).unwrap()
+        Certificate::new(&three(), votes, Grounds::first(proof)).unwrap()
     }
 
     fn winner(evidence: &Evidence) -> Option<(EntryId, Standing)> {
@@ -260,8 +298,9 @@ mod tests {
             "a promise tells it, too"
         );
         let votes = vec![vote(0, 3, Y), vote(2, 3, Y)];
+        let below = Grounds::first(vec![promise(0, 1, None), promise(2, 1, None)]);
         let proof = vec![promise(0, 3, Some((1, Y))), promise(2, 3, None)];
-        let settled = Certificate::new(&three(), votes, proof).unwrap();
+        let settled = Certificate::new(&three(), votes, below.under(proof)).unwrap();
         assert!(evidence.certificate(&three(), &settled));
         assert!(!evidence.certificate(&three(), &settled), "no news");
         assert_eq!(winner(&evidence), Some((Y, Standing::Settled)));
@@ -297,7 +336,8 @@ mod tests {
         let votes = vec![vote(0, 3, Y), vote(1, 3, Y)];
         let told = Some((2, Y));
         let proof = vec![promise(0, 3, Some((1, X))), promise(1, 3, told)];
-        let sound = Certificate::new(&three(), votes, proof).unwrap();
+        let below = Grounds::first(vec![promise(1, 2, None), promise(2, 2, None)]);
+        let sound = Certificate::new(&three(), votes, below.under(proof)).unwrap();
         evidence.certificate(&three(), &sound);
         assert_eq!(
             winner(&evidence),
@@ -313,6 +353,20 @@ mod tests {
         evidence.vote(&three(), &vote(1, 5, Y));
         evidence.vote(&three(), &vote(2, 1, Y));
         assert_eq!(evidence.liars().count(), 1);
+        assert_eq!(winner(&evidence), Some((X, Standing::Settled)));
+    }
+
+    /// A holder that lied says more and more, so that what convicts it is dropped.
+    #[test]
+    fn order_09_a_flood_does_not_drive_out_what_certificates_say() {
+        let mut evidence = Evidence::default();
+        evidence.certificate(&three(), &certificate(1, [0, 2], X));
+        evidence.certificate(&three(), &certificate(2, [1, 2], Y));
+        for counter in 3..1_000 {
+            evidence.vote(&three(), &vote(2, counter, Y));
+        }
+        assert_eq!(evidence.said[&seat(2)].len(), OF_SEAT_MAX);
+        assert_eq!(evidence.liars().collect::<Vec<_>>(), [seat(2)]);
         assert_eq!(winner(&evidence), Some((X, Standing::Settled)));
     }
 
@@ -334,7 +388,57 @@ mod tests {
         );
     }
 
+    /// What was heard, in this order.
+    fn evidence(heard: &[Heard]) -> Evidence {
+        let mut evidence = Evidence::default();
+        for one in heard {
+            match one {
+                Heard::Promise(promise) => evidence.promise(&three(), promise),
+                Heard::Vote(vote) => evidence.vote(&three(), vote),
+                Heard::Certificate(certificate) => evidence.certificate(&three(), certificate),
+            };
+        }
+        evidence
+    }
+
+    #[derive(Debug, Clone)]
+    enum Heard {
+        Promise(Known<Promise>),
+        Vote(Known<Vote>),
+        Certificate(Certificate),
+    }
+
+    fn heard() -> impl Strategy<Value = Heard> {
+        let entry = || prop_oneof![Just(X), Just(Y)];
+        let named = proptest::option::of((1_u32..100, entry()));
+        prop_oneof![
+            12 => (0_u8..2, 101_u32..130, named).prop_map(|(h, c, n)| Heard::Promise(promise(h, c, n))),
+            8 => (0_u8..3, 1_u32..100, entry()).prop_map(|(h, c, e)| Heard::Vote(vote(h, c, e))),
+            1 => (0_u8..3, 1_u32..100, entry())
+                .prop_map(|(h, c, e)| Heard::Certificate(certificate(c, [h, (h + 1) % 3], e))),
+        ]
+    }
+
+    /// More than is kept of a holder, and of certificates.
+    fn flood() -> impl Strategy<Value = (Vec<Heard>, Vec<Heard>)> {
+        let heard = proptest::collection::vec(heard(), 1..400);
+        heard.prop_flat_map(|heard| {
+            let shuffled = Just(heard.clone()).prop_shuffle();
+            (Just(heard), shuffled)
+        })
+    }
+
     proptest! {
+        /// Also where there is more than is kept.
+        #[test]
+        fn order_09_what_is_kept_does_not_depend_on_what_came_first((one, other) in flood()) {
+            let (one, other) = (evidence(&one), evidence(&other));
+            prop_assert_eq!(winner(&one), winner(&other));
+            prop_assert!(one.liars().eq(other.liars()));
+            prop_assert_eq!(&one.said, &other.said);
+            prop_assert_eq!(&one.certificates, &other.certificates);
+        }
+
         /// The same statements in any order, some of them twice, make the same winner.
         #[test]
         fn order_06_the_same_evidence_makes_the_same_winner(

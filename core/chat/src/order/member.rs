@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use starling_wire::ids::{EntryId, EpochTag};
 use starling_wire::ordering::choice::Certificate;
+use starling_wire::ordering::grounds::Grounded;
 use starling_wire::ordering::statement::{Known, Promise, Vote};
 use starling_wire::ordering::{Ballot, Holders, Seat, Slot};
 
@@ -62,8 +63,10 @@ pub enum Ask {
 pub enum Word {
     /// A commit.
     Commit(Commit),
-    /// A promise.
+    /// A promise that shows, with another statement, that its holder lied.
     Promise(Known<Promise>),
+    /// A holder's answer: its promise, with the grounds of what it names.
+    Promised(Grounded),
     /// A vote.
     Vote(Known<Vote>),
     /// A certificate, verified against the holders of its slot ([`Member::holders_of`]).
@@ -281,9 +284,13 @@ impl Member {
             }
             Word::Promise(promise) => {
                 self.changed |= self.chain.add_promise(&promise, group);
+            }
+            Word::Promised(grounded) => {
+                let promise = *grounded.promise();
+                self.changed |= self.chain.add_promise(&promise, group);
                 let epoch = promise.get().slot.epoch;
                 let run = self.runs.get_mut(&epoch);
-                let step = run.and_then(|run| run.proposer.as_mut()?.handle_promise(promise));
+                let step = run.and_then(|run| run.proposer.as_mut()?.handle_promise(grounded));
                 self.act(epoch, step, group, now);
             }
             Word::Vote(vote) => {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use starling_wire::ids::EntryId;
 use starling_wire::ordering::choice::{Certificate, Choice, choose};
+use starling_wire::ordering::grounds::{Grounded, Grounds, LINKS_MAX};
 use starling_wire::ordering::statement::{Known, Promise, Vote};
 use starling_wire::ordering::{Ballot, Holders, Seat, Slot};
 
@@ -25,7 +26,7 @@ pub struct Proposer {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Phase {
     /// Promises are collected.
-    Preparing(BTreeMap<Seat, Known<Promise>>),
+    Preparing(BTreeMap<Seat, Grounded>),
     /// Votes are.
     Accepting(Asked, BTreeMap<Seat, Known<Vote>>),
     /// Settled.
@@ -39,8 +40,8 @@ pub struct Asked {
     pub ballot: Ballot,
     /// To what.
     pub entry: EntryId,
-    /// Promises of a majority.
-    pub promises: Vec<Known<Promise>>,
+    /// Promises of a majority, and the grounds of what they name.
+    pub grounds: Grounds,
 }
 
 /// What to do next.
@@ -124,8 +125,10 @@ impl Proposer {
             .copied()
     }
 
-    /// A holder answered with a promise, of our ballot or of the one in the way.
-    pub fn handle_promise(&mut self, promise: Known<Promise>) -> Option<Step> {
+    /// `ORDER-12`: a holder answered with a promise, of our ballot or of the one in the way. What it names comes with its grounds, so no
+    /// holder can lead us to an entry that it was not allowed to agree to.
+    pub fn handle_promise(&mut self, grounded: Grounded) -> Option<Step> {
+        let promise = *grounded.promise();
         let said = promise.get();
         if said.slot != self.slot || !self.holders.has(said.seat) {
             return None;
@@ -145,7 +148,7 @@ impl Proposer {
         if said.ballot != self.ballot || !before || promises.contains_key(&said.seat) {
             return None;
         }
-        promises.insert(said.seat, promise);
+        promises.insert(said.seat, grounded);
         self.ask()
     }
 
@@ -167,43 +170,62 @@ impl Proposer {
         }
         votes.insert(said.seat, vote);
         let votes = votes.values().copied().collect();
-        let settled = Certificate::new(&self.holders, votes, asked.promises.clone()).ok()?;
+        let settled = Certificate::new(&self.holders, votes, asked.grounds.clone()).ok()?;
         self.phase = Phase::Done(settled.clone());
         Some(Step::Settled(settled))
     }
 
     /// With the promises so far: what can be asked for, or what has to be fetched for it. Each majority will do, so a holder that
-    /// speaks of an entry nobody has stops nobody.
+    /// speaks of an entry nobody has stops nobody. Of several the one with the shortest grounds is taken.
     fn ask(&mut self) -> Option<Step> {
         let Phase::Preparing(promises) = &self.phase else {
             return None;
         };
-        let mut wanted = BTreeSet::new();
-        for promises in majorities(promises) {
-            let entry = match choose(&self.holders, self.slot, self.ballot, &promises) {
-                Ok(Choice::Free) => self.own,
-                Ok(Choice::Must(entry)) => entry,
-                Ok(Choice::Unclear) | Err(_) => continue,
-            };
-            if !self.here.contains(&entry) {
-                wanted.insert(entry);
-                continue;
-            }
-            let asked = Asked {
-                ballot: self.ballot,
-                entry,
-                promises,
-            };
+        let of = (self.slot, self.ballot, self.own);
+        let ways: Vec<Asked> = majorities(promises)
+            .iter()
+            .filter_map(|majority| asked_by(&self.holders, of, majority))
+            .collect();
+        let here = ways.iter().filter(|asked| self.here.contains(&asked.entry));
+        if let Some(asked) = here.min_by_key(|asked| asked.grounds.links()).cloned() {
             self.phase = Phase::Accepting(asked.clone(), BTreeMap::new());
             return Some(Step::Accept(asked));
         }
+        let wanted: BTreeSet<EntryId> = ways.iter().map(|asked| asked.entry).collect();
         (!wanted.is_empty()).then_some(Step::Fetch(wanted))
     }
 }
 
+/// What the promises of these holders allow to ask for, `own` if it is anything, unless it takes more grounds than there may be.
+fn asked_by(
+    holders: &Holders,
+    (slot, ballot, own): (Slot, Ballot, EntryId),
+    majority: &[&Grounded],
+) -> Option<Asked> {
+    let said = majority.iter().map(|grounded| *grounded.promise().get());
+    let said: Vec<Promise> = said.collect();
+    let (entry, below) = match choose(holders, slot, ballot, &said) {
+        Ok(Choice::Free) => (own, Grounds::default()),
+        Ok(Choice::Must(last, entry)) => {
+            let named = Some((last, entry));
+            let names = |one: &&&Grounded| one.promise().get().accepted == named;
+            let shortest = majority.iter().filter(names).map(|one| one.grounds());
+            (entry, shortest.min_by_key(|one| one.links())?.clone())
+        }
+        Ok(Choice::Unclear) | Err(_) => return None,
+    };
+    let top = majority.iter().map(|grounded| *grounded.promise());
+    let grounds = below.under(top.collect());
+    (grounds.links() <= LINKS_MAX).then_some(Asked {
+        ballot,
+        entry,
+        grounds,
+    })
+}
+
 /// All promises, and then, of three, each two.
-fn majorities(promises: &BTreeMap<Seat, Known<Promise>>) -> Vec<Vec<Known<Promise>>> {
-    let all: Vec<_> = promises.values().copied().collect();
+fn majorities(promises: &BTreeMap<Seat, Grounded>) -> Vec<Vec<&Grounded>> {
+    let all: Vec<_> = promises.values().collect();
     let mut sets = vec![all.clone()];
     if all.len() == 3 {
         for left_out in 0..3 {
@@ -242,13 +264,32 @@ mod tests {
         }
     }
 
-    fn promise(holder: u8, ballot: Ballot, accepted: Option<(Ballot, EntryId)>) -> Known<Promise> {
+    fn known(holder: u8, ballot: Ballot, accepted: Option<(Ballot, EntryId)>) -> Known<Promise> {
         Known::in_a_model(Promise {
             seat: seat(holder),
             slot: SLOT,
             ballot,
             accepted,
         })
+    }
+
+    /// What it names was agreed to where nothing was before.
+    fn promise(holder: u8, ballot: Ballot, accepted: Option<(Ballot, EntryId)>) -> Grounded {
+        let beginning = accepted.map(|(first, _)| {
+            Grounds::first(vec![
+                known(holder, first, None),
+                known((holder + 1) % 3, first, None),
+            ])
+        });
+        let grounds = beginning.unwrap_or_default();
+        Grounded::new(&three(), known(holder, ballot, accepted), grounds).unwrap()
+    }
+
+    fn three() -> Holders {
+        Holders {
+            generation: 1,
+            seats: (0..3).map(seat).collect(),
+        }
     }
 
     fn vote(holder: u8, ballot: Ballot, entry: EntryId) -> Known<Vote> {
@@ -261,11 +302,7 @@ mod tests {
     }
 
     fn alice() -> Proposer {
-        let holders = Holders {
-            generation: 1,
-            seats: (0..3).map(seat).collect(),
-        };
-        Proposer::new(SLOT, holders, OURS, [7; 8])
+        Proposer::new(SLOT, three(), OURS, [7; 8])
     }
 
     #[test]
@@ -282,7 +319,7 @@ mod tests {
         let Some(Step::Accept(asked)) = alice.handle_promise(promise(2, first, None)) else {
             panic!("two promised");
         };
-        assert_eq!((asked.entry, asked.promises.len()), (OURS, 2));
+        assert_eq!((asked.entry, asked.grounds.promises().len()), (OURS, 2));
         assert_eq!(alice.handle_vote(vote(0, first, OURS)), None);
         assert_eq!(
             alice.handle_vote(vote(1, first, THEIRS)),
@@ -308,7 +345,31 @@ mod tests {
             panic!("it is here");
         };
         assert_eq!(asked.entry, THEIRS);
+        assert_eq!(asked.grounds.links(), 2);
         assert_eq!(alice.ask_again(), Step::Accept(asked));
+    }
+
+    #[test]
+    fn order_12_of_two_majorities_the_one_with_the_shorter_grounds_is_taken() {
+        let mut alice = alice();
+        let (first, second) = (ballot(1, 1), ballot(2, 1));
+        let short = promise(0, first, None);
+        let named = known(0, second, Some((first, THEIRS)));
+        let below = Grounds::first(vec![*short.promise(), known(1, first, None)]);
+        let long = below.under(vec![named, known(1, second, None)]);
+        let mine = ballot(3, 7);
+        while alice.ballot() < mine {
+            let _ = alice.again([7; 8]);
+        }
+        let accepted = known(0, mine, Some((second, THEIRS)));
+        let told = Grounded::new(&three(), accepted, long).unwrap();
+        assert!(alice.handle_promise(told).is_none(), "one alone");
+        let other = promise(1, mine, Some((second, THEIRS)));
+        assert!(matches!(alice.handle_promise(other), Some(Step::Fetch(_))));
+        let Some(Step::Accept(asked)) = alice.handle_entry(THEIRS) else {
+            panic!("it is here");
+        };
+        assert_eq!(asked.grounds.links(), 2);
     }
 
     #[test]
@@ -323,7 +384,8 @@ mod tests {
         };
         assert_eq!(asked.entry, OURS);
         let of: Vec<Seat> = asked
-            .promises
+            .grounds
+            .promises()
             .iter()
             .map(|promise| promise.get().seat)
             .collect();
@@ -348,7 +410,7 @@ mod tests {
             None,
             "told once"
         );
-        let above = promise(1, ballot(9, 1), None);
+        let above = known(1, ballot(9, 1), None);
         assert_eq!(
             alice.again([8; 8]),
             Step::Prepare(ballot(10, 8), Some(above))

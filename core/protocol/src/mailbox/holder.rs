@@ -14,6 +14,7 @@ mod reading;
 mod writing;
 
 pub use self::keeping::Restored;
+pub use super::slots::SLOT_COST;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use starling_wire::log::frames::{About, Answer, Ask, Refusal};
 use starling_wire::log::grant::Grant;
 use starling_wire::log::keys::{Ends, Plan, PublicBox, Side};
 use starling_wire::ordering::choice::Certificate;
+use starling_wire::ordering::grounds::Grounds;
 use starling_wire::ordering::statement::{Promise, Receipt, Vote};
 use starling_wire::ordering::{Ballot, Holders, Seat, Slot};
 
@@ -58,8 +60,6 @@ pub const REMEMBERED_DAYS: u32 = 400;
 pub const REMEMBERED_MAX: usize = 100_000;
 /// After this day, counted from today, a box that was closed takes nothing any more.
 pub const CLOSING_DAYS: u32 = 1;
-/// What a slot takes on disk, with its certificate.
-pub const SLOT_COST: u64 = 1_536;
 /// A holder that stops gives what it has for so long.
 pub const LEAVING_FOR: Duration = Duration::from_secs(3600);
 
@@ -140,6 +140,8 @@ pub enum Persist {
         promised: Option<Ballot>,
         /// What was agreed to.
         accepted: Option<(Ballot, EntryId)>,
+        /// The grounds of it, if that changed; else those that are kept stay.
+        grounds: Option<Grounds>,
     },
     /// A slot is settled: in place of its register.
     Settled {
@@ -188,7 +190,7 @@ pub enum Transmit {
     Answer(Answer),
     /// [`Answer::Receipt`].
     Receipt(Receipt),
-    /// [`Answer::Promise`].
+    /// [`Answer::Promise`]. What it says was agreed to comes with the grounds that are kept of the slot.
     Promise(Promise),
     /// [`Answer::Vote`].
     Vote(Vote),
@@ -376,7 +378,8 @@ impl Holder {
         };
         // Deposits have a rate of their own, that of their box.
         let counted = !matches!(ask, Ask::Deposit(_));
-        if counted && !visitor.questions.take(QUESTIONS, now) {
+        let mut counts = 0..ask.weight();
+        if counted && !counts.all(|_| visitor.questions.take(QUESTIONS, now)) {
             return self.refuse(who, about(&ask), Refusal::TooOften);
         }
         if let Err(refusal) = ask.check() {
@@ -398,8 +401,8 @@ impl Holder {
                 slot,
                 ballot,
                 entry,
-                promises,
-            } => self.accept(who, (slot, ballot), entry, promises, now),
+                grounds,
+            } => self.accept(who, (slot, ballot), entry, grounds, now),
             Ask::Settle(certificate) => self.settle(who, *certificate, now),
             Ask::State { slots } => self.state(who, &slots),
             Ask::Close => self.close(who),

@@ -2,14 +2,14 @@
 //! has no clock and no chance; who is asked when is the holder's business, as is that a change is on disk before it is told.
 
 use starling_wire::ids::EntryId;
-use starling_wire::ordering::choice::{Choice, choose};
-use starling_wire::ordering::statement::{Known, Promise, Vote};
+use starling_wire::ordering::grounds::Grounds;
+use starling_wire::ordering::statement::{Promise, Vote};
 use starling_wire::ordering::{Ballot, Holders, Seat, Slot};
 
 /// How far a ballot's number may lie above those promised before, here or at another holder: nobody uses up the numbers.
 pub const STEP_MAX: u32 = 8;
 
-/// What was promised and agreed to. Empty at first.
+/// What was promised and agreed to. Empty at first. The grounds of what was agreed to are kept beside it, by whoever keeps it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Register {
     promised: Option<Ballot>,
@@ -36,7 +36,7 @@ pub enum Refusal {
     /// In this ballot another entry was agreed to.
     #[error("another entry was agreed to in this ballot")]
     OneEach,
-    /// The promises shown do not allow it (`ORDER-03`).
+    /// The grounds shown do not allow it (`ORDER-03`, `ORDER-12`).
     #[error("the promises shown do not allow this entry")]
     NotAllowed,
 }
@@ -70,29 +70,32 @@ impl Register {
         may
     }
 
-    /// Agrees to an entry, if the promises allow it. The entry is on our disk. The answer is then a [`Vote`], also when it had
+    /// Whether this was agreed to already, or cannot be: to be asked before the grounds are looked at, which costs more.
+    pub fn has_agreed(&self, ballot: Ballot, entry: EntryId) -> Result<bool, Refusal> {
+        if self.promised.is_some_and(|promised| ballot < promised) {
+            return Err(Refusal::Overtaken);
+        }
+        match self.accepted {
+            Some((last, one)) if last == ballot && one != entry => Err(Refusal::OneEach),
+            accepted => Ok(accepted == Some((ballot, entry))),
+        }
+    }
+
+    /// Agrees to an entry, if the grounds allow it. The entry is on our disk. The answer is then a [`Vote`], also when it had
     /// been given before.
     pub fn accept(
         &mut self,
         place: Place<'_>,
         ballot: Ballot,
         entry: EntryId,
-        promises: &[Known<Promise>],
+        grounds: &Grounds,
     ) -> Result<Vote, Refusal> {
-        if self.promised.is_some_and(|promised| ballot < promised) {
-            return Err(Refusal::Overtaken);
+        if !self.has_agreed(ballot, entry)? {
+            let allowed = grounds.allow(place.holders, place.slot, (ballot, entry));
+            allowed.map_err(|_| Refusal::NotAllowed)?;
+            self.promised = Some(ballot);
+            self.accepted = Some((ballot, entry));
         }
-        let other = |(last, one): (Ballot, EntryId)| last == ballot && one != entry;
-        if self.accepted.is_some_and(other) {
-            return Err(Refusal::OneEach);
-        }
-        match choose(place.holders, place.slot, ballot, promises) {
-            Ok(Choice::Free) => {}
-            Ok(Choice::Must(must)) if must == entry => {}
-            Ok(_) | Err(_) => return Err(Refusal::NotAllowed),
-        }
-        self.promised = Some(ballot);
-        self.accepted = Some((ballot, entry));
         Ok(Vote {
             seat: place.seat,
             slot: place.slot,
@@ -118,6 +121,7 @@ mod tests {
     use proptest::prelude::*;
     use starling_wire::ids::{EndpointKey, EpochTag, MailboxId};
     use starling_wire::ordering::choice::{Said, contradict};
+    use starling_wire::ordering::statement::Known;
 
     const SLOT: Slot = Slot {
         epoch: EpochTag([1; 16]),
@@ -156,15 +160,10 @@ mod tests {
             Known::in_a_model(self.1.promise(place(&holders, self.0)).unwrap())
         }
 
-        fn accept(
-            &mut self,
-            b: Ballot,
-            entry: EntryId,
-            proof: &[Known<Promise>],
-        ) -> Result<(), Refusal> {
+        fn accept(&mut self, b: Ballot, entry: EntryId, grounds: &Grounds) -> Result<(), Refusal> {
             let holders = three();
             let place = place(&holders, self.0);
-            self.1.accept(place, b, entry, proof).map(|_| ())
+            self.1.accept(place, b, entry, grounds).map(|_| ())
         }
     }
 
@@ -181,20 +180,25 @@ mod tests {
     }
 
     #[test]
-    fn order_03_a_holder_agrees_only_to_what_the_promises_allow() {
+    fn order_12_a_holder_agrees_only_to_what_the_grounds_allow() {
         let (mut one, mut two, mut three) = (holder(0), holder(1), holder(2));
         let first = ballot(1, 1);
-        let proof = [one.prepare(first), two.prepare(first)];
-        assert_eq!(one.accept(first, X, &proof[..1]), Err(Refusal::NotAllowed));
+        let promises = vec![one.prepare(first), two.prepare(first)];
+        let few = Grounds::first(promises[..1].to_vec());
+        assert_eq!(one.accept(first, X, &few), Err(Refusal::NotAllowed));
+        let proof = Grounds::first(promises);
         assert_eq!(one.accept(first, X, &proof), Ok(()));
         assert_eq!(one.accept(first, X, &proof), Ok(()), "said again");
         assert_eq!(one.accept(first, Y, &proof), Err(Refusal::OneEach));
         let second = ballot(2, 2);
-        let proof = [one.prepare(second), three.prepare(second)];
-        assert_eq!(three.accept(second, Y, &proof), Err(Refusal::NotAllowed));
-        assert_eq!(three.accept(second, X, &proof), Ok(()));
+        let top = vec![one.prepare(second), three.prepare(second)];
+        let missing = three.accept(second, X, &Grounds::first(top.clone()));
+        assert_eq!(missing, Err(Refusal::NotAllowed), "without its grounds");
+        let longer = proof.under(top);
+        assert_eq!(three.accept(second, Y, &longer), Err(Refusal::NotAllowed));
+        assert_eq!(three.accept(second, X, &longer), Ok(()));
         assert_eq!(
-            two.accept(second, X, &proof),
+            two.accept(second, X, &longer),
             Ok(()),
             "without a promise of its own"
         );
@@ -236,6 +240,7 @@ mod tests {
             let mut said: Vec<Said> = Vec::new();
             let holders = self::three();
             let mut known: Vec<Known<Promise>> = Vec::new();
+            let mut agreed: Vec<(Ballot, EntryId, Grounds)> = Vec::new();
             for (counter, number, prepare, entry, other) in asked {
                 let at = usize::from(number);
                 let b = ballot(counter, u8::from(other));
@@ -249,8 +254,13 @@ mod tests {
                 proof.sort_unstable();
                 proof.dedup_by_key(|p| p.get().seat);
                 let wanted = if entry { X } else { Y };
-                if let Ok(vote) = three[at].1.accept(place(&holders, number), b, wanted, &proof) {
+                let named = proof.iter().filter_map(|p| p.get().accepted).max();
+                let lower = named.and_then(|named| agreed.iter().find(|(b, e, _)| (*b, *e) == named));
+                let grounds = lower.map(|(_, _, grounds)| grounds.clone()).unwrap_or_default();
+                let grounds = grounds.under(proof);
+                if let Ok(vote) = three[at].1.accept(place(&holders, number), b, wanted, &grounds) {
                     said.push(Said::Vote(vote));
+                    agreed.push((b, wanted, grounds));
                 }
             }
             for one in &said {

@@ -14,6 +14,8 @@ use crate::machine::Time;
 /// Slots of one box. None is ever forgotten while the box is there, for it would be written a second time; a group that has
 /// used up all begins another generation.
 pub const SLOTS_MAX: usize = 4_096;
+/// What a slot takes on disk, with its certificate. Longer grounds count on top.
+pub const SLOT_COST: u64 = 1_536;
 /// After so long nobody can say that he had not heard of the certificate.
 pub const STALE_AFTER: Duration = Duration::from_secs(60);
 
@@ -39,6 +41,8 @@ pub struct Slots {
     slots: BTreeMap<Slot, Standing>,
     /// The first epoch, and those that settled commits began.
     epochs: BTreeSet<EpochTag>,
+    /// What is kept of some slots beyond [`SLOT_COST`].
+    beyond: BTreeMap<Slot, u64>,
 }
 
 impl Slots {
@@ -47,7 +51,21 @@ impl Slots {
         Self {
             slots: BTreeMap::new(),
             epochs: BTreeSet::from([first]),
+            beyond: BTreeMap::new(),
         }
+    }
+
+    /// What all of them take on disk.
+    pub fn bytes(&self) -> u64 {
+        self.slots.len() as u64 * SLOT_COST + self.beyond.values().sum::<u64>()
+    }
+
+    /// So many bytes of grounds or of a certificate are kept of a slot.
+    pub fn weigh(&mut self, slot: Slot, bytes: u64) {
+        match bytes.saturating_sub(SLOT_COST) {
+            0 => self.beyond.remove(&slot),
+            beyond => self.beyond.insert(slot, beyond),
+        };
     }
 
     /// How a slot stands; `None` if nothing was ever said of it here.
@@ -189,6 +207,18 @@ mod tests {
         }
         assert!(!slots.settle(slot(FIRST, 0), X, None, Time::ZERO));
         assert_eq!(slots.register(slot(FIRST, 0)), Err(Refusal::BoxFull));
+    }
+
+    #[test]
+    fn box_11_long_grounds_count_as_long_as_they_are_kept() {
+        let mut slots = Slots::new(FIRST);
+        slots.put(slot(FIRST, 0), Register::default());
+        slots.weigh(slot(FIRST, 0), SLOT_COST);
+        assert_eq!(slots.bytes(), SLOT_COST);
+        slots.weigh(slot(FIRST, 0), 40_000);
+        assert_eq!(slots.bytes(), 40_000);
+        slots.weigh(slot(FIRST, 0), 1_000);
+        assert_eq!(slots.bytes(), SLOT_COST);
     }
 
     #[test]

@@ -10,11 +10,12 @@ use super::grant::Token;
 use super::keys::{Plan, Side};
 use crate::ids::{EntryId, MailboxId};
 use crate::ordering::choice::SignedCertificate;
+use crate::ordering::grounds::{SignedGrounded, SignedGrounds};
 use crate::ordering::statement::{Promise, Receipt, Signed, Vote};
 use crate::ordering::{ATTEMPTS_MAX, Ballot, HOLDERS_MAX, Slot};
 
-/// Bound on one frame, the body that follows not counted.
-pub const LOG_FRAME_MAX: usize = 8 * 1024;
+/// Bound on one frame, the body that follows not counted: a certificate with the longest grounds fits in.
+pub const LOG_FRAME_MAX: usize = 48 * 1024;
 /// Entries in one page.
 pub const PAGE_ENTRIES_MAX: u16 = 256;
 /// Bodies in one page together; one entry comes in any case.
@@ -83,8 +84,8 @@ pub enum Ask {
         ballot: Ballot,
         /// To which entry.
         entry: EntryId,
-        /// What allows it; at most [`HOLDERS_MAX`].
-        promises: Vec<Signed<Promise>>,
+        /// What allows it.
+        grounds: SignedGrounds,
     },
     /// "This slot is settled."
     Settle(Box<SignedCertificate>),
@@ -123,7 +124,7 @@ pub enum Answer {
         dropped: u64,
     },
     /// What was promised and agreed to.
-    Promise(Signed<Promise>),
+    Promise(Box<SignedGrounded>),
     /// It agrees.
     Vote(Signed<Vote>),
     /// A slot is settled.
@@ -218,14 +219,25 @@ impl Ask {
             Self::Follow { credit, .. } => (1..=FOLLOW_MAX).contains(credit),
             Self::Get { entries } => (1..=ENTRIES_ASKED_MAX).contains(&entries.len()),
             Self::Prepare { slot, .. } => !late(slot),
-            Self::Accept { slot, promises, .. } => !late(slot) && promises.len() <= HOLDERS_MAX,
+            Self::Accept { slot, grounds, .. } => !late(slot) && grounds.is_within_bounds(),
             Self::State { slots } => {
                 (1..=SLOTS_ASKED_MAX).contains(&slots.len()) && !slots.iter().any(late)
             }
             Self::Deposit(head) => return head.check().map_err(|_| Refusal::BadEntry),
-            Self::Enter { .. } | Self::Settle(_) | Self::Close => true,
+            Self::Settle(certificate) => certificate.grounds.is_within_bounds(),
+            Self::Enter { .. } | Self::Close => true,
         };
         fits.then_some(()).ok_or(Refusal::Malformed)
+    }
+
+    /// As how many questions it counts: one for each three signatures that have to be looked at.
+    pub fn weight(&self) -> usize {
+        let promises = match self {
+            Self::Accept { grounds, .. } => grounds.0.len(),
+            Self::Settle(certificate) => certificate.grounds.0.len(),
+            _ => 0,
+        };
+        promises.div_ceil(HOLDERS_MAX).max(1)
     }
 
     /// How many bytes follow the frame. Only of what was checked.

@@ -11,7 +11,8 @@ use super::seal::{Inside, SealError};
 use super::{Entry, Kind, padding};
 use crate::frame;
 use crate::ids::{EndpointKey, EpochTag, MailboxId};
-use crate::ordering::{Holders, Slot};
+use crate::ordering::grounds::LINKS_MAX;
+use crate::ordering::{HOLDERS_MAX, Holders, Seat, Slot};
 
 /// What a holder is asked: the frame, then the body. Entries are signed with the key whose seed is 32 ones.
 pub fn asked(data: &[u8]) {
@@ -48,14 +49,34 @@ pub fn asked(data: &[u8]) {
                 assert!(entry.body().len() <= head.kind.body_max());
             }
         }
-        Ask::Accept { promises, .. } => {
-            let _ = promises.into_iter().all(|promise| promise.verify().is_ok());
+        Ask::Accept {
+            slot,
+            ballot,
+            entry,
+            grounds,
+        } => {
+            let holders = named(grounds.0.iter().map(|promise| promise.statement.seat));
+            if let Ok(grounds) = grounds.verify(&holders, slot, (ballot, entry)) {
+                assert!((1..=LINKS_MAX).contains(&grounds.links()));
+            }
         }
         Ask::Settle(certificate) => {
-            let _ = certificate.verify(&Holders::default());
+            let holders = named(certificate.votes.iter().map(|vote| vote.statement.seat));
+            let _ = certificate.verify(&holders);
         }
         _ => {}
     }
+}
+
+/// The first of those that are named, as if they were a slot's holders.
+fn named(seats: impl Iterator<Item = Seat>) -> Holders {
+    let mut holders = Holders::default();
+    for seat in seats {
+        if holders.seats.len() < HOLDERS_MAX && !holders.has(seat) {
+            holders.seats.push(seat);
+        }
+    }
+    holders
 }
 
 /// What a holder answers.
@@ -67,7 +88,10 @@ pub fn answered(data: &[u8]) {
     assert!(bytes.is_err() || bytes.is_ok_and(|bytes| bytes <= super::COMMIT_BODY_MAX));
     match answer {
         Answer::Receipt(receipt) => drop(receipt.verify()),
-        Answer::Promise(promise) => drop(promise.verify()),
+        Answer::Promise(promise) => {
+            let holders = named([promise.promise.statement.seat].into_iter());
+            drop(promise.verify(&holders));
+        }
         Answer::Vote(vote) => drop(vote.verify()),
         _ => {}
     }

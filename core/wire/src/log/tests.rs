@@ -6,6 +6,7 @@ use super::*;
 use crate::frame::{decode_body, encode_body};
 use crate::log::frames::{Answer, Ask, LOG_FRAME_MAX, PAGE_ENTRIES_MAX, Refusal};
 use crate::ordering::choice::{Certificate, SignedCertificate};
+use crate::ordering::grounds::{Grounds, PROMISES_MAX, SignedGrounded, SignedGrounds};
 use crate::ordering::statement::{Promise, Signed, Vote};
 use crate::ordering::{Ballot, HOLDERS_MAX, Holders, Seat};
 
@@ -129,7 +130,7 @@ fn box_06_the_largest_frames_fit_their_bound() {
     };
     let certificate = SignedCertificate {
         votes: vec![Signed::new(vote, &holder); HOLDERS_MAX],
-        proof: vec![Signed::new(promise, &holder); HOLDERS_MAX],
+        grounds: SignedGrounds(vec![Signed::new(promise, &holder); PROMISES_MAX]),
     };
     let fits = |ask: Ask| encode_body(&ask).len() <= LOG_FRAME_MAX && ask.check().is_ok();
     assert!(fits(Ask::Settle(Box::new(certificate.clone()))));
@@ -143,8 +144,13 @@ fn box_06_the_largest_frames_fit_their_bound() {
         slot: SLOT,
         ballot,
         entry: vote.entry,
-        promises: certificate.proof.clone(),
+        grounds: certificate.grounds.clone(),
     }));
+    let told = Answer::Promise(Box::new(SignedGrounded {
+        promise: certificate.grounds.0[0],
+        grounds: certificate.grounds.clone(),
+    }));
+    assert!(encode_body(&told).len() <= LOG_FRAME_MAX);
     let told = Answer::Settled(Box::new(certificate));
     assert!(encode_body(&told).len() <= LOG_FRAME_MAX);
 }
@@ -203,7 +209,7 @@ fn box_06_what_is_beyond_its_bounds_is_refused() {
 /// Nobody is a holder of a group without holders, so there is nothing to be settled.
 #[test]
 fn a_certificate_of_nobody_settles_nothing() {
-    assert!(Certificate::new(&Holders::default(), vec![], vec![]).is_err());
+    assert!(Certificate::new(&Holders::default(), vec![], Grounds::default()).is_err());
 }
 
 proptest! {

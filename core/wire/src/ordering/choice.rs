@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::grounds::{Grounds, GroundsError, SignedGrounds};
 use super::statement::{Known, Promise, Signed, Vote};
 use super::{Ballot, HOLDERS_MAX, Holders, Slot};
 use crate::ids::EntryId;
@@ -14,8 +15,8 @@ use crate::ids::EntryId;
 pub enum Choice {
     /// Nothing can be settled yet: its own entry.
     Free,
-    /// This one, for it may be settled already.
-    Must(EntryId),
+    /// This one, for it may be settled already: it was agreed to in this ballot.
+    Must(Ballot, EntryId),
     /// One of several that were agreed to in one ballot may be settled: the last holder has to be heard, too. Only a member
     /// that lies brings this about.
     Unclear,
@@ -40,10 +41,10 @@ pub fn choose(
     holders: &Holders,
     slot: Slot,
     ballot: Ballot,
-    promises: &[Known<Promise>],
+    promises: &[Promise],
 ) -> Result<Choice, ProofError> {
     let mut heard = BTreeSet::new();
-    for promise in promises.iter().map(Known::get) {
+    for promise in promises {
         // One whose ballot is this one and who agreed in it already says nothing about what came before.
         let before = promise.accepted.is_none_or(|(last, _)| last < ballot);
         let fits = promise.slot == slot && promise.ballot == ballot && before;
@@ -59,23 +60,19 @@ pub fn choose(
     }
     let accepted: Vec<(Ballot, EntryId)> = promises
         .iter()
-        .filter_map(|promise| promise.get().accepted)
+        .filter_map(|promise| promise.accepted)
         .collect();
     let Some(last) = accepted.iter().map(|(ballot, _)| *ballot).max() else {
         return Ok(Choice::Free);
     };
     let at_last = accepted.iter().filter(|(ballot, _)| *ballot == last);
-    Ok(of_one_ballot(
-        holders,
-        at_last.map(|(_, entry)| *entry).collect(),
-        heard.len(),
-    ))
+    let entries = at_last.map(|(_, entry)| *entry).collect();
+    Ok(of_one_ballot(holders, last, entries, heard.len()))
 }
 
 /// What was agreed to in the last ballot of all, when `heard` holders were heard. A holder agrees to one entry in a ballot, so there
 /// are several only if the proposer asked for different ones.
-fn of_one_ballot(holders: &Holders, mut entries: Vec<EntryId>, heard: usize) -> Choice {
-    entries.sort_unstable();
+fn of_one_ballot(holders: &Holders, last: Ballot, entries: Vec<EntryId>, heard: usize) -> Choice {
     let votes = |entry: &EntryId| entries.iter().filter(|other| *other == entry).count();
     let distinct: BTreeSet<&EntryId> = entries.iter().collect();
     if distinct.len() > 1 && heard < holders.seats.len() {
@@ -86,15 +83,15 @@ fn of_one_ballot(holders: &Holders, mut entries: Vec<EntryId>, heard: usize) -> 
         .find(|entry| votes(entry) >= holders.majority());
     // With all heard and no majority for any of them, none of them is settled, and none of an earlier ballot can be.
     let entry = settled.or_else(|| distinct.first());
-    entry.map_or(Choice::Free, |entry| Choice::Must(**entry))
+    entry.map_or(Choice::Free, |entry| Choice::Must(last, **entry))
 }
 
-/// A slot is settled: votes of a majority in one ballot, and the promises by which the ballot was allowed to ask for it. The promises
-/// are what convicts a holder who lied.
+/// A slot is settled: votes of a majority in one ballot, and the grounds on which the ballot was allowed to ask for it. These are what
+/// convicts a holder who lied: two certificates for different entries always hold two statements that [`contradict`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Certificate {
     votes: Vec<Known<Vote>>,
-    proof: Vec<Known<Promise>>,
+    grounds: Grounds,
 }
 
 /// A certificate nobody has looked at; written like a [`Certificate`].
@@ -102,8 +99,8 @@ pub struct Certificate {
 pub struct SignedCertificate {
     /// At most [`HOLDERS_MAX`].
     pub votes: Vec<Signed<Vote>>,
-    /// At most [`HOLDERS_MAX`].
-    pub proof: Vec<Signed<Promise>>,
+    /// Of that entry in that ballot.
+    pub grounds: SignedGrounds,
 }
 
 /// Why a certificate settles nothing.
@@ -118,30 +115,31 @@ pub enum CertificateError {
     /// Votes that are not of a majority of the holders, for one entry, in one ballot.
     #[error("a certificate's votes do not settle anything")]
     Votes,
-    /// Promises.
+    /// Grounds.
     #[error("a certificate's votes were not allowed: {0}")]
-    Proof(#[from] ProofError),
-    /// Promises by which another entry had to be asked for.
-    #[error("a certificate is for another entry than the holders had agreed to")]
-    OtherEntry,
+    Grounds(#[from] GroundsError),
 }
 
 impl SignedCertificate {
-    /// `ORDER-04`: looks at all of it, bounds and signatures first.
+    /// `ORDER-04`: looks at all of it, bounds first and signatures last.
     pub fn verify(self, holders: &Holders) -> Result<Certificate, CertificateError> {
         let late = |vote: &Signed<Vote>| !vote.statement.slot.is_within_bounds();
         let late = self.votes.iter().any(late);
-        if late || self.votes.len() > HOLDERS_MAX || self.proof.len() > HOLDERS_MAX {
+        if late || self.votes.len() > HOLDERS_MAX || !self.grounds.is_within_bounds() {
             return Err(CertificateError::TooLarge);
         }
-        let signed = CertificateError::NotSigned;
-        let votes: Result<_, _> = self.votes.into_iter().map(Signed::verify).collect();
-        let proof: Result<_, _> = self.proof.into_iter().map(Signed::verify).collect();
-        Certificate::new(
-            holders,
-            votes.map_err(|_| signed)?,
-            proof.map_err(|_| signed)?,
-        )
+        let said: Vec<Vote> = self.votes.iter().map(|vote| vote.statement).collect();
+        let first = agreed(holders, &said)?;
+        let of = (first.ballot, first.entry);
+        let votes: Result<Vec<_>, _> = self.votes.into_iter().map(Signed::verify).collect();
+        let mut votes = votes.map_err(|_| CertificateError::NotSigned)?;
+        votes.sort_unstable();
+        let grounds = self.grounds.verify(holders, first.slot, of);
+        let grounds = grounds.map_err(|why| match why {
+            GroundsError::NotSigned => CertificateError::NotSigned,
+            other => CertificateError::Grounds(other),
+        })?;
+        Ok(Certificate { votes, grounds })
     }
 }
 
@@ -150,25 +148,13 @@ impl Certificate {
     pub fn new(
         holders: &Holders,
         mut votes: Vec<Known<Vote>>,
-        mut proof: Vec<Known<Promise>>,
+        grounds: Grounds,
     ) -> Result<Self, CertificateError> {
         votes.sort_unstable();
-        proof.sort_unstable();
-        let first = *votes.first().ok_or(CertificateError::Votes)?.get();
-        let seats: BTreeSet<_> = votes.iter().map(|vote| vote.get().seat).collect();
-        let one = |vote: &Vote| {
-            let same = vote.slot == first.slot && vote.ballot == first.ballot;
-            same && vote.entry == first.entry && holders.has(vote.seat)
-        };
-        let agree = votes.iter().all(|vote| one(vote.get()));
-        if !agree || seats.len() != votes.len() || seats.len() < holders.majority() {
-            return Err(CertificateError::Votes);
-        }
-        match choose(holders, first.slot, first.ballot, &proof)? {
-            Choice::Free => Ok(Self { votes, proof }),
-            Choice::Must(entry) if entry == first.entry => Ok(Self { votes, proof }),
-            Choice::Must(_) | Choice::Unclear => Err(CertificateError::OtherEntry),
-        }
+        let said: Vec<Vote> = votes.iter().map(|vote| *vote.get()).collect();
+        let first = agreed(holders, &said)?;
+        grounds.allow(holders, first.slot, (first.ballot, first.entry))?;
+        Ok(Self { votes, grounds })
     }
 
     /// The slot that is settled.
@@ -191,22 +177,44 @@ impl Certificate {
         &self.votes
     }
 
-    /// The promises.
-    pub fn proof(&self) -> &[Known<Promise>] {
-        &self.proof
+    /// The grounds.
+    pub const fn grounds(&self) -> &Grounds {
+        &self.grounds
+    }
+
+    /// All that is said in it.
+    pub fn said(&self) -> impl Iterator<Item = Said> {
+        let votes = self.votes.iter().map(|vote| Said::Vote(*vote.get()));
+        let promises = self.grounds.promises().iter();
+        votes.chain(promises.map(|promise| Said::Promise(*promise.get())))
     }
 
     /// As it travels.
     pub fn signed(&self) -> SignedCertificate {
         SignedCertificate {
             votes: self.votes.iter().map(|vote| *vote.signed()).collect(),
-            proof: self.proof.iter().map(|promise| *promise.signed()).collect(),
+            grounds: self.grounds.signed(),
         }
     }
 
     fn vote(&self) -> &Vote {
         // There is one: `new` is the only way here.
         self.votes[0].get()
+    }
+}
+
+/// The first of votes by which a majority agreed to one entry in one ballot, each once.
+fn agreed(holders: &Holders, votes: &[Vote]) -> Result<Vote, CertificateError> {
+    let first = *votes.first().ok_or(CertificateError::Votes)?;
+    let seats: BTreeSet<_> = votes.iter().map(|vote| vote.seat).collect();
+    let one = |vote: &Vote| {
+        let same = vote.slot == first.slot && vote.ballot == first.ballot;
+        same && vote.entry == first.entry && holders.has(vote.seat)
+    };
+    let all = votes.iter().all(one) && seats.len() == votes.len();
+    match all && seats.len() >= holders.majority() {
+        true => Ok(first),
+        false => Err(CertificateError::Votes),
     }
 }
 

@@ -4,10 +4,12 @@
 //! written once. Members propose: single-decree Paxos (Lamport, "Paxos Made Simple", 2001), as in CASPaxos (Rystsov, 2018). A
 //! holder neither reads what it orders nor learns who proposed it.
 //!
-//! [`statement`] has what a holder signs, [`choice`] what follows from it: which entry may be proposed, what is settled, who lied.
+//! [`statement`] has what a holder signs, [`choice`] what follows from it: which entry may be proposed, what is settled, who lied;
+//! [`grounds`] why something could be agreed to at all.
 //! All of it is a pure function of signed statements, so everybody who has the same ones comes to the same answer.
 
 pub mod choice;
+pub mod grounds;
 pub mod statement;
 
 use serde::{Deserialize, Serialize};

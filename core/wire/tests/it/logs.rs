@@ -11,6 +11,7 @@ use starling_wire::log::keys::{Ends, Generation, Side};
 use starling_wire::log::seal::{Inside, NONCE, OVERHEAD};
 use starling_wire::log::{Entry, Kind, fuzz, padding};
 use starling_wire::ordering::choice::SignedCertificate;
+use starling_wire::ordering::grounds::{SignedGrounded, SignedGrounds};
 use starling_wire::ordering::statement::{Promise, Receipt, Signed, Vote};
 use starling_wire::ordering::{Ballot, Seat, Slot};
 
@@ -58,9 +59,25 @@ fn promise() -> Signed<Promise> {
         seat: seat(),
         slot: SLOT,
         ballot: BALLOT,
-        accepted: Some((BALLOT, ENTRY)),
+        accepted: None,
     };
     Signed::new(statement, &key(6))
+}
+
+/// A promise of a higher ballot, with the grounds of what it names.
+fn grounded() -> Box<SignedGrounded> {
+    let statement = Promise {
+        ballot: Ballot {
+            counter: 2,
+            ..BALLOT
+        },
+        accepted: Some((BALLOT, ENTRY)),
+        ..promise().statement
+    };
+    Box::new(SignedGrounded {
+        promise: Signed::new(statement, &key(6)),
+        grounds: SignedGrounds(vec![promise()]),
+    })
 }
 
 fn vote() -> Signed<Vote> {
@@ -76,7 +93,7 @@ fn vote() -> Signed<Vote> {
 fn certificate() -> Box<SignedCertificate> {
     Box::new(SignedCertificate {
         votes: vec![vote()],
-        proof: vec![promise()],
+        grounds: SignedGrounds(vec![promise()]),
     })
 }
 
@@ -103,7 +120,7 @@ fn what_a_holder_is_asked() {
         slot: SLOT,
         ballot: BALLOT,
         entry: ENTRY,
-        promises: vec![promise()],
+        grounds: SignedGrounds(vec![promise()]),
     };
     let follow = Ask::Follow {
         after: 7,
@@ -172,7 +189,7 @@ fn what_a_holder_answers() {
         ),
         ("item", encode_body(&item)),
         ("page", encode_body(&page)),
-        ("promise", encode_body(&Answer::Promise(promise()))),
+        ("promise", encode_body(&Answer::Promise(grounded()))),
         ("vote", encode_body(&Answer::Vote(vote()))),
         ("settled", encode_body(&Answer::Settled(certificate()))),
         ("untouched", encode_body(&Answer::Untouched(SLOT))),

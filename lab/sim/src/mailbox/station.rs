@@ -10,6 +10,7 @@ use starling_protocol::mailbox::holder::{Caps, Connection, Event, Holder, Setup,
 use starling_wire::ids::{EndpointKey, EntryId};
 use starling_wire::log::Entry;
 use starling_wire::log::frames::{Answer, Ask};
+use starling_wire::ordering::grounds::{Grounds, SignedGrounded};
 use starling_wire::ordering::statement::Signed;
 
 /// Who is at the other end of a connection: which member of which conversation, for which generation's box.
@@ -204,7 +205,13 @@ fn answer(
     let answer = match transmit {
         Transmit::Answer(answer) => answer,
         Transmit::Receipt(said) => Answer::Receipt(Signed::new(said, key)),
-        Transmit::Promise(said) => Answer::Promise(Signed::new(said, key)),
+        Transmit::Promise(said) => {
+            let kept = disk.grounds(said.seat.mailbox, said.slot);
+            Answer::Promise(Box::new(SignedGrounded {
+                promise: Signed::new(said, key),
+                grounds: kept.map(Grounds::signed).unwrap_or_default(),
+            }))
+        }
         Transmit::Vote(said) => Answer::Vote(Signed::new(said, key)),
         Transmit::Certificate { mailbox, slot } => {
             let kept = disk.certificate(mailbox, slot)?;

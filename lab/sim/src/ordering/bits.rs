@@ -43,7 +43,7 @@ pub struct Ask {
     pub ballot: u8,
     /// To what.
     pub entry: u8,
-    /// By which promises.
+    /// By which promises, down to the beginning.
     pub promises: Promises,
 }
 
@@ -89,14 +89,9 @@ impl Promises {
             .map(SmallPromise::at)
     }
 
-    /// Those of these holders.
-    pub fn of(self, holders: impl Iterator<Item = u8>) -> Self {
-        let holders: Vec<u8> = holders.collect();
-        let mut some = Self::default();
-        self.iter()
-            .filter(|said| holders.contains(&said.holder))
-            .for_each(|said| some.insert(said));
-        some
+    /// These and others.
+    pub const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
     }
 
     /// Each set of promises of one ballot that could be shown for it: at most one of each holder, of two holders or three, and

@@ -8,6 +8,7 @@ use starling_chat::order::member::{Ask, Word};
 use starling_protocol::mailbox::register::{Place, Register};
 use starling_wire::ids::{EndpointKey, EntryId};
 use starling_wire::ordering::choice::Certificate;
+use starling_wire::ordering::grounds::{Grounded, Grounds};
 use starling_wire::ordering::statement::{Known, Promise, Vote};
 use starling_wire::ordering::{Holders, Seat, Slot};
 
@@ -29,8 +30,8 @@ pub struct Holder {
     manner: Manner,
     registers: BTreeMap<(Seat, Slot), Register>,
     commits: BTreeMap<(Seat, Slot), BTreeMap<EntryId, Commit>>,
-    /// The promises by which something was agreed to, kept for whoever asks: they are what convicts a liar.
-    shown: BTreeMap<(Seat, Slot), Vec<Known<Promise>>>,
+    /// Of what was agreed to.
+    grounds: BTreeMap<(Seat, Slot), Grounds>,
     settled: BTreeMap<(Seat, Slot), Certificate>,
 }
 
@@ -51,7 +52,7 @@ impl Holder {
             manner,
             registers: BTreeMap::new(),
             commits: BTreeMap::new(),
-            shown: BTreeMap::new(),
+            grounds: BTreeMap::new(),
             settled: BTreeMap::new(),
         }
     }
@@ -81,7 +82,7 @@ impl Holder {
             return Vec::new();
         }
         if self.manner == Manner::Lies {
-            return self.lie(seat, &ask, chance);
+            return self.lie(seat, holders, &ask, chance);
         }
         if let Ask::Settle(certificate) = ask {
             self.settled.insert((seat, slot), certificate);
@@ -110,52 +111,46 @@ impl Holder {
             Ask::Accept(_, asked) => {
                 let commits = self.commits.get(&(seat, slot));
                 let here = commits.is_some_and(|commits| commits.contains_key(&asked.entry));
+                let before = *register;
                 let accept = |()| {
                     register
-                        .accept(place, asked.ballot, asked.entry, &asked.promises)
+                        .accept(place, asked.ballot, asked.entry, &asked.grounds)
                         .ok()
                 };
                 if let Some(vote) = here.then_some(()).and_then(accept) {
-                    self.shown
-                        .entry((seat, slot))
-                        .or_default()
-                        .extend(asked.promises);
+                    if *register != before {
+                        self.grounds.insert((seat, slot), asked.grounds);
+                    }
                     return vec![Word::Vote(Known::in_a_model(vote))];
                 }
             }
-            Ask::State(_) => {
-                let promise = register
-                    .promise(place)
-                    .map(Known::in_a_model)
-                    .map(Word::Promise);
-                let shown = self.shown.get(&(seat, slot)).cloned().unwrap_or_default();
-                let shown = shown.into_iter().map(Word::Promise);
-                return self
-                    .commits_of(seat, slot)
-                    .chain(promise)
-                    .chain(shown)
-                    .collect();
-            }
+            Ask::State(_) => {}
             Ask::Deposit(_) | Ask::Settle(_) => return Vec::new(),
         }
-        let promise = register
-            .promise(place)
-            .map(Known::in_a_model)
-            .map(Word::Promise);
-        self.commits_of(seat, slot).chain(promise).collect()
+        let promise = register.promise(place).map(Known::in_a_model);
+        let promised = promise.and_then(|promise| {
+            let kept = self.grounds.get(&(seat, slot)).cloned();
+            Grounded::new(holders, promise, kept.unwrap_or_default()).ok()
+        });
+        let promised = promised.map(Word::Promised);
+        self.commits_of(seat, slot).chain(promised).collect()
     }
 
-    fn lie(&self, seat: Seat, ask: &Ask, chance: &mut Chance) -> Vec<Word> {
+    fn lie(&self, seat: Seat, holders: &Holders, ask: &Ask, chance: &mut Chance) -> Vec<Word> {
         if chance.is(0.2) {
             return Vec::new();
         }
         match ask {
-            Ask::Prepare(slot, ballot, _) => vec![Word::Promise(Known::in_a_model(Promise {
-                seat,
-                slot: *slot,
-                ballot: *ballot,
-                accepted: None,
-            }))],
+            Ask::Prepare(slot, ballot, _) => {
+                let promise = Known::in_a_model(Promise {
+                    seat,
+                    slot: *slot,
+                    ballot: *ballot,
+                    accepted: None,
+                });
+                let promised = Grounded::new(holders, promise, Grounds::default());
+                promised.map(Word::Promised).into_iter().collect()
+            }
             Ask::Accept(slot, asked) => vec![Word::Vote(Known::in_a_model(Vote {
                 seat,
                 slot: *slot,

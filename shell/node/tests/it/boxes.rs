@@ -257,7 +257,7 @@ async fn box_21_what_lies_at_three_holders_is_collected_after_one_has_died() {
     let holder = land.towns[0].at().id;
     alices.log.ask(holder, ask).await.expect("it goes on");
     let promised = |event: &LogEvent| match event {
-        LogEvent::Said(from, Said::Promise(promise)) => Some((*from, *promise)),
+        LogEvent::Said(from, Said::Promise(promise)) => Some((*from, promise.promise)),
         _ => None,
     };
     let (from, promise) = alices.until("a promise", promised).await;

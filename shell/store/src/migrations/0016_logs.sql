@@ -22,7 +22,8 @@ CREATE TABLE log_entries (
     PRIMARY KEY (box, number)
 ) STRICT;
 
--- An open slot has what was promised and agreed to; a settled one its certificate, and the epoch that follows once it is known.
+-- An open slot has what was promised and agreed to, with its grounds; a settled one its certificate, and the epoch that follows once it
+-- is known.
 CREATE TABLE log_slots (
     box INTEGER NOT NULL REFERENCES log_boxes (number) ON DELETE CASCADE,
     epoch BLOB NOT NULL,
@@ -31,6 +32,8 @@ CREATE TABLE log_slots (
     accepted BLOB,
     settled BLOB,
     next BLOB,
+    -- Last: the rest is read without them at each start.
+    grounds BLOB,
     certificate BLOB,
     PRIMARY KEY (box, epoch, attempt)
 ) STRICT, WITHOUT ROWID;

@@ -13,7 +13,8 @@ use starling_wire::log::grant::Grant;
 use starling_wire::log::keys::{Generation, Plan};
 use starling_wire::log::{Entry, Kind};
 use starling_wire::ordering::choice::SignedCertificate;
-use starling_wire::ordering::statement::{Signed, Vote};
+use starling_wire::ordering::grounds::SignedGrounds;
+use starling_wire::ordering::statement::{Promise, Signed, Vote};
 use starling_wire::ordering::{Ballot, Seat, Slot};
 
 use crate::carol;
@@ -135,45 +136,85 @@ fn an_entry_of_no_box_is_an_error_and_nothing_is_kept() {
     assert_eq!(kept, Err(StoreError::Missing("box")));
 }
 
+const fn seat(mailbox: MailboxId) -> Seat {
+    Seat {
+        holder: HOLDER,
+        mailbox,
+    }
+}
+
+fn why(mailbox: MailboxId) -> SignedGrounds {
+    let promise = Promise {
+        seat: seat(mailbox),
+        slot: SLOT,
+        ballot: BALLOT,
+        accepted: None,
+    };
+    SignedGrounds(vec![Signed::new(
+        promise,
+        &SigningKey::from_bytes(&[4; 32]),
+    )])
+}
+
+fn vote(mailbox: MailboxId, entry: EntryId) -> Signed<Vote> {
+    let vote = Vote {
+        seat: seat(mailbox),
+        slot: SLOT,
+        ballot: BALLOT,
+        entry,
+    };
+    Signed::new(vote, &SigningKey::from_bytes(&[4; 32]))
+}
+
 #[test]
 fn a_register_stays_until_its_slot_is_settled() {
     let (_dir, mut store) = carol();
     let mailbox = open(&mut store, 1);
     let place = (mailbox, SLOT);
-    let slots = |store: &Store| store.read(|tx| logs::slots(tx, mailbox)).unwrap();
+    let slot = |store: &Store| {
+        let slots = store.read(|tx| logs::slots(tx, mailbox)).unwrap();
+        assert_eq!((slots.len(), slots[0].slot), (1, SLOT));
+        (slots[0].kept, slots[0].bytes)
+    };
+    let grounds = |store: &Store| store.read(|tx| logs::grounds(tx, mailbox, SLOT)).unwrap();
     let id = EntryId([5; 32]);
+    let why = why(mailbox);
     let promised = (Some(BALLOT), None);
     let agreed = (Some(BALLOT), Some((BALLOT, id)));
-    for register in [promised, agreed] {
+    let later = Ballot {
+        counter: 9,
+        ..BALLOT
+    };
+    let promised_more = (Some(later), agreed.1);
+    for (register, new) in [
+        (promised, None),
+        (agreed, Some(&why)),
+        (promised_more, None),
+    ] {
         store
-            .write(|tx| logs::keep_register(tx, place, register))
+            .write(|tx| logs::keep_register(tx, place, register, new))
             .unwrap();
-        assert_eq!(slots(&store), [(SLOT, KeptSlot::Open(register))]);
+        assert_eq!(slot(&store).0, KeptSlot::Open(register));
     }
+    assert_eq!(grounds(&store), why, "a promise leaves them");
+    assert!(slot(&store).1 > 100, "their bytes");
     assert_eq!(
         store.read(|tx| logs::certificate(tx, mailbox, SLOT)),
         Ok(None)
     );
-    let vote = Vote {
-        seat: Seat {
-            holder: HOLDER,
-            mailbox,
-        },
-        slot: SLOT,
-        ballot: BALLOT,
-        entry: id,
-    };
     let certificate = SignedCertificate {
-        votes: vec![Signed::new(vote, &SigningKey::from_bytes(&[4; 32]))],
-        proof: vec![],
+        votes: vec![vote(mailbox, id)],
+        grounds: why,
     };
     store
         .write(|tx| logs::settle(tx, place, id, &certificate, None))
         .unwrap();
-    assert_eq!(slots(&store), [(SLOT, KeptSlot::Settled(id, None))]);
+    assert_eq!(slot(&store).0, KeptSlot::Settled(id, None));
+    assert_eq!(grounds(&store), SignedGrounds::default(), "gone");
+    assert!(slot(&store).1 > 300, "the certificate's bytes");
     let next = EpochTag([6; 16]);
     store.write(|tx| logs::note_next(tx, place, next)).unwrap();
-    assert_eq!(slots(&store), [(SLOT, KeptSlot::Settled(id, Some(next)))]);
+    assert_eq!(slot(&store).0, KeptSlot::Settled(id, Some(next)));
     let kept = store.read(|tx| logs::certificate(tx, mailbox, SLOT));
     assert_eq!(kept, Ok(Some(certificate)));
 }

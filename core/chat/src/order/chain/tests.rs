@@ -5,6 +5,7 @@ use super::*;
 use crate::order::pretend::{Change, Pretend};
 use proptest::prelude::*;
 use starling_wire::ids::{EndpointKey, MailboxId};
+use starling_wire::ordering::grounds::Grounds;
 use starling_wire::ordering::{Ballot, Seat};
 
 fn seat(number: u8) -> Seat {
@@ -47,7 +48,8 @@ fn certificate(commit: &Commit) -> Certificate {
         })
     };
     let votes = vec![vote(0, 9, commit), vote(1, 9, commit)];
-    Certificate::new(&three(1), votes, vec![promise(0), promise(1)]).unwrap()
+    let grounds = Grounds::first(vec![promise(0), promise(1)]);
+    Certificate::new(&three(1), votes, grounds).unwrap()
 }
 
 /// A member with her chain.
@@ -317,7 +319,12 @@ fn order_07_an_attempt_that_was_settled_twice_parts_nobody_for_ever() {
                 accepted: None,
             })
         };
-        Certificate::new(&three(1), votes, holders.map(promise).to_vec()).unwrap()
+        Certificate::new(
+            &three(1),
+            votes,
+            Grounds::first(holders.map(promise).to_vec()),
+        )
+        .unwrap()
     };
     let start = Pretend::new(0, three(1));
     let (good, garbage) = (

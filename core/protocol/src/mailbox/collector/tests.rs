@@ -5,6 +5,7 @@ use ed25519_dalek::SigningKey;
 use starling_wire::ids::{EpochTag, MailboxId};
 use starling_wire::log::Kind;
 use starling_wire::ordering::Slot;
+use starling_wire::ordering::grounds::SignedGrounds;
 
 const A: EndpointKey = EndpointKey([1; 32]);
 const B: EndpointKey = EndpointKey([2; 32]);
@@ -264,7 +265,7 @@ fn what_holders_say_of_themselves_and_of_slots_is_passed_on() {
     assert_eq!(events(&mut bob), [Event::NoBox(A)]);
     let certificate = Box::new(SignedCertificate {
         votes: vec![],
-        proof: vec![],
+        grounds: SignedGrounds::default(),
     });
     bob.handle_answer(A, Answer::Settled(certificate.clone()));
     assert_eq!(events(&mut bob), [Event::Settled(certificate)]);

@@ -1,13 +1,16 @@
 //! What a holder says of slots: its registers, whose turn it is, certificates.
 
+use serde::Serialize;
+use starling_wire::frame;
 use starling_wire::ids::{EntryId, MailboxId};
 use starling_wire::log::frames::{About, Answer, Refusal};
 use starling_wire::log::keys::Side;
 use starling_wire::ordering::choice::SignedCertificate;
+use starling_wire::ordering::grounds::{Grounds, SignedGrounds};
 use starling_wire::ordering::statement::{Promise, Signed};
 use starling_wire::ordering::{Ballot, Slot};
 
-use super::{Connection, Holder, Persist, Refused, SLOT_COST, Transmit};
+use super::{Connection, Holder, Kept, Persist, Refused, SLOT_COST, Transmit};
 use crate::machine::Time;
 use crate::mailbox::register::{self, Place, Register};
 use crate::mailbox::slots::Standing;
@@ -52,7 +55,7 @@ impl Holder {
         who: Connection,
         (slot, ballot): (Slot, Ballot),
         entry: EntryId,
-        promises: Vec<Signed<Promise>>,
+        grounds: SignedGrounds,
         now: Time,
     ) -> Refused {
         let Some((mailbox, mut register)) = self.open_register(who, slot)? else {
@@ -68,21 +71,21 @@ impl Holder {
         if !item.is_some_and(|item| item.slot == slot && item.kind.next().is_some()) {
             return refused(Refusal::NoEntry);
         }
-        let Ok(promises) = promises
-            .into_iter()
-            .map(Signed::verify)
-            .collect::<Result<Vec<_>, _>>()
-        else {
-            return refused(Refusal::NotAllowed);
+        let place = self.place(kept, mailbox, slot);
+        let agreed = match register.has_agreed(ballot, entry) {
+            Ok(true) => register.accept(place, ballot, entry, &Grounds::default()),
+            Ok(false) => {
+                let grounds = grounds.verify(&kept.holders, slot, (ballot, entry));
+                let grounds = grounds.map_err(|_| (About::Slot(slot), Refusal::NotAllowed))?;
+                let vote = register.accept(place, ballot, entry, &grounds);
+                self.put(mailbox, slot, register, Some(grounds))
+                    .map_err(|why| (About::Slot(slot), why))?;
+                vote
+            }
+            Err(why) => Err(why),
         };
-        let place = Place {
-            holders: &kept.holders,
-            seat: self.seat(mailbox),
-            slot,
-        };
-        match register.accept(place, ballot, entry, &promises) {
+        match agreed {
             Ok(vote) => {
-                self.put(mailbox, slot, register);
                 self.turns.begin((mailbox, slot), who, now);
                 self.transmits.push((who, Transmit::Vote(vote)));
                 Ok(())
@@ -125,13 +128,12 @@ impl Holder {
         let number = kept.shelf.number(entry);
         let item = number.and_then(|number| kept.shelf.get(number));
         let next = item.and_then(|item| item.kind.next());
-        let new = kept.slots.get(slot).is_none();
+        let before = kept.slots.bytes();
         if !kept.slots.settle(slot, entry, next, now) {
             return Err(refused(Refusal::BoxFull));
         }
-        if new {
-            self.bytes += SLOT_COST;
-        }
+        kept.slots.weigh(slot, written(&certificate));
+        self.bytes = self.bytes - before + kept.slots.bytes();
         self.persists.push(Persist::Settled {
             mailbox,
             certificate,
@@ -216,43 +218,58 @@ impl Holder {
         let Some(Ok(mut register)) = kept.map(|kept| kept.slots.register(slot)) else {
             return;
         };
-        if register.prepare(ballot, Some(ballot)) {
-            self.put(mailbox, slot, register);
+        let promised = register.prepare(ballot, Some(ballot));
+        if promised && self.put(mailbox, slot, register, None).is_ok() {
             self.turns.begin((mailbox, slot), who, now);
         }
         self.tell_promise(who, mailbox, slot);
     }
 
-    fn put(&mut self, mailbox: MailboxId, slot: Slot, register: Register) {
-        let Some(kept) = self.boxes.get_mut(&mailbox) else {
-            return;
-        };
-        let before = kept.slots.get(slot);
-        if before == Some(&Standing::Open(register)) {
-            return;
-        }
-        if before.is_none() {
-            self.bytes += SLOT_COST;
+    /// Keeps a register, and the grounds of what was agreed to when that changed.
+    fn put(
+        &mut self,
+        mailbox: MailboxId,
+        slot: Slot,
+        register: Register,
+        grounds: Option<Grounds>,
+    ) -> Result<(), Refusal> {
+        let kept = self.boxes.get_mut(&mailbox).ok_or(Refusal::NoBox)?;
+        let before = kept.slots.bytes();
+        // BOX-11: grounds that are longer than a slot's share have to find room.
+        let weight = grounds.as_ref().map(written);
+        let beyond = weight.map_or(0, |bytes| bytes.saturating_sub(SLOT_COST));
+        if self.bytes + beyond > self.caps.bytes {
+            return Err(Refusal::HolderFull);
         }
         kept.slots.put(slot, register);
+        if let Some(bytes) = weight {
+            kept.slots.weigh(slot, bytes);
+        }
+        self.bytes = self.bytes - before + kept.slots.bytes();
         let (promised, accepted) = register.kept();
         self.persists.push(Persist::Register {
             mailbox,
             slot,
             promised,
             accepted,
+            grounds,
         });
+        Ok(())
+    }
+
+    fn place<'a>(&self, kept: &'a Kept, mailbox: MailboxId, slot: Slot) -> Place<'a> {
+        Place {
+            holders: &kept.holders,
+            seat: self.seat(mailbox),
+            slot,
+        }
     }
 
     fn tell_promise(&mut self, who: Connection, mailbox: MailboxId, slot: Slot) {
         let Some(kept) = self.boxes.get(&mailbox) else {
             return;
         };
-        let place = Place {
-            holders: &kept.holders,
-            seat: self.seat(mailbox),
-            slot,
-        };
+        let place = self.place(kept, mailbox, slot);
         let register = kept.slots.register(slot).ok();
         match register.and_then(|register| register.promise(place)) {
             Some(promise) => self.transmits.push((who, Transmit::Promise(promise))),
@@ -264,4 +281,9 @@ impl Holder {
         self.transmits
             .push((who, Transmit::Certificate { mailbox, slot }));
     }
+}
+
+/// How many bytes it takes on disk.
+fn written(kept: &impl Serialize) -> u64 {
+    frame::encode_body(kept).len() as u64
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use starling_wire::frame::encode_body;
 use starling_wire::ids::{EntryId, EpochTag, MailboxId};
 use starling_wire::log::Entry;
 use starling_wire::log::grant::Grant;
 use starling_wire::ordering::choice::Certificate;
+use starling_wire::ordering::grounds::Grounds;
 use starling_wire::ordering::{Ballot, Slot};
 
 use super::{Holder, Persist, Restored, Setup};
@@ -25,7 +27,7 @@ pub struct Disk {
 /// A slot.
 #[derive(Debug, Clone)]
 enum Written {
-    Register(Option<Ballot>, Option<(Ballot, EntryId)>),
+    Register(Option<Ballot>, Option<(Ballot, EntryId)>, Grounds),
     Settled(Certificate, Option<EpochTag>),
 }
 
@@ -86,8 +88,11 @@ impl Disk {
                 slot,
                 promised,
                 accepted,
+                grounds,
             } => {
-                let register = Written::Register(promised, accepted);
+                let kept = || self.grounds(mailbox, slot).cloned();
+                let grounds = grounds.or_else(kept).unwrap_or_default();
+                let register = Written::Register(promised, accepted, grounds);
                 self.slots.insert((mailbox, slot), register);
             }
             Persist::Settled {
@@ -122,6 +127,14 @@ impl Disk {
         self.entries.values().map(|(entry, _)| entry)
     }
 
+    /// The grounds of what was agreed to at an open slot.
+    pub fn grounds(&self, mailbox: MailboxId, slot: Slot) -> Option<&Grounds> {
+        match self.slots.get(&(mailbox, slot))? {
+            Written::Register(_, _, grounds) => Some(grounds),
+            Written::Settled(..) => None,
+        }
+    }
+
     /// A slot's certificate.
     pub fn certificate(&self, mailbox: MailboxId, slot: Slot) -> Option<&Certificate> {
         match self.slots.get(&(mailbox, slot))? {
@@ -142,11 +155,13 @@ impl Disk {
         for ((mailbox, slot), written) in &self.slots {
             let place = (*mailbox, *slot);
             match written {
-                Written::Register(promised, accepted) => {
-                    holder.restore_register(place, *promised, *accepted);
+                Written::Register(promised, accepted, grounds) => {
+                    let bytes = encode_body(grounds).len() as u64;
+                    holder.restore_register(place, *promised, *accepted, bytes);
                 }
                 Written::Settled(certificate, next) => {
-                    holder.restore_settled(place, certificate.entry(), *next, now);
+                    let bytes = encode_body(certificate).len() as u64;
+                    holder.restore_settled(place, (certificate.entry(), *next), bytes, now);
                 }
             }
         }

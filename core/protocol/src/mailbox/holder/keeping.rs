@@ -10,7 +10,7 @@ use starling_wire::ordering::{Ballot, Slot};
 
 use super::{
     CLOSING_DAYS, CONNECTIONS_PER_BOX_MAX, Connection, DEPOSITS, Holder, Kept, LEFTOVER_DAYS,
-    Persist, REMEMBERED_DAYS, REMEMBERED_MAX, Refused, SLOT_COST, UNUSED_DAYS,
+    Persist, REMEMBERED_DAYS, REMEMBERED_MAX, Refused, UNUSED_DAYS,
 };
 use crate::machine::Time;
 use crate::mailbox::register::Register;
@@ -66,30 +66,35 @@ impl Holder {
         }
     }
 
-    /// A register that was kept.
+    /// A register that was kept, with so many bytes of grounds.
     pub fn restore_register(
         &mut self,
         (mailbox, slot): (MailboxId, Slot),
         promised: Option<Ballot>,
         accepted: Option<(Ballot, EntryId)>,
+        bytes: u64,
     ) {
         if let Some(kept) = self.boxes.get_mut(&mailbox) {
-            self.bytes += SLOT_COST;
+            let before = kept.slots.bytes();
             kept.slots.put(slot, Register::restored(promised, accepted));
+            kept.slots.weigh(slot, bytes);
+            self.bytes += kept.slots.bytes() - before;
         }
     }
 
-    /// A slot whose certificate was kept.
+    /// A slot whose certificate was kept, with so many bytes.
     pub fn restore_settled(
         &mut self,
         (mailbox, slot): (MailboxId, Slot),
-        entry: EntryId,
-        next: Option<EpochTag>,
+        (entry, next): (EntryId, Option<EpochTag>),
+        bytes: u64,
         now: Time,
     ) {
         if let Some(kept) = self.boxes.get_mut(&mailbox) {
-            self.bytes += SLOT_COST;
+            let before = kept.slots.bytes();
             kept.slots.settle(slot, entry, next, now);
+            kept.slots.weigh(slot, bytes);
+            self.bytes += kept.slots.bytes() - before;
         }
     }
 
@@ -283,7 +288,7 @@ impl Holder {
             return;
         };
         self.entries -= kept.shelf.len();
-        self.bytes -= kept.shelf.bytes() + SLOT_COST * kept.slots.len() as u64;
+        self.bytes -= kept.shelf.bytes() + kept.slots.bytes();
         for who in &kept.visitors {
             if let Some(visitor) = self.connections.get_mut(who) {
                 visitor.follows = None;

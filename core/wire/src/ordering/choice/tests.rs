@@ -58,7 +58,8 @@ fn vote(holder: u8, counter: u32, entry: EntryId) -> Known<Vote> {
 }
 
 fn choice(counter: u32, promises: &[Known<Promise>]) -> Result<Choice, ProofError> {
-    choose(&three(), SLOT, ballot(counter), promises)
+    let said: Vec<Promise> = promises.iter().map(|promise| *promise.get()).collect();
+    choose(&three(), SLOT, ballot(counter), &said)
 }
 
 #[test]
@@ -68,9 +69,9 @@ fn order_03_what_was_agreed_to_in_the_highest_ballot_must_be_asked_for() {
         Ok(Choice::Free)
     );
     let later = [promise(1, 3, Some((1, X))), promise(2, 3, Some((2, Y)))];
-    assert_eq!(choice(3, &later), Ok(Choice::Must(Y)));
+    assert_eq!(choice(3, &later), Ok(Choice::Must(ballot(2), Y)));
     let one = [promise(1, 3, Some((1, X))), promise(2, 3, None)];
-    assert_eq!(choice(3, &one), Ok(Choice::Must(X)));
+    assert_eq!(choice(3, &one), Ok(Choice::Must(ballot(1), X)));
 }
 
 #[test]
@@ -97,11 +98,11 @@ fn order_03_two_entries_of_one_ballot_wait_for_the_last_holder() {
     let two = [promise(1, 2, Some((1, X))), promise(2, 2, Some((1, Y)))];
     assert_eq!(choice(2, &two), Ok(Choice::Unclear));
     let settled = [two[0], two[1], promise(3, 2, Some((1, Y)))];
-    assert_eq!(choice(2, &settled), Ok(Choice::Must(Y)));
+    assert_eq!(choice(2, &settled), Ok(Choice::Must(ballot(1), Y)));
     let neither = [two[0], two[1], promise(3, 2, None)];
     assert_eq!(
         choice(2, &neither),
-        Ok(Choice::Must(X)),
+        Ok(Choice::Must(ballot(1), X)),
         "any will do; everybody takes the lower"
     );
 }
@@ -109,7 +110,8 @@ fn order_03_two_entries_of_one_ballot_wait_for_the_last_holder() {
 #[test]
 fn order_04_a_certificate_is_a_majority_for_one_entry_that_was_allowed() {
     let proof = vec![promise(1, 1, None), promise(2, 1, None)];
-    let new = |votes, proof: &Vec<_>| Certificate::new(&three(), votes, proof.clone());
+    let new =
+        |votes, proof: &[_]| Certificate::new(&three(), votes, Grounds::first(proof.to_vec()));
     let settled = new(vec![vote(3, 1, X), vote(1, 1, X)], &proof).unwrap();
     assert_eq!(
         (settled.slot(), settled.entry(), settled.ballot()),
@@ -129,27 +131,33 @@ fn order_04_a_certificate_is_a_majority_for_one_entry_that_was_allowed() {
     let other = vec![promise(1, 2, Some((1, Y))), promise(2, 2, None)];
     assert_eq!(
         new(votes.clone(), &other),
-        Err(CertificateError::OtherEntry)
+        Err(CertificateError::Grounds(GroundsError::OtherEntry))
     );
-    let too_few = Err(CertificateError::Proof(ProofError::TooFew));
-    assert_eq!(new(votes, &vec![]), too_few);
+    let too_few = GroundsError::Link(ProofError::TooFew);
+    let too_few = Err(CertificateError::Grounds(too_few));
+    assert_eq!(new(votes, &[]), too_few);
 }
 
 #[test]
 fn order_04_a_certificate_from_outside_is_bounded_and_its_signatures_are_looked_at() {
     let proof = vec![promise(1, 1, None), promise(2, 1, None)];
     let votes = vec![vote(1, 1, X), vote(2, 1, X)];
-    let settled = Certificate::new(&three(), votes, proof).unwrap();
+    let settled = Certificate::new(&three(), votes, Grounds::first(proof)).unwrap();
     let bytes = crate::frame::encode_body(&settled);
     let read: SignedCertificate = crate::frame::decode_body(&bytes, 2_000).unwrap();
     assert_eq!(read, settled.signed());
-    assert_eq!(read.clone().verify(&three()), Ok(settled));
+    assert_eq!(read.clone().verify(&three()), Ok(settled.clone()));
     let mut forged = read.clone();
-    forged.votes[0].statement.entry = Y;
+    for vote in &mut forged.votes {
+        vote.statement.entry = Y;
+    }
     assert_eq!(forged.verify(&three()), Err(CertificateError::NotSigned));
     let mut large = read;
     large.votes = vec![large.votes[0]; 4];
     assert_eq!(large.verify(&three()), Err(CertificateError::TooLarge));
+    let mut long = settled.signed();
+    long.grounds.0 = vec![long.grounds.0[0]; 3 * 64 + 1];
+    assert_eq!(long.verify(&three()), Err(CertificateError::TooLarge));
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use starling_protocol::machine::Time;
 use starling_protocol::mailbox::holder::{Caps, Holder, Persist, Restored, Setup};
 use starling_protocol::mailbox::shelf::Item;
-use starling_store::logs::{self, KeptBox, KeptEntry, KeptSlot};
+use starling_store::logs::{self, KeptBox, KeptEntry, KeptSlot, SlotRow};
 use starling_store::{StoreError, Tx};
 use starling_wire::ids::{EndpointKey, MailboxId};
 use starling_wire::log::Head;
 use starling_wire::log::grant::Grant;
-use starling_wire::ordering::Slot;
+use starling_wire::ordering::grounds::Grounds;
 
 use crate::clock::{random, wall_s};
 
@@ -60,7 +60,12 @@ fn write_slot(tx: &Tx<'_>, persist: &Persist) -> Result<(), StoreError> {
             slot,
             promised,
             accepted,
-        } => logs::keep_register(tx, (*mailbox, *slot), (*promised, *accepted)),
+            grounds,
+        } => {
+            let grounds = grounds.as_ref().map(Grounds::signed);
+            let register = (*promised, *accepted);
+            logs::keep_register(tx, (*mailbox, *slot), register, grounds.as_ref())
+        }
         Persist::Settled {
             mailbox,
             certificate,
@@ -113,7 +118,7 @@ pub struct Kept {
 struct KeptWhole {
     kept: KeptBox,
     entries: Vec<KeptEntry>,
-    slots: Vec<(Slot, KeptSlot)>,
+    slots: Vec<SlotRow>,
 }
 
 impl Kept {
@@ -183,13 +188,14 @@ impl KeptWhole {
             };
             holder.restore_entry(mailbox, entry.number, item);
         }
-        for (slot, stands) in self.slots {
-            match stands {
+        for row in self.slots {
+            let place = (mailbox, row.slot);
+            match row.kept {
                 KeptSlot::Open((promised, accepted)) => {
-                    holder.restore_register((mailbox, slot), promised, accepted);
+                    holder.restore_register(place, promised, accepted, row.bytes);
                 }
                 KeptSlot::Settled(entry, next) => {
-                    holder.restore_settled((mailbox, slot), entry, next, now);
+                    holder.restore_settled(place, (entry, next), row.bytes, now);
                 }
             }
         }

@@ -14,6 +14,7 @@ use starling_wire::frame;
 use starling_wire::ids::MailboxId;
 use starling_wire::log::Head;
 use starling_wire::log::frames::{Answer, Ask, LOG_FRAME_MAX};
+use starling_wire::ordering::grounds::{SignedGrounded, SignedGrounds};
 use starling_wire::ordering::statement::Signed;
 use tokio::sync::{Notify, mpsc};
 use tracing::debug;
@@ -294,7 +295,19 @@ impl Writer {
         let answer = match one {
             Transmit::Answer(answer) => answer,
             Transmit::Receipt(receipt) => Answer::Receipt(Signed::new(receipt, key)),
-            Transmit::Promise(promise) => Answer::Promise(Signed::new(promise, key)),
+            Transmit::Promise(promise) => {
+                let (mailbox, slot) = (promise.seat.mailbox, promise.slot);
+                let read = move |tx: &starling_store::Tx<'_>| logs::grounds(tx, mailbox, slot);
+                let grounds = match promise.accepted {
+                    Some(_) => self.desk.db.read(read).await?,
+                    None => SignedGrounds::default(),
+                };
+                // Where something else was agreed to meanwhile, or settled, the asker takes it for no answer and asks again.
+                Answer::Promise(Box::new(SignedGrounded {
+                    promise: Signed::new(promise, key),
+                    grounds,
+                }))
+            }
             Transmit::Vote(vote) => Answer::Vote(Signed::new(vote, key)),
             Transmit::Certificate { mailbox, slot } => {
                 let read = move |tx: &starling_store::Tx<'_>| logs::certificate(tx, mailbox, slot);

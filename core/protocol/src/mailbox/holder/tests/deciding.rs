@@ -4,6 +4,7 @@ use super::desk::holder_key;
 use super::*;
 use crate::mailbox::turns::TURN;
 use starling_wire::ordering::choice::{Certificate, SignedCertificate};
+use starling_wire::ordering::grounds::{Grounds, SignedGrounded, SignedGrounds};
 use starling_wire::ordering::statement::{Promise, Signed, Vote};
 
 const BALLOT: Ballot = Ballot {
@@ -25,7 +26,7 @@ fn three() -> [Desk; 3] {
 
 fn promise(answers: &[(Connection, Answer)]) -> Signed<Promise> {
     match answers {
-        [(_, Answer::Promise(promise))] => *promise,
+        [(_, Answer::Promise(grounded))] => grounded.promise,
         _ => panic!("{answers:?}"),
     }
 }
@@ -33,6 +34,13 @@ fn promise(answers: &[(Connection, Answer)]) -> Signed<Promise> {
 fn vote(answers: &[(Connection, Answer)]) -> Signed<Vote> {
     match answers {
         [(_, Answer::Vote(vote))] => *vote,
+        _ => panic!("{answers:?}"),
+    }
+}
+
+fn grounded(answers: &[(Connection, Answer)]) -> SignedGrounded {
+    match answers {
+        [(_, Answer::Promise(grounded))] => *grounded.clone(),
         _ => panic!("{answers:?}"),
     }
 }
@@ -75,6 +83,7 @@ fn settled(desks: &mut [Desk; 3], slot: Slot, kind: Kind) -> (Entry, SignedCerti
     for desk in &mut desks[..2] {
         proof.push(promise(&desk.ask(ALICE, prepare(slot, BALLOT))));
     }
+    proof.sort_unstable();
     let mut votes = Vec::new();
     let entry = desks[0].entry(&ours, kind, slot, 1);
     for desk in &mut desks[..2] {
@@ -84,11 +93,12 @@ fn settled(desks: &mut [Desk; 3], slot: Slot, kind: Kind) -> (Entry, SignedCerti
             slot,
             ballot: BALLOT,
             entry: entry.id(),
-            promises: proof.clone(),
+            grounds: SignedGrounds(proof.clone()),
         };
         votes.push(vote(&desk.ask(ALICE, accept)));
     }
-    (entry, SignedCertificate { votes, proof })
+    let grounds = SignedGrounds(proof);
+    (entry, SignedCertificate { votes, grounds })
 }
 
 #[test]
@@ -128,14 +138,16 @@ fn box_18_what_is_no_certificate_settles_nothing() {
     forged.votes[0] = Signed::new(forged.votes[0].statement, &holder_key(9));
     let mut other = certificate.clone();
     other.votes[0].statement.entry = EntryId([9; 32]);
+    let mut groundless = certificate.clone();
+    groundless.grounds.0.pop();
     let bad = [(BOB, Refusal::BadCertificate)];
-    for wrong in [alone, forged, other] {
+    for wrong in [alone, forged, other, groundless] {
         let answers = desks[2].ask(BOB, Ask::Settle(Box::new(wrong)));
         assert_eq!(refusals(&answers), bad);
     }
     let empty = SignedCertificate {
         votes: vec![],
-        proof: vec![],
+        grounds: SignedGrounds::default(),
     };
     let answers = desks[2].ask(BOB, Ask::Settle(Box::new(empty)));
     assert_eq!(refusals(&answers), bad);
@@ -222,7 +234,7 @@ fn box_16_who_comes_second_waits_for_his_turn() {
     let ballots: Vec<(Connection, Ballot)> = answers
         .iter()
         .map(|(who, answer)| match answer {
-            Answer::Promise(promise) => (*who, promise.statement.ballot),
+            Answer::Promise(grounded) => (*who, grounded.promise.statement.ballot),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -257,7 +269,7 @@ fn box_17_a_holder_agrees_only_to_a_commit_of_the_slot_that_it_has() {
         slot: SLOT,
         ballot: BALLOT,
         entry: entry.id(),
-        promises: promises.to_vec(),
+        grounds: SignedGrounds(promises.to_vec()),
     };
     let commit = desk.entry(&ours, COMMIT, SLOT, 1);
     let absent = [(ALICE, Refusal::NoEntry)];
@@ -281,11 +293,66 @@ fn box_17_a_holder_agrees_only_to_a_commit_of_the_slot_that_it_has() {
     assert_eq!(refusals(&forged), not_allowed);
     let agreed = vote(&desk.ask(ALICE, accept(&commit, &proof)));
     assert!(agreed.verify().is_ok());
-    // What was agreed to is known after a restart.
-    desk.restart();
-    desk.members(&ours, &[BOB]);
-    let told = promise(&desk.ask(BOB, prepare(SLOT, higher(2))));
-    assert_eq!(told.statement.accepted, Some((BALLOT, commit.id())));
+}
+
+/// Alice asks one holder and is gone; Bob brings her commit to the others, with the grounds that the first one hands out.
+#[test]
+fn order_12_a_holder_keeps_the_grounds_of_what_it_agreed_to_and_hands_them_out() {
+    let (mut desks, ours) = (three(), generation(1));
+    let holders = ours.plan().holders();
+    let mut proof = Vec::new();
+    for desk in &mut desks[..2] {
+        proof.push(promise(&desk.ask(ALICE, prepare(SLOT, BALLOT))));
+    }
+    let commit = desks[0].entry(&ours, COMMIT, SLOT, 1);
+    let accept = |ballot, proof: &[Signed<Promise>]| Ask::Accept {
+        slot: SLOT,
+        ballot,
+        entry: commit.id(),
+        grounds: SignedGrounds(proof.to_vec()),
+    };
+    desks[0].leave(ALICE, &commit);
+    vote(&desks[0].ask(ALICE, accept(BALLOT, &proof)));
+    desks[0].restart();
+    desks[0].members(&ours, &[BOB]);
+    let told = grounded(&desks[0].ask(BOB, prepare(SLOT, higher(2))));
+    let named = Some((BALLOT, commit.id()));
+    assert_eq!(told.promise.statement.accepted, named);
+    assert_eq!(told.grounds.0, proof);
+    let told = told.verify(&holders).unwrap();
+    desks[2].now = TURN;
+    let empty = grounded(&desks[2].ask(BOB, prepare(SLOT, higher(2))));
+    let empty = empty.verify(&holders).unwrap();
+    let top = vec![*told.promise(), *empty.promise()];
+    let here = desks[2].entry(&ours, COMMIT, SLOT, 1);
+    desks[2].leave(BOB, &here);
+    let not_allowed = [(BOB, Refusal::NotAllowed)];
+    let without = Grounds::first(top.clone()).signed();
+    let without = desks[2].ask(BOB, accept(higher(2), &without.0));
+    assert_eq!(refusals(&without), not_allowed);
+    let grounds = told.grounds().under(top).signed();
+    vote(&desks[2].ask(BOB, accept(higher(2), &grounds.0)));
+    // A promise of a higher ballot leaves the grounds as they are.
+    desks[2].now = TURN * 2;
+    let later = grounded(&desks[2].ask(BOB, prepare(SLOT, higher(3))));
+    assert_eq!(later.grounds, grounds);
+    assert_eq!(later.verify(&holders).unwrap().grounds().links(), 2);
+}
+
+#[test]
+fn box_08_long_grounds_count_as_many_questions() {
+    let ours = generation(1);
+    let mut desk = Desk::with_members(0, &ours, &[ALICE]);
+    let said = promise(&desk.ask(ALICE, prepare(SLOT, BALLOT)));
+    let long = Ask::Accept {
+        slot: SLOT,
+        ballot: BALLOT,
+        entry: EntryId([9; 32]),
+        grounds: SignedGrounds(vec![said; 3 * 64]),
+    };
+    let told = |answers: &[(Connection, Answer)]| refusals(answers)[0].1;
+    assert_eq!(told(&desk.ask(ALICE, long.clone())), Refusal::NoEntry);
+    assert_eq!(told(&desk.ask(ALICE, long)), Refusal::TooOften);
 }
 
 #[test]

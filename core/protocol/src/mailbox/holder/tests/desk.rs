@@ -3,6 +3,7 @@
 use ed25519_dalek::SigningKey;
 use starling_wire::log::grant::{SignedGrant, Token};
 use starling_wire::log::keys::{BoxKeys, Generation};
+use starling_wire::ordering::grounds::{Grounds, SignedGrounded};
 use starling_wire::ordering::statement::Signed;
 
 use super::super::disk::Disk;
@@ -93,7 +94,13 @@ impl Desk {
             let answer = match transmit {
                 Transmit::Answer(answer) => answer,
                 Transmit::Receipt(said) => Answer::Receipt(Signed::new(said, &key)),
-                Transmit::Promise(said) => Answer::Promise(Signed::new(said, &key)),
+                Transmit::Promise(said) => {
+                    let kept = self.disk.grounds(said.seat.mailbox, said.slot);
+                    Answer::Promise(Box::new(SignedGrounded {
+                        promise: Signed::new(said, &key),
+                        grounds: kept.map(Grounds::signed).unwrap_or_default(),
+                    }))
+                }
                 Transmit::Vote(said) => Answer::Vote(Signed::new(said, &key)),
                 Transmit::Entry { mailbox, number } => {
                     let head = *self.disk.entry(mailbox, number).unwrap().head();
