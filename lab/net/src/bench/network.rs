@@ -12,6 +12,7 @@ use starling_node::drivers::supernode::{Supernode, SupernodeConfig};
 use starling_node::roles::carrier::Carrier;
 use starling_node::transport::pins::Pins;
 use starling_node::transport::relay_server::Limits;
+use starling_protocol::mailbox::holder::Caps;
 use starling_store::{Store, StoreHandle};
 use starling_wire::ids::{AccountId, NetworkId};
 use starling_wire::policy::Trust;
@@ -102,6 +103,8 @@ fn settle(
         limits: Limits::default(),
         fixed: true,
         udp: true,
+        folder: home.clone(),
+        holding: Caps::default(),
     };
     let start = async move {
         let store = Store::open(&home).map_err(|e| e.to_string())?;
