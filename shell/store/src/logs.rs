@@ -235,8 +235,14 @@ pub fn forget(tx: &Tx<'_>, before: u32) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The role is over: nothing is kept for others any more. What was remembered stays, so that nothing is decided twice.
-pub fn end_all(tx: &Tx<'_>) -> Result<(), StoreError> {
+/// The role is over: nothing is kept for others any more. Boxes that decided anything are remembered up to this day, so that nothing is
+/// decided twice.
+pub fn end_all(tx: &Tx<'_>, remembered: u32) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT OR REPLACE INTO log_over (mailbox, until_day)
+         SELECT mailbox, ?1 FROM log_boxes WHERE number IN (SELECT box FROM log_slots)",
+        params![remembered],
+    )?;
     tx.execute("DELETE FROM log_boxes", ())?;
     Ok(())
 }

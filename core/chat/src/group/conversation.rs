@@ -306,7 +306,10 @@ impl Conversation {
                     self.settled(entry);
                 }
             }
-            Outcome::Settled { entry, .. } => self.settled(entry),
+            Outcome::Settled { entry, .. } => {
+                self.ground_changed();
+                self.settled(entry);
+            }
             Outcome::Overturned { fallen, .. } => {
                 self.ground_changed();
                 self.say_again(&fallen, client);
@@ -385,14 +388,15 @@ impl Conversation {
     /// What we said in a branch that lost is said again, unless somebody is there who was not when it was said.
     fn say_again(&mut self, fallen: &[(EntryId, EpochTag)], client: &mut Client) {
         let mut lent = Lent::new(client, &mut self.ground);
-        let now = lent.seen().map(|(_, members)| members).unwrap_or_default();
+        let now = lent.seen().map(|(_, members)| members);
         for (_, epoch) in fallen {
             let then = lent.members_in(*epoch).unwrap_or_default();
             let was_there = |leaf: &Leaf| {
                 then.iter()
                     .any(|one| one.member.device == leaf.member.device)
             };
-            let as_then = now.iter().all(was_there);
+            // Where that cannot be said, the person decides.
+            let as_then = now.as_ref().is_ok_and(|now| now.iter().all(was_there));
             let said = self.said.iter().filter(|(_, said)| *said == epoch);
             self.events.extend(said.map(|(id, _)| match as_then {
                 true => Event::SayAgain(*id),
@@ -408,6 +412,9 @@ impl Conversation {
         let open = self.order.chain().may_fall();
         self.said.retain(|_, epoch| open.contains(epoch));
         while self.trying.is_none() && self.order.own().is_none() && !self.is_outside() {
+            if self.an_old_one_waits(client) {
+                return;
+            }
             let Some(wanted) = self.wishes.pop_front() else {
                 return;
             };
@@ -476,6 +483,22 @@ impl Conversation {
         let seen = lent.take_seen();
         self.follow(seen, client, now);
         Ok(true)
+    }
+
+    /// Whether a commit of ours that was lost may yet end this epoch. If it may not, it waits no longer, and another can be made.
+    fn an_old_one_waits(&mut self, client: &mut Client) -> bool {
+        let mut lent = Lent::new(client, &mut self.ground);
+        let epoch = lent.epoch();
+        if self.order.chain().own_waits(epoch, &lent) {
+            return true;
+        }
+        if let Ok(mut group) = lent.group()
+            && group.pending().is_some()
+        {
+            // What cannot be let go of is told by the next commit that cannot be made.
+            let _ = group.clear_pending();
+        }
+        false
     }
 
     fn open_slot(&mut self, client: &mut Client) -> Slot {

@@ -256,11 +256,21 @@ pub fn founded(client: &mut Client, id: GroupId) -> Result<Ground, StateError> {
 }
 
 /// Where a group stands into which this device just came by a Welcome; `told` is the generation that the invitation names (`BOX-26`).
+///
+/// If it is refused, nothing of the group stays here: another Welcome may be right.
 pub fn taken_in(
     client: &mut Client,
     id: GroupId,
     told: &Generation,
 ) -> Result<Ground, TakenInError> {
+    let ground = looked_at(client, id, told);
+    if ground.is_err() {
+        client.remove(id);
+    }
+    ground
+}
+
+fn looked_at(client: &mut Client, id: GroupId, told: &Generation) -> Result<Ground, TakenInError> {
     let mut group = client.group(id)?.ok_or(StateError::NotMember)?;
     let record = Record::read(group.context()?).map_err(|_| StateError::Unreadable)?;
     let epoch = group.tag()?;
@@ -517,7 +527,10 @@ impl Group for Lent<'_> {
 
     fn forget(&mut self, epoch: EpochTag) {
         if self.ground.copies.remove(&epoch) {
-            self.ground.begun.remove(&epoch);
+            // The present one is where it is without a copy, too.
+            if epoch != self.ground.epoch {
+                self.ground.begun.remove(&epoch);
+            }
             if let Ok(mut group) = self.group() {
                 group.forget(Branch::at(epoch));
             }

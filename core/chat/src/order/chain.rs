@@ -259,6 +259,13 @@ impl Chain {
         self.removed.is_some()
     }
 
+    /// Whether a commit of ours waits for the slot that is on at this epoch's end.
+    pub fn own_waits(&self, epoch: EpochTag, group: &impl Group) -> bool {
+        let own = self.known.get(&epoch).and_then(|known| known.own);
+        let (_, candidates) = self.candidates(epoch, group);
+        own.is_some_and(|own| candidates.contains(&own))
+    }
+
     /// Commits that may be proposed for an unsettled epoch's end and are something: what is void is noted as that.
     pub fn proposable(&mut self, epoch: EpochTag, group: &mut impl Group) -> Option<EntryId> {
         let (_, candidates) = self.candidates(epoch, group);
@@ -410,6 +417,7 @@ impl Chain {
             return false;
         }
         self.fallen.retain(|fallen| *fallen != next);
+        self.removed = None;
         outcomes.push(Outcome::Merged {
             epoch,
             entry,

@@ -8,6 +8,7 @@
 mod alone;
 #[path = "../../../wire/tests/it/corpus.rs"]
 mod corpus;
+mod group;
 mod hostile;
 mod mls;
 #[path = "../../../wire/tests/it/mutator.rs"]

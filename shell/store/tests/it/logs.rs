@@ -124,9 +124,26 @@ fn a_box_and_its_entries_are_found_again() {
     );
     assert_eq!(store.read(logs::grants).unwrap(), []);
     assert_eq!(store.read(logs::over).unwrap(), [(ours, TODAY + 400)]);
-    store.write(logs::end_all).unwrap();
+    store.write(|tx| logs::end_all(tx, TODAY + 401)).unwrap();
     assert_eq!(read(&store), []);
-    assert_eq!(store.read(logs::over).unwrap().len(), 1, "decided once");
+    let over = store.read(logs::over).unwrap();
+    assert_eq!(over, [(ours, TODAY + 400)], "decided nothing, forgotten");
+}
+
+#[test]
+fn box_07_a_box_that_decided_anything_is_remembered_when_the_role_ends() {
+    let (_dir, mut store) = carol();
+    let (ours, theirs) = (open(&mut store, 1), open(&mut store, 2));
+    let promised = (Some(BALLOT), None);
+    store
+        .write(|tx| {
+            logs::keep_register(tx, (ours, SLOT), promised, None)?;
+            logs::end_all(tx, TODAY + 400)
+        })
+        .unwrap();
+    assert_eq!(store.read(logs::boxes), Ok(Vec::new()));
+    let over = store.read(logs::over).unwrap();
+    assert_eq!(over, [(ours, TODAY + 400)], "and not {theirs:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Groups of devices: what works, what a hostile member can do, and what a crash leaves.
 
-mod cast;
+pub mod cast;
 mod forks;
 mod fuzz;
 mod hostile;

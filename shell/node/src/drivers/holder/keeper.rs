@@ -10,7 +10,7 @@ use iroh::endpoint::Connection;
 use starling_protocol::backoff::{Backoff, Jitter};
 use starling_protocol::machine::Time;
 use starling_protocol::mailbox::holder::{
-    Caps, Connection as Who, Event, Holder, Persist, Transmit,
+    Caps, Connection as Who, Event, Holder, Persist, REMEMBERED_DAYS, Transmit,
 };
 use starling_store::{StoreError, logs};
 use starling_wire::ids::EndpointKey;
@@ -380,6 +380,9 @@ impl Keeper {
         };
         let may = (self.caps, self.issuers.clone());
         self.machine = kept.restore(self.own(), may, self.setup.clock.now());
+        if self.standing == Standing::Leaving {
+            self.machine.handle_leaving(self.setup.clock.now());
+        }
     }
 
     /// The switch, the disk, the day.
@@ -419,7 +422,9 @@ impl Keeper {
 
     /// `BOX-20`: the hour is over.
     async fn end(&mut self) {
-        if let Err(error) = self.setup.db.write(logs::end_all).await {
+        let remembered = self.day + REMEMBERED_DAYS;
+        let ended = self.setup.db.write(move |tx| logs::end_all(tx, remembered));
+        if let Err(error) = ended.await {
             warn!(%error, "what this mailbox holder kept could not be removed");
         }
         self.standing = Standing::Off;
