@@ -249,12 +249,6 @@ impl Conversation {
         self.order.holders_of(epoch, &lent)
     }
 
-    /// What others should hear from us when we meet.
-    pub fn words(&mut self, client: &mut Client) -> Vec<Word> {
-        let lent = Lent::new(client, &mut self.ground);
-        self.order.words(&lent)
-    }
-
     /// The group's record and its devices.
     pub fn seen(&mut self, client: &mut Client) -> Result<(Record, Vec<Leaf>), StateError> {
         Lent::new(client, &mut self.ground).seen()
